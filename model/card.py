@@ -1,0 +1,133 @@
+"""A model's card: what it is, what it was trained on, and how its logits become a decision.
+
+The card travels inside the checkpoint, in the safetensors header, and can be read without the weights and
+without torch: the web side shows it, the registry stores it.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from model.errors import CheckpointCorruptError, CheckpointFormatError, CheckpointNotFoundError
+
+FORMAT_VERSION = 1
+CARD_KEY = "card"
+MAX_HEADER_BYTES = 16 * 1024 * 1024
+_LENGTH_BYTES = 8
+
+Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class ModelCard(BaseModel):
+    """Everything that serving needs to know about a checkpoint, and what a reader should.
+
+    Attributes
+    ----------
+    name, version : str
+        What people call it.
+    format_version : int
+        Of the checkpoint file; this code knows version 1.
+    network, rnn, width
+        The builder's arguments, the same for every member.
+    members : int
+        Networks in the ensemble, trained on different folds.
+    preprocessing : dict
+        The `PreprocessingSpec` as JSON; a scan prepared in another way is refused.
+    threshold : float
+        The calibrated probability above which the point estimate speaks for ADHD.
+    temperature : float
+        Logits are divided by it before the sigmoid.
+    decision_rule : "interval"
+        "uncertain" when the interval of the probability holds the threshold.
+    conformal_quantiles : dict or None
+        For the conformal rule, once it exists.
+    cohort_fingerprint : str
+        sha256 that names exactly the subjects it was trained on.
+    trained_on : str
+        In words, shown wherever a probability is.
+    intended_use : "demonstration" or "research"
+    metrics : dict
+        Measured on subjects never trained on, with intervals.
+    code_version : str
+        Of the code that trained it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200)
+    version: str = Field(min_length=1, max_length=200)
+    format_version: Literal[1] = 1
+    network: Literal["A", "B", "C", "D"]
+    rnn: Literal["lstm", "gru"]
+    width: int = Field(ge=1, le=256)
+    members: int = Field(ge=1, le=64)
+    preprocessing: dict[str, JsonValue]
+    threshold: Probability = 0.5
+    temperature: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
+    decision_rule: Literal["interval"] = "interval"
+    conformal_quantiles: dict[str, float] | None = None
+    cohort_fingerprint: str
+    trained_on: str = Field(min_length=1)
+    intended_use: Literal["demonstration", "research"]
+    metrics: dict[str, JsonValue]
+    code_version: str
+
+
+def read_card(path: Path) -> ModelCard:
+    """Read the card of a checkpoint from the first bytes of its file; no weight is touched.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    CheckpointNotFoundError
+        If the file cannot be opened.
+    CheckpointCorruptError
+        If the header is not that of a safetensors file, or holds no valid card.
+    CheckpointFormatError
+        If the card is of a format version that this code does not know.
+    """
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+            header = file.read(min(length, MAX_HEADER_BYTES + 1))
+    except OSError as error:
+        raise CheckpointNotFoundError(name=path.name) from error
+    if length > MAX_HEADER_BYTES or len(header) < length:
+        raise CheckpointCorruptError(name=path.name, found="a header longer than the file or the cap")
+    return parse_card(header, name=path.name)
+
+
+def parse_card(header: bytes, *, name: str) -> ModelCard:
+    """Read the card from the JSON bytes of a safetensors header.
+
+    Parameters
+    ----------
+    header : bytes
+        Without the eight bytes of its length.
+    name : str
+        The file's name, for messages.
+
+    Raises
+    ------
+    CheckpointCorruptError, CheckpointFormatError
+        As :func:`read_card`.
+    """
+    try:
+        card = json.loads(json.loads(header)["__metadata__"][CARD_KEY])
+        found = card["format_version"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointCorruptError(name=name, found="a header without a model card") from error
+    if found != FORMAT_VERSION:
+        raise CheckpointFormatError(expected=FORMAT_VERSION, found=found)
+    try:
+        return ModelCard.model_validate(card)
+    except ValidationError as error:
+        fields = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
+        raise CheckpointCorruptError(
+            name=name, found=f"a model card with missing or invalid fields: {fields}"
+        ) from error

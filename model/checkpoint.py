@@ -1,0 +1,197 @@
+"""One safetensors file holds an ensemble: the card in its header, tensors named ``members.{i}.{name}``.
+
+Nothing is unpickled. A file is used only when every expected tensor is there with the expected shape,
+finite, and nothing else is.
+"""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from model.card import CARD_KEY, ModelCard, parse_card
+from model.errors import (
+    CheckpointCorruptError,
+    CheckpointDigestError,
+    CheckpointMismatchError,
+    CheckpointNotFoundError,
+)
+from model.networks import RestNetwork, build_network
+
+WeightsDtype = Literal["float16", "float32"]
+
+_DTYPES = {"float16": torch.float16, "float32": torch.float32}
+# A count of training batches, which inference never reads.
+_NOT_STORED = "num_batches_tracked"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A verified checkpoint.
+
+    Attributes
+    ----------
+    card : ModelCard
+    members : tuple of dict
+        Each member's weights in float32, ready for ``RestNetwork.load_state_dict``.
+    sha256 : str
+        Of the file's bytes.
+    """
+
+    card: ModelCard
+    members: tuple[dict[str, Tensor], ...]
+    sha256: str
+
+    def networks(self) -> list[RestNetwork]:
+        """Build the members in evaluation mode, on the CPU."""
+        built = []
+        for weights in self.members:
+            network = build_network(self.card.network, self.card.rnn, width=self.card.width)
+            network.load_state_dict(_with_batch_counts(weights))
+            built.append(network.eval())
+        return built
+
+
+def save_checkpoint(
+    path: Path,
+    *,
+    members: Sequence[Mapping[str, Tensor]],
+    card: ModelCard,
+    weights_dtype: WeightsDtype = "float32",
+) -> str:
+    """Write an ensemble and its card in one step: a reader sees the old file or the whole new one.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder must exist.
+    members : sequence of state dicts
+        As many as the card says, of the network that the card names.
+    card : ModelCard
+    weights_dtype : "float16" or "float32"
+        Normalisation layers stay in float32 either way: they are small, and a variance rounded to half
+        precision scales a whole channel.
+
+    Returns
+    -------
+    str
+        sha256 of the file.
+
+    Raises
+    ------
+    CheckpointMismatchError
+        If the members are not what the card says, or a weight is not finite once stored.
+    """
+    stored: dict[str, Tensor] = {}
+    for i, weights in enumerate(members):
+        for name, tensor in weights.items():
+            if not name.endswith(_NOT_STORED):
+                dtype = torch.float32 if _is_normalisation(name, tensor) else _DTYPES[weights_dtype]
+                stored[f"members.{i}.{name}"] = tensor.detach().to("cpu", dtype).contiguous()
+    _verify(stored, card)
+    content = save(stored, metadata={CARD_KEY: card.model_dump_json()})
+    _replace_file(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def load_checkpoint(path: Path, *, expected_sha256: str | None = None) -> Checkpoint:
+    """Read and verify a checkpoint.
+
+    Parameters
+    ----------
+    path : Path
+    expected_sha256 : str, optional
+        The digest under which the file was registered.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is missing, is not the registered one, is damaged, is of an unknown format, or if its
+        tensors are not exactly the finite weights of the networks that its card names.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise CheckpointNotFoundError(name=path.name) from error
+    sha256 = hashlib.sha256(content).hexdigest()
+    if expected_sha256 is not None and sha256 != expected_sha256.lower():
+        raise CheckpointDigestError(expected=expected_sha256, found=sha256)
+    try:
+        stored = load(content)
+    except (SafetensorError, ValueError, KeyError) as error:
+        raise CheckpointCorruptError(name=path.name, found="bytes that are not safetensors") from error
+    header_length = int.from_bytes(content[:8], "little")
+    card = parse_card(content[8 : 8 + header_length], name=path.name)
+    _verify(stored, card)
+    members = tuple(
+        {name: stored[f"members.{i}.{name}"].to(torch.float32) for name in _expected_shapes(card)}
+        for i in range(card.members)
+    )
+    return Checkpoint(card=card, members=members, sha256=sha256)
+
+
+def _verify(stored: Mapping[str, Tensor], card: ModelCard) -> None:
+    """Hold the tensors against the networks that the card names."""
+    shapes = _expected_shapes(card)
+    expected = {f"members.{i}.{name}": shape for i in range(card.members) for name, shape in shapes.items()}
+    missing, extra = sorted(expected.keys() - stored.keys()), sorted(stored.keys() - expected.keys())
+    if missing or extra:
+        raise CheckpointMismatchError(
+            expected=f"{len(expected)} tensors of {card.members} networks {card.network}-{card.rnn}",
+            found=f"{len(missing)} missing, {len(extra)} unknown, first {(missing or extra)[0]!r}",
+        )
+    for name, shape in expected.items():
+        tensor = stored[name]
+        if tensor.shape != shape:
+            raise CheckpointMismatchError(
+                expected=f"{name!r} of shape {tuple(shape)}", found=f"shape {tuple(tensor.shape)}"
+            )
+        if tensor.dtype not in _DTYPES.values():
+            raise CheckpointMismatchError(expected=f"{name!r} in float16 or float32", found=f"{tensor.dtype}")
+        if not bool(torch.isfinite(tensor).all()):
+            raise CheckpointMismatchError(expected=f"{name!r} finite", found="NaN or infinite values")
+        if name.endswith("running_var") and bool((tensor < 0).any()):
+            raise CheckpointMismatchError(expected=f"{name!r} not negative", found="a negative variance")
+
+
+def _expected_shapes(card: ModelCard) -> dict[str, torch.Size]:
+    # On the meta device a network costs no memory, whatever the card claims.
+    with torch.device("meta"):
+        network = build_network(card.network, card.rnn, width=card.width)
+    return {name: t.shape for name, t in network.state_dict().items() if not name.endswith(_NOT_STORED)}
+
+
+def _is_normalisation(name: str, tensor: Tensor) -> bool:
+    # Convolutions have no bias, so what is one-dimensional in the encoder belongs to a BatchNorm.
+    return name.startswith("encoder.") and tensor.ndim == 1
+
+
+def _with_batch_counts(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    counts = {
+        name.replace("running_var", _NOT_STORED): torch.tensor(0)
+        for name in weights
+        if name.endswith("running_var")
+    }
+    return {**weights, **counts}
+
+
+def _replace_file(path: Path, content: bytes) -> None:
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o644)
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,103 @@
+"""What can go wrong with a model, apart from the scan: each failure has a stable code and typed facts."""
+
+from typing import ClassVar
+
+
+class ModelError(RuntimeError):
+    """A model cannot be used as asked.
+
+    Attributes
+    ----------
+    code : str
+        Stable name of the failure; listed in docs/errors.md.
+    """
+
+    code: ClassVar[str]
+
+    def details(self) -> dict[str, object]:
+        """Give the typed facts behind the message, as JSON values."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
+
+
+class CheckpointError(ModelError):
+    """A checkpoint file cannot be read, trusted or used."""
+
+
+class CheckpointNotFoundError(CheckpointError):
+    """There is no readable file where the checkpoint should be."""
+
+    code = "checkpoint_not_found"
+
+    def __init__(self, *, name: str) -> None:
+        self.name = name
+        super().__init__(f"expected a checkpoint file, found nothing readable under the name {name!r}")
+
+
+class CheckpointCorruptError(CheckpointError):
+    """The bytes are no intact safetensors file with a card."""
+
+    code = "checkpoint_corrupt"
+
+    def __init__(self, *, name: str, found: str) -> None:
+        self.name = name
+        self.found = found
+        super().__init__(f"expected an intact safetensors checkpoint in {name!r}, found {found}")
+
+
+class CheckpointFormatError(CheckpointError):
+    """The card was written by a version of the format that this code does not know."""
+
+    code = "checkpoint_format_unknown"
+
+    def __init__(self, *, expected: int, found: object) -> None:
+        self.expected = expected
+        self.found = repr(found)
+        super().__init__(f"expected checkpoint format version {expected}, found {found!r}")
+
+
+class CheckpointMismatchError(CheckpointError):
+    """The card and the tensors do not describe the same networks."""
+
+    code = "checkpoint_mismatch"
+
+    def __init__(self, *, expected: str, found: str) -> None:
+        self.expected = expected
+        self.found = found
+        super().__init__(f"expected {expected}, found {found}")
+
+
+class CheckpointDigestError(CheckpointError):
+    """The file is not the one that was registered."""
+
+    code = "checkpoint_sha256_mismatch"
+
+    def __init__(self, *, expected: str, found: str) -> None:
+        self.expected = expected
+        self.found = found
+        super().__init__(f"expected a checkpoint with sha256 {expected}, found {found}")
+
+
+class PreprocessingMismatchError(ModelError):
+    """The scan was prepared in another way than the model was trained with."""
+
+    code = "preprocessing_mismatch"
+
+    def __init__(self, *, expected: dict[str, object], found: dict[str, object]) -> None:
+        self.expected = expected
+        self.found = found
+        differing = sorted(
+            key for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
+        )
+        super().__init__(
+            f"expected the preprocessing that the model was trained with, found other {', '.join(differing)}"
+        )
+
+
+class DeviceUnavailableError(ModelError):
+    """The device that was asked for is not on this machine."""
+
+    code = "device_unavailable"
+
+    def __init__(self, *, expected: str) -> None:
+        self.expected = expected
+        super().__init__(f"expected the device {expected!r}, found no such device on this machine")

@@ -1,0 +1,135 @@
+"""One scan file in, the published answer out: the same object for the command line and for the worker."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+from imaging.check import scan_identity
+from imaging.findings import ScanWarning
+from imaging.pipeline import preprocess
+from imaging.quality import QualityReport
+from imaging.scan import open_scan
+
+from model.card import ModelCard
+from model.predictor import Classification, Predictor
+
+Progress = Callable[[str, float], None]
+
+PREPROCESSING = "preprocessing"
+DEMONSTRATION_WARNING = ScanWarning(
+    code="demonstration_model",
+    message="A demonstration model, trained on simulated scans: its probability says nothing about a person.",
+)
+
+
+@dataclass(frozen=True)
+class ScanPrediction:
+    """A scan, the model that read it, and its answer.
+
+    Attributes
+    ----------
+    scan : dict
+        Name, sha256, shape, voxel size, repetition time and number of frames.
+    card : ModelCard
+    classification : Classification
+    quality : QualityReport
+    warnings : tuple of ScanWarning
+    timing_ms : dict of float
+        ``read``, ``preprocess``, ``classify`` and ``total``, wall-clock milliseconds.
+    """
+
+    scan: dict[str, object]
+    card: ModelCard
+    classification: Classification
+    quality: QualityReport
+    warnings: tuple[ScanWarning, ...]
+    timing_ms: dict[str, float]
+
+    def to_json(self) -> dict[str, object]:
+        """Give exactly one object of ``restnet predict --json``."""
+        answer, card = self.classification, self.card
+        interval = answer.interval
+        return {
+            "scan": self.scan,
+            "model": {
+                "name": card.name,
+                "version": card.version,
+                "network": card.network,
+                "rnn": card.rnn,
+                "members": card.members,
+                "trained_on": card.trained_on,
+                "intended_use": card.intended_use,
+            },
+            "adhd_probability": answer.adhd_probability,
+            "interval": {"level": interval.level, "low": interval.low, "high": interval.high},
+            "decision": answer.decision,
+            "threshold": answer.threshold,
+            "windows": [
+                {"start_frame": window.start_frame, "probability": window.probability}
+                for window in answer.windows
+            ],
+            "quality": self.quality.to_json(),
+            "warnings": [{"code": warning.code, "message": warning.message} for warning in self.warnings],
+            "timing_ms": self.timing_ms,
+        }
+
+
+def predict_scan(
+    path: Path, predictor: Predictor, *, display_name: str | None = None, progress: Progress | None = None
+) -> ScanPrediction:
+    """Read, prepare and classify one scan file.
+
+    Parameters
+    ----------
+    path : Path
+        NIfTI-1/2 file, plain or gzipped.
+    predictor : Predictor
+    display_name : str, optional
+        The name to show instead of the file's own.
+    progress : callable, optional
+        Called as ``progress(stage, fraction)`` with the stages "preprocessing" and "classifying", fraction
+        0 to 1 within the stage; what it raises stops the work and passes through.
+
+    Raises
+    ------
+    ScanError
+        If the scan is refused.
+    """
+    began = perf_counter()
+    scan = open_scan(path)
+    identity = scan_identity(path, display_name, scan)
+    opened = perf_counter()
+    network_input = preprocess(
+        scan,
+        predictor.spec,
+        progress=None if progress is None else lambda _stage, fraction: progress(PREPROCESSING, fraction),
+    )
+    prepared = perf_counter()
+    classification = predictor.classify(
+        network_input, seed=bootstrap_seed(str(identity["sha256"])), progress=progress
+    )
+    ended = perf_counter()
+    demonstration = (DEMONSTRATION_WARNING,) if predictor.card.intended_use == "demonstration" else ()
+    return ScanPrediction(
+        scan=identity,
+        card=predictor.card,
+        classification=classification,
+        quality=network_input.quality,
+        warnings=(*network_input.warnings, *demonstration),
+        timing_ms={
+            "read": _milliseconds(opened - began),
+            "preprocess": _milliseconds(prepared - opened),
+            "classify": _milliseconds(ended - prepared),
+            "total": _milliseconds(ended - began),
+        },
+    )
+
+
+def bootstrap_seed(sha256: str) -> int:
+    """Derive the seed of the interval from the scan's bytes: the same scan always gets the same interval."""
+    return int(sha256[:16], 16)
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(1000 * seconds, 3)

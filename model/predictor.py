@@ -1,0 +1,177 @@
+"""A loaded ensemble that answers for one prepared scan at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+import torch
+from imaging.pipeline import NetworkInput
+from imaging.spec import PreprocessingSpec
+from torch import Tensor
+
+from model.card import ModelCard
+from model.checkpoint import Checkpoint, load_checkpoint
+from model.decision import Decision, Interval, bootstrap_interval, calibrated_probability, decide
+from model.errors import DeviceUnavailableError, PreprocessingMismatchError
+from model.networks import RestNetwork
+from model.shapes import MemberLogits
+
+Device = Literal["auto", "cpu", "cuda"]
+Progress = Callable[[str, float], None]
+
+CLASSIFYING = "classifying"
+# Small enough to stay in the processor's cache and to report progress several times a second.
+FRAMES_PER_CHUNK = 20
+
+
+@dataclass(frozen=True)
+class WindowProbability:
+    """What the ensemble makes of one window."""
+
+    start_frame: int
+    probability: float
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The ensemble's answer for one scan.
+
+    Attributes
+    ----------
+    adhd_probability : float
+        Calibrated; of the mean logit over members and windows.
+    interval : Interval
+    decision : "adhd", "control" or "uncertain"
+    threshold : float
+    windows : tuple of WindowProbability
+        In the order of time.
+    member_logits : (M, W) float64
+    """
+
+    adhd_probability: float
+    interval: Interval
+    decision: Decision
+    threshold: float
+    windows: tuple[WindowProbability, ...]
+    member_logits: MemberLogits
+
+
+class Predictor:
+    """An ensemble in evaluation mode on one device.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+    device : "auto", "cpu" or "cuda"
+        "auto" takes a CUDA device where there is one.
+
+    Raises
+    ------
+    DeviceUnavailableError
+        If "cuda" is asked for and there is none.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, *, device: Device = "auto") -> None:
+        self.card: ModelCard = checkpoint.card
+        self.sha256 = checkpoint.sha256
+        self.spec = PreprocessingSpec.from_json(dict(checkpoint.card.preprocessing))
+        self.device = _choose_device(device)
+        self._members: list[RestNetwork] = [network.to(self.device) for network in checkpoint.networks()]
+
+    @classmethod
+    def load(cls, path: Path, *, device: Device = "auto", expected_sha256: str | None = None) -> Self:
+        """Load and verify a checkpoint file.
+
+        Raises
+        ------
+        CheckpointError
+            If the file is not an intact checkpoint, or not the expected one.
+        DeviceUnavailableError
+            If "cuda" is asked for and there is none.
+        """
+        return cls(load_checkpoint(path, expected_sha256=expected_sha256), device=device)
+
+    def classify(
+        self, network_input: NetworkInput, *, seed: int, progress: Progress | None = None
+    ) -> Classification:
+        """Give the calibrated probability of ADHD, its interval and the decision.
+
+        Parameters
+        ----------
+        network_input : NetworkInput
+            Prepared with this card's preprocessing.
+        seed : int
+            Of the bootstrap; derived from the scan's bytes, so that the same scan gives the same interval.
+        progress : callable, optional
+            Called as ``progress("classifying", fraction)`` after every chunk of frames; what it raises
+            stops the work and passes through.
+
+        Raises
+        ------
+        PreprocessingMismatchError
+            If the scan was prepared in another way than the model was trained with.
+        """
+        if network_input.spec != self.spec:
+            raise PreprocessingMismatchError(expected=self.spec.to_json(), found=network_input.spec.to_json())
+        starts, _ = network_input.windows()
+        logits = self.member_logits(network_input.frames, starts, progress=progress)
+        temperature, threshold = self.card.temperature, self.card.threshold
+        probability = calibrated_probability(logits.mean(keepdims=True), temperature=temperature).item()
+        interval = bootstrap_interval(logits, temperature=temperature, seed=seed)
+        per_window = calibrated_probability(logits.mean(axis=0), temperature=temperature)
+        return Classification(
+            adhd_probability=probability,
+            interval=interval,
+            decision=decide(probability, interval, threshold=threshold),
+            threshold=threshold,
+            windows=tuple(
+                WindowProbability(start_frame=int(start), probability=float(p))
+                for start, p in zip(starts, per_window, strict=True)
+            ),
+            member_logits=logits,
+        )
+
+    @torch.inference_mode()
+    def member_logits(
+        self, frames: np.ndarray, starts: np.ndarray, *, progress: Progress | None = None
+    ) -> MemberLogits:
+        """Give each member's logit for each window; frames that windows share are encoded once.
+
+        Parameters
+        ----------
+        frames : (T, 34, 34, 34) float32
+        starts : (W,) int
+            First frame of each window of ``spec.window_frames`` frames.
+        progress : callable, optional
+
+        Returns
+        -------
+        (M, W) float64
+        """
+        windows = starts[:, None] + np.arange(self.spec.window_frames)
+        distinct, position = np.unique(windows, return_inverse=True)
+        order = torch.from_numpy(position.reshape(windows.shape)).to(self.device)
+        chunks = np.array_split(distinct, -(-len(distinct) // FRAMES_PER_CHUNK))
+        features: list[list[Tensor]] = [[] for _ in self._members]
+        done, total = 0, len(chunks) * len(self._members)
+        for chunk in chunks:
+            batch = torch.from_numpy(np.ascontiguousarray(frames[chunk])).unsqueeze(1).to(self.device)
+            for member, collected in zip(self._members, features, strict=True):
+                collected.append(member.encode(batch))
+                done += 1
+                if progress is not None:
+                    progress(CLASSIFYING, done / total)
+        logits = [
+            member.read(torch.cat(collected)[order])
+            for member, collected in zip(self._members, features, strict=True)
+        ]
+        return torch.stack(logits).cpu().to(torch.float64).numpy()
+
+
+def _choose_device(device: Device) -> torch.device:
+    available = torch.cuda.is_available()
+    if device == "cuda" and not available:
+        raise DeviceUnavailableError(expected=device)
+    return torch.device("cuda" if available and device != "cpu" else "cpu")

@@ -1,0 +1,1 @@
+"""Cohorts, the training loop and the simulator. Nothing here is loaded by the web side."""
