@@ -1,0 +1,1 @@
+"""Uploads, jobs, the database, REST and the pages: everything around the model that people touch."""

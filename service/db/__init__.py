@@ -1,0 +1,1 @@
+"""The database: rows, the engine and its migrations."""

@@ -1,0 +1,95 @@
+"""What happens to jobs whose worker or whose message was lost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy.orm import Session
+
+from service.db.base import utc_now
+from service.db.rows import RUNNING, PredictionRow, PredictionState
+from service.jobs.lease import NO_LEASE
+
+# Only the head of the queue is announced again: duplicates stay few however long the queue grows, and a job
+# whose message was lost is announced by the time it gets to the head.
+REPUBLISH_LIMIT = 32
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep found.
+
+    Attributes
+    ----------
+    to_publish : tuple of str
+        Queued jobs to announce (again), oldest first.
+    requeued, lost, cancelled : tuple of str
+        Jobs without a worker: queued again, failed with their attempts used up, closed as asked.
+    """
+
+    to_publish: tuple[str, ...]
+    requeued: tuple[str, ...]
+    lost: tuple[str, ...]
+    cancelled: tuple[str, ...]
+
+
+def sweep(session: Session, *, republish_s: float) -> Sweep:
+    """Requeue, close or fail jobs whose lease ran out, and list the queued ones to announce.
+
+    Any number of processes may sweep at once: each change is conditional.
+
+    Parameters
+    ----------
+    republish_s : float
+        A queued job is announced again when its last announcement is this old, in seconds.
+    """
+    orphaned = and_(PredictionRow.state.in_(RUNNING), PredictionRow.lease_expires_at < utc_now())
+    cancelled = _close(
+        session,
+        and_(orphaned, PredictionRow.cancel_requested.is_(True)),
+        {"state": PredictionState.CANCELLED, "finished_at": utc_now()},
+    )
+    lost = _close(
+        session,
+        and_(orphaned, PredictionRow.attempts >= PredictionRow.max_attempts),
+        {
+            "state": PredictionState.FAILED,
+            "finished_at": utc_now(),
+            "error_code": "worker_lost",
+            "error_message": "expected the worker to finish, found that it stopped at every attempt",
+        },
+    )
+    requeued = _close(
+        session, orphaned, {"state": PredictionState.QUEUED, "progress": 0.0, "published_at": None}
+    )
+    return Sweep(_to_publish(session, republish_s), requeued, lost, cancelled)
+
+
+def mark_published(session: Session, prediction_ids: Sequence[str]) -> None:
+    """Note that these queued jobs have just been announced."""
+    session.execute(
+        update(PredictionRow)
+        .where(PredictionRow.id.in_(prediction_ids), PredictionRow.state == PredictionState.QUEUED)
+        .values(published_at=utc_now()),
+        execution_options={"synchronize_session": False},
+    )
+
+
+def _close(session: Session, condition: ColumnElement[bool], values: dict[str, Any]) -> tuple[str, ...]:
+    statement = (
+        update(PredictionRow).where(condition).values(**values, **NO_LEASE).returning(PredictionRow.id)
+    )
+    return tuple(session.scalars(statement, execution_options={"synchronize_session": False}))
+
+
+def _to_publish(session: Session, republish_s: float) -> tuple[str, ...]:
+    unheard = or_(PredictionRow.published_at.is_(None), PredictionRow.published_at < utc_now(-republish_s))
+    due = or_(PredictionRow.not_before.is_(None), PredictionRow.not_before <= utc_now())
+    statement = (
+        select(PredictionRow.id)
+        .where(PredictionRow.state == PredictionState.QUEUED, unheard, due)
+        .order_by(PredictionRow.queued_at, PredictionRow.id)
+        .limit(REPUBLISH_LIMIT)
+    )
+    return tuple(session.scalars(statement))

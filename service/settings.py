@@ -1,0 +1,153 @@
+"""Every setting of the service, built once from the environment and passed down."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PREFIX = "RESTNET_"
+BROKER_SCHEMES = ("filesystem", "redis", "rediss")
+
+
+def _default_database(values: dict[str, Any]) -> SecretStr:
+    return SecretStr(f"sqlite:///{values['data_dir'] / 'restnet.db'}")
+
+
+def _default_broker(values: dict[str, Any]) -> SecretStr:
+    return SecretStr(f"filesystem://{values['data_dir'] / 'broker'}")
+
+
+def _default_storage(values: dict[str, Any]) -> str:
+    return f"file://{values['data_dir'] / 'storage'}"
+
+
+class Settings(BaseSettings):
+    """What an operator may set; names in the environment carry the prefix ``RESTNET_``.
+
+    Nothing else in the project reads the environment. Durations are in seconds and sizes in bytes, as their
+    suffixes say. ``docs/settings.md`` lists each one; a test holds the two together.
+    """
+
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True
+    )
+
+    data_dir: Path = Field(
+        default=Path("data"), description="Folder for everything the embedded parts write; made when missing."
+    )
+    database_url: SecretStr = Field(
+        default_factory=_default_database,
+        description="SQLAlchemy address: `sqlite:///FILE` or `postgresql+psycopg://USER@HOST/NAME`.",
+    )
+    broker_url: SecretStr = Field(
+        default_factory=_default_broker,
+        description="Message broker: `filesystem://FOLDER` (embedded, one machine) or `redis://HOST:PORT/N`.",
+    )
+    storage_url: str = Field(
+        default_factory=_default_storage,
+        description="Where scans and checkpoints are kept: `file://FOLDER`.",
+    )
+    checkpoint: Path | None = Field(
+        default=None, description="Checkpoint to serve; the demonstration model when not set."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where the network runs; `auto` takes a GPU when there is one."
+    )
+    inference_threads: int = Field(
+        default=0, ge=0, le=256, description="Threads of the network in one worker; 0 takes every core."
+    )
+
+    public_url: str | None = Field(
+        default=None,
+        description="Address that people type; with https the session cookie is `__Host-` and secure.",
+    )
+    max_upload_bytes: int = Field(
+        default=1 << 30, ge=1 << 10, le=1 << 36, description="Largest accepted upload."
+    )
+    session_idle_s: int = Field(
+        default=3600, ge=60, le=7 * 86400, description="A login ends after this long without a request."
+    )
+    session_lifetime_s: int = Field(
+        default=12 * 3600, ge=300, le=30 * 86400, description="A login ends after this long in any case."
+    )
+
+    max_attempts: int = Field(
+        default=3, ge=1, le=20, description="How often a job may be started before it fails as `worker_lost`."
+    )
+    lease_s: float = Field(
+        default=15, ge=1, le=600, description="A worker that stays silent for this long loses its job."
+    )
+    heartbeat_s: float = Field(
+        default=1,
+        ge=0.1,
+        le=60,
+        description="How often a worker renews its lease and looks for a cancellation.",
+    )
+    sweep_s: float = Field(
+        default=5, ge=0.2, le=600, description="How often lost messages and expired leases are looked for."
+    )
+    republish_s: float = Field(
+        default=30, ge=1, le=3600, description="A queued job that nobody took is announced again after this."
+    )
+    backoff_s: float = Field(
+        default=2, ge=0.1, le=600, description="Wait before a job is tried again; doubles with each attempt."
+    )
+    soft_time_limit_s: float = Field(
+        default=600, ge=1, le=86400, description="A prediction that runs longer fails with `time_limit`."
+    )
+    hard_time_limit_s: float = Field(
+        default=660, ge=2, le=90000, description="A worker that does not react to the soft limit is killed."
+    )
+    shutdown_s: float = Field(
+        default=10, ge=1, le=300, description="How long the processes get to stop before they are killed."
+    )
+
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="Log lines for people or for machines."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe line that is written."
+    )
+
+    @field_validator("data_dir", "checkpoint")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        # Child processes get the settings through their environment and may start in another folder.
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("broker_url")
+    @classmethod
+    def _known_broker(cls, url: SecretStr) -> SecretStr:
+        scheme = urlsplit(url.get_secret_value()).scheme
+        if scheme not in BROKER_SCHEMES:
+            message = f"expected a broker address with one of {', '.join(BROKER_SCHEMES)}, found {scheme!r}"
+            raise ValueError(message)
+        return url
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.heartbeat_s * 2 > self.lease_s:
+            message = (
+                f"expected heartbeat_s at most half of lease_s, found {self.heartbeat_s} and {self.lease_s}"
+            )
+            raise ValueError(message)
+        if self.hard_time_limit_s <= self.soft_time_limit_s:
+            message = (
+                f"expected hard_time_limit_s above soft_time_limit_s, "
+                f"found {self.hard_time_limit_s} and {self.soft_time_limit_s}"
+            )
+            raise ValueError(message)
+        return self
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that make a child process build these same settings."""
+        variables = {}
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            if value is None:
+                continue
+            text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+            variables[PREFIX + name.upper()] = text
+        return variables
