@@ -1,0 +1,117 @@
+"""The message queue: it only wakes workers. A message carries an id and nothing else."""
+
+from pathlib import Path
+from typing import Any, Literal, get_args
+from urllib.parse import unquote, urlsplit
+
+from celery import Celery
+from kombu.entity import Queue
+from sqlalchemy.orm import Session, sessionmaker
+
+from service import filebroker, jobs
+from service.logs import get_logger
+from service.settings import Settings
+
+QueueName = Literal["inference", "training", "maintenance"]
+QUEUES: tuple[QueueName, ...] = get_args(QueueName)
+
+PREDICTION_RUN = "prediction.run"
+MAINTENANCE_SWEEP = "maintenance.sweep"
+
+# How long a request may hang on a broker that does not answer, in seconds.
+BROKER_TIMEOUT_S = 2
+
+log = get_logger(__name__)
+
+
+def make_celery(settings: Settings) -> Celery:
+    """Return a Celery application for publishing; a worker adds its tasks to it.
+
+    Nothing connects yet. With the embedded broker, its folders are made.
+    """
+    app = Celery("restnet", set_as_current=False)
+    app.conf.update(
+        **_broker(settings),
+        task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]  # kombu's
+        task_default_queue="inference",
+        task_create_missing_queues=False,
+        accept_content=["json"],
+        task_serializer="json",
+        result_serializer="json",
+        # The answer is a row: a result backend would be a second truth.
+        result_backend=None,
+        task_ignore_result=True,
+        # A message is done when its job is. A worker that dies is the lease's business, not the broker's: a
+        # message given back at once would find the lease still held, and would be one more way to start a
+        # job that kills its worker.
+        task_acks_late=True,
+        task_acks_on_failure_or_timeout=True,
+        task_reject_on_worker_lost=False,
+        worker_prefetch_multiplier=1,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        # Torch and CUDA do not survive a fork.
+        worker_pool="prefork",
+        worker_pool_start_method="spawn",
+        # A fresh child imports torch before it reports that it is alive; the default is 4 s.
+        worker_proc_alive_timeout=120.0,
+        worker_soft_shutdown_timeout=settings.shutdown_s,
+        # The soft limit is kept by the job itself, at points where it can stop cleanly.
+        task_time_limit=settings.hard_time_limit_s,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=False,
+        worker_enable_remote_control=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_connection_timeout=BROKER_TIMEOUT_S,
+        broker_pool_acquire_timeout=BROKER_TIMEOUT_S,
+        enable_utc=True,
+    )
+    return app
+
+
+def publish(app: Celery, prediction_id: str) -> bool:
+    """Announce a queued prediction to the workers; False, with a line in the log, when the broker is away.
+
+    Call it after the commit: the row is the outbox, and the sweep announces again what was not heard.
+    """
+    try:
+        app.send_task(PREDICTION_RUN, args=[prediction_id], queue="inference", retry=False)
+    except Exception as error:  # noqa: BLE001  (each transport has its own errors; none may fail an upload)
+        log.warning("publish_failed", prediction_id=prediction_id, reason=type(error).__name__)
+        return False
+    return True
+
+
+def announce(app: Celery, sessions: sessionmaker[Session], prediction_id: str) -> bool:
+    """Publish and note it on the row, so that the sweep does not publish it again at once."""
+    if not publish(app, prediction_id):
+        return False
+    with sessions.begin() as session:
+        jobs.mark_published(session, [prediction_id])
+    return True
+
+
+def _broker(settings: Settings) -> dict[str, Any]:
+    url = settings.broker_url.get_secret_value()
+    parts = urlsplit(url)
+    if parts.scheme == "filesystem":
+        return {
+            "broker_url": "filesystem://localhost",
+            "broker_transport": "service.filebroker:Transport",
+            "broker_transport_options": filebroker.prepare(Path(unquote(parts.netloc + parts.path))),
+        }
+    return {
+        "broker_url": url,
+        "broker_transport_options": {
+            "global_keyprefix": "restnet:",
+            # A message that is not acknowledged for this long is delivered again: far above the longest job.
+            "visibility_timeout": 10 * settings.hard_time_limit_s,
+            "socket_connect_timeout": BROKER_TIMEOUT_S,
+            "socket_timeout": 5 * BROKER_TIMEOUT_S,
+            "health_check_interval": 10,
+            # One more try, at once: a request must not wait for a broker that is away.
+            "max_retries": 1,
+            "interval_start": 0,
+        },
+    }
