@@ -1,0 +1,203 @@
+"""``/api/v1/admin``: accounts, API keys, model versions and the audit."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.accounts import (
+    Role,
+    create_api_key,
+    create_user,
+    find_api_key,
+    find_user,
+    revoke_api_key,
+)
+from service.api.cursor import encode_cursor, newest_first
+from service.api.payloads import (
+    ApiKeyPage,
+    ApiKeyRequest,
+    ApiKeyResponse,
+    AuditEventResponse,
+    AuditPage,
+    IssuedApiKeyResponse,
+    ModelVersionPage,
+    ModelVersionResponse,
+    UserPage,
+    UserRequest,
+    UserResponse,
+)
+from service.api.principals import Administrator, AnyResources, ModelReader
+from service.api.problems import problem_responses
+from service.api.refusals import ApiKeyNotFoundError, UserNotFoundError
+from service.audit import record
+from service.db.rows import ApiKeyRow, AuditEventRow, ModelVersionRow, UserRow
+
+router = APIRouter(prefix="/api/v1/admin", tags=["administration"], responses=problem_responses(401, 403))
+
+Cursor = Annotated[str | None, Query(max_length=512)]
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+@router.get("/users", summary="List accounts", responses=problem_responses(422))
+def get_users(
+    _principal: Administrator, resources: AnyResources, cursor: Cursor = None, limit: Limit = 50
+) -> UserPage:
+    """Return a page of accounts, newest first."""
+    query = newest_first(select(UserRow), UserRow.created_at, UserRow.id, cursor=cursor, limit=limit)
+    with resources.sessions() as session:
+        rows = session.scalars(query).all()
+    more = encode_cursor(rows[limit - 1].created_at, rows[limit - 1].id) if len(rows) > limit else None
+    return UserPage(items=[_user_response(row) for row in rows[:limit]], next_cursor=more)
+
+
+@router.post("/users", status_code=201, summary="Add an account", responses=problem_responses(409, 422))
+def post_user(body: UserRequest, principal: Administrator, resources: AnyResources) -> UserResponse:
+    """Add an account with a password of 12 to 256 characters and a role."""
+    with resources.sessions.begin() as session:
+        user = create_user(session, username=body.username, password=body.password, role=body.role)
+        record(
+            session,
+            actor=principal.actor,
+            action="user.create",
+            subject_kind="user",
+            subject_id=user.id,
+            details={"role": user.role},
+        )
+        return _user_response(user)
+
+
+@router.get("/api-keys", summary="List API keys", responses=problem_responses(422))
+def get_api_keys(
+    _principal: Administrator, resources: AnyResources, cursor: Cursor = None, limit: Limit = 50
+) -> ApiKeyPage:
+    """Return a page of API keys, newest first; their text is never shown again."""
+    query = select(ApiKeyRow, UserRow.username).join(UserRow, UserRow.id == ApiKeyRow.user_id)
+    paged = newest_first(query, ApiKeyRow.created_at, ApiKeyRow.id, cursor=cursor, limit=limit)
+    with resources.sessions() as session:
+        rows = session.execute(paged).all()
+    last = rows[limit - 1][0] if len(rows) > limit else None
+    more = encode_cursor(last.created_at, last.id) if last is not None else None
+    return ApiKeyPage(items=[_key_response(key, username) for key, username in rows[:limit]], next_cursor=more)
+
+
+@router.post("/api-keys", status_code=201, summary="Issue an API key", responses=problem_responses(404, 422))
+def post_api_key(body: ApiKeyRequest, principal: Administrator, resources: AnyResources) -> IssuedApiKeyResponse:
+    """Issue a key that acts in the name of an account; the answer is the only place that ever shows it."""
+    with resources.sessions.begin() as session:
+        user = find_user(session, username=body.username or principal.username)
+        if user is None:
+            raise UserNotFoundError
+        lifetime = None if body.expires_in_days is None else timedelta(days=body.expires_in_days)
+        plain = create_api_key(session, user=user, name=body.name, lifetime=lifetime)
+        found = find_api_key(session, plain)
+        if found is None:
+            # Only a disabled account's key is born without validity.
+            raise UserNotFoundError
+        key, _ = found
+        _record_key(session, principal, key, action="api_key.create")
+        return IssuedApiKeyResponse(**_key_response(key, user.username).model_dump(), key=plain)
+
+
+@router.post(
+    "/api-keys/{key_id}/revoke", status_code=200, summary="Revoke an API key", responses=problem_responses(404)
+)
+def post_api_key_revocation(key_id: str, principal: Administrator, resources: AnyResources) -> ApiKeyResponse:
+    """End a key's validity at once; revoking it again changes nothing."""
+    with resources.sessions.begin() as session:
+        query = select(ApiKeyRow, UserRow.username).join(UserRow, UserRow.id == ApiKeyRow.user_id)
+        found = session.execute(query.where(ApiKeyRow.id == key_id.replace("\0", ""))).one_or_none()
+        if found is None:
+            raise ApiKeyNotFoundError
+        key, username = found
+        if key.revoked_at is None:
+            revoke_api_key(key)
+            _record_key(session, principal, key, action="api_key.revoke")
+        return _key_response(key, username)
+
+
+@router.get("/models", summary="List model versions")
+def get_models(_principal: ModelReader, resources: AnyResources) -> ModelVersionPage:
+    """Return every registered checkpoint with its card; the active one answers."""
+    with resources.sessions() as session:
+        rows = session.scalars(select(ModelVersionRow).order_by(ModelVersionRow.created_at.desc())).all()
+    items = [
+        ModelVersionResponse(
+            id=row.id,
+            name=row.name,
+            version=row.version,
+            sha256=row.sha256,
+            active=row.active,
+            created_at=row.created_at,
+            card=row.card,
+        )
+        for row in rows
+    ]
+    return ModelVersionPage(items=items)
+
+
+@router.get("/audit", summary="Read the audit", responses=problem_responses(422))
+def get_audit(
+    _principal: Administrator,
+    resources: AnyResources,
+    subject_id: Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9-]+$")] = None,
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> AuditPage:
+    """Return a page of what was done, newest first."""
+    query = select(AuditEventRow)
+    if subject_id is not None:
+        query = query.where(AuditEventRow.subject_id == subject_id)
+    paged = newest_first(query, AuditEventRow.at, AuditEventRow.id, cursor=cursor, limit=limit)
+    with resources.sessions() as session:
+        rows = session.scalars(paged).all()
+    items = [
+        AuditEventResponse(
+            id=row.id,
+            at=row.at,
+            actor=row.actor,
+            action=row.action,
+            subject_kind=row.subject_kind,
+            subject_id=row.subject_id,
+            details=row.details,
+        )
+        for row in rows[:limit]
+    ]
+    more = encode_cursor(rows[limit - 1].at, rows[limit - 1].id) if len(rows) > limit else None
+    return AuditPage(items=items, next_cursor=more)
+
+
+def _user_response(user: UserRow) -> UserResponse:
+    return UserResponse(
+        id=user.id,
+        username=user.username,
+        role=Role(user.role),
+        created_at=user.created_at,
+        disabled_at=user.disabled_at,
+    )
+
+
+def _key_response(key: ApiKeyRow, username: str) -> ApiKeyResponse:
+    return ApiKeyResponse(
+        id=key.id,
+        name=key.name,
+        prefix=key.prefix,
+        username=username,
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+        last_used_at=key.last_used_at,
+    )
+
+
+def _record_key(session: Session, principal: Administrator, key: ApiKeyRow, *, action: str) -> None:
+    record(
+        session,
+        actor=principal.actor,
+        action=action,
+        subject_kind="api_key",
+        subject_id=key.id,
+        details={"name": key.name, "user_id": key.user_id},
+    )

@@ -1,0 +1,58 @@
+"""The web application: REST, the pages and what surrounds them, from one set of settings."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import FastAPI
+
+from service.api import admin, docs, operations, predictions, scans
+from service.api.envelope import Envelope
+from service.api.errors import install_error_handlers
+from service.api.resources import open_resources
+from service.settings import Settings
+from service.web.pages import add_pages, render_problem
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """Build the application.
+
+    Parameters
+    ----------
+    settings : Settings
+        The database must be migrated already; nothing is reached before the first request.
+    """
+    resources = open_resources(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        resources.stopping.set()
+        resources.engine.dispose()
+
+    app = FastAPI(
+        title="RestNet",
+        version=_version(),
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        # Prometheus is the project's way to measure; an OpenTelemetry set-up must not start by environment.
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )
+    app.state.resources = resources
+    app.add_middleware(Envelope, metrics=resources.metrics, https=resources.https, page=render_problem)
+    install_error_handlers(app, page=render_problem)
+    for module in (scans, predictions, admin, operations, docs):
+        app.include_router(module.router)
+    add_pages(app)
+    docs.describe(app)
+    return app
+
+
+def _version() -> str:
+    try:
+        return version("restnet")
+    except PackageNotFoundError:
+        # Run from a checkout that was never installed.
+        return "0"

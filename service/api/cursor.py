@@ -1,0 +1,52 @@
+"""Keyset paging: a cursor names the last row seen, so a page stays right while rows are added."""
+
+import base64
+import binascii
+import json
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, and_, or_
+from sqlalchemy.orm import InstrumentedAttribute
+
+from service.api.refusals import FieldsNotValidError
+
+
+def encode_cursor(moment: datetime, row_id: str) -> str:
+    """Name a row by its time and id, opaque to clients."""
+    return base64.urlsafe_b64encode(json.dumps([moment.isoformat(), row_id]).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> tuple[datetime, str]:
+    """Read a cursor back.
+
+    Raises
+    ------
+    FieldsNotValidError
+        If it is not one that this service gave.
+    """
+    try:
+        padded = cursor.encode() + b"=" * (-len(cursor) % 4)
+        moment, row_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        when = datetime.fromisoformat(moment)
+        if when.tzinfo is None or not isinstance(row_id, str) or len(row_id) > 64 or "\0" in row_id:
+            raise ValueError(row_id)
+    except (ValueError, TypeError, binascii.Error) as error:
+        problem = {"where": "query.cursor", "problem": "expected the next_cursor of an earlier page"}
+        raise FieldsNotValidError([problem]) from error
+    return when, row_id
+
+
+def newest_first(
+    query: Select[Any],
+    moment: InstrumentedAttribute[datetime],
+    row_id: InstrumentedAttribute[str],
+    *,
+    cursor: str | None,
+    limit: int,
+) -> Select[Any]:
+    """Order by time and id, newest first, from after the cursor; one row more than asked for tells if more follow."""
+    if cursor is not None:
+        last_moment, last_id = decode_cursor(cursor)
+        query = query.where(or_(moment < last_moment, and_(moment == last_moment, row_id < last_id)))
+    return query.order_by(moment.desc(), row_id.desc()).limit(limit + 1)

@@ -1,0 +1,76 @@
+"""The OpenAPI document and its reader, served from here: no content network, no inline script."""
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import HTMLResponse
+
+from service.api.problems import Problem
+
+DESCRIPTION = """Hand over a resting-state fMRI scan, follow its prediction, read the calibrated probability of ADHD.
+
+Research software for decision *support*: it never diagnoses. Errors are problem documents (RFC 9457) whose
+`code` is stable."""
+
+TAGS = [
+    {"name": "scans", "description": "Uploaded files"},
+    {"name": "predictions", "description": "One model on one scan"},
+    {"name": "administration", "description": "Accounts, API keys, model versions, audit"},
+    {"name": "operation", "description": "For operators and their tools"},
+]
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>RestNet REST API</title>
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/static/vendor/swagger-ui.css">
+</head>
+<body>
+<div id="reader"></div>
+<noscript>This reader needs JavaScript; the document itself is at <a href="/api/openapi.json">openapi.json</a>.</noscript>
+<script src="/static/vendor/swagger-ui-bundle.js"></script>
+<script src="/static/docs.js"></script>
+</body>
+</html>
+"""
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/api/docs")
+def read_docs() -> HTMLResponse:
+    """Show the OpenAPI document to a person."""
+    return HTMLResponse(_PAGE)
+
+
+def describe(app: FastAPI) -> None:
+    """Make the application answer ``/api/openapi.json`` with the problem schema and our wording in it."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title, version=app.version, description=DESCRIPTION, tags=TAGS, routes=app.routes
+            )
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas["Problem"] = Problem.model_json_schema()
+            # FastAPI describes its own validation errors; ours are problem documents.
+            for path in document["paths"].values():
+                for operation in path.values():
+                    _use_problem(operation["responses"])
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the way that FastAPI documents
+
+
+def _use_problem(responses: dict[str, Any]) -> None:
+    validation = responses.get("422", {}).get("content", {})
+    if "application/json" in validation:
+        validation.pop("application/json")
+        validation["application/problem+json"] = {"schema": {"$ref": "#/components/schemas/Problem"}}

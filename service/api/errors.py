@@ -1,0 +1,147 @@
+"""From a refusal to an HTTP status: the only place where the two meet."""
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import OperationalError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from imaging.errors import ScanError
+from service import accounts, jobs, logins, storage
+from service.api import refusals
+from service.api.problems import Problem, problem, problem_response
+from service.errors import ServiceError
+from service.logs import get_logger
+
+STATUSES: dict[type[Exception], int] = {
+    ScanError: 422,
+    accounts.CredentialsError: 401,
+    accounts.PasswordLengthError: 422,
+    accounts.UsernameError: 422,
+    accounts.UsernameTakenError: 409,
+    jobs.PredictionFinishedError: 409,
+    jobs.PredictionNotFoundError: 404,
+    jobs.PredictionNotRetryableError: 409,
+    logins.TooManyAttemptsError: 429,
+    refusals.ApiKeyNotValidError: 401,
+    refusals.AuthenticationRequiredError: 401,
+    refusals.CrossSiteRequestError: 403,
+    refusals.DatabaseUnavailableError: 503,
+    refusals.FieldsNotValidError: 422,
+    refusals.IdempotencyKeyReusedError: 422,
+    refusals.MediaTypeError: 415,
+    refusals.MultipartError: 400,
+    refusals.NotFoundError: 404,
+    refusals.PermissionDeniedError: 403,
+    refusals.ScanInUseError: 409,
+    refusals.ScanMissingError: 422,
+    storage.StorageKeyError: 500,
+    storage.StorageUrlError: 500,
+    storage.StoredFileMissingError: 410,
+    storage.UploadTooLargeError: 413,
+}
+"""Looked up along a class's bases, so that one entry covers a family such as the scan's refusals."""
+
+HTTP_CODES = {
+    400: "bad_request",
+    404: "route_not_found",
+    405: "method_not_allowed",
+    406: "not_acceptable",
+    413: "upload_too_large",
+}
+
+Renderer = Callable[[Request, Problem], Response]
+"""How an error reaches a person: a page instead of a document."""
+
+log = get_logger(__name__)
+
+
+def status_of(error: Exception) -> int | None:
+    """Return the status of a refusal, None for what the table does not know."""
+    return next((STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES), None)
+
+
+def problem_of(request: Request, error: Exception) -> Problem:
+    """Turn any exception into a problem document.
+
+    A refusal keeps its own code and sentence. Anything else is our fault: the traceback goes to the log under
+    a reference, and the reference is all that leaves the service.
+    """
+    instance = request.url.path
+    status = status_of(error)
+    if status is not None and status < 500 and isinstance(error, ScanError | ServiceError):
+        return problem(
+            status=status, code=error.code, detail=str(error), instance=instance, details=_plain(error.details())
+        )
+    if isinstance(error, refusals.DatabaseUnavailableError):
+        return problem(status=503, code=error.code, detail=str(error), instance=instance)
+    if isinstance(error, OperationalError):
+        log.error("database_unavailable", exc_info=error)
+        return problem_of(request, refusals.DatabaseUnavailableError())
+    if isinstance(error, RequestValidationError):
+        return problem_of(request, refusals.FieldsNotValidError(field_problems(error.errors())))
+    if isinstance(error, HTTPException):
+        code = HTTP_CODES.get(error.status_code, f"http_{error.status_code}")
+        return problem(status=error.status_code, code=code, detail=_http_detail(error), instance=instance)
+    reference = secrets.token_hex(6)
+    log.error("internal_error", reference=reference, route=instance, exc_info=error)
+    return problem(
+        status=500,
+        code="internal_error",
+        detail="expected to answer, found a fault of the service: quote the reference to its operator",
+        instance=instance,
+        reference=reference,
+    )
+
+
+def field_problems(errors: Any) -> list[dict[str, str]]:  # noqa: ANN401  (pydantic's own list of dicts)
+    """Say where each value is wrong and why, without the value, which may describe a person."""
+    return [{"where": ".".join(str(part) for part in error["loc"]), "problem": error["msg"]} for error in errors]
+
+
+def error_response(request: Request, error: Exception, *, page: Renderer | None = None) -> Response:
+    """Answer an exception: a problem document, or a page where a person's browser asked for one."""
+    document = problem_of(request, error)
+    if page is not None and wants_page(request):
+        return page(request, document)
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if document.status == 401:
+        headers["WWW-Authenticate"] = 'Bearer realm="RestNet"'
+    if isinstance(error, logins.TooManyAttemptsError):
+        headers["Retry-After"] = str(error.retry_after_s)
+    return problem_response(document, headers=headers)
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a request came from a person's browser for one of the pages."""
+    path = request.url.path
+    machine = path.startswith("/api/") or path in {"/healthz", "/readyz", "/metrics"}
+    return not machine and "text/html" in request.headers.get("accept", "")
+
+
+def install_error_handlers(app: FastAPI, *, page: Renderer | None) -> None:
+    """Make every refusal leave the application as a problem document or an error page."""
+
+    async def handle(request: Request, error: Exception) -> Response:
+        return error_response(request, error, page=page)
+
+    for kind in (ScanError, ServiceError, RequestValidationError, HTTPException, OperationalError):
+        app.add_exception_handler(kind, handle)
+
+
+def _plain(details: dict[str, object]) -> dict[str, Any]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in details.items()}
+
+
+def _http_detail(error: HTTPException) -> str:
+    if error.status_code == 404:
+        return "expected a path of this service, found another"
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "another method")
+        return f"expected {allowed} for this path, found another method"
+    return f"expected a request that can be answered, found {error.detail}"

@@ -1,0 +1,53 @@
+"""``python -m service.api.main``: one web process, its settings from the environment."""
+
+import argparse
+from collections.abc import Sequence
+from types import FrameType
+
+import uvicorn
+
+from service import logs
+from service.api.app import create_app
+from service.api.resources import Resources
+from service.settings import Settings
+
+KEEP_ALIVE_S = 15
+
+
+class Server(uvicorn.Server):
+    """uvicorn, telling open event streams to end as soon as it is told to stop itself."""
+
+    def __init__(self, config: uvicorn.Config, resources: Resources) -> None:
+        super().__init__(config)
+        self._resources = resources
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to stop; without the flag uvicorn would wait for streams that wait for it."""
+        self._resources.stopping.set()
+        super().handle_exit(sig, frame)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until told to stop."""
+    parser = argparse.ArgumentParser(prog="python -m service.api.main", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    chosen = parser.parse_args(arguments)
+    settings = Settings()
+    logs.configure(log_format=settings.log_format, log_level=settings.log_level)
+    app = create_app(settings)
+    config = uvicorn.Config(
+        app,
+        host=chosen.host,
+        port=chosen.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=int(settings.shutdown_s),
+    )
+    Server(config, app.state.resources).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""What operators and their tools ask: is the process alive, can it work, what has it done."""
+
+from collections.abc import Callable
+
+from fastapi import APIRouter, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import BaseModel, Field
+from sqlalchemy import select
+
+from service.api.principals import AnyResources
+from service.api.resources import Resources
+from service.db.rows import ModelVersionRow
+from service.logs import get_logger
+
+router = APIRouter(tags=["operation"])
+log = get_logger(__name__)
+
+
+class Health(BaseModel):
+    """The process answers."""
+
+    status: str = Field(examples=["alive"])
+
+
+class Readiness(BaseModel):
+    """Whether the service can take a scan to its result; `missing` names the parts that do not answer."""
+
+    status: str = Field(examples=["ready"])
+    missing: list[str] = Field(examples=[[]])
+
+
+class NothingRegisteredError(LookupError):
+    """No model version is active."""
+
+
+@router.get("/healthz", summary="Is the process alive?")
+async def healthz() -> Health:
+    """Answer at once, whatever the rest of the service does."""
+    return Health(status="alive")
+
+
+@router.get(
+    "/readyz",
+    summary="Can the service work?",
+    responses={200: {"model": Readiness}, 503: {"model": Readiness, "description": "Something is missing"}},
+)
+def readyz(resources: AnyResources) -> JSONResponse:
+    """Try the database, the storage, the broker and the model registry."""
+    checks: dict[str, Callable[[Resources], None]] = {
+        "database": _try_database,
+        "storage": _try_storage,
+        "broker": _try_broker,
+        "model": _try_model,
+    }
+    missing = [name for name, check in checks.items() if not _passes(name, check, resources)]
+    body = Readiness(status="not ready" if missing else "ready", missing=missing)
+    return JSONResponse(body.model_dump(), status_code=503 if missing else 200)
+
+
+@router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+def metrics(resources: AnyResources) -> Response:
+    """Return the counters and the jobs by state in the text format."""
+    with resources.sessions() as session:
+        return Response(resources.metrics.exposition(session), media_type=CONTENT_TYPE_LATEST)
+
+
+def _passes(name: str, check: Callable[[Resources], None], resources: Resources) -> bool:
+    try:
+        check(resources)
+    except Exception as error:  # noqa: BLE001  (each part has its own errors; all mean that it is missing)
+        log.warning("not_ready", part=name, reason=type(error).__name__)
+        return False
+    return True
+
+
+def _try_database(resources: Resources) -> None:
+    with resources.sessions() as session:
+        session.execute(select(1))
+
+
+def _try_storage(resources: Resources) -> None:
+    with resources.storage.receive(max_bytes=16) as upload:
+        upload.write(b"ready?")
+        upload.seal()
+
+
+def _try_broker(resources: Resources) -> None:
+    with resources.queue.connection_for_write(connect_timeout=2) as connection:
+        connection.ensure_connection(max_retries=1, timeout=2)
+
+
+def _try_model(resources: Resources) -> None:
+    with resources.sessions() as session:
+        if session.scalars(select(ModelVersionRow.id).where(ModelVersionRow.active)).first() is None:
+            raise NothingRegisteredError

@@ -1,0 +1,242 @@
+"""What REST takes and gives: names and types as in the OpenAPI document."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from service.accounts import Role
+from service.db.rows import PredictionState
+
+
+def _blank_is_absent(value: object) -> object:
+    # An empty input of a form is sent as an empty string.
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+PSEUDONYM = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+Pseudonym = Annotated[
+    str | None,
+    Field(max_length=64, pattern=PSEUDONYM, description="A pseudonym, never a name; letters, digits and . _ -"),
+    BeforeValidator(_blank_is_absent),
+]
+
+
+class ScanFields(BaseModel):
+    """What may be said about a scan beside its bytes; the network does not read it."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    subject_id: Pseudonym = None
+    age_years: Annotated[
+        float | None, Field(ge=0, le=130, allow_inf_nan=False), BeforeValidator(_blank_is_absent)
+    ] = None
+    sex: Annotated[Literal["female", "male", "other"] | None, BeforeValidator(_blank_is_absent)] = None
+    site: Pseudonym = None
+
+
+class PredictionLinks(BaseModel):
+    """Where to go from an accepted upload."""
+
+    prediction: str
+    events: str
+    scan: str
+    page: str
+
+
+class AcceptedResponse(BaseModel):
+    """An upload that was taken in; its prediction is queued."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "scan_id": "0b7f3f6e-6a5f-4a0e-9d3c-2f5a2f6f6f10",
+                "prediction_id": "5e0f3b52-90a4-4f6c-9d43-8a3b1f3d2c11",
+                "links": {
+                    "prediction": "/api/v1/predictions/5e0f3b52-90a4-4f6c-9d43-8a3b1f3d2c11",
+                    "events": "/api/v1/predictions/5e0f3b52-90a4-4f6c-9d43-8a3b1f3d2c11/events",
+                    "scan": "/api/v1/scans/0b7f3f6e-6a5f-4a0e-9d3c-2f5a2f6f6f10",
+                    "page": "/predictions/5e0f3b52-90a4-4f6c-9d43-8a3b1f3d2c11",
+                },
+            }
+        }
+    )
+
+    scan_id: str
+    prediction_id: str
+    links: PredictionLinks
+
+
+class ScanResponse(BaseModel):
+    """An uploaded scan."""
+
+    id: str
+    name: str = Field(description="The file's own name, without folders")
+    sha256: str = Field(description="Of the bytes as uploaded")
+    size_bytes: int
+    subject_id: str | None
+    age_years: float | None
+    sex: str | None
+    site: str | None
+    header: dict[str, Any] | None = Field(description="Shape, voxel size in mm, repetition time in s")
+    created_at: datetime
+    prediction_ids: list[str]
+
+
+class PredictionError(BaseModel):
+    """Why a prediction failed."""
+
+    code: str
+    message: str
+    details: dict[str, Any] | None = None
+    reference: str | None = Field(default=None, description="To be quoted to the operator, who finds it in the log")
+
+
+class PredictionResponse(BaseModel):
+    """A prediction: where it stands and, at the end, what it says."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "id": "5e0f3b52-90a4-4f6c-9d43-8a3b1f3d2c11",
+                "scan_id": "0b7f3f6e-6a5f-4a0e-9d3c-2f5a2f6f6f10",
+                "subject_id": "P-017",
+                "status": "classifying",
+                "progress": 0.7,
+                "queue_position": None,
+                "cancel_requested": False,
+                "result": None,
+                "error": None,
+                "created_at": "2026-11-20T09:30:00Z",
+                "started_at": "2026-11-20T09:30:01Z",
+                "finished_at": None,
+            }
+        }
+    )
+
+    id: str
+    scan_id: str
+    scan_name: str
+    subject_id: str | None
+    status: PredictionState
+    progress: float = Field(ge=0, le=1)
+    queue_position: int | None = Field(description="1 is next; null when it is not waiting")
+    cancel_requested: bool
+    result: dict[str, Any] | None = Field(description="The object that `restnet predict --json` prints")
+    error: PredictionError | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class PredictionPage(BaseModel):
+    """One page of predictions, newest first."""
+
+    items: list[PredictionResponse]
+    next_cursor: str | None = Field(description="Give it as `cursor` for the next page; null at the end")
+
+
+class UserRequest(BaseModel):
+    """An account to add."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"username": "m.keller", "password": "a long passphrase", "role": "clinician"}},
+    )
+
+    username: str = Field(max_length=64)
+    password: str = Field(max_length=1024, json_schema_extra={"writeOnly": True})
+    role: Role
+
+
+class UserResponse(BaseModel):
+    """An account."""
+
+    id: str
+    username: str
+    role: Role
+    created_at: datetime
+    disabled_at: datetime | None
+
+
+class ApiKeyRequest(BaseModel):
+    """An API key to issue."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"example": {"name": "PACS bridge", "username": "pacs", "expires_in_days": 365}},
+    )
+
+    name: str = Field(min_length=1, max_length=100)
+    username: str | None = Field(default=None, max_length=64, description="Whose key; your own without it")
+    expires_in_days: int | None = Field(default=None, ge=1, le=3650)
+
+
+class ApiKeyResponse(BaseModel):
+    """An API key, without its text."""
+
+    id: str
+    name: str
+    prefix: str
+    username: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class IssuedApiKeyResponse(ApiKeyResponse):
+    """An API key with its text, which is shown this once."""
+
+    key: str
+
+
+class ModelVersionResponse(BaseModel):
+    """A registered checkpoint."""
+
+    id: str
+    name: str
+    version: str
+    sha256: str
+    active: bool
+    created_at: datetime
+    card: dict[str, Any]
+
+
+class AuditEventResponse(BaseModel):
+    """Who did what to what, and when."""
+
+    id: str
+    at: datetime
+    actor: str
+    action: str
+    subject_kind: str
+    subject_id: str
+    details: dict[str, Any] | None
+
+
+class UserPage(BaseModel):
+    """One page of accounts, newest first."""
+
+    items: list[UserResponse]
+    next_cursor: str | None
+
+
+class ApiKeyPage(BaseModel):
+    """One page of API keys, newest first."""
+
+    items: list[ApiKeyResponse]
+    next_cursor: str | None
+
+
+class ModelVersionPage(BaseModel):
+    """The registered checkpoints, newest first."""
+
+    items: list[ModelVersionResponse]
+
+
+class AuditPage(BaseModel):
+    """One page of audit events, newest first."""
+
+    items: list[AuditEventResponse]
+    next_cursor: str | None

@@ -1,0 +1,98 @@
+"""``/api/v1/predictions``: follow a prediction, list them, stop one, try one again."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import StreamingResponse
+from pydantic import AfterValidator
+
+from service import jobs
+from service.api.events import event_stream
+from service.api.payloads import PSEUDONYM, PredictionPage, PredictionResponse
+from service.api.principals import AnyResources, SignedIn
+from service.api.problems import problem_responses
+from service.api.viewing import PredictionFilter, find_prediction, list_predictions, prediction_response
+from service.db.rows import PredictionState
+from service.queue import announce
+
+router = APIRouter(prefix="/api/v1/predictions", tags=["predictions"])
+
+
+def _in_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime | None, AfterValidator(lambda moment: moment and _in_utc(moment))]
+
+
+@router.get("", summary="List predictions, newest first", responses=problem_responses(401, 422))
+def get_predictions(
+    principal: SignedIn,
+    resources: AnyResources,
+    status: PredictionState | None = None,
+    subject_id: Annotated[str | None, Query(max_length=64, pattern=PSEUDONYM)] = None,
+    since: Annotated[Moment, Query(description="Not before this moment; UTC without a zone")] = None,
+    until: Annotated[Moment, Query(description="Before this moment; UTC without a zone")] = None,
+    cursor: Annotated[str | None, Query(max_length=512)] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+) -> PredictionPage:
+    """Return a page; follow `next_cursor` for the rest. Rows added meanwhile do not shift the pages."""
+    chosen = PredictionFilter(status, subject_id, since, until)
+    with resources.sessions() as session:
+        return list_predictions(session, principal, chosen, cursor=cursor, limit=limit)
+
+
+@router.get("/{prediction_id}", summary="Follow a prediction", responses=problem_responses(401, 404))
+def get_prediction(prediction_id: str, principal: SignedIn, resources: AnyResources) -> PredictionResponse:
+    """Return where a prediction stands and, at the end, its result or its error."""
+    with resources.sessions() as session:
+        return prediction_response(session, find_prediction(session, principal, prediction_id))
+
+
+@router.get(
+    "/{prediction_id}/events",
+    summary="Follow a prediction as server-sent events",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "`event: progress` with the prediction as JSON at each change, closed at its end",
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        },
+        **problem_responses(401, 404),
+    },
+)
+def get_events(
+    prediction_id: str, principal: SignedIn, resources: AnyResources
+) -> StreamingResponse:
+    """Stream the prediction at each change until it ends; no connection or thread is held between polls."""
+    with resources.sessions() as session:
+        find_prediction(session, principal, prediction_id)
+    return StreamingResponse(
+        event_stream(resources, principal, prediction_id),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+@router.post("/{prediction_id}/cancel", summary="Stop a prediction", responses=problem_responses(401, 403, 404, 409))
+def cancel_prediction(prediction_id: str, principal: SignedIn, resources: AnyResources) -> PredictionResponse:
+    """Stop at once what waits; a running one is stopped by its worker within moments."""
+    with resources.sessions() as session:
+        find_prediction(session, principal, prediction_id)
+        jobs.request_cancel(session, prediction_id, actor=principal.actor)
+        session.commit()
+        return prediction_response(session, find_prediction(session, principal, prediction_id))
+
+
+@router.post(
+    "/{prediction_id}/retry", summary="Try a prediction again", responses=problem_responses(401, 403, 404, 409)
+)
+def retry_prediction(prediction_id: str, principal: SignedIn, resources: AnyResources) -> PredictionResponse:
+    """Queue a failed or cancelled prediction again."""
+    with resources.sessions() as session:
+        find_prediction(session, principal, prediction_id)
+        jobs.retry(session, prediction_id, actor=principal.actor)
+        session.commit()
+        announce(resources.queue, resources.sessions, prediction_id)
+        return prediction_response(session, find_prediction(session, principal, prediction_id))

@@ -1,0 +1,150 @@
+"""What the REST side itself refuses, before or around the domain: each with its code, none with HTTP in it."""
+
+from typing import ClassVar
+
+from service.errors import ServiceError
+
+
+class AuthenticationRequiredError(ServiceError):
+    """Neither an API key nor a login came with the request."""
+
+    code: ClassVar[str] = "authentication_required"
+
+    def __init__(self) -> None:
+        super().__init__("expected an API key (Authorization: Bearer rnk_...) or a login, found neither")
+
+
+class ApiKeyNotValidError(ServiceError):
+    """The API key is unknown, expired or revoked; which of these is not said."""
+
+    code: ClassVar[str] = "api_key_not_valid"
+
+    def __init__(self) -> None:
+        super().__init__("expected a valid API key, found one that is unknown, expired or revoked")
+
+
+class PermissionDeniedError(ServiceError):
+    """The account's role does not allow this."""
+
+    code: ClassVar[str] = "permission_denied"
+
+    def __init__(self, *, role: str, allowed: tuple[str, ...]) -> None:
+        self.role = role
+        self.allowed = allowed
+        super().__init__(f"expected an account that is {' or '.join(allowed)}, found {role}")
+
+
+class CrossSiteRequestError(ServiceError):
+    """A changing request under a login that our own pages did not send."""
+
+    code: ClassVar[str] = "cross_site_request"
+
+    def __init__(self) -> None:
+        super().__init__("expected a request from this service's own pages with their token, found another")
+
+
+class NotFoundError(ServiceError):
+    """Nothing under this identifier, or nothing that this account may see."""
+
+    code: ClassVar[str] = "not_found"
+    kind: ClassVar[str] = "resource"
+
+    def __init__(self) -> None:
+        super().__init__(f"expected the identifier of a {self.kind}, found none that this account can see")
+
+
+class ScanNotFoundError(NotFoundError):
+    """No such scan."""
+
+    code: ClassVar[str] = "scan_not_found"
+    kind: ClassVar[str] = "scan"
+
+
+class UserNotFoundError(NotFoundError):
+    """No such account."""
+
+    code: ClassVar[str] = "user_not_found"
+    kind: ClassVar[str] = "user"
+
+
+class ApiKeyNotFoundError(NotFoundError):
+    """No such API key."""
+
+    code: ClassVar[str] = "api_key_not_found"
+    kind: ClassVar[str] = "API key"
+
+
+class ScanInUseError(ServiceError):
+    """A worker is reading the scan that is to be deleted."""
+
+    code: ClassVar[str] = "scan_in_use"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected a scan that no worker is reading, found one in use: cancel its prediction first"
+        )
+
+
+class MediaTypeError(ServiceError):
+    """A body of a kind that the route does not read."""
+
+    code: ClassVar[str] = "media_type_not_supported"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected multipart/form-data, or a raw file with X-Filename and application/octet-stream or "
+            "application/gzip, found another Content-Type"
+        )
+
+
+class MultipartError(ServiceError):
+    """A form body that breaks the rules of multipart/form-data, or our limits on its small parts."""
+
+    code: ClassVar[str] = "multipart_not_valid"
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem)
+
+
+class ScanMissingError(ServiceError):
+    """A form without a file in its field ``scan``."""
+
+    code: ClassVar[str] = "scan_missing"
+
+    def __init__(self) -> None:
+        super().__init__("expected one file in the form field 'scan', found none")
+
+
+class FieldsNotValidError(ServiceError):
+    """A field, header or query parameter with a value that it cannot have.
+
+    Attributes
+    ----------
+    errors : list of dict
+        ``where``, ``problem`` for each; never the value itself, which may describe a person.
+    """
+
+    code: ClassVar[str] = "request_not_valid"
+
+    def __init__(self, errors: list[dict[str, str]]) -> None:
+        self.errors = errors
+        first = errors[0]
+        super().__init__(f"expected valid values, found a problem with {first['where']}: {first['problem']}")
+
+
+class IdempotencyKeyReusedError(ServiceError):
+    """An idempotency key that already stands for another request."""
+
+    code: ClassVar[str] = "idempotency_key_reused"
+
+    def __init__(self) -> None:
+        super().__init__("expected the same request as before under this Idempotency-Key, found another one")
+
+
+class DatabaseUnavailableError(ServiceError):
+    """The database does not answer."""
+
+    code: ClassVar[str] = "database_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("expected the database to answer, found it out of reach: try again shortly")

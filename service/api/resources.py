@@ -1,0 +1,79 @@
+"""What one application holds for all its requests, built once from the settings."""
+
+import threading
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from celery import Celery
+from fastapi import Request
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.api.metrics import Metrics
+from service.db.engine import make_engine, session_factory
+from service.logins import LoginThrottle
+from service.queue import make_celery
+from service.settings import Settings
+from service.storage import Storage, open_storage
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Connections, counters and the settings they came from.
+
+    Attributes
+    ----------
+    stopping : threading.Event
+        Set when the server is told to stop: streams that would never end, end.
+    """
+
+    settings: Settings
+    engine: Engine
+    sessions: sessionmaker[Session]
+    storage: Storage
+    queue: Celery
+    metrics: Metrics = field(default_factory=Metrics)
+    throttle: LoginThrottle = field(default_factory=LoginThrottle)
+    stopping: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def https(self) -> bool:
+        """Whether people reach the service by https."""
+        return urlsplit(self.settings.public_url or "").scheme == "https"
+
+    @property
+    def cookie_name(self) -> str:
+        """Name of the login's cookie; the prefix makes browsers hold it to https, this host and path /."""
+        return "__Host-restnet" if self.https else "restnet"
+
+    @property
+    def idle(self) -> timedelta:
+        """How long a login lives without a request."""
+        return timedelta(seconds=self.settings.session_idle_s)
+
+    @property
+    def lifetime(self) -> timedelta:
+        """How long a login lives in any case."""
+        return timedelta(seconds=self.settings.session_lifetime_s)
+
+
+def open_resources(settings: Settings) -> Resources:
+    """Connect the application's parts; nothing is reached over the network yet."""
+    engine = make_engine(settings.database_url.get_secret_value())
+    return Resources(
+        settings=settings,
+        engine=engine,
+        sessions=session_factory(engine),
+        storage=open_storage(settings.storage_url),
+        queue=make_celery(settings),
+    )
+
+
+def resources_of(request: Request) -> Resources:
+    """Return the resources of the application that serves a request."""
+    resources = request.app.state.resources
+    if not isinstance(resources, Resources):
+        message = "expected the application's resources, found none"
+        raise TypeError(message)
+    return resources

@@ -1,0 +1,84 @@
+"""``/api/v1/scans``: hand a scan over, look at it, remove it."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from service.api.payloads import AcceptedResponse, PredictionLinks, ScanFields, ScanResponse
+from service.api.principals import AnyResources, SignedIn
+from service.api.problems import problem_responses
+from service.api.removal import delete_scan
+from service.api.uploads import receive_scan
+from service.api.viewing import find_scan, scan_response
+
+router = APIRouter(prefix="/api/v1/scans", tags=["scans"])
+
+
+def _upload_description() -> dict[str, Any]:
+    """Describe the body by hand: FastAPI never reads it, because it would keep it whole."""
+    fields = ScanFields.model_json_schema()["properties"]
+    binary = {"type": "string", "format": "binary"}
+    form = {
+        "type": "object",
+        "required": ["scan"],
+        "properties": {**fields, "scan": {**binary, "description": "A .nii or .nii.gz file"}},
+    }
+    parameters = [
+        {
+            "name": "Idempotency-Key",
+            "in": "header",
+            "schema": {"type": "string", "maxLength": 255},
+            "description": "The same key with the same bytes and fields gives the same prediction again.",
+        },
+        {
+            "name": "X-Filename",
+            "in": "header",
+            "schema": {"type": "string"},
+            "description": "With a raw body: the file's name. X-Subject-Id, X-Age-Years, X-Sex and X-Site may join it.",
+        },
+    ]
+    content = {
+        "multipart/form-data": {"schema": form},
+        "application/octet-stream": {"schema": binary},
+        "application/gzip": {"schema": binary},
+    }
+    return {"requestBody": {"required": True, "content": content}, "parameters": parameters}
+
+
+@router.post(
+    "",
+    status_code=202,
+    summary="Upload a scan and queue its prediction",
+    response_model=AcceptedResponse,
+    responses=problem_responses(400, 401, 403, 413, 415, 422),
+    openapi_extra=_upload_description(),
+)
+async def upload_scan(request: Request, principal: SignedIn) -> AcceptedResponse:
+    """Stream a scan in as a form or a raw body; the header is checked before anything is kept."""
+    submission = await receive_scan(request, principal)
+    prediction = f"/api/v1/predictions/{submission.prediction_id}"
+    links = PredictionLinks(
+        prediction=prediction,
+        events=f"{prediction}/events",
+        scan=f"/api/v1/scans/{submission.scan_id}",
+        page=f"/predictions/{submission.prediction_id}",
+    )
+    return AcceptedResponse(scan_id=submission.scan_id, prediction_id=submission.prediction_id, links=links)
+
+
+@router.get("/{scan_id}", summary="Describe a scan", responses=problem_responses(401, 404))
+def get_scan(scan_id: str, principal: SignedIn, resources: AnyResources) -> ScanResponse:
+    """Return what is known about an uploaded scan, without its bytes."""
+    with resources.sessions() as session:
+        return scan_response(session, find_scan(session, principal, scan_id))
+
+
+@router.delete(
+    "/{scan_id}",
+    status_code=204,
+    summary="Delete a scan and its results",
+    responses=problem_responses(401, 403, 404, 409),
+)
+def remove_scan(scan_id: str, principal: SignedIn, resources: AnyResources) -> None:
+    """Remove the file, its results and what was said about it; the audit keeps that it happened."""
+    delete_scan(resources, principal, scan_id)

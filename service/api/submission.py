@@ -1,0 +1,189 @@
+"""From a received file to a queued prediction: checked, stored, committed, announced. In this order."""
+
+import hashlib
+import json
+import unicodedata
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from service import jobs
+from service.api.payloads import ScanFields
+from service.api.principals import Principal
+from service.api.refusals import IdempotencyKeyReusedError
+from service.api.resources import Resources
+from service.audit import record
+from service.db.base import new_id
+from service.db.rows import IdempotencyRow, PredictionRow, ScanRow
+from service.queue import announce
+from service.storage import Upload, scan_key
+
+DISPLAY_NAME_LENGTH = 200
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What became of an upload."""
+
+    scan_id: str
+    prediction_id: str
+
+
+@dataclass(frozen=True)
+class ReceivedScan:
+    """A whole upload in quarantine, with what was said about it.
+
+    Attributes
+    ----------
+    upload : Upload
+    display_name : str
+        The file's own name, cleaned.
+    fields : ScanFields
+    idempotency_key : str or None
+    """
+
+    upload: Upload
+    display_name: str
+    fields: ScanFields
+    idempotency_key: str | None
+
+    @property
+    def request_sha256(self) -> str:
+        """Digest of what makes two requests the same: the bytes and the fields, not the file's name."""
+        said = json.dumps([self.upload.sha256, self.fields.model_dump(mode="json")], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()
+
+
+def submit_scan(resources: Resources, principal: Principal, received: ReceivedScan) -> Submission:
+    """Keep a scan and queue its prediction, or return the one that the same request made before.
+
+    Parameters
+    ----------
+    resources : Resources
+    principal : Principal
+        In whose name the scan is kept; idempotency keys are counted for each account.
+    received : ReceivedScan
+        Its upload is promoted to storage only when the header passes.
+
+    Raises
+    ------
+    ScanError
+        If the header shows that the scan cannot be used; nothing is kept.
+    IdempotencyKeyReusedError
+        If the key stands for another request.
+    """
+    earlier = _earlier_submission(resources, principal, received)
+    if earlier is not None:
+        return earlier
+    header = _read_header(received)
+    scan_id = new_id()
+    storage_key = scan_key(scan_id, received.display_name)
+    resources.storage.promote(received.upload, storage_key)
+    try:
+        with resources.sessions.begin() as session:
+            submission = _add_rows(session, resources, principal, received, scan_id, storage_key, header)
+    except IntegrityError:
+        resources.storage.delete(storage_key)
+        # Two requests with one key at the same time: the unique constraint let the other one win.
+        earlier = _earlier_submission(resources, principal, received)
+        if earlier is None:
+            raise
+        return earlier
+    except BaseException:
+        resources.storage.delete(storage_key)
+        raise
+    announce(resources.queue, resources.sessions, submission.prediction_id)
+    return submission
+
+
+def clean_display_name(name: str) -> str:
+    """Reduce a client's file name to what may be shown: no folders, no control or invisible characters."""
+    last = name.replace("\\", "/").rsplit("/", maxsplit=1)[-1]
+    shown = "".join(character for character in last if not unicodedata.category(character).startswith("C"))
+    stem = shown.strip() or "scan"
+    # The end is kept: it holds the suffix.
+    return stem[-DISPLAY_NAME_LENGTH:]
+
+
+def _earlier_submission(resources: Resources, principal: Principal, received: ReceivedScan) -> Submission | None:
+    if received.idempotency_key is None:
+        return None
+    with resources.sessions() as session:
+        found = session.execute(
+            select(IdempotencyRow, PredictionRow.scan_id)
+            .join(PredictionRow, PredictionRow.id == IdempotencyRow.prediction_id)
+            .where(
+                IdempotencyRow.principal == principal.user_id, IdempotencyRow.key == received.idempotency_key
+            )
+        ).one_or_none()
+    if found is None:
+        return None
+    row, scan_id = found
+    if row.request_sha256 != received.request_sha256:
+        raise IdempotencyKeyReusedError
+    return Submission(scan_id=scan_id, prediction_id=row.prediction_id)
+
+
+def _read_header(received: ReceivedScan) -> dict[str, Any]:
+    # numpy, scipy and nibabel come with it: a process that only answers questions stays without them.
+    from imaging.scan import open_scan  # noqa: PLC0415
+
+    received.upload.seal()
+    scan = open_scan(received.upload.path)
+    return {
+        "shape": [int(size) for size in scan.shape],
+        "zooms_mm": [round(float(zoom), 4) for zoom in scan.zooms_mm],
+        "tr_s": float(scan.tr_s),
+        "n_frames": int(scan.n_frames),
+    }
+
+
+def _add_rows(
+    session: Session,
+    resources: Resources,
+    principal: Principal,
+    received: ReceivedScan,
+    scan_id: str,
+    storage_key: str,
+    header: dict[str, Any],
+) -> Submission:
+    session.add(
+        ScanRow(
+            id=scan_id,
+            sha256=received.upload.sha256,
+            size_bytes=received.upload.size_bytes,
+            display_name=received.display_name,
+            storage_key=storage_key,
+            header=header,
+            uploaded_by=principal.user_id,
+            **received.fields.model_dump(),
+        )
+    )
+    session.flush()
+    prediction = jobs.enqueue(
+        session,
+        scan_id=scan_id,
+        requested_by=principal.user_id,
+        max_attempts=resources.settings.max_attempts,
+    )
+    if received.idempotency_key is not None:
+        session.add(
+            IdempotencyRow(
+                principal=principal.user_id,
+                key=received.idempotency_key,
+                request_sha256=received.request_sha256,
+                prediction_id=prediction.id,
+            )
+        )
+    record(
+        session,
+        actor=principal.actor,
+        action="scan.upload",
+        subject_kind="scan",
+        subject_id=scan_id,
+        details={"prediction_id": prediction.id, "sha256": received.upload.sha256},
+    )
+    return Submission(scan_id=scan_id, prediction_id=prediction.id)

@@ -1,0 +1,143 @@
+"""Receiving a scan over HTTP: its bytes go from the socket to quarantine, hashed on the way, never held."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from urllib.parse import unquote
+
+from anyio import to_thread
+from fastapi import Request
+from pydantic import ValidationError
+
+from service.api.errors import field_problems
+from service.api.multipart import ScanForm
+from service.api.payloads import ScanFields
+from service.api.principals import Principal
+from service.api.refusals import FieldsNotValidError, MediaTypeError
+from service.api.resources import resources_of
+from service.api.submission import ReceivedScan, Submission, clean_display_name, submit_scan
+from service.storage import Upload, UploadTooLargeError
+
+FORM_OVERHEAD_BYTES = 64 * 1024
+WRITE_BYTES = 1 << 20
+RAW_TYPES = frozenset({"", "application/octet-stream", "application/gzip", "application/x-gzip"})
+RAW_HEADERS = {"subject_id": "x-subject-id", "age_years": "x-age-years", "sex": "x-sex", "site": "x-site"}
+IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
+
+async def receive_scan(
+    request: Request,
+    principal: Principal,
+    *,
+    extra_fields: frozenset[str] = frozenset(),
+    before_file: Callable[[dict[str, str]], None] | None = None,
+) -> Submission:
+    """Take in a scan from a form or a raw body, and queue its prediction.
+
+    Parameters
+    ----------
+    request : Request
+        Its body has not been read. A client that goes away leaves nothing behind.
+    principal : Principal
+    extra_fields : frozenset of str
+        Text fields of the form that are not about the scan.
+    before_file : callable, optional
+        Sees the form's text fields when the file begins; it may raise. Called for a form only.
+
+    Raises
+    ------
+    MediaTypeError, MultipartError, ScanMissingError, FieldsNotValidError
+        If the request has not the form of an upload.
+    UploadTooLargeError
+        If more bytes arrive than allowed.
+    ScanError, IdempotencyKeyReusedError
+        As from :func:`service.api.submission.submit_scan`.
+    """
+    resources = resources_of(request)
+    key = _idempotency_key(request)
+    max_bytes = resources.settings.max_upload_bytes
+    _refuse_announced_size(request, max_bytes)
+    with resources.storage.receive(max_bytes=max_bytes) as upload:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == "multipart/form-data":
+            form = ScanForm(
+                request.headers["content-type"],
+                allowed_fields=frozenset(ScanFields.model_fields) | extra_fields,
+                before_file=before_file,
+            )
+            await _stream(request, upload, max_bytes=max_bytes, extract=form.feed)
+            name = form.finish()
+            said = {field: value for field, value in form.fields.items() if field not in extra_fields}
+        elif kind in RAW_TYPES and before_file is None:
+            name = _raw_name(request)
+            said = _raw_fields(request)
+            await _stream(request, upload, max_bytes=max_bytes, extract=bytes)
+        else:
+            raise MediaTypeError
+        received = ReceivedScan(upload, clean_display_name(name), _scan_fields(said), key)
+        return await to_thread.run_sync(submit_scan, resources, principal, received)
+
+
+@dataclass
+class _Batch:
+    """Small network chunks gathered into writes that are worth a thread."""
+
+    upload: Upload
+    pieces: bytearray = field(default_factory=bytearray)
+
+    async def add(self, piece: bytes) -> None:
+        self.pieces += piece
+        if len(self.pieces) >= WRITE_BYTES:
+            await self.flush()
+
+    async def flush(self) -> None:
+        if self.pieces:
+            block, self.pieces = bytes(self.pieces), bytearray()
+            await to_thread.run_sync(self.upload.write, block)
+
+
+async def _stream(request: Request, upload: Upload, *, max_bytes: int, extract: Callable[[bytes], bytes]) -> None:
+    batch = _Batch(upload)
+    seen_bytes = 0
+    async for chunk in request.stream():
+        seen_bytes += len(chunk)
+        # The storage holds the file to its cap; this holds what surrounds it.
+        if seen_bytes > max_bytes + FORM_OVERHEAD_BYTES:
+            raise UploadTooLargeError(max_bytes)
+        await batch.add(extract(chunk))
+    await batch.flush()
+
+
+def _refuse_announced_size(request: Request, max_bytes: int) -> None:
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > max_bytes + FORM_OVERHEAD_BYTES:
+        raise UploadTooLargeError(max_bytes)
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("idempotency-key")
+    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
+        problem = {"where": "header.Idempotency-Key", "problem": "expected 1 to 255 printable ASCII characters"}
+        raise FieldsNotValidError([problem])
+    return key
+
+
+def _raw_name(request: Request) -> str:
+    # Headers arrive as Latin-1; clients send UTF-8, plain or percent-encoded.
+    sent = request.headers.get("x-filename", "").encode("latin-1").decode(errors="replace")
+    name = unquote(sent)
+    if not name.strip():
+        problem = {"where": "header.X-Filename", "problem": "expected the file's name beside a raw body"}
+        raise FieldsNotValidError([problem])
+    return name
+
+
+def _raw_fields(request: Request) -> dict[str, str]:
+    return {name: request.headers[header] for name, header in RAW_HEADERS.items() if header in request.headers}
+
+
+def _scan_fields(said: dict[str, str]) -> ScanFields:
+    try:
+        return ScanFields.model_validate(said)
+    except ValidationError as error:
+        raise FieldsNotValidError(field_problems(error.errors())) from error

@@ -1,0 +1,145 @@
+"""Reading scans and predictions as an account may see them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, contains_eager, selectinload
+
+from service import jobs
+from service.api.cursor import encode_cursor, newest_first
+from service.api.payloads import PredictionError, PredictionPage, PredictionResponse, ScanResponse
+from service.api.principals import Principal
+from service.api.refusals import ScanNotFoundError
+from service.db.rows import PredictionRow, PredictionState, ScanRow
+
+
+@dataclass(frozen=True)
+class PredictionFilter:
+    """Which predictions to list; all of them without a condition."""
+
+    status: PredictionState | None = None
+    subject_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def find_scan(session: Session, principal: Principal, scan_id: str) -> ScanRow:
+    """Read a scan that the account may see.
+
+    Raises
+    ------
+    ScanNotFoundError
+        If there is none: unknown, deleted and somebody else's look the same.
+    """
+    query = select(ScanRow).where(ScanRow.id == _row_id(scan_id), ScanRow.deleted_at.is_(None))
+    scan = session.scalars(_visible(query, principal)).one_or_none()
+    if scan is None:
+        raise ScanNotFoundError
+    return scan
+
+
+def find_prediction(session: Session, principal: Principal, prediction_id: str) -> PredictionRow:
+    """Read a prediction that the account may see, with its scan and its result.
+
+    Raises
+    ------
+    PredictionNotFoundError
+        If there is none: unknown, deleted and somebody else's look the same.
+    """
+    query = _visible(_predictions().where(PredictionRow.id == _row_id(prediction_id)), principal)
+    row = session.scalars(query).one_or_none()
+    if row is None:
+        raise jobs.PredictionNotFoundError(prediction_id)
+    return row
+
+
+def list_predictions(
+    session: Session, principal: Principal, chosen: PredictionFilter, *, cursor: str | None, limit: int
+) -> PredictionPage:
+    """Return one page of the predictions that the account may see, newest first."""
+    query = _visible(_predictions(), principal)
+    if chosen.status is not None:
+        query = query.where(PredictionRow.state == chosen.status)
+    if chosen.subject_id is not None:
+        query = query.where(ScanRow.subject_id == chosen.subject_id)
+    if chosen.since is not None:
+        query = query.where(PredictionRow.created_at >= chosen.since)
+    if chosen.until is not None:
+        query = query.where(PredictionRow.created_at < chosen.until)
+    paged = newest_first(query, PredictionRow.created_at, PredictionRow.id, cursor=cursor, limit=limit)
+    rows = session.scalars(paged).all()
+    shown = rows[:limit]
+    more = encode_cursor(shown[-1].created_at, shown[-1].id) if len(rows) > limit else None
+    return PredictionPage(items=[prediction_response(session, row) for row in shown], next_cursor=more)
+
+
+def prediction_response(session: Session, row: PredictionRow) -> PredictionResponse:
+    """Describe a prediction read by :func:`find_prediction`."""
+    error = None
+    if row.state == PredictionState.FAILED:
+        error = PredictionError(
+            code=row.error_code or "internal_error",
+            message=row.error_message or "",
+            details=row.error_details,
+            reference=row.error_reference,
+        )
+    finished_well = row.state == PredictionState.SUCCEEDED and row.result is not None
+    return PredictionResponse(
+        id=row.id,
+        scan_id=row.scan_id,
+        scan_name=row.scan.display_name,
+        subject_id=row.scan.subject_id,
+        status=row.state,
+        progress=row.progress,
+        queue_position=jobs.queue_position(session, row),
+        cancel_requested=row.cancel_requested,
+        result=row.result.result if finished_well and row.result is not None else None,
+        error=error,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+    )
+
+
+def scan_response(session: Session, scan: ScanRow) -> ScanResponse:
+    """Describe a scan, with the predictions made of it."""
+    predictions = session.scalars(
+        select(PredictionRow.id).where(PredictionRow.scan_id == scan.id).order_by(PredictionRow.created_at)
+    )
+    return ScanResponse(
+        id=scan.id,
+        name=scan.display_name,
+        sha256=scan.sha256,
+        size_bytes=scan.size_bytes,
+        subject_id=scan.subject_id,
+        age_years=scan.age_years,
+        sex=scan.sex,
+        site=scan.site,
+        header=scan.header,
+        created_at=scan.created_at,
+        prediction_ids=list(predictions),
+    )
+
+
+def _predictions() -> Select[Any]:
+    return (
+        select(PredictionRow)
+        .join(PredictionRow.scan)
+        .where(ScanRow.deleted_at.is_(None))
+        .options(contains_eager(PredictionRow.scan), selectinload(PredictionRow.result))
+    )
+
+
+def _visible(query: Select[Any], principal: Principal) -> Select[Any]:
+    return query if principal.sees_all_scans else query.where(ScanRow.uploaded_by == principal.user_id)
+
+
+def _row_id(text: str) -> str:
+    # What is no UUID is nobody's identifier, and some texts (a zero byte) no database may be asked for.
+    try:
+        return str(UUID(text))
+    except ValueError:
+        return ""
