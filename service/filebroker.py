@@ -27,7 +27,9 @@ log = get_logger(__name__)
 class Channel(filesystem.Channel):
     """A folder of messages; one file a message, named by time so that they leave in order."""
 
-    def _put(self, queue: str, message: dict[str, Any], **_kwargs: object) -> None:
+    def _put(  # type: ignore[override]  # kombu's two base classes name the argument differently
+        self, queue: str, message: dict[str, Any], **_kwargs: object
+    ) -> None:
         folder = Path(self.data_folder_out)
         unfinished = folder / f"{uuid4()}.part"
         unfinished.write_text(json.dumps(message))

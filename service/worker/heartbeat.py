@@ -1,0 +1,165 @@
+"""Keeps a lease alive from a thread while the job works, and tells the job when to stop."""
+
+import threading
+from enum import Enum
+from time import monotonic
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
+
+from service import jobs
+from service.db.rows import PredictionState
+from service.logs import get_logger
+
+log = get_logger(__name__)
+
+
+class StopReason(Enum):
+    """Why a job must not go on."""
+
+    CANCELLED = "cancelled"
+    LEASE_LOST = "lease_lost"
+    SHUTTING_DOWN = "shutting_down"
+    TIME_LIMIT = "time_limit"
+
+
+class JobStoppedError(Exception):
+    """Raised in the job, out of its progress callback: nobody waits for its result any more.
+
+    Attributes
+    ----------
+    reason : StopReason
+    """
+
+    def __init__(self, reason: StopReason) -> None:
+        self.reason = reason
+        super().__init__(reason.value)
+
+
+class Heartbeat:
+    """A context in which a lease is renewed.
+
+    Parameters
+    ----------
+    sessions : sessionmaker
+    prediction_id, owner : str
+        The job and the name under which it was claimed.
+    lease_s, interval_s : float
+        How far each renewal reaches, and the time between two, in seconds.
+    time_limit_s : float
+        The job is stopped after this many seconds.
+    shutting_down : threading.Event
+        Set when the process is told to stop.
+    """
+
+    def __init__(
+        self,
+        sessions: sessionmaker[Session],
+        *,
+        prediction_id: str,
+        owner: str,
+        lease_s: float,
+        interval_s: float,
+        time_limit_s: float,
+        shutting_down: threading.Event,
+    ) -> None:
+        self._sessions = sessions
+        self._prediction_id = prediction_id
+        self._owner = owner
+        self._lease_s = lease_s
+        self._interval_s = interval_s
+        self._deadline = monotonic() + time_limit_s
+        self._shutting_down = shutting_down
+        self._state = PredictionState.PREPROCESSING
+        self._progress = 0.0
+        self._stop: StopReason | None = None
+        self._wake = threading.Event()
+        self._ended = False
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._ended = True
+        self._wake.set()
+        # A renewal on its way ends before the job's last word is written.
+        self._thread.join()
+
+    def report(self, stage: str, fraction: float) -> None:
+        """Take the job's progress; called by the job itself, many times a second.
+
+        Parameters
+        ----------
+        stage : str
+            ``preprocessing`` or ``classifying``.
+        fraction : float
+            How much of the stage is done, 0 to 1.
+
+        Raises
+        ------
+        JobStoppedError
+            If the job was cancelled, lost its lease, ran out of time or must be handed back.
+        """
+        state = PredictionState(stage)
+        self._progress = max(self._progress, jobs.overall_progress(state, fraction))
+        if state != self._state:
+            self._state = state
+            # People see a new stage at once; within a stage the next beat is soon enough.
+            self._wake.set()
+        self.check()
+
+    def check(self) -> None:
+        """Raise if the job must not go on.
+
+        Raises
+        ------
+        JobStoppedError
+            As in :meth:`report`.
+        """
+        if self._stop is not None:
+            raise JobStoppedError(self._stop)
+        if self._shutting_down.is_set():
+            raise JobStoppedError(StopReason.SHUTTING_DOWN)
+        if monotonic() > self._deadline:
+            raise JobStoppedError(StopReason.TIME_LIMIT)
+
+    def _beat(self) -> None:
+        renewed_at = monotonic()
+        while True:
+            self._wake.wait(self._interval_s)
+            self._wake.clear()
+            if self._ended:
+                return
+            try:
+                with self._sessions.begin() as session:
+                    lease = jobs.renew(
+                        session,
+                        self._prediction_id,
+                        owner=self._owner,
+                        lease_s=self._lease_s,
+                        state=self._state,
+                        progress=self._progress,
+                    )
+            except DBAPIError as error:
+                log.warning(
+                    "heartbeat_failed", prediction_id=self._prediction_id, reason=type(error).__name__
+                )
+                if monotonic() - renewed_at > self._lease_s:
+                    self._stop = StopReason.LEASE_LOST
+                    return
+                continue
+            renewed_at = monotonic()
+            if lease is not jobs.Lease.HELD:
+                lost = lease is jobs.Lease.LOST
+                self._stop = StopReason.LEASE_LOST if lost else StopReason.CANCELLED
+                if lost:
+                    return

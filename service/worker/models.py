@@ -1,0 +1,60 @@
+"""Registers checkpoints: their bytes go to storage, their card to a row. Loads no torch."""
+
+from pathlib import Path
+
+from sqlalchemy import select, update
+from sqlalchemy.orm import Session
+
+from model.card import read_card
+from service.db.rows import ModelVersionRow
+from service.storage import Storage, checkpoint_key
+
+MAX_CHECKPOINT_BYTES = 1 << 34
+_CHUNK_BYTES = 1 << 20
+
+
+def register_checkpoint(session: Session, storage: Storage, path: Path) -> ModelVersionRow:
+    """Store a checkpoint, add its row unless the same bytes are known, and make it the active version.
+
+    Parameters
+    ----------
+    path : Path
+        A checkpoint file; it is copied.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is no checkpoint.
+    """
+    card = read_card(path)
+    with storage.receive(max_bytes=MAX_CHECKPOINT_BYTES) as upload:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                upload.write(chunk)
+        sha256 = upload.sha256
+        key = checkpoint_key(sha256)
+        storage.promote(upload, key)
+    version = session.scalars(select(ModelVersionRow).where(ModelVersionRow.sha256 == sha256)).one_or_none()
+    if version is None:
+        version = ModelVersionRow(
+            name=card.name,
+            version=card.version,
+            sha256=sha256,
+            storage_key=key,
+            card=card.model_dump(mode="json"),
+        )
+        session.add(version)
+    if not version.active:
+        session.execute(
+            update(ModelVersionRow).where(ModelVersionRow.active.is_(True)).values(active=False),
+            execution_options={"synchronize_session": "fetch"},
+        )
+        version.active = True
+    session.flush()
+    return version
+
+
+def has_active_model(session: Session) -> bool:
+    """Tell whether some version answers."""
+    active = select(ModelVersionRow.id).where(ModelVersionRow.active.is_(True))
+    return session.scalars(active).one_or_none() is not None

@@ -1,0 +1,204 @@
+"""One prediction, from the claim to the result."""
+
+import math
+import os
+import socket
+from collections.abc import Callable
+from time import sleep
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from imaging.errors import ScanError
+from model.errors import ModelError
+from service import jobs
+from service.db.rows import PredictionRow, ScanRow
+from service.errors import ServiceError
+from service.logs import get_logger
+from service.worker.heartbeat import Heartbeat, JobStoppedError, StopReason
+from service.worker.runtime import Runtime
+
+WRITE_ATTEMPTS = 5
+WRITE_PAUSE_S = 0.2
+
+log = get_logger(__name__)
+
+
+def run_prediction(runtime: Runtime, prediction_id: str) -> None:
+    """Claim a job and bring it to an end; a duplicate message ends at the claim.
+
+    Errors of the scan or the model end the job; errors of storage or the database postpone it; anything else
+    ends it with ``internal_error`` and a reference to the traceback in the log. Nothing is raised but what
+    stops the process.
+    """
+    owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:12]}"
+    claimed = _claim(runtime, prediction_id, owner)
+    if claimed is None:
+        log.info("prediction_skipped", prediction_id=prediction_id)
+        return
+    row, scan = claimed
+    bound = log.bind(prediction_id=prediction_id, attempt=row.attempts)
+    bound.info("prediction_started")
+    try:
+        state = _work(runtime, row, scan, owner)
+    except JobStoppedError as stop:
+        state = _stop(runtime, prediction_id, owner, stop.reason)
+    except (ScanError, ModelError, ServiceError) as refusal:
+        state = _refuse(runtime, prediction_id, owner, refusal)
+    except DBAPIError as error:
+        state = _postpone(runtime, prediction_id, owner, "database_unavailable", error)
+    except OSError as error:
+        state = _postpone(runtime, prediction_id, owner, "storage_unavailable", error)
+    except Exception:  # noqa: BLE001  (whatever it is, the user gets a reference and the log the traceback)
+        reference = uuid4().hex[:12]
+        bound.exception("prediction_error", reference=reference)
+        state = _fail_internally(runtime, prediction_id, owner, reference)
+    except BaseException:
+        # The process is made to exit in the middle of the job: hand it back on the way out.
+        write_outcome(runtime.sessions, lambda session: jobs.release(session, prediction_id, owner=owner))
+        raise
+    bound.info("prediction_ended", outcome=state)
+
+
+def write_outcome(sessions: sessionmaker[Session], act: Callable[[Session], bool]) -> bool:
+    """Write a job's last word in one transaction, again when the database was away for a moment.
+
+    Returns
+    -------
+    bool
+        Whether it was written: False when the lease was lost, or when the database stays away: then the lease
+        runs out and the sweep queues the job again.
+    """
+    for attempt in range(WRITE_ATTEMPTS):
+        try:
+            with sessions.begin() as session:
+                return act(session)
+        except OperationalError as error:
+            log.warning("outcome_not_written", reason=type(error).__name__, attempt=attempt + 1)
+            sleep(WRITE_PAUSE_S * 2**attempt)
+    return False
+
+
+def _claim(runtime: Runtime, prediction_id: str, owner: str) -> tuple[PredictionRow, ScanRow] | None:
+    with runtime.sessions.begin() as session:
+        row = jobs.claim(session, prediction_id, owner=owner, lease_s=runtime.settings.lease_s)
+        if row is None:
+            return None
+        scan = session.get_one(ScanRow, row.scan_id)
+    return row, scan
+
+
+def _work(runtime: Runtime, row: PredictionRow, scan: ScanRow, owner: str) -> str:
+    settings = runtime.settings
+    heartbeat = Heartbeat(
+        runtime.sessions,
+        prediction_id=row.id,
+        owner=owner,
+        lease_s=settings.lease_s,
+        interval_s=settings.heartbeat_s,
+        time_limit_s=settings.soft_time_limit_s,
+        shutting_down=runtime.shutting_down,
+    )
+    with heartbeat:
+        model_version_id, predictor = runtime.active_model()
+        with runtime.storage.open_local(scan.storage_key) as path:
+            result = runtime.predict(
+                path, predictor, display_name=scan.display_name, progress=heartbeat.report
+            )
+        heartbeat.check()
+        written = write_outcome(
+            runtime.sessions,
+            lambda session: jobs.finish(
+                session, row.id, owner=owner, model_version_id=model_version_id, result=result
+            ),
+        )
+    if written:
+        return "succeeded"
+    # Cancelled between the last look and the result, or no longer ours.
+    return _stop(runtime, row.id, owner, StopReason.CANCELLED)
+
+
+def _stop(runtime: Runtime, prediction_id: str, owner: str, reason: StopReason) -> str:
+    def act(session: Session) -> bool:
+        match reason:
+            case StopReason.CANCELLED:
+                return jobs.stop_cancelled(session, prediction_id, owner=owner)
+            case StopReason.SHUTTING_DOWN:
+                return jobs.release(session, prediction_id, owner=owner)
+            case StopReason.TIME_LIMIT:
+                limit_s = runtime.settings.soft_time_limit_s
+                message = f"expected an answer within {limit_s:g} s, found the work still going on"
+                return jobs.fail(
+                    session,
+                    prediction_id,
+                    owner=owner,
+                    code="time_limit",
+                    message=message,
+                    details={"limit_s": limit_s},
+                )
+            case StopReason.LEASE_LOST:
+                return False
+
+    return reason.value if write_outcome(runtime.sessions, act) else "lease_lost"
+
+
+def _refuse(
+    runtime: Runtime, prediction_id: str, owner: str, refusal: ScanError | ModelError | ServiceError
+) -> str:
+    write_outcome(
+        runtime.sessions,
+        lambda session: jobs.fail(
+            session,
+            prediction_id,
+            owner=owner,
+            code=refusal.code,
+            message=str(refusal),
+            details=_as_json(refusal.details()),
+        ),
+    )
+    return refusal.code
+
+
+def _postpone(runtime: Runtime, prediction_id: str, owner: str, code: str, error: Exception) -> str:
+    log.warning("prediction_postponed", prediction_id=prediction_id, code=code, reason=type(error).__name__)
+    message = "expected the service's own storage and database to answer, found one of them away"
+    write_outcome(
+        runtime.sessions,
+        lambda session: jobs.postpone(
+            session,
+            prediction_id,
+            owner=owner,
+            code=code,
+            message=message,
+            backoff_s=runtime.settings.backoff_s,
+        ),
+    )
+    return code
+
+
+def _fail_internally(runtime: Runtime, prediction_id: str, owner: str, reference: str) -> str:
+    write_outcome(
+        runtime.sessions,
+        lambda session: jobs.fail(
+            session,
+            prediction_id,
+            owner=owner,
+            code="internal_error",
+            message=f"expected an answer, found a fault of ours: please report the reference {reference}",
+            reference=reference,
+        ),
+    )
+    return "internal_error"
+
+
+def _as_json(value: Any) -> Any:
+    """Return what every database accepts as JSON: no NaN or infinity, no foreign types."""
+    if isinstance(value, dict):
+        return {str(key): _as_json(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_json(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if isinstance(value, str | int | float | bool | None) else str(value)

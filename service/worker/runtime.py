@@ -1,0 +1,102 @@
+"""What one worker process holds for all its jobs: connections, storage and the loaded model."""
+
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.db.engine import make_engine, session_factory
+from service.db.rows import ModelVersionRow
+from service.errors import ServiceError
+from service.settings import Settings
+from service.storage import Storage, open_storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from model.predictor import Predictor
+
+
+class NoActiveModelError(ServiceError):
+    """No model has been registered and made active."""
+
+    code: ClassVar[str] = "no_active_model"
+
+    def __init__(self) -> None:
+        super().__init__("expected an active model version, found none: import one first")
+
+
+@dataclass
+class Runtime:
+    """One process's connections and model; jobs run one after another.
+
+    Attributes
+    ----------
+    settings : Settings
+    sessions : sessionmaker
+    storage : Storage
+    shutting_down : threading.Event
+        Set when the process is told to stop: the running job is handed back.
+    """
+
+    settings: Settings
+    sessions: sessionmaker[Session]
+    storage: Storage
+    shutting_down: threading.Event = field(default_factory=threading.Event)
+    _predictor: "Predictor | None" = None
+    _model_version_id: str | None = None
+
+    def active_model(self) -> "tuple[str, Predictor]":
+        """Return the id of the active model version and its network, loaded once and again after a promotion.
+
+        Raises
+        ------
+        NoActiveModelError
+            If there is none.
+        CheckpointError
+            If its file is not the one that was registered, or is damaged.
+        """
+        with self.sessions() as session:
+            version = session.scalars(
+                select(ModelVersionRow).where(ModelVersionRow.active.is_(True))
+            ).one_or_none()
+        if version is None:
+            raise NoActiveModelError
+        if self._predictor is None or self._model_version_id != version.id:
+            self._predictor = self._load(version)
+            self._model_version_id = version.id
+        return version.id, self._predictor
+
+    def predict(
+        self,
+        path: Path,
+        predictor: "Predictor",
+        *,
+        display_name: str,
+        progress: "Callable[[str, float], None]",
+    ) -> dict[str, Any]:
+        """Run the model on a scan; returns the object of ``predict --json``."""
+        from model.prediction import predict_scan  # noqa: PLC0415  (torch)
+
+        return predict_scan(path, predictor, display_name=display_name, progress=progress).to_json()
+
+    def _load(self, version: ModelVersionRow) -> "Predictor":
+        import torch  # noqa: PLC0415  (only a process that runs jobs pays for it)
+
+        from model.predictor import Predictor  # noqa: PLC0415
+
+        if self.settings.inference_threads:
+            torch.set_num_threads(self.settings.inference_threads)
+        with self.storage.open_local(version.storage_key) as path:
+            return Predictor.load(path, device=self.settings.device, expected_sha256=version.sha256)
+
+
+def open_runtime(settings: Settings) -> Runtime:
+    """Return the runtime of this process; nothing is connected or loaded yet."""
+    engine = make_engine(settings.database_url.get_secret_value())
+    return Runtime(
+        settings=settings, sessions=session_factory(engine), storage=open_storage(settings.storage_url)
+    )
