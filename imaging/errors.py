@@ -11,8 +11,8 @@ class ScanError(ValueError):
     """A scan cannot be used, and why.
 
     A concrete class takes keyword-only arguments, keeps each as an attribute of the same name (plain JSON
-    values, never a path or anything about the patient), and says in its message what was expected and what was
-    found.
+    values, never a path or anything about the patient), and says in its message what was expected and what
+    was found.
 
     Attributes
     ----------
@@ -27,6 +27,6 @@ class ScanError(ValueError):
         return dict(vars(self))
 
     def __reduce__(self) -> tuple[object, tuple[type["ScanError"], dict[str, object]]]:
-        # Keyword-only constructors do not survive the default pickling of exceptions, and a check may run in a
-        # child process.
+        # Keyword-only constructors do not survive the default pickling of exceptions, and a check may run in
+        # a child process.
         return _rebuild, (type(self), self.details())

@@ -2,18 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
-
-from imaging.errors import ScanError
+from typing import Any, ClassVar, Literal, get_args
 
 WindowPlan = Literal["single", "spread"]
 SPEC_VERSION = 1
 
 
-class PreprocessingSpecError(ScanError):
-    """A preprocessing spec that this version cannot carry out."""
+class PreprocessingSpecError(ValueError):
+    """A preprocessing spec that this version cannot carry out; no fault of any scan."""
 
-    code = "bad_preprocessing_spec"
+    code: ClassVar[str] = "bad_preprocessing_spec"
 
     def __init__(self, *, field: str, expected: str, found: str) -> None:
         super().__init__(f"preprocessing spec: expected {field} to be {expected}, found {found}")
@@ -35,8 +33,8 @@ class PreprocessingSpec:
     band_hz : (low, high) or None
         Pass band; None keeps every frequency and the trend.
     tr_s : float or None
-        Common repetition time that every scan is resampled to, because a site's own TR would tell the site; None
-        keeps the scan's.
+        Common repetition time that every scan is resampled to, because a site's own TR would tell the site;
+        None keeps the scan's.
     window_frames : int
         Frames in one window.
     window_plan : {"spread", "single"}
@@ -89,6 +87,6 @@ class PreprocessingSpec:
         """
         unknown = set(fields) - set(cls.__dataclass_fields__)
         if unknown:
-            raise PreprocessingSpecError(field=sorted(unknown)[0], expected="absent", found="present")
+            raise PreprocessingSpecError(field=min(unknown), expected="absent", found="present")
         band = fields.get("band_hz", cls.band_hz)
         return cls(**{**fields, "band_hz": None if band is None else (float(band[0]), float(band[1]))})

@@ -1,0 +1,62 @@
+"""What the network reads: a scan's brain on the cube, frame by frame, and the windows cut from it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Int
+
+from imaging.findings import ScanWarning
+from imaging.quality import QualityReport
+from imaging.shapes import CubeSeries, Windows
+from imaging.spec import PreprocessingSpec
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkInput:
+    """A preprocessed scan.
+
+    Attributes
+    ----------
+    frames : (T, G, G, G) float32
+        RAS+ cube, demeaned a voxel, in units of the scan's own standard deviation; zero outside the brain.
+    tr_s : float
+        Time between these frames.
+    spec : PreprocessingSpec
+        What they were made with.
+    quality : QualityReport
+    space : "template"
+    warnings : tuple of ScanWarning
+    """
+
+    frames: CubeSeries
+    tr_s: float
+    spec: PreprocessingSpec
+    quality: QualityReport
+    space: Literal["template"] = "template"
+    warnings: tuple[ScanWarning, ...] = ()
+
+    def windows(self) -> tuple[Int[np.ndarray, " W"], Windows]:
+        """Cut the windows that the spec plans.
+
+        Returns
+        -------
+        starts : (W,) int
+            First frame of each window, ascending, each different.
+        windows : (W, F, G, G, G) float32
+        """
+        starts = window_starts(len(self.frames), spec=self.spec)
+        frames = starts[:, None] + np.arange(self.spec.window_frames)
+        return starts, self.frames[frames]
+
+
+def window_starts(n_frames: int, *, spec: PreprocessingSpec) -> Int[np.ndarray, " W"]:
+    """Return where windows start: the middle one, or evenly from the first possible start to the last.
+
+    Windows overlap where the scan is short; none is given twice, so a scan with fewer possible starts than
+    planned windows gives fewer.
+    """
+    last = n_frames - spec.window_frames
+    if spec.window_plan == "single" or spec.n_windows == 1:
+        return np.array([last // 2])
+    return np.unique(np.rint(np.linspace(0, last, spec.n_windows)).astype(np.int64))

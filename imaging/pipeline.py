@@ -1,0 +1,130 @@
+"""From a scan to the network's input, in named stages.
+
+reading      one pass over the samples: statistics on the scan's grid, signal on the cube
+space        decide from the brain's shape that the scan lies in template space
+filtering    detrend, band-pass, resample to the common repetition time
+scaling      demean, divide by one standard deviation, place in the cube
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from imaging.cube import brain_cube
+from imaging.cube_map import cube_map
+from imaging.network_input import NetworkInput
+from imaging.quality import assess_quality
+from imaging.reading import BrainSignal, ConstantInTimeError, read_signal
+from imaging.scan import BoldScan
+from imaging.shapes import CubeSeries, VoxelSeries
+from imaging.spec import PreprocessingSpec
+from imaging.template_space import TemplateSpaceDecision, decide_template_space
+from imaging.temporal import filter_in_time
+
+STAGES = ("reading", "space", "filtering", "scaling")
+
+Progress = Callable[[str, float], None]
+
+
+def preprocess(
+    scan: BoldScan, spec: PreprocessingSpec | None = None, *, progress: Progress | None = None
+) -> NetworkInput:
+    """Turn a scan into the network's input.
+
+    Parameters
+    ----------
+    scan : BoldScan
+        In template space, any grid and orientation.
+    spec : PreprocessingSpec, optional
+        Version 1's defaults if not given.
+    progress : callable, optional
+        Called as ``progress(stage, fraction)`` with a name from ``STAGES`` and 0 to 1: at both ends of each
+        stage and after each decoded block. It may raise to stop the work.
+
+    Returns
+    -------
+    NetworkInput
+
+    Raises
+    ------
+    ScanError
+        If the samples are damaged or carry no signal, the brain is not where the template's is, or the scan is
+        too short.
+    """
+    spec = spec or PreprocessingSpec()
+    report = progress or _silent
+
+    report("reading", 0.0)
+    to_cube = cube_map(shape=scan.shape[:3], affine=scan.affine, grid_size=spec.grid_size)
+    signal = read_signal(scan, to_cube, progress=lambda done: report("reading", done))
+
+    report("space", 0.0)
+    decision = _decide_space(scan, signal)
+    report("space", 1.0)
+
+    report("filtering", 0.0)
+    filtered = filter_in_time(
+        signal.series,
+        tr_s=scan.tr_s,
+        band_hz=spec.band_hz,
+        new_tr_s=spec.tr_s,
+        minimum_frames=spec.window_frames,
+    )
+    report("filtering", 1.0)
+
+    report("scaling", 0.0)
+    frames = _place(scale_series(filtered.series), spec.grid_size)
+    quality = assess_quality(
+        scan, signal, in_band_power=filtered.in_band_power, template_space=decision.scores
+    )
+    report("scaling", 1.0)
+    return NetworkInput(
+        frames=frames,
+        tr_s=filtered.tr_s,
+        spec=spec,
+        quality=quality,
+        warnings=scan.warnings + signal.warnings + decision.warnings,
+    )
+
+
+def scale_series(series: VoxelSeries) -> VoxelSeries:
+    """Demean each voxel over the whole scan and divide by one number, the standard deviation inside the brain.
+
+    Voxels that never vary, outside the field of view for example, do not count towards that deviation.
+
+    Parameters
+    ----------
+    series : (N, T) float32
+
+    Returns
+    -------
+    (N, T) float32
+        Dimensionless.
+
+    Raises
+    ------
+    ConstantInTimeError
+        If nothing varies inside the brain.
+    """
+    centred = series - series.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    power = np.einsum("vt,vt->v", centred, centred, dtype=np.float64)
+    varying = power > 0
+    if not varying.any():
+        raise ConstantInTimeError(where="inside the brain")
+    deviation = np.sqrt(power[varying].mean() / series.shape[1])
+    centred /= np.float32(deviation)
+    return centred
+
+
+def _decide_space(scan: BoldScan, signal: BrainSignal) -> TemplateSpaceDecision:
+    return decide_template_space(mean=signal.mean, temporal_sd=signal.temporal_sd, affine=scan.affine)
+
+
+def _place(series: VoxelSeries, grid_size: int) -> CubeSeries:
+    frames = np.zeros((series.shape[1], grid_size, grid_size, grid_size), dtype=np.float32)
+    frames[:, brain_cube(grid_size).mask] = series.T
+    return frames
+
+
+def _silent(stage: str, fraction: float) -> None:
+    """Nobody is watching."""

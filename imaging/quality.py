@@ -1,0 +1,160 @@
+"""How good a scan is: figures to be shown beside every result."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from imaging.reading import BrainSignal
+from imaging.scan import BoldScan
+from imaging.shapes import VoxelSeries
+
+# Below this ratio of mean to standard deviation a voxel's mean carries no anatomy: a real echo-planar image has
+# 20 and more, a band-passed one about 0.
+_MEANLESS_TSNR = 1.0
+
+# A cube voxel counts as covered when at least half of it lies in voxels that vary.
+_COVERED = 0.5
+
+_IQR_OF_A_NORMAL = 1.349
+
+
+@dataclass(frozen=True, kw_only=True)
+class QualityReport:
+    """Figures about one scan; none of them decides anything.
+
+    Attributes
+    ----------
+    n_frames : int
+        As acquired.
+    tr_s, duration_s : float
+        As acquired.
+    tsnr : float or None
+        Median over the brain's voxels of mean / standard deviation in time; None where the mean is about zero
+        (band-passed data), where it would mean nothing.
+    dvars_mean, dvars_max : float
+        Of ``dvars``.
+    dvars : tuple of float
+        Standardised DVARS for each frame after the first: root mean square over the brain of the change from the
+        frame before (Power et al. 2012, NeuroImage 59:2142), divided by what the voxels' own robust variance and
+        lag-1 autocorrelation predict (Nichols 2017, arXiv:1704.01469). About 1 where nothing happens. Measured on
+        the cube before temporal filtering.
+    spikes : int
+        Frames whose DVARS lies above the third quartile by more than 1.5 interquartile ranges (the box plot rule
+        of FSL's fsl_motion_outliers).
+    template_coverage : float
+        Share of the template brain where the scan has signal that varies.
+    in_band_power : float or None
+        Share of the detrended signal's power inside the pass band, before filtering.
+    template_space : dict of str to float
+        Scores of the decision that the scan lies in template space.
+    """
+
+    n_frames: int
+    tr_s: float
+    duration_s: float
+    tsnr: float | None
+    dvars_mean: float
+    dvars_max: float
+    dvars: tuple[float, ...]
+    spikes: int
+    template_coverage: float
+    in_band_power: float | None
+    template_space: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "n_frames": self.n_frames,
+            "tr_s": self.tr_s,
+            "duration_s": self.duration_s,
+            "tsnr": self.tsnr,
+            "dvars_mean": self.dvars_mean,
+            "dvars_max": self.dvars_max,
+            "dvars": [round(value, 4) for value in self.dvars],
+            "spikes": self.spikes,
+            "template_coverage": self.template_coverage,
+            "in_band_power": self.in_band_power,
+            "template_space": dict(self.template_space),
+        }
+
+
+def assess_quality(
+    scan: BoldScan,
+    signal: BrainSignal,
+    *,
+    in_band_power: float | None,
+    template_space: dict[str, float],
+) -> QualityReport:
+    """Measure a scan from what one pass over its samples gave.
+
+    Parameters
+    ----------
+    scan : BoldScan
+    signal : BrainSignal
+        Before temporal filtering.
+    in_band_power, template_space
+        From their own stages.
+    """
+    dvars = standardised_dvars(signal.series[signal.signal_share >= _COVERED])
+    return QualityReport(
+        n_frames=scan.n_frames,
+        tr_s=scan.tr_s,
+        duration_s=scan.n_frames * scan.tr_s,
+        tsnr=_tsnr(signal),
+        dvars_mean=float(dvars.mean()),
+        dvars_max=float(dvars.max()),
+        dvars=tuple(dvars.tolist()),
+        spikes=count_spikes(dvars),
+        template_coverage=float((signal.signal_share >= _COVERED).mean()),
+        in_band_power=in_band_power,
+        template_space={name: float(score) for name, score in template_space.items()},
+    )
+
+
+def standardised_dvars(series: VoxelSeries) -> Float64[np.ndarray, " S"]:
+    """Change from frame to frame, in units of what is expected of these voxels.
+
+    Parameters
+    ----------
+    series : (N, T) float32
+
+    Returns
+    -------
+    (T - 1,) float64
+        Zeros where nothing varies.
+    """
+    change = np.diff(series, axis=1)
+    dvars = np.sqrt(np.einsum("vt,vt->t", change, change, dtype=np.float64) / max(len(series), 1))
+    expected = _expected_dvars(series)
+    return dvars / expected if expected > 0 else np.zeros_like(dvars)
+
+
+def _expected_dvars(series: VoxelSeries) -> float:
+    """Nichols 2017, eq. 5: the root of the brain's mean of 2 (1 - lag-1 autocorrelation) variance."""
+    if not len(series):
+        return 0.0
+    # Every eighth voxel is plenty for a mean over the brain, and quartiles cost more than all the rest here.
+    some: Float32[np.ndarray, "N T"] = series[:: 8 if len(series) > 1000 else 1]
+    low, high = np.percentile(some, [25, 75], axis=1)
+    robust_variance = ((high - low) / _IQR_OF_A_NORMAL) ** 2
+    centred = some - some.mean(axis=1, keepdims=True)
+    power = np.einsum("vt,vt->v", centred, centred)
+    lagged = np.einsum("vt,vt->v", centred[:, 1:], centred[:, :-1])
+    correlation = np.divide(lagged, power, out=np.zeros_like(power), where=power > 0)
+    return float(np.sqrt(np.mean(2 * (1 - correlation) * robust_variance)))
+
+
+def count_spikes(dvars: Float64[np.ndarray, " S"]) -> int:
+    """Count frames that stand out of their own scan."""
+    low, high = np.percentile(dvars, [25, 75])
+    return int((dvars > high + 1.5 * (high - low)).sum())
+
+
+def _tsnr(signal: BrainSignal) -> float | None:
+    inside = signal.in_brain & (signal.temporal_sd > 0)
+    if not inside.any():
+        return None
+    ratio = float(np.median(np.abs(signal.mean[inside]) / signal.temporal_sd[inside]))
+    return ratio if ratio >= _MEANLESS_TSNR else None

@@ -1,0 +1,233 @@
+"""The one pass over a scan's samples: statistics on its own grid, and its signal on the network's cube."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64
+
+from imaging.cube_map import CubeMap
+from imaging.errors import ScanError
+from imaging.findings import ScanWarning
+from imaging.samples import StoredFrames, frames_in_a_block
+from imaging.scan import BoldScan
+from imaging.shapes import BrainMask, Volume, VoxelSeries
+
+# Voxels of a block worked on at a time: deviations of 16 to 32 frames then stay in a core's own cache.
+_VOXELS_AT_ONCE = 8192
+
+
+class NonfiniteValuesError(ScanError):
+    """NaN, infinity or absurdly large values inside the brain."""
+
+    code: ClassVar[str] = "nonfinite_values"
+
+    def __init__(self, *, n_voxels: int) -> None:
+        super().__init__(
+            "expected finite values throughout the brain, found NaN, infinity or values beyond 1e18 in "
+            f"{n_voxels:,} of its voxels"
+        )
+        self.n_voxels = n_voxels
+
+
+class AllZeroError(ScanError):
+    """Nothing but zeros."""
+
+    code: ClassVar[str] = "all_zero"
+
+    def __init__(self) -> None:
+        super().__init__("expected a scan with signal, found zero in every voxel of every frame")
+
+
+class ConstantInTimeError(ScanError):
+    """One volume repeated."""
+
+    code: ClassVar[str] = "constant_in_time"
+
+    def __init__(self, *, where: str) -> None:
+        super().__init__(f"expected values that change from frame to frame, found none that do {where}")
+        self.where = where
+
+
+@dataclass(frozen=True)
+class BrainSignal:
+    """What one pass over the samples gives.
+
+    Attributes
+    ----------
+    mean, temporal_sd : (X, Y, Z) float32
+        Over all frames, scanner units; 0 in voxels that are not finite.
+    in_brain : (X, Y, Z) bool
+        Voxels of the scan's own grid inside the template brain.
+    series : (N, T) float32
+        Scanner units on the brain voxels of the cube, up to a constant a voxel: the differences from one
+        frame of the scan, so that a large mean costs no precision.
+    signal_share : (N,) float32
+        Share of each cube voxel that is covered by voxels which vary in time.
+    warnings : tuple of ScanWarning
+    """
+
+    mean: Volume
+    temporal_sd: Volume
+    in_brain: BrainMask
+    series: VoxelSeries
+    signal_share: Float32[np.ndarray, " N"]
+    warnings: tuple[ScanWarning, ...]
+
+
+def read_signal(scan: BoldScan, to_cube: CubeMap, *, progress: Callable[[float], None]) -> BrainSignal:
+    """Decode a scan once, keeping a few frames at a time.
+
+    Voxels that are not finite are refused inside the template brain; outside they are background (statistics
+    packages write NaN there): they weigh nothing in the map, and a warning says so.
+
+    Parameters
+    ----------
+    scan : BoldScan
+    to_cube : CubeMap
+        Made for the scan's grid.
+    progress : callable
+        Called with 0 to 1 after each block; may raise to stop the work.
+
+    Returns
+    -------
+    BrainSignal
+
+    Raises
+    ------
+    NonfiniteValuesError, AllZeroError, ConstantInTimeError
+    DataIncompleteError, DataTooLongError, GzipCorruptError
+        As the samples are decoded.
+    """
+    reading = _Pass(scan, to_cube)
+    reading.run(progress)
+    broken = reading.broken
+    in_brain = int(np.count_nonzero(broken & to_cube.in_brain))
+    if in_brain:
+        raise NonfiniteValuesError(n_voxels=in_brain)
+    if (broken > reading.excluded).any():
+        # Broken only in later frames, after it had been mixed in: read again without these voxels.
+        reading = _Pass(scan, to_cube, excluded=broken)
+        reading.run(progress)
+    return reading.result()
+
+
+class _Pass:
+    """Running sums of one pass, in stored units relative to one reference frame."""
+
+    def __init__(
+        self, scan: BoldScan, to_cube: CubeMap, *, excluded: Bool[np.ndarray, " V"] | None = None
+    ) -> None:
+        self.scan = scan
+        self.to_cube = to_cube
+        n_voxels = len(to_cube.in_brain)
+        self.excluded = np.zeros(n_voxels, dtype=bool)
+        if excluded is not None:
+            self._exclude(excluded)
+        # Wide integers and doubles have more digits than float32: subtract first, then round.
+        wide = scan.dtype.itemsize > (4 if scan.dtype.kind == "f" else 2)
+        self.exact = np.dtype(np.float64 if wide else np.float32)
+        self.reference = np.zeros(n_voxels, dtype=self.exact)
+        self.total = np.zeros(n_voxels)
+        self.squares = np.zeros(n_voxels)
+        self.series = np.zeros((len(to_cube.coverage), scan.n_frames), dtype=np.float32)
+
+    def _exclude(self, voxels: Bool[np.ndarray, " V"]) -> None:
+        self.excluded = voxels
+        self.to_cube = self.to_cube.without(voxels)
+
+    def run(self, progress: Callable[[float], None]) -> None:
+        done = 0
+        count = frames_in_a_block(self.scan.shape, self.scan.dtype.itemsize)
+        with np.errstate(all="ignore"), closing(_ahead(self.scan.samples.stored_blocks(count))) as blocks:
+            for stored in blocks:
+                if done == 0:
+                    self._begin(stored)
+                self._add(stored, done)
+                done += len(stored)
+                progress(done / self.scan.n_frames)
+
+    def _begin(self, stored: StoredFrames) -> None:
+        # Not the first frame, which may be brighter than the rest before the magnetisation settles.
+        self.reference[:] = stored[len(stored) // 2]
+        if stored.dtype.kind == "f" and not self.excluded.any():
+            broken = ~np.isfinite(stored).all(axis=0)
+            if broken.any():
+                self._exclude(broken)
+
+    def _add(self, stored: StoredFrames, done: int) -> None:
+        used = self.to_cube.used
+        gathered = np.empty((len(used), len(stored)), dtype=np.float32)
+        deviation = np.empty((len(stored), _VOXELS_AT_ONCE), dtype=np.float32)
+        bounds = range(0, stored.shape[1], _VOXELS_AT_ONCE)
+        cuts = np.searchsorted(used, [*bounds, stored.shape[1]])
+        for number, start in enumerate(bounds):
+            stop = min(start + _VOXELS_AT_ONCE, stored.shape[1])
+            piece = deviation[:, : stop - start]
+            np.subtract(
+                stored[:, start:stop],
+                self.reference[start:stop],
+                out=piece,
+                dtype=self.exact,
+                casting="unsafe",
+            )
+            self.total[start:stop] += piece.sum(axis=0)
+            self.squares[start:stop] += np.einsum("tv,tv->v", piece, piece)
+            mine = slice(cuts[number], cuts[number + 1])
+            gathered[mine] = piece[:, used[mine] - start].T
+        self.series[:, done : done + len(stored)] = self.to_cube.weights @ gathered
+
+    @property
+    def broken(self) -> Bool[np.ndarray, " V"]:
+        """Voxels with a value that is not finite, or whose square is not."""
+        return ~np.isfinite(self.squares)
+
+    def result(self) -> BrainSignal:
+        samples, n_frames = self.scan.samples, self.scan.n_frames
+        good = ~self.broken
+        total = np.where(good, self.total, 0) / n_frames
+        variance = np.maximum(np.where(good, self.squares, 0) / n_frames - total**2, 0)
+        mean = np.where(good, (self.reference + total) * samples.slope + samples.intercept, 0)
+        varying = variance > 0
+        if not varying.any():
+            if not mean.any():
+                raise AllZeroError
+            raise ConstantInTimeError(where="anywhere")
+        signal_share = self.to_cube.weights @ varying[self.to_cube.used].astype(np.float32)
+        series = self.to_cube.normalised(self.series)
+        series *= np.float32(samples.slope)
+        return BrainSignal(
+            mean=self._volume(mean),
+            temporal_sd=self._volume(np.sqrt(variance) * abs(samples.slope)),
+            in_brain=self.to_cube.in_brain.reshape(self.scan.shape[:3], order="F"),
+            series=series,
+            signal_share=signal_share,
+            warnings=self._warnings(),
+        )
+
+    def _volume(self, values: Float64[np.ndarray, " V"]) -> Volume:
+        return values.astype(np.float32).reshape(self.scan.shape[:3], order="F")
+
+    def _warnings(self) -> tuple[ScanWarning, ...]:
+        count = int(self.broken.sum())
+        if not count:
+            return ()
+        return (
+            ScanWarning(
+                code="nonfinite_background",
+                message=f"expected finite values, found NaN or infinity in {count:,} voxels outside the "
+                "brain: they were treated as background",
+            ),
+        )
+
+
+def _ahead(blocks: Iterator[StoredFrames]) -> Iterator[StoredFrames]:
+    """Decode the next block in a thread while the caller works on this one; both release the GIL."""
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
+        upcoming = pool.submit(next, blocks, None)
+        while (block := upcoming.result()) is not None:
+            upcoming = pool.submit(next, blocks, None)
+            yield block

@@ -1,0 +1,110 @@
+"""How one sample is stored: its type, and the scale that turns it into scanner units."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from imaging.errors import ScanError
+
+# NIfTI-1 standard, "DATATYPE codes" (nifti1.h); 128-bit floats are left out: no scanner writes them, and
+# their layout depends on the machine.
+_REAL = {
+    2: "u1",
+    4: "i2",
+    8: "i4",
+    16: "f4",
+    64: "f8",
+    256: "i1",
+    512: "u2",
+    768: "u4",
+    1024: "i8",
+    1280: "u8",
+}
+_COMPLEX = {32: "complex64", 1792: "complex128", 2048: "complex256"}
+_COLOUR = {128: "RGB24", 2304: "RGBA32"}
+
+
+class ComplexDataError(ScanError):
+    """Real and imaginary parts, not magnitudes."""
+
+    code: ClassVar[str] = "complex_data"
+
+    def __init__(self, *, found: str) -> None:
+        super().__init__(f"expected real numbers, found complex data ({found})")
+        self.found = found
+
+
+class ColourDataError(ScanError):
+    """A colour picture."""
+
+    code: ClassVar[str] = "colour_data"
+
+    def __init__(self, *, found: str) -> None:
+        super().__init__(f"expected real numbers, found colour data ({found})")
+        self.found = found
+
+
+class UnknownDataTypeError(ScanError):
+    """A data type code that the standard does not define, or one that no scan uses."""
+
+    code: ClassVar[str] = "unknown_data_type"
+
+    def __init__(self, *, found: int) -> None:
+        super().__init__(
+            f"expected 8- to 64-bit integers or 32- or 64-bit floats, found data type code {found}"
+        )
+        self.found = found
+
+
+class BadScalingError(ScanError):
+    """A slope or intercept that is not a finite number."""
+
+    code: ClassVar[str] = "bad_scaling"
+
+    def __init__(self, *, slope: str, intercept: str) -> None:
+        super().__init__(f"expected a finite scl_slope and scl_inter, found {slope} and {intercept}")
+        self.slope = slope
+        self.intercept = intercept
+
+
+def sample_type(datatype: int, *, byte_order: str) -> np.dtype[np.generic]:
+    """Return the numpy type of a stored sample.
+
+    Raises
+    ------
+    ComplexDataError, ColourDataError, UnknownDataTypeError
+        If a sample is not one real number.
+    """
+    if datatype in _COMPLEX:
+        raise ComplexDataError(found=_COMPLEX[datatype])
+    if datatype in _COLOUR:
+        raise ColourDataError(found=_COLOUR[datatype])
+    if datatype not in _REAL:
+        raise UnknownDataTypeError(found=f"data type code {datatype}")
+    return np.dtype(byte_order + _REAL[datatype])
+
+
+def require_real(dtype: np.dtype[np.generic]) -> None:
+    """Refuse an array type that no file could have.
+
+    Raises
+    ------
+    ComplexDataError, UnknownDataTypeError
+    """
+    if dtype.kind == "c":
+        raise ComplexDataError(found=dtype.name)
+    if dtype.kind + str(dtype.itemsize) not in _REAL.values():
+        raise UnknownDataTypeError(found=dtype.name)
+
+
+def scaling(slope: float, intercept: float) -> tuple[float, float]:
+    """Return (slope, intercept) with the standard's rule that slope 0 means "not scaled".
+
+    Raises
+    ------
+    BadScalingError
+        If either is not finite.
+    """
+    if not (np.isfinite(slope) and np.isfinite(intercept)):
+        raise BadScalingError(slope=str(slope), intercept=str(intercept))
+    return (1.0, 0.0) if slope == 0 else (slope, intercept)

@@ -1,0 +1,143 @@
+"""Detrending, band-pass and resampling to a common repetition time, as one linear map over time.
+
+The frames of a scan are samples at the middle of equal steps, so the cosines of the discrete cosine
+transform of type II (DCT-II) are a basis for them: number k oscillates at k / (2 * duration) Hz. Dropping the
+cosines outside a band filters without phase; evaluating the rest at other times is band-limited interpolation.
+At both ends a DCT continues the signal by its mirror image, which is smooth after detrending, where a Fourier
+basis would jump from the last frame to the first.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float32
+from scipy.fft import dct
+
+from imaging.errors import ScanError
+from imaging.shapes import VoxelSeries
+
+# Measured shares of power within 0.009-0.08 Hz: real Athena filtered scans .92, white noise at TR 2 .28.
+ALREADY_FILTERED_SHARE = 0.8
+
+
+class ScanTooShortError(ScanError):
+    """Not enough time for one window."""
+
+    code: ClassVar[str] = "scan_too_short"
+
+    def __init__(self, *, expected_s: float, found_s: float) -> None:
+        super().__init__(f"expected at least {expected_s:g} s of scan, found {found_s:g} s")
+        self.expected_s = expected_s
+        self.found_s = found_s
+
+
+@dataclass(frozen=True)
+class FilteredSeries:
+    """A scan's signal after the temporal stage.
+
+    Attributes
+    ----------
+    series : (N, T) float32
+        At the new frame times.
+    tr_s : float
+    in_band_power : float or None
+        Share of the detrended input's power inside the pass band; None where no band was asked for.
+    band_passed : bool
+        False where the input was in band already, or no band was asked for.
+    """
+
+    series: VoxelSeries
+    tr_s: float
+    in_band_power: float | None
+    band_passed: bool
+
+
+def filter_in_time(
+    series: VoxelSeries,
+    *,
+    tr_s: float,
+    band_hz: tuple[float, float] | None,
+    new_tr_s: float | None,
+    minimum_frames: int,
+) -> FilteredSeries:
+    """Detrend, band-pass and resample every voxel's time course.
+
+    Parameters
+    ----------
+    series : (N, T) float32
+        One row a voxel, frames ``tr_s`` apart.
+    tr_s : float
+    band_hz : (low, high) or None
+        Frequencies to keep; None keeps them all and the linear trend too.
+    new_tr_s : float or None
+        None keeps the frame times.
+    minimum_frames : int
+        Fewer than these after resampling are refused.
+
+    Returns
+    -------
+    FilteredSeries
+        New frame m is the signal at (m + 1/2) new TR after the scan's start; a remainder shorter than a frame
+        is dropped. Frequencies above the new Nyquist limit are dropped too.
+
+    Raises
+    ------
+    ScanTooShortError
+    """
+    n_frames = series.shape[1]
+    step_s = tr_s if new_tr_s is None else new_tr_s
+    new_frames = n_frames if new_tr_s is None else int(n_frames * tr_s / new_tr_s + 1e-6)
+    if new_frames < minimum_frames:
+        raise ScanTooShortError(expected_s=minimum_frames * step_s, found_s=n_frames * tr_s)
+    residual, trend = _detrend(series)
+    if band_hz is None and new_tr_s is None:
+        return FilteredSeries(series=series, tr_s=tr_s, in_band_power=None, band_passed=False)
+
+    coefficients = dct(residual, type=2, norm="ortho", axis=1, overwrite_x=True)
+    frequencies_hz = np.arange(n_frames) / (2 * n_frames * tr_s)
+    kept = frequencies_hz <= 0.5 / step_s + 1e-9
+    share = None
+    band_passed = False
+    if band_hz is not None:
+        in_band = (frequencies_hz >= band_hz[0]) & (frequencies_hz <= band_hz[1])
+        share = _power_share(coefficients, in_band)
+        band_passed = share < ALREADY_FILTERED_SHARE
+        if band_passed:
+            kept &= in_band
+    synthesis = _synthesis(n_frames, new_frames, step_s / tr_s)
+    filtered = coefficients[:, kept] @ synthesis[kept]
+    if band_hz is None:
+        times = (np.arange(new_frames) + 0.5) * (step_s / tr_s) - n_frames / 2
+        filtered += trend[:, :1] + trend[:, 1:] * times.astype(np.float32)
+    return FilteredSeries(series=filtered, tr_s=step_s, in_band_power=share, band_passed=band_passed)
+
+
+def _detrend(series: VoxelSeries) -> tuple[VoxelSeries, Float32[np.ndarray, "N 2"]]:
+    """Return the residual of a straight line by least squares, and the line (mean, slope a frame)."""
+    n_frames = series.shape[1]
+    centred = np.arange(n_frames, dtype=np.float32) - np.float32((n_frames - 1) / 2)
+    mean = series.mean(axis=1, keepdims=True)
+    residual = series - mean
+    slope = (residual @ centred / (centred @ centred))[:, None]
+    residual -= slope * centred
+    return residual, np.concatenate([mean, slope], axis=1)
+
+
+def _power_share(coefficients: VoxelSeries, in_band: np.ndarray) -> float:  # type: ignore[type-arg]
+    power = np.einsum("vk,vk->k", coefficients, coefficients, dtype=np.float64)
+    total = float(power.sum())
+    return float(power[in_band].sum()) / total if total > 0 else 0.0
+
+
+@lru_cache(maxsize=8)
+def _synthesis(n_frames: int, new_frames: int, step: float) -> Float32[np.ndarray, "T S"]:
+    """Orthonormal DCT-II cosines evaluated at the new frame times, in units of the old frame."""
+    times = (np.arange(new_frames) + 0.5) * step
+    number = np.arange(n_frames)[:, None]
+    basis = np.cos(np.pi * number * times / n_frames) * np.sqrt(2 / n_frames)
+    basis[0] = np.sqrt(1 / n_frames)
+    basis = basis.astype(np.float32)
+    basis.setflags(write=False)
+    return basis
