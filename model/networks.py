@@ -52,18 +52,20 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv3d(out_channels, out_channels, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm3d(out_channels)
         self.relu = nn.ReLU()
-        self.shortcut: nn.Module = nn.Identity()
+        self.projection: nn.Conv3d | None = None
+        self.projection_norm: nn.BatchNorm3d | None = None
         if stride != 1 or in_channels != out_channels:
-            self.shortcut = nn.Sequential(
-                nn.Conv3d(in_channels, out_channels, 1, stride=stride, bias=False),
-                nn.BatchNorm3d(out_channels),
-            )
+            self.projection = nn.Conv3d(in_channels, out_channels, 1, stride=stride, bias=False)
+            self.projection_norm = nn.BatchNorm3d(out_channels)
 
     def forward(self, x: Float[Tensor, "N C x x x"]) -> Float[Tensor, "N K y y y"]:
         """Add what the convolutions found to the (projected) input."""
         residual = self.relu(self.norm1(self.conv1(x)))
         residual = self.norm2(self.conv2(residual))
-        return self.relu(residual + self.shortcut(x))  # type: ignore[no-any-return]
+        shortcut = x
+        if self.projection is not None and self.projection_norm is not None:
+            shortcut = self.projection_norm(self.projection(x))
+        return self.relu(residual + shortcut)  # type: ignore[no-any-return]
 
 
 class FrameEncoder(nn.Module):
@@ -79,9 +81,9 @@ class FrameEncoder(nn.Module):
 
     def __init__(self, *, n_stages: int, width: int) -> None:
         super().__init__()
-        self.stem = nn.Sequential(
-            nn.Conv3d(1, width, 3, padding=1, bias=False), nn.BatchNorm3d(width), nn.ReLU()
-        )
+        self.stem = nn.Conv3d(1, width, 3, padding=1, bias=False)
+        self.stem_norm = nn.BatchNorm3d(width)
+        self.relu = nn.ReLU()
         self.pool = nn.MaxPool3d(2)
         channels = [width * 2**stage for stage in range(n_stages)]
         self.stages = nn.Sequential(
@@ -92,7 +94,7 @@ class FrameEncoder(nn.Module):
 
     def forward(self, frames: Frames) -> Features:
         """Turn each frame into its features, frame by frame."""
-        return self.stages(self.pool(self.stem(frames))).flatten(1)  # type: ignore[no-any-return]
+        return self.stages(self.pool(self.relu(self.stem_norm(self.stem(frames))))).flatten(1)  # type: ignore[no-any-return]
 
 
 class RestNetwork(nn.Module):

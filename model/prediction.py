@@ -2,15 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from imaging.check import scan_identity
-from imaging.findings import ScanWarning
-from imaging.pipeline import preprocess
-from imaging.quality import QualityReport
-from imaging.scan import open_scan
-
+from imaging import STAGES, QualityReport, ScanWarning, open_scan, preprocess, scan_identity
 from model.card import ModelCard
 from model.predictor import Classification, Predictor
 
@@ -103,7 +99,7 @@ def predict_scan(
     network_input = preprocess(
         scan,
         predictor.spec,
-        progress=None if progress is None else lambda _stage, fraction: progress(PREPROCESSING, fraction),
+        progress=None if progress is None else partial(_report_preprocessing, progress),
     )
     prepared = perf_counter()
     classification = predictor.classify(
@@ -129,6 +125,10 @@ def predict_scan(
 def bootstrap_seed(sha256: str) -> int:
     """Derive the seed of the interval from the scan's bytes: the same scan always gets the same interval."""
     return int(sha256[:16], 16)
+
+
+def _report_preprocessing(progress: Progress, stage: str, fraction: float) -> None:
+    progress(PREPROCESSING, (STAGES.index(stage) + fraction) / len(STAGES))
 
 
 def _milliseconds(seconds: float) -> float:
