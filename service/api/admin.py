@@ -80,11 +80,15 @@ def get_api_keys(
         rows = session.execute(paged).all()
     last = rows[limit - 1][0] if len(rows) > limit else None
     more = encode_cursor(last.created_at, last.id) if last is not None else None
-    return ApiKeyPage(items=[_key_response(key, username) for key, username in rows[:limit]], next_cursor=more)
+    return ApiKeyPage(
+        items=[_key_response(key, username) for key, username in rows[:limit]], next_cursor=more
+    )
 
 
 @router.post("/api-keys", status_code=201, summary="Issue an API key", responses=problem_responses(404, 422))
-def post_api_key(body: ApiKeyRequest, principal: Administrator, resources: AnyResources) -> IssuedApiKeyResponse:
+def post_api_key(
+    body: ApiKeyRequest, principal: Administrator, resources: AnyResources
+) -> IssuedApiKeyResponse:
     """Issue a key that acts in the name of an account; the answer is the only place that ever shows it."""
     with resources.sessions.begin() as session:
         user = find_user(session, username=body.username or principal.username)
@@ -102,7 +106,10 @@ def post_api_key(body: ApiKeyRequest, principal: Administrator, resources: AnyRe
 
 
 @router.post(
-    "/api-keys/{key_id}/revoke", status_code=200, summary="Revoke an API key", responses=problem_responses(404)
+    "/api-keys/{key_id}/revoke",
+    status_code=200,
+    summary="Revoke an API key",
+    responses=problem_responses(404),
 )
 def post_api_key_revocation(key_id: str, principal: Administrator, resources: AnyResources) -> ApiKeyResponse:
     """End a key's validity at once; revoking it again changes nothing."""

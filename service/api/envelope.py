@@ -75,7 +75,7 @@ class Envelope:
             await self.app(scope, receive, send_with_headers)
         except ClientDisconnect:
             status = status or 499
-        except Exception as error:  # noqa: BLE001  (the last catch: nothing may leave as a traceback)
+        except Exception as error:
             if status:
                 raise
             request = Request(scope, receive)

@@ -4,7 +4,6 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from sqlalchemy.exc import OperationalError
@@ -76,7 +75,11 @@ def problem_of(request: Request, error: Exception) -> Problem:
     status = status_of(error)
     if status is not None and status < 500 and isinstance(error, ScanError | ServiceError):
         return problem(
-            status=status, code=error.code, detail=str(error), instance=instance, details=_plain(error.details())
+            status=status,
+            code=error.code,
+            detail=str(error),
+            instance=instance,
+            details=_plain(error.details()),
         )
     if isinstance(error, refusals.DatabaseUnavailableError):
         return problem(status=503, code=error.code, detail=str(error), instance=instance)
@@ -99,9 +102,11 @@ def problem_of(request: Request, error: Exception) -> Problem:
     )
 
 
-def field_problems(errors: Any) -> list[dict[str, str]]:  # noqa: ANN401  (pydantic's own list of dicts)
+def field_problems(errors: Any) -> list[dict[str, str]]:
     """Say where each value is wrong and why, without the value, which may describe a person."""
-    return [{"where": ".".join(str(part) for part in error["loc"]), "problem": error["msg"]} for error in errors]
+    return [
+        {"where": ".".join(str(part) for part in error["loc"]), "problem": error["msg"]} for error in errors
+    ]
 
 
 def error_response(request: Request, error: Exception, *, page: Renderer | None = None) -> Response:

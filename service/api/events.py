@@ -17,9 +17,7 @@ POLL_S = 0.4
 HEARTBEAT_S = 15.0
 
 
-async def event_stream(
-    resources: Resources, principal: Principal, prediction_id: str
-) -> AsyncIterator[str]:
+async def event_stream(resources: Resources, principal: Principal, prediction_id: str) -> AsyncIterator[str]:
     """Yield ``progress`` events until the prediction ends or the server stops; cancelled when the client goes.
 
     Parameters

@@ -16,7 +16,10 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._requests = Counter(
-            "restnet_http_requests", "Requests answered", ["method", "route", "status"], registry=self.registry
+            "restnet_http_requests",
+            "Requests answered",
+            ["method", "route", "status"],
+            registry=self.registry,
         )
         self._seconds = Histogram(
             "restnet_http_request_seconds",
@@ -28,7 +31,9 @@ class Metrics:
         self._predictions = Gauge(
             "restnet_predictions", "Predictions in the database", ["state"], registry=self.registry
         )
-        self._queue = Gauge("restnet_queue_depth", "Predictions that wait or run", ["state"], registry=self.registry)
+        self._queue = Gauge(
+            "restnet_queue_depth", "Predictions that wait or run", ["state"], registry=self.registry
+        )
 
     def observe(self, *, method: str, route: str, status: int, seconds: float) -> None:
         """Count one answered request."""
@@ -39,7 +44,9 @@ class Metrics:
 
     def exposition(self, session: Session) -> bytes:
         """Return every figure in the text format, with the jobs counted now."""
-        counted = session.execute(select(PredictionRow.state, func.count()).group_by(PredictionRow.state)).all()
+        counted = session.execute(
+            select(PredictionRow.state, func.count()).group_by(PredictionRow.state)
+        ).all()
         counts = {state: int(number) for state, number in counted}
         for state in PredictionState:
             self._predictions.labels(state.value).set(counts.get(state, 0))

@@ -96,7 +96,9 @@ class ScanForm:
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise MultipartError("expected a body in multipart/form-data, found one that breaks its rules") from error
+            raise MultipartError(
+                "expected a body in multipart/form-data, found one that breaks its rules"
+            ) from error
         taken = bytes(self._file_bytes)
         self._file_bytes.clear()
         return taken

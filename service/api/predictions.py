@@ -62,9 +62,7 @@ def get_prediction(prediction_id: str, principal: SignedIn, resources: AnyResour
         **problem_responses(401, 404),
     },
 )
-def get_events(
-    prediction_id: str, principal: SignedIn, resources: AnyResources
-) -> StreamingResponse:
+def get_events(prediction_id: str, principal: SignedIn, resources: AnyResources) -> StreamingResponse:
     """Stream the prediction at each change until it ends; no connection or thread is held between polls."""
     with resources.sessions() as session:
         find_prediction(session, principal, prediction_id)
@@ -75,7 +73,9 @@ def get_events(
     )
 
 
-@router.post("/{prediction_id}/cancel", summary="Stop a prediction", responses=problem_responses(401, 403, 404, 409))
+@router.post(
+    "/{prediction_id}/cancel", summary="Stop a prediction", responses=problem_responses(401, 403, 404, 409)
+)
 def cancel_prediction(prediction_id: str, principal: SignedIn, resources: AnyResources) -> PredictionResponse:
     """Stop at once what waits; a running one is stopped by its worker within moments."""
     with resources.sessions() as session:
@@ -86,7 +86,9 @@ def cancel_prediction(prediction_id: str, principal: SignedIn, resources: AnyRes
 
 
 @router.post(
-    "/{prediction_id}/retry", summary="Try a prediction again", responses=problem_responses(401, 403, 404, 409)
+    "/{prediction_id}/retry",
+    summary="Try a prediction again",
+    responses=problem_responses(401, 403, 404, 409),
 )
 def retry_prediction(prediction_id: str, principal: SignedIn, resources: AnyResources) -> PredictionResponse:
     """Queue a failed or cancelled prediction again."""

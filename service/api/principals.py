@@ -126,7 +126,9 @@ def require_role(*roles: Role) -> Callable[[Principal], Principal]:
 
     def check(principal: Annotated[Principal, Depends(signed_in)]) -> Principal:
         if principal.role not in roles:
-            raise PermissionDeniedError(role=principal.role.value, allowed=tuple(role.value for role in roles))
+            raise PermissionDeniedError(
+                role=principal.role.value, allowed=tuple(role.value for role in roles)
+            )
         return principal
 
     return check

@@ -108,7 +108,9 @@ def clean_display_name(name: str) -> str:
     return stem[-DISPLAY_NAME_LENGTH:]
 
 
-def _earlier_submission(resources: Resources, principal: Principal, received: ReceivedScan) -> Submission | None:
+def _earlier_submission(
+    resources: Resources, principal: Principal, received: ReceivedScan
+) -> Submission | None:
     if received.idempotency_key is None:
         return None
     with resources.sessions() as session:

@@ -96,7 +96,9 @@ class _Batch:
             await to_thread.run_sync(self.upload.write, block)
 
 
-async def _stream(request: Request, upload: Upload, *, max_bytes: int, extract: Callable[[bytes], bytes]) -> None:
+async def _stream(
+    request: Request, upload: Upload, *, max_bytes: int, extract: Callable[[bytes], bytes]
+) -> None:
     batch = _Batch(upload)
     seen_bytes = 0
     async for chunk in request.stream():
@@ -117,7 +119,10 @@ def _refuse_announced_size(request: Request, max_bytes: int) -> None:
 def _idempotency_key(request: Request) -> str | None:
     key = request.headers.get("idempotency-key")
     if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
-        problem = {"where": "header.Idempotency-Key", "problem": "expected 1 to 255 printable ASCII characters"}
+        problem = {
+            "where": "header.Idempotency-Key",
+            "problem": "expected 1 to 255 printable ASCII characters",
+        }
         raise FieldsNotValidError([problem])
     return key
 
@@ -133,7 +138,9 @@ def _raw_name(request: Request) -> str:
 
 
 def _raw_fields(request: Request) -> dict[str, str]:
-    return {name: request.headers[header] for name, header in RAW_HEADERS.items() if header in request.headers}
+    return {
+        name: request.headers[header] for name, header in RAW_HEADERS.items() if header in request.headers
+    }
 
 
 def _scan_fields(said: dict[str, str]) -> ScanFields:

@@ -1,0 +1,76 @@
+"""Logins for the pages: who is there, and that a form was sent by our own page."""
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request, Response
+
+from service.api.principals import CSRF_HEADER, Principal, identify, require_csrf_token, require_own_page
+from service.api.refusals import AuthenticationRequiredError
+from service.api.resources import Resources
+
+MAX_FORM_BYTES = 16 * 1024
+
+
+def on_page(request: Request) -> Principal:
+    """Require a login; without one the error page sends the reader to the log-in page.
+
+    Raises
+    ------
+    AuthenticationRequiredError
+        If nobody is logged in.
+    """
+    principal = identify(request)
+    if principal is None:
+        raise AuthenticationRequiredError
+    return principal
+
+
+async def by_form(request: Request, principal: Annotated[Principal, Depends(on_page)]) -> Principal:
+    """Require a login and a small form that carries its token.
+
+    Raises
+    ------
+    CrossSiteRequestError
+        If another site sent the request or the token is not the login's.
+    """
+    require_own_page(request)
+    token = request.headers.get(CSRF_HEADER)
+    if token is None:
+        async with request.form(max_files=0, max_fields=8, max_part_size=MAX_FORM_BYTES) as form:
+            sent = form.get("csrf_token")
+            token = sent if isinstance(sent, str) else None
+    require_csrf_token(principal, token)
+    return principal
+
+
+def set_login_cookie(response: Response, resources: Resources, token: str) -> None:
+    """Give the browser its login: unreadable for scripts, sent to this host only."""
+    response.set_cookie(
+        resources.cookie_name,
+        token,
+        max_age=resources.settings.session_lifetime_s,
+        path="/",
+        secure=resources.https,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def clear_login_cookie(response: Response, resources: Resources) -> None:
+    """Take the login back from the browser."""
+    response.delete_cookie(
+        resources.cookie_name, path="/", secure=resources.https, httponly=True, samesite="lax"
+    )
+
+
+def local_path(target: str) -> str:
+    """Return where to go after the login: a path of this service, or the start if it is anything else."""
+    parts = urlsplit(target)
+    elsewhere = parts.scheme or parts.netloc or target.startswith(("//", "/\\")) or not target.startswith("/")
+    odd = any(ord(character) < 32 or character == "\\" for character in target)
+    return "/" if elsewhere or odd else target
+
+
+OnPage = Annotated[Principal, Depends(on_page)]
+ByForm = Annotated[Principal, Depends(by_form)]

@@ -1,0 +1,104 @@
+"""The pages that begin and end a login."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from service.accounts import CredentialsError, verify_login
+from service.api.principals import AnyResources, identify, require_own_page
+from service.api.resources import Resources
+from service.audit import record
+from service.logins import TooManyAttemptsError, close_login, open_login
+from service.web.access import MAX_FORM_BYTES, ByForm, clear_login_cookie, local_path, set_login_cookie
+from service.web.rendering import page
+
+router = APIRouter(include_in_schema=False)
+
+Text = Annotated[str, Form(max_length=1024)]
+
+
+@router.get("/login")
+def show_login(request: Request, next: str = "/") -> Response:  # noqa: A002  (the address's own word)
+    """Ask for a name and a password, unless somebody is logged in already."""
+    target = local_path(next)
+    if identify(request) is not None:
+        return RedirectResponse(target, status_code=303)
+    return page(request, "login.html", principal=None, next=target, username="", error=None)
+
+
+@router.post("/login", max_body_size=MAX_FORM_BYTES)
+def log_in(
+    request: Request,
+    resources: AnyResources,
+    username: Text,
+    password: Text,
+    next: Text = "/",  # noqa: A002  (the form's own word)
+) -> Response:
+    """Begin a login with a fresh token, whatever cookie came along."""
+    require_own_page(request)
+    address = request.client.host if request.client else ""
+    target = local_path(next)
+    try:
+        token = _begin(resources, username=username, password=password, address=address)
+    except (CredentialsError, TooManyAttemptsError) as refusal:
+        return _refused(request, refusal, username=username, target=target)
+    stale = request.cookies.get(resources.cookie_name)
+    if stale:
+        with resources.sessions.begin() as session:
+            close_login(session, stale)
+    response = RedirectResponse(target, status_code=303)
+    set_login_cookie(response, resources, token)
+    return response
+
+
+@router.post("/logout", max_body_size=MAX_FORM_BYTES)
+def log_out(request: Request, resources: AnyResources, principal: ByForm) -> Response:
+    """End the login on the server and in the browser."""
+    token = request.cookies.get(resources.cookie_name)
+    with resources.sessions.begin() as session:
+        if token:
+            close_login(session, token)
+        record(
+            session,
+            actor=principal.actor,
+            action="login.end",
+            subject_kind="user",
+            subject_id=principal.user_id,
+        )
+    response = RedirectResponse("/login", status_code=303)
+    clear_login_cookie(response, resources)
+    return response
+
+
+def _begin(resources: Resources, *, username: str, password: str, address: str) -> str:
+    resources.throttle.check(username=username, address=address)
+    with resources.sessions.begin() as session:
+        try:
+            user = verify_login(session, username=username, password=password)
+        except CredentialsError:
+            resources.throttle.failed(username=username, address=address)
+            raise
+        token = open_login(session, user=user, lifetime=resources.lifetime)
+        record(
+            session, actor=f"user:{user.id}", action="login.begin", subject_kind="user", subject_id=user.id
+        )
+    resources.throttle.succeeded(username=username, address=address)
+    return token
+
+
+def _refused(
+    request: Request, refusal: CredentialsError | TooManyAttemptsError, *, username: str, target: str
+) -> HTMLResponse:
+    if isinstance(refusal, TooManyAttemptsError):
+        minutes = refusal.retry_after_s // 60 + 1
+        error = f"Too many failed attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+        response = page(
+            request, "login.html", principal=None, status=429, next=target, username=username, error=error
+        )
+        response.headers["Retry-After"] = str(refusal.retry_after_s)
+        return response
+    error = "The user name or the password is not right."
+    return page(
+        request, "login.html", principal=None, status=401, next=target, username=username, error=error
+    )

@@ -1,0 +1,87 @@
+"""Everything that people see: the pages, what they are drawn with, and how errors look."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from service.api.problems import Problem
+from service.api.refusals import AuthenticationRequiredError
+from service.web import login, views
+from service.web.rendering import FOLDER, page
+
+HEADINGS = {
+    403: (
+        "Not allowed",
+        "This account may not do that, or the page was open for too long: go back and try again.",
+    ),
+    404: ("Nothing here", "This page does not exist, or what it showed has been deleted."),
+    409: (
+        "Not now",
+        "It is in use at the moment. Cancel its prediction first, or wait until it has finished.",
+    ),
+    503: (
+        "Back shortly",
+        "A part of the service does not answer at the moment. Nothing that was accepted is lost.",
+    ),
+}
+OUR_FAULT = ("Something went wrong", "The fault is on our side. Nothing that was accepted is lost.")
+THEIR_REQUEST = ("That did not work", "The request could not be understood. Go back and try again.")
+
+
+class StaticFolder(StaticFiles):
+    """Files for everybody, which browsers may keep but ask about again: a new version is seen at once."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        """Answer with a file."""
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+    async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
+        """Serve a file; all of them count as one route."""
+        scope["route"] = _STATIC_ROUTE
+        await super().__call__(scope, receive, send)
+
+
+class _StaticRoute:
+    path = "/static/{path}"
+
+
+_STATIC_ROUTE = _StaticRoute()
+
+
+def add_pages(app: FastAPI) -> None:
+    """Add the pages and their static files to an application."""
+    app.include_router(login.router)
+    app.include_router(views.router)
+    app.mount("/static", StaticFolder(directory=FOLDER / "static"), name="static")
+
+
+def render_problem(request: Request, problem: Problem) -> Response:
+    """Show an error to a person: without a login the way to it, otherwise a page without technicalities."""
+    if problem.code == AuthenticationRequiredError.code:
+        return _to_login(request)
+    fallback = OUR_FAULT if problem.status >= 500 else THEIR_REQUEST
+    heading, explanation = HEADINGS.get(problem.status, fallback)
+    return page(
+        request,
+        "error.html",
+        principal=None,
+        status=problem.status,
+        problem=problem,
+        heading=heading,
+        explanation=explanation,
+    )
+
+
+def _to_login(request: Request) -> Response:
+    back = request.url.path if request.method == "GET" else "/"
+    target = "/login" if back == "/" else f"/login?{urlencode({'next': back})}"
+    if "hx-request" in request.headers:
+        # A part of a page cannot be sent elsewhere by a redirect: htmx follows this header as a whole page.
+        return Response(status_code=204, headers={"HX-Redirect": target})
+    return RedirectResponse(target, status_code=303)

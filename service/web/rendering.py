@@ -1,0 +1,91 @@
+"""From a template to an answer: one Jinja environment, autoescaping, and what every page needs."""
+
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from service.api.principals import Principal
+from service.web import wording
+
+FOLDER = Path(__file__).resolve().parent
+HTMX_CONFIG = (
+    '{"allowEval": false, "includeIndicatorStyles": false, "historyCacheSize": 0, "selfRequestsOnly": true}'
+)
+
+
+@cache
+def environment() -> Environment:
+    """Return the templates' environment; a name that a page was not given is an error, never an empty string."""
+    made = Environment(
+        loader=FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["percent"] = percent
+    made.filters["moment"] = moment
+    made.filters["sentence"] = sentence
+    made.filters["bytes"] = readable_bytes
+    made.globals["wording"] = wording
+    made.globals["htmx_config"] = HTMX_CONFIG
+    return made
+
+
+def page(
+    request: Request,
+    template: str,
+    *,
+    principal: Principal | None,
+    status: int = 200,
+    **values: Any,
+) -> HTMLResponse:
+    """Draw a page.
+
+    Parameters
+    ----------
+    request : Request
+    template : str
+        Its file under ``templates/``.
+    principal : Principal or None
+        Whose name and token the page carries; None before the login.
+    status : int
+    **values
+        What the template names.
+    """
+    text = environment().get_template(template).render(path=request.url.path, principal=principal, **values)
+    return HTMLResponse(text, status_code=status, headers={"Vary": "HX-Request, Cookie"})
+
+
+def percent(fraction: float) -> str:
+    """Write a probability as people read it: 0.614 is ``61 %``, and what is not certain never looks so."""
+    if 0 < fraction < 0.005:
+        return "< 1\u202f%"
+    if 0.995 <= fraction < 1:
+        return "> 99\u202f%"
+    return f"{fraction * 100:.0f}\u202f%"
+
+
+def moment(when: datetime) -> str:
+    """Write a time; the page's script shows it in the reader's own zone."""
+    return when.strftime("%-d %B %Y, %H:%M UTC")
+
+
+def sentence(text: str) -> str:
+    """Write a refusal's message as a sentence: messages begin in lower case and end without a stop."""
+    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""
+
+
+def readable_bytes(size: int) -> str:
+    """Write a size: 33554432 is ``33.6 MB``."""
+    value = float(size)
+    for unit in ("bytes", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"

@@ -1,0 +1,59 @@
+// Follows a running prediction over server-sent events and shows the page anew when it has ended.
+const WORDS = {
+  queued: "Waiting",
+  preprocessing: "Preparing the scan",
+  classifying: "Reading the scan",
+};
+const ORDER = Object.keys(WORDS);
+
+function line(state) {
+  if (state.cancel_requested) return "Stopping";
+  if (state.status === "queued" && state.queue_position) {
+    return state.queue_position === 1 ? "Waiting, next in line" : `Waiting, number ${state.queue_position} in line`;
+  }
+  return WORDS[state.status];
+}
+
+function show(root, state) {
+  root.querySelector("#progress").value = state.progress;
+  const heading = root.querySelector("[data-line]");
+  // Only a new sentence is read out: a live region repeats whatever is set.
+  if (heading.textContent !== line(state)) heading.textContent = line(state);
+  const at = ORDER.indexOf(state.status);
+  for (const step of root.querySelectorAll("[data-step]")) {
+    const index = ORDER.indexOf(step.dataset.step);
+    step.className = index < at ? "done" : index === at ? "now" : "";
+    step.toggleAttribute("aria-current", index === at);
+    if (index === at) step.setAttribute("aria-current", "step");
+  }
+}
+
+async function end() {
+  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+  if (!answer.ok || new URL(answer.url).pathname !== location.pathname) {
+    location.reload();
+    return;
+  }
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const root = document.getElementById("prediction");
+  root.replaceWith(document.adoptNode(fresh.getElementById("prediction")));
+  window.htmx?.process(document.getElementById("prediction"));
+  document.body.dispatchEvent(new CustomEvent("htmx:afterSettle"));
+  // Whoever listens to the page hears that the answer is there.
+  document.getElementById("content").focus({ preventScroll: true });
+}
+
+const root = document.getElementById("prediction");
+if (root?.dataset.events) {
+  const source = new EventSource(root.dataset.events);
+  source.addEventListener("progress", (event) => {
+    const state = JSON.parse(event.data);
+    if (state.status in WORDS) {
+      show(root, state);
+    } else {
+      source.close();
+      end();
+    }
+  });
+  addEventListener("pagehide", () => source.close());
+}

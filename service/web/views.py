@@ -1,0 +1,202 @@
+"""The pages of somebody who is logged in: a new prediction, one prediction, all predictions."""
+
+import re
+from functools import partial
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from anyio import to_thread
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from imaging.errors import ScanError
+from service import jobs
+from service.api.errors import problem_of, status_of
+from service.api.payloads import PSEUDONYM, PredictionPage
+from service.api.principals import (
+    AnyResources,
+    Principal,
+    require_csrf_token,
+    require_own_page,
+)
+from service.api.problems import Problem
+from service.api.refusals import CrossSiteRequestError, FieldsNotValidError
+from service.api.removal import delete_scan
+from service.api.resources import Resources
+from service.api.uploads import receive_scan
+from service.api.viewing import PredictionFilter, find_prediction, list_predictions, prediction_response
+from service.db.rows import ModelVersionRow, PredictionState
+from service.errors import ServiceError
+from service.queue import announce
+from service.web import wording
+from service.web.access import MAX_FORM_BYTES, ByForm, OnPage
+from service.web.rendering import page
+from service.web.scale import probability_scale
+
+PAGE_LENGTH = 25
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/")
+def show_home(request: Request, principal: OnPage, resources: AnyResources) -> HTMLResponse:
+    """Ask for a scan."""
+    return _home(request, principal, resources)
+
+
+@router.post("/scans")
+async def upload_by_form(request: Request, principal: OnPage, resources: AnyResources) -> Response:
+    """Take a scan from the plain form and go to its prediction; a refusal shows the form again."""
+    require_own_page(request)
+
+    def check_token(fields: dict[str, str]) -> None:
+        require_csrf_token(principal, fields.get("csrf_token"))
+
+    try:
+        submission = await receive_scan(
+            request, principal, extra_fields=frozenset({"csrf_token"}), before_file=check_token
+        )
+    except CrossSiteRequestError:
+        raise
+    except (ScanError, ServiceError) as refusal:
+        if (status_of(refusal) or 500) >= 500:
+            raise
+        document = problem_of(request, refusal)
+        return await to_thread.run_sync(partial(_home, request, principal, resources, refusal=document))
+    return _go(f"/predictions/{submission.prediction_id}")
+
+
+@router.get("/predictions")
+def show_predictions(
+    request: Request,
+    principal: OnPage,
+    resources: AnyResources,
+    status: Annotated[str, Query(max_length=16)] = "",
+    subject_id: Annotated[str, Query(max_length=64)] = "",
+    cursor: Annotated[str | None, Query(max_length=512)] = None,
+) -> HTMLResponse:
+    """List earlier predictions, newest first."""
+    listed = PredictionPage(items=[], next_cursor=None)
+    problem = ""
+    subject = subject_id.strip()
+    try:
+        chosen = _filter(status, subject)
+        with resources.sessions() as session:
+            listed = list_predictions(session, principal, chosen, cursor=cursor, limit=PAGE_LENGTH)
+    except FieldsNotValidError:
+        problem = "These filters cannot be used. A pseudonym has letters, digits and . _ - only."
+    kept = {name: value for name, value in (("status", status), ("subject_id", subject)) if value}
+    return page(
+        request,
+        "predictions.html",
+        principal=principal,
+        page=listed,
+        problem=problem,
+        chosen_status=status,
+        chosen_subject=subject,
+        any_running=any(item.status.value in wording.RUNNING for item in listed.items),
+        here=_address(kept | ({"cursor": cursor} if cursor else {})),
+        newest=_address(kept) if cursor else "",
+        older=_address(kept | {"cursor": listed.next_cursor}) if listed.next_cursor else "",
+    )
+
+
+@router.get("/predictions/{prediction_id}")
+def show_prediction(
+    request: Request, prediction_id: str, principal: OnPage, resources: AnyResources
+) -> HTMLResponse:
+    """Show where a prediction stands, or what it says."""
+    with resources.sessions() as session:
+        shown = prediction_response(session, find_prediction(session, principal, prediction_id))
+        card = shown.result["model"] if shown.result else _active_card(session)
+    values: dict[str, Any] = {}
+    if shown.result is not None:
+        values = {
+            "decision": wording.decision(shown.result),
+            "scale": probability_scale(shown.result),
+            "quality": wording.quality_lines(shown.result["quality"]),
+        }
+    return page(
+        request,
+        "prediction.html",
+        principal=principal,
+        prediction=shown,
+        running=shown.status.value in wording.RUNNING,
+        card=card,
+        line=wording.progress_line(
+            shown.status.value, queue_position=shown.queue_position, cancel_requested=shown.cancel_requested
+        ),
+        **values,
+    )
+
+
+@router.post("/predictions/{prediction_id}/cancel", max_body_size=MAX_FORM_BYTES)
+def cancel(prediction_id: str, principal: ByForm, resources: AnyResources) -> RedirectResponse:
+    """Stop a prediction; one that has just finished is simply shown."""
+    with resources.sessions() as session:
+        find_prediction(session, principal, prediction_id)
+        try:
+            jobs.request_cancel(session, prediction_id, actor=principal.actor)
+        except jobs.PredictionFinishedError:
+            session.rollback()
+        session.commit()
+    return _go(f"/predictions/{prediction_id}")
+
+
+@router.post("/predictions/{prediction_id}/retry", max_body_size=MAX_FORM_BYTES)
+def try_again(prediction_id: str, principal: ByForm, resources: AnyResources) -> RedirectResponse:
+    """Queue a prediction again; one that is queued already, by a second click, is simply shown."""
+    with resources.sessions() as session:
+        find_prediction(session, principal, prediction_id)
+        try:
+            jobs.retry(session, prediction_id, actor=principal.actor)
+        except jobs.PredictionNotRetryableError:
+            session.rollback()
+        else:
+            session.commit()
+            announce(resources.queue, resources.sessions, prediction_id)
+    return _go(f"/predictions/{prediction_id}")
+
+
+@router.post("/scans/{scan_id}/delete", max_body_size=MAX_FORM_BYTES)
+def remove(scan_id: str, principal: ByForm, resources: AnyResources) -> RedirectResponse:
+    """Delete a scan with its results and go to the list."""
+    delete_scan(resources, principal, scan_id)
+    return _go("/predictions")
+
+
+def _home(
+    request: Request, principal: Principal, resources: Resources, *, refusal: Problem | None = None
+) -> HTMLResponse:
+    with resources.sessions() as session:
+        card = _active_card(session)
+    return page(
+        request,
+        "home.html",
+        principal=principal,
+        status=refusal.status if refusal else 200,
+        card=card,
+        max_bytes=resources.settings.max_upload_bytes,
+        refusal=refusal,
+    )
+
+
+def _active_card(session: Session) -> dict[str, Any] | None:
+    return session.scalars(select(ModelVersionRow.card).where(ModelVersionRow.active)).first()
+
+
+def _filter(status: str, subject_id: str) -> PredictionFilter:
+    known = status in set(PredictionState) or not status
+    if not known or (subject_id and not re.match(PSEUDONYM, subject_id)):
+        raise FieldsNotValidError([{"where": "query", "problem": "expected a known status and a pseudonym"}])
+    return PredictionFilter(status=PredictionState(status) if status else None, subject_id=subject_id or None)
+
+
+def _address(query: dict[str, str]) -> str:
+    return "/predictions" + (f"?{urlencode(query)}" if query else "")
+
+
+def _go(path: str) -> RedirectResponse:
+    return RedirectResponse(path, status_code=303)
