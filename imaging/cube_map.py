@@ -37,7 +37,8 @@ class CubeMap:
     def normalised(self, sums: Float32[np.ndarray, "N n"]) -> Float32[np.ndarray, "N n"]:
         """Turn weighted sums into weighted means; 0 where nothing is covered."""
         scale = np.divide(1, self.coverage, out=np.zeros_like(self.coverage), where=self.coverage > 0)
-        return sums * scale[:, None]
+        means: Float32[np.ndarray, "N n"] = sums * scale[:, None]
+        return means
 
     def without(self, voxels: Bool[np.ndarray, " V"]) -> "CubeMap":
         """Return the map that treats some source voxels as if the grid did not cover them."""

@@ -48,8 +48,8 @@ def preprocess(
     Raises
     ------
     ScanError
-        If the samples are damaged or carry no signal, the brain is not where the template's is, or the scan is
-        too short.
+        If the samples are damaged or carry no signal, the brain is not where the template's is, or the scan
+        is too short.
     """
     spec = spec or PreprocessingSpec()
     report = progress or _silent
@@ -88,7 +88,7 @@ def preprocess(
 
 
 def scale_series(series: VoxelSeries) -> VoxelSeries:
-    """Demean each voxel over the whole scan and divide by one number, the standard deviation inside the brain.
+    """Demean each voxel over the whole scan and divide by the brain's standard deviation, one number.
 
     Voxels that never vary, outside the field of view for example, do not count towards that deviation.
 
@@ -112,8 +112,8 @@ def scale_series(series: VoxelSeries) -> VoxelSeries:
     if not varying.any():
         raise ConstantInTimeError(where="inside the brain")
     deviation = np.sqrt(power[varying].mean() / series.shape[1])
-    centred /= np.float32(deviation)
-    return centred
+    scaled: VoxelSeries = centred / np.float32(deviation)
+    return scaled
 
 
 def _decide_space(scan: BoldScan, signal: BrainSignal) -> TemplateSpaceDecision:

@@ -10,8 +10,8 @@ from imaging.reading import BrainSignal
 from imaging.scan import BoldScan
 from imaging.shapes import VoxelSeries
 
-# Below this ratio of mean to standard deviation a voxel's mean carries no anatomy: a real echo-planar image has
-# 20 and more, a band-passed one about 0.
+# Below this ratio of mean to standard deviation a voxel's mean carries no anatomy: a real echo-planar image
+# has 20 and more, a band-passed one about 0.
 _MEANLESS_TSNR = 1.0
 
 # A cube voxel counts as covered when at least half of it lies in voxels that vary.
@@ -36,13 +36,13 @@ class QualityReport:
     dvars_mean, dvars_max : float
         Of ``dvars``.
     dvars : tuple of float
-        Standardised DVARS for each frame after the first: root mean square over the brain of the change from the
-        frame before (Power et al. 2012, NeuroImage 59:2142), divided by what the voxels' own robust variance and
-        lag-1 autocorrelation predict (Nichols 2017, arXiv:1704.01469). About 1 where nothing happens. Measured on
-        the cube before temporal filtering.
+        Standardised DVARS for each frame after the first: root mean square over the brain of the change from
+        the frame before (Power et al. 2012, NeuroImage 59:2142), divided by what the voxels' own robust
+        variance and lag-1 autocorrelation predict (Nichols 2017, arXiv:1704.01469). About 1 where nothing
+        happens. Measured on the cube before temporal filtering.
     spikes : int
-        Frames whose DVARS lies above the third quartile by more than 1.5 interquartile ranges (the box plot rule
-        of FSL's fsl_motion_outliers).
+        Frames whose DVARS lies above the third quartile by more than 1.5 interquartile ranges (the box plot
+        rule of FSL's fsl_motion_outliers).
     template_coverage : float
         Share of the template brain where the scan has signal that varies.
     in_band_power : float or None
@@ -126,7 +126,7 @@ def standardised_dvars(series: VoxelSeries) -> Float64[np.ndarray, " S"]:
         Zeros where nothing varies.
     """
     change = np.diff(series, axis=1)
-    dvars = np.sqrt(np.einsum("vt,vt->t", change, change, dtype=np.float64) / max(len(series), 1))
+    dvars = np.sqrt(np.einsum("vt,vt->t", change, change).astype(np.float64) / max(len(series), 1))
     expected = _expected_dvars(series)
     return dvars / expected if expected > 0 else np.zeros_like(dvars)
 

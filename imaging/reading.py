@@ -1,6 +1,6 @@
 """The one pass over a scan's samples: statistics on its own grid, and its signal on the network's cube."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,12 +12,15 @@ from jaxtyping import Bool, Float32, Float64
 from imaging.cube_map import CubeMap
 from imaging.errors import ScanError
 from imaging.findings import ScanWarning
-from imaging.samples import StoredFrames, frames_in_a_block
+from imaging.samples import MAXIMUM_FRAMES_PER_BLOCK, StoredFrames, frames_in_a_block
 from imaging.scan import BoldScan
 from imaging.shapes import BrainMask, Volume, VoxelSeries
 
-# Voxels of a block worked on at a time: deviations of 16 to 32 frames then stay in a core's own cache.
+# Voxels of a block worked on at a time: their deviations then stay in a core's own cache.
 _VOXELS_AT_ONCE = 8192
+
+# Frames mapped at a time: the sparse product walks its weights once for all of them.
+_FRAMES_AT_ONCE = MAXIMUM_FRAMES_PER_BLOCK
 
 
 class NonfiniteValuesError(ScanError):
@@ -116,14 +119,18 @@ def read_signal(scan: BoldScan, to_cube: CubeMap, *, progress: Callable[[float],
 
 
 class _Pass:
-    """Running sums of one pass, in stored units relative to one reference frame."""
+    """Running sums of one pass, in stored units relative to one reference frame.
+
+    Buffers live as long as the pass: fresh memory a block would cost more page faults than the arithmetic.
+    """
 
     def __init__(
         self, scan: BoldScan, to_cube: CubeMap, *, excluded: Bool[np.ndarray, " V"] | None = None
     ) -> None:
+        n_voxels = len(to_cube.in_brain)
         self.scan = scan
         self.to_cube = to_cube
-        n_voxels = len(to_cube.in_brain)
+        self.frames_per_block = frames_in_a_block(scan.shape, scan.dtype.itemsize)
         self.excluded = np.zeros(n_voxels, dtype=bool)
         if excluded is not None:
             self._exclude(excluded)
@@ -134,6 +141,9 @@ class _Pass:
         self.total = np.zeros(n_voxels)
         self.squares = np.zeros(n_voxels)
         self.series = np.zeros((len(to_cube.coverage), scan.n_frames), dtype=np.float32)
+        self.deviation = np.empty((self.frames_per_block, _VOXELS_AT_ONCE), dtype=np.float32)
+        self.gathered = np.empty((len(self.to_cube.used), _FRAMES_AT_ONCE), dtype=np.float32)
+        self.n_gathered = 0
 
     def _exclude(self, voxels: Bool[np.ndarray, " V"]) -> None:
         self.excluded = voxels
@@ -141,13 +151,16 @@ class _Pass:
 
     def run(self, progress: Callable[[float], None]) -> None:
         done = 0
-        count = frames_in_a_block(self.scan.shape, self.scan.dtype.itemsize)
-        with np.errstate(all="ignore"), closing(_ahead(self.scan.samples.stored_blocks(count))) as blocks:
-            for stored in blocks:
+        blocks = self.scan.samples.stored_blocks(self.frames_per_block)
+        # What overflows or is no number is found in the sums, not by a warning.
+        with np.errstate(all="ignore"), closing(_ahead(blocks)) as decoded:
+            for stored in decoded:
                 if done == 0:
                     self._begin(stored)
-                self._add(stored, done)
+                self._accumulate(stored)
                 done += len(stored)
+                if done == self.scan.n_frames or self.n_gathered + self.frames_per_block > _FRAMES_AT_ONCE:
+                    self._map_gathered(done)
                 progress(done / self.scan.n_frames)
 
     def _begin(self, stored: StoredFrames) -> None:
@@ -157,28 +170,26 @@ class _Pass:
             broken = ~np.isfinite(stored).all(axis=0)
             if broken.any():
                 self._exclude(broken)
+                self.gathered = np.empty((len(self.to_cube.used), _FRAMES_AT_ONCE), dtype=np.float32)
 
-    def _add(self, stored: StoredFrames, done: int) -> None:
+    def _accumulate(self, stored: StoredFrames) -> None:
         used = self.to_cube.used
-        gathered = np.empty((len(used), len(stored)), dtype=np.float32)
-        deviation = np.empty((len(stored), _VOXELS_AT_ONCE), dtype=np.float32)
         bounds = range(0, stored.shape[1], _VOXELS_AT_ONCE)
         cuts = np.searchsorted(used, [*bounds, stored.shape[1]])
-        for number, start in enumerate(bounds):
-            stop = min(start + _VOXELS_AT_ONCE, stored.shape[1])
-            piece = deviation[:, : stop - start]
-            np.subtract(
-                stored[:, start:stop],
-                self.reference[start:stop],
-                out=piece,
-                dtype=self.exact,
-                casting="unsafe",
-            )
-            self.total[start:stop] += piece.sum(axis=0)
-            self.squares[start:stop] += np.einsum("tv,tv->v", piece, piece)
-            mine = slice(cuts[number], cuts[number + 1])
-            gathered[mine] = piece[:, used[mine] - start].T
-        self.series[:, done : done + len(stored)] = self.to_cube.weights @ gathered
+        columns = slice(self.n_gathered, self.n_gathered + len(stored))
+        for start, first, last in zip(bounds, cuts[:-1], cuts[1:], strict=True):
+            here = slice(start, min(start + _VOXELS_AT_ONCE, stored.shape[1]))
+            piece = self.deviation[: len(stored), : here.stop - start]
+            np.subtract(stored[:, here], self.reference[here], out=piece, dtype=self.exact, casting="unsafe")
+            self.total[here] += piece.sum(axis=0)
+            self.squares[here] += np.einsum("tv,tv->v", piece, piece)
+            self.gathered[first:last, columns] = np.take(piece, used[first:last] - start, axis=1).T
+        self.n_gathered += len(stored)
+
+    def _map_gathered(self, done: int) -> None:
+        gathered = self.gathered[:, : self.n_gathered]
+        self.series[:, done - self.n_gathered : done] = self.to_cube.weights @ gathered
+        self.n_gathered = 0
 
     @property
     def broken(self) -> Bool[np.ndarray, " V"]:
@@ -224,7 +235,7 @@ class _Pass:
         )
 
 
-def _ahead(blocks: Iterator[StoredFrames]) -> Iterator[StoredFrames]:
+def _ahead(blocks: Iterator[StoredFrames]) -> Generator[StoredFrames]:
     """Decode the next block in a thread while the caller works on this one; both release the GIL."""
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
         upcoming = pool.submit(next, blocks, None)

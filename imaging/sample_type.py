@@ -49,10 +49,8 @@ class UnknownDataTypeError(ScanError):
 
     code: ClassVar[str] = "unknown_data_type"
 
-    def __init__(self, *, found: int) -> None:
-        super().__init__(
-            f"expected 8- to 64-bit integers or 32- or 64-bit floats, found data type code {found}"
-        )
+    def __init__(self, *, found: str) -> None:
+        super().__init__(f"expected 8- to 64-bit integers or 32- or 64-bit floats, found {found}")
         self.found = found
 
 

@@ -102,7 +102,8 @@ class ArraySamples:
     @property
     def dtype(self) -> np.dtype[Any]:
         """Type of a sample."""
-        return self.bold.dtype
+        dtype: np.dtype[Any] = self.bold.dtype
+        return dtype
 
     def stored_blocks(self, frames_per_block: int) -> Iterator[StoredFrames]:
         """Yield the array's frames."""

@@ -4,7 +4,7 @@ import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import ClassVar, Protocol, cast
 
 from isal import igzip
 from isal.igzip_lib import IsalError
@@ -16,6 +16,10 @@ GZIP_SIGNATURE = b"\x1f\x8b"
 # Small enough to stay in a core's cache between the decoder and the caller's buffer (measured: 256 KiB is the
 # fastest of 64 KiB to 8 MiB).
 _PIECE_BYTES = 256 * 1024
+
+
+# isal's stubs call its exception class an instance.
+_DAMAGED = (cast("type[Exception]", IsalError), gzip.BadGzipFile)
 
 
 class EmptyFileError(ScanError):
@@ -61,18 +65,24 @@ class DataTooLongError(ScanError):
         self.expected_bytes = expected_bytes
 
 
+class _Decompressed(Protocol):
+    def readinto1(self, buffer: memoryview, /) -> int: ...
+
+    def read(self, size: int, /) -> bytes: ...
+
+
 class ScanBytes:
     """An open scan file, read from front to back.
 
     Parameters
     ----------
-    file : BinaryIO
+    file : binary file
         The decompressed bytes.
     compressed : bool
         Whether they come out of a gzip stream, so that the file's size does not tell their number.
     """
 
-    def __init__(self, file: BinaryIO, *, compressed: bool) -> None:
+    def __init__(self, file: _Decompressed, *, compressed: bool) -> None:
         self._file = file
         self.compressed = compressed
 
@@ -92,13 +102,13 @@ class ScanBytes:
         filled = 0
         try:
             while filled < len(buffer):
-                count = self._file.readinto(buffer[filled : filled + _PIECE_BYTES])  # type: ignore[attr-defined]
+                count = self._file.readinto1(buffer[filled : filled + _PIECE_BYTES])
                 if not count:
                     break
                 filled += count
         except EOFError:
             return filled
-        except (IsalError, gzip.BadGzipFile) as error:
+        except _DAMAGED as error:
             raise GzipCorruptError(reason=str(error).lower()) from error
         return filled
 
@@ -146,7 +156,7 @@ class ScanBytes:
                 expected_bytes=expected_bytes + 8,
                 found_bytes=expected_bytes,
             ) from error
-        except (IsalError, gzip.BadGzipFile) as error:
+        except _DAMAGED as error:
             raise GzipCorruptError(reason=str(error).lower()) from error
         if beyond:
             raise DataTooLongError(expected_bytes=expected_bytes)
@@ -173,7 +183,7 @@ def open_scan_bytes(path: Path) -> Iterator[ScanBytes]:
         if not signature:
             raise EmptyFileError
         if signature != GZIP_SIGNATURE:
-            yield ScanBytes(file, compressed=False)
+            yield ScanBytes(cast("_Decompressed", file), compressed=False)
             return
-        with igzip.IGzipFile(fileobj=file, mode="rb") as decompressed:
-            yield ScanBytes(decompressed, compressed=True)
+        with igzip.IGzipFile(fileobj=file, mode="rb") as decompressed:  # type: ignore[no-untyped-call]
+            yield ScanBytes(cast("_Decompressed", decompressed), compressed=True)
