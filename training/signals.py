@@ -109,7 +109,7 @@ def smooth_gain(slope: Float64[np.ndarray, "3"]) -> Float32[np.ndarray, "N"]:
     """Give a gain that changes evenly across the brain, like a receive coil's; 1 in the middle."""
     voxels_mm, _, _ = _brain()
     centred = (voxels_mm - voxels_mm.mean(axis=0)) / voxels_mm.std(axis=0)
-    return np.exp(centred @ slope).astype(np.float32)
+    return np.asarray(np.exp(centred @ slope), dtype=np.float32)
 
 
 def to_frames(
@@ -148,7 +148,7 @@ def to_frames(
 
 @lru_cache(maxsize=1)
 def _brain() -> tuple[Float32[np.ndarray, "N 3"], Float32[np.ndarray, "N"], float]:
-    """Voxel positions (mm), grey matter (0 to 1), and the gain that undoes what smoothing takes from noise."""
+    """Voxel positions (mm), grey matter (0 to 1), and the gain that undoes smoothing of white noise."""
     template = template_brain()
     indices = np.argwhere(template.mask)
     voxels_mm = indices @ template.affine[:3, :3].T + template.affine[:3, 3]

@@ -1,0 +1,45 @@
+import pytest
+import torch
+
+from model.joint_encoder import JointEncoder
+from model.networks import FrameEncoder
+
+
+def trained_like(n_stages, width, seed):
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)
+    encoder = FrameEncoder(n_stages=n_stages, width=width)
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.running_mean.normal_(0, 0.3, generator=generator)
+            module.running_var.uniform_(0.3, 3.0, generator=generator)
+            with torch.no_grad():
+                # Negative scales too: a maximum may not be taken before them.
+                module.weight.uniform_(-1.5, 1.5, generator=generator)
+                module.bias.normal_(0, 0.5, generator=generator)
+    return encoder.eval()
+
+
+@pytest.mark.parametrize(
+    ("members", "n_stages", "width"),
+    [(1, 1, 4), (4, 3, 4), (3, 2, 5), (5, 4, 2), (2, 3, 16)],
+)
+def test_members_encoded_together_give_what_each_gives_alone(members, n_stages, width):
+    encoders = [trained_like(n_stages, width, seed) for seed in range(members)]
+    frames = torch.randn(3, 1, 34, 34, 34, generator=torch.Generator().manual_seed(9))
+    with torch.inference_mode():
+        alone = torch.stack([encoder(frames) for encoder in encoders])
+        together = JointEncoder(encoders)(frames)
+    assert together.shape == alone.shape
+    scale = float(alone.abs().max())
+    torch.testing.assert_close(together / scale, alone / scale, atol=1e-5, rtol=0)
+
+
+def test_members_do_not_leak_into_each_other():
+    encoders = [trained_like(3, 4, seed) for seed in range(4)]
+    frames = torch.randn(2, 1, 34, 34, 34, generator=torch.Generator().manual_seed(9))
+    with torch.inference_mode():
+        before = JointEncoder(encoders)(frames)
+        other = JointEncoder([*encoders[:3], trained_like(3, 4, 99)])(frames)
+    assert torch.equal(before[:3], other[:3])
+    assert not torch.allclose(before[3], other[3])
