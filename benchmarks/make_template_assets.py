@@ -1,10 +1,15 @@
-"""Make ``imaging/assets/mni152_4mm.npz`` from the MNI152 template that nilearn ships in its wheel.
+"""Make the arrays in ``imaging/assets`` from published brain templates; the same input gives the same bytes.
 
-Run it from the repository root: ``python benchmarks/make_template_assets.py``. The same input gives the same
-bytes. nilearn is a test dependency: the product reads the small asset and never imports nilearn.
+    python benchmarks/make_template_assets.py
+    python benchmarks/make_template_assets.py --asymmetric mni_icbm152_t1_tal_nlin_asym_09c_brain.nii.gz
+
+The first reads the symmetric MNI152 that nilearn ships (a test dependency: the product never imports it).
+The second makes the left-right reference from the asymmetric MNI152; ``imaging/assets/README.md`` says where
+to get it.
 """
 
 import argparse
+import hashlib
 from pathlib import Path
 
 import nibabel
@@ -22,7 +27,10 @@ ORIGIN_MM = (
 STEP_MM = 4
 SMOOTHING_FWHM_MM = 6.0  # Athena's blur: what a scan of this grid can resolve
 NILEARN_MASK_THRESHOLD = 0.2  # the default of nilearn.datasets.load_mni152_brain_mask
-DEFAULT_OUT = Path(__file__).resolve().parent.parent / "imaging" / "assets" / "mni152_4mm.npz"
+ASSETS = Path(__file__).resolve().parent.parent / "imaging" / "assets"
+ASYMMETRIC_SHA256 = "5fc7a81b333000f7ca5b4922b9d51b018987256b209ef71986f72855a5c64506"
+WHITE_MATTER_T1 = 0.5  # of the template's 99th percentile: white matter and deep grey lie above
+ASYMMETRY_SIGMA_MM = 4.0
 
 
 def template_arrays() -> dict[str, NDArray[np.generic]]:
@@ -68,12 +76,43 @@ def _to_byte(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(255 * np.clip(values, 0, 1)).astype(np.uint8)
 
 
+def asymmetry_arrays(path: Path) -> dict[str, NDArray[np.generic]]:
+    """Compute the left-right reference from the asymmetric MNI152 (nlin asym 09c, skull-stripped T1).
+
+    Returns
+    -------
+    dict
+        ``t1`` and ``bright`` (49, 58, 47) uint8, 255 = 1.0, smoothed by 4 mm (sigma): the intensity, and
+        where it is that of white matter.
+    """
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != ASYMMETRIC_SHA256:
+        raise SystemExit(f"expected the file with sha256 {ASYMMETRIC_SHA256}, found {found}")
+    image = nibabel.load(path)
+    t1 = np.asarray(image.dataobj, dtype=np.float32)
+    t1 = t1 / np.percentile(t1[t1 > 0], 99)
+    maps = {"t1": t1, "bright": (t1 > WHITE_MATTER_T1).astype(np.float32)}
+    return {
+        name: _to_byte(_sample(ndimage.gaussian_filter(values, ASYMMETRY_SIGMA_MM), image.affine))
+        for name, values in maps.items()
+    }
+
+
 def main() -> None:
-    """Write the asset."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, default=DEFAULT_OUT)
-    out = parser.parse_args().out
-    np.savez_compressed(out, allow_pickle=False, **template_arrays())
+    """Write the assets."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=ASSETS)
+    parser.add_argument(
+        "--asymmetric", type=Path, help="the asymmetric MNI152 template; makes only its asset"
+    )
+    arguments = parser.parse_args()
+    if arguments.asymmetric:
+        out, arrays = arguments.out / "mni152_asymmetry_4mm.npz", asymmetry_arrays(arguments.asymmetric)
+    else:
+        out, arrays = arguments.out / "mni152_4mm.npz", template_arrays()
+    np.savez_compressed(out, allow_pickle=False, **arrays)
     print(f"{out.name}: {out.stat().st_size} bytes")
 
 

@@ -2,7 +2,7 @@
 
 The story: :func:`brain_map` turns a scan into a soft outline of its brain; :func:`fit_template` moves, turns
 and scales the template (seven numbers) until its outline matches best; :attr:`Pose.displacement_mm` says how
-far it had to go. For a scan in template space it hardly moves. Thresholds are ``template_space.py``'s business.
+far it had to go. For a scan in template space it hardly moves. ``template_space.py`` holds the thresholds.
 """
 
 import math
@@ -96,7 +96,9 @@ def brain_map(values: Volume, affine: Affine) -> BrainMap | None:
     BrainMap or None
         None where nothing stands out from the background.
     """
-    coarse, coarse_affine = _block_average(np.nan_to_num(np.maximum(values, 0), posinf=0), affine)
+    coarse, coarse_affine = block_average(
+        np.nan_to_num(np.maximum(values, 0), posinf=0), affine, block_mm=BLOCK_MM
+    )
     if not (coarse > 0).any():
         return None
     # Vessels and bright fat must not set the scale.
@@ -159,9 +161,18 @@ def mirrored(pose: Affine, *, axes: tuple[int, ...]) -> Affine:
     return pose @ mirror
 
 
-def _block_average(values: Volume, affine: Affine) -> tuple[Volume, Affine]:
+def block_average(values: Volume, affine: Affine, *, block_mm: float) -> tuple[Volume, Affine]:
+    """Average whole blocks of voxels, as large as fit into ``block_mm`` along each axis.
+
+    Returns
+    -------
+    (x, y, z) float32
+        Incomplete blocks at the far ends are left out.
+    (4, 4) float64
+        Coarse voxel indices -> the same millimetres.
+    """
     zooms = np.sqrt((affine[:3, :3] ** 2).sum(axis=0))
-    whole = np.maximum(1, np.floor(BLOCK_MM / zooms + 1e-6)).astype(int)
+    whole = np.maximum(1, np.floor(block_mm / zooms + 1e-6)).astype(int)
     block = np.minimum(whole, values.shape)
     x, y, z = (size // edge for size, edge in zip(values.shape, block, strict=True))
     cut = values[: x * block[0], : y * block[1], : z * block[2]]
@@ -170,6 +181,15 @@ def _block_average(values: Volume, affine: Affine) -> tuple[Volume, Affine]:
     coarse[:3, :3] = affine[:3, :3] * block
     coarse[:3, 3] = affine[:3, :3] @ ((block - 1) / 2) + affine[:3, 3]
     return average, coarse
+
+
+def under_tentorium(points: FloatArray) -> NDArray[np.bool_]:
+    """Tell which points (N, 3), in template millimetres, lie at the cerebellum, the brain stem or below them.
+
+    One scan shows them, the next cuts them off: they are not compared.
+    """
+    y, z = points[:, 1], points[:, 2]
+    return np.asarray(((y < -16) & (z < -8 + 0.12 * (y + 40))) | (z < -44))
 
 
 def _otsu_threshold(values: Volume) -> float:
@@ -203,7 +223,7 @@ def _level(sigma_mm: float, stride: int) -> _Level:
     stride *= GRID_STEP
     chosen = np.argwhere(near[::stride, ::stride, ::stride]) * stride
     points = chosen @ template.affine[:3, :3].T + template.affine[:3, 3]
-    keep = ~_under_tentorium(points)
+    keep = ~under_tentorium(points)
     chosen, points = chosen[keep], points[keep]
 
     at = tuple(chosen.T)
@@ -211,12 +231,6 @@ def _level(sigma_mm: float, stride: int) -> _Level:
     turns = np.cross(arm, slope)
     size = (slope * arm).sum(axis=1, keepdims=True)
     return _Level(sigma_mm, points, smooth[at].astype(np.float64), np.hstack([slope, turns, size]))
-
-
-def _under_tentorium(points: FloatArray) -> NDArray[np.bool_]:
-    """Cerebellum, brain stem and what is below them: in one scan, cut off in the next."""
-    y, z = points[:, 1], points[:, 2]
-    return np.asarray(((y < -16) & (z < -8 + 0.12 * (y + 40))) | (z < -44))
 
 
 @lru_cache(maxsize=1)

@@ -12,6 +12,7 @@ import numpy as np
 
 from imaging.errors import ScanError
 from imaging.findings import ScanWarning
+from imaging.left_right import left_right_evidence
 from imaging.shapes import Affine, Volume
 from imaging.template_fit import (
     SHORT_SEARCH,
@@ -29,6 +30,7 @@ MAX_DISPLACEMENT_MM = 12.0
 GOOD_DISPLACEMENT_MM = 6.5
 MAX_FLIP_GAIN = 0.0
 GOOD_FLIP_GAIN = -0.02
+CLEAR_SIDE = 0.04  # of left_right_evidence, either way
 
 FLIPS = ((1,), (2,), (1, 2))  # back to front, upside down, both; left-right leaves the template unchanged
 
@@ -44,7 +46,8 @@ class TemplateSpaceDecision:
     scores : dict of str to float
         What was measured; the same names as in :class:`NotInTemplateSpaceError`.
     warnings : tuple of ScanWarning
-        ``template_fit_poor`` where the scan passed by a small margin only.
+        ``template_fit_poor`` where the scan passed by a small margin only; ``left_right_suspect`` where its
+        asymmetry points the wrong way; ``left_right_unverified`` where it points no way clearly.
     """
 
     space: str
@@ -110,7 +113,8 @@ def decide_template_space(*, mean: Volume, temporal_sd: Volume, affine: Affine) 
     NotInTemplateSpaceError
         If the brain covers too little of the template, has another shape, or lies elsewhere.
     """
-    brain = brain_map(_anatomy(mean, temporal_sd), affine)
+    anatomy = _anatomy(mean, temporal_sd)
+    brain = brain_map(anatomy, affine)
     covered = 0.0 if brain is None else coverage(brain)
     if brain is None or covered < MIN_COVERAGE / 2:
         # Too little to fit anything to; what the fit would say about a crop means nothing.
@@ -138,8 +142,10 @@ def decide_template_space(*, mean: Volume, temporal_sd: Volume, affine: Affine) 
         "displacement_mm": displacement_mm,
         "scale": pose.scale,
         "flip_gain": flip_gain,
+        "left_right_evidence": left_right_evidence(anatomy, affine, pose.affine),
     }
-    return TemplateSpaceDecision("template", scores, tuple(_doubts(scores)))
+    warnings = (*_doubts_of_fit(scores), *_doubts_of_side(scores["left_right_evidence"]))
+    return TemplateSpaceDecision("template", scores, warnings)
 
 
 def _anatomy(mean: Volume, temporal_sd: Volume) -> Volume:
@@ -149,7 +155,7 @@ def _anatomy(mean: Volume, temporal_sd: Volume) -> Volume:
     return mean
 
 
-def _doubts(scores: dict[str, float]) -> list[ScanWarning]:
+def _doubts_of_fit(scores: dict[str, float]) -> list[ScanWarning]:
     poor = (
         scores["fit"] < GOOD_FIT
         or scores["displacement_mm"] > GOOD_DISPLACEMENT_MM
@@ -161,7 +167,27 @@ def _doubts(scores: dict[str, float]) -> list[ScanWarning]:
         ScanWarning(
             "template_fit_poor",
             f"expected a brain within {GOOD_DISPLACEMENT_MM} mm of the MNI152 template, its outline "
-            f"correlating by {GOOD_FIT} or more; found {scores['displacement_mm']:.1f} mm and {scores['fit']:.2f}. "
-            "Accepted, but check the spatial normalisation.",
+            f"correlating by {GOOD_FIT} or more; found {scores['displacement_mm']:.1f} mm and "
+            f"{scores['fit']:.2f}. Accepted, but check the spatial normalisation.",
         )
     ]
+
+
+def _doubts_of_side(evidence: float) -> list[ScanWarning]:
+    if evidence < -CLEAR_SIDE:
+        return [
+            ScanWarning(
+                "left_right_suspect",
+                f"expected the average brain's asymmetry, found its mirror image (evidence {evidence:+.2f}): "
+                "left and right may be swapped. Check the file's orientation against the scanner's.",
+            )
+        ]
+    if evidence <= CLEAR_SIDE:
+        return [
+            ScanWarning(
+                "left_right_unverified",
+                f"expected an asymmetry that tells the sides apart, found none that is clear (evidence "
+                f"{evidence:+.2f}): left and right rest on the file's header alone.",
+            )
+        ]
+    return []
