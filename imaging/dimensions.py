@@ -101,4 +101,4 @@ def require_size(shape: tuple[int, int, int, int], *, sample_bytes: int, tr_s: f
         ("bytes of samples", MAXIMUM_DECODED_BYTES, voxels * frames * sample_bytes),
     ):
         if found > limit:
-            raise ScanTooLargeError(quantity=quantity, limit=limit, found=found)
+            raise ScanTooLargeError(quantity=quantity, limit=float(limit), found=float(found))

@@ -1,5 +1,6 @@
 """What kind of file this is, from its first bytes; only a single-file NIfTI goes on."""
 
+from codecs import getincrementaldecoder
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -33,7 +34,6 @@ _SIGNATURES = (
     (0, b"%PDF", "a PDF document"),
 )
 _MGH_TYPES = frozenset({0, 1, 3, 4, 10})
-_TEXT_BYTES = frozenset(range(32, 127)) | frozenset(b"\t\r\n\f") | frozenset(range(0xC2, 0xF5))
 
 
 class NotNiftiError(ScanError):
@@ -131,6 +131,15 @@ def _describe(first: bytes) -> str:
     version, kind = int.from_bytes(first[:4], "big"), int.from_bytes(first[20:24], "big")
     if len(first) >= 24 and version == 1 and kind in _MGH_TYPES:
         return "a FreeSurfer MGH/MGZ image"
-    if all(byte in _TEXT_BYTES for byte in first):
+    if _is_text(first):
         return "text"
     return "bytes without a header that we know, such as the .img half of a .hdr/.img pair"
+
+
+def _is_text(first: bytes) -> bool:
+    try:
+        # Incremental, because the bytes that we have may end inside a character.
+        text = getincrementaldecoder("utf-8")().decode(first)
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\t\r\n\f\ufeff" for character in text)

@@ -9,16 +9,17 @@ scaling      demean, divide by one standard deviation, place in the cube
 from collections.abc import Callable
 
 import numpy as np
+from scipy.ndimage import binary_fill_holes
 
 from imaging.cube import brain_cube
 from imaging.cube_map import cube_map
 from imaging.network_input import NetworkInput
 from imaging.quality import assess_quality
-from imaging.reading import BrainSignal, ConstantInTimeError, read_signal
+from imaging.reading import BrainSignal, ConstantInTimeError, NonfiniteValuesError, read_signal
 from imaging.scan import BoldScan
 from imaging.shapes import CubeSeries, VoxelSeries
 from imaging.spec import PreprocessingSpec
-from imaging.template_space import TemplateSpaceDecision, decide_template_space
+from imaging.template_space import NotInTemplateSpaceError, TemplateSpaceDecision, decide_template_space
 from imaging.temporal import filter_in_time
 
 STAGES = ("reading", "space", "filtering", "scaling")
@@ -117,7 +118,15 @@ def scale_series(series: VoxelSeries) -> VoxelSeries:
 
 
 def _decide_space(scan: BoldScan, signal: BrainSignal) -> TemplateSpaceDecision:
-    return decide_template_space(mean=signal.mean, temporal_sd=signal.temporal_sd, affine=scan.affine)
+    try:
+        return decide_template_space(mean=signal.mean, temporal_sd=signal.temporal_sd, affine=scan.affine)
+    except NotInTemplateSpaceError:
+        # The template's outline does not hold here, so the scan's own tells background from brain: what is
+        # broken and surrounded by signal is a defect of the file, which comes before its position.
+        enclosed = binary_fill_holes(signal.temporal_sd > 0) & signal.nonfinite
+        if enclosed.any():
+            raise NonfiniteValuesError(n_voxels=int(enclosed.sum())) from None
+        raise
 
 
 def _place(series: VoxelSeries, grid_size: int) -> CubeSeries:

@@ -70,6 +70,8 @@ class BrainSignal:
         frame of the scan, so that a large mean costs no precision.
     signal_share : (N,) float32
         Share of each cube voxel that is covered by voxels which vary in time.
+    nonfinite : (X, Y, Z) bool
+        Voxels left out because they hold NaN or infinity.
     warnings : tuple of ScanWarning
     """
 
@@ -78,6 +80,7 @@ class BrainSignal:
     in_brain: BrainMask
     series: VoxelSeries
     signal_share: Float32[np.ndarray, " N"]
+    nonfinite: BrainMask
     warnings: tuple[ScanWarning, ...]
 
 
@@ -216,6 +219,7 @@ class _Pass:
             in_brain=self.to_cube.in_brain.reshape(self.scan.shape[:3], order="F"),
             series=series,
             signal_share=signal_share,
+            nonfinite=self.broken.reshape(self.scan.shape[:3], order="F"),
             warnings=self._warnings(),
         )
 

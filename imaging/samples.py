@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Shaped
 
 from imaging.header import ScanHeader
+from imaging.shapes import RawBlock
 from imaging.stream import open_scan_bytes
 
 # A block stays near the size of a shared cache; more frames a block gain nothing (measured).
@@ -22,6 +23,7 @@ StoredFrames = Shaped[np.ndarray, "n V"]
 """Consecutive frames as stored, any real dtype, voxels in the file's order (x fastest)."""
 
 
+@runtime_checkable
 class Samples(Protocol):
     """Where a scan's samples come from."""
 
@@ -95,7 +97,7 @@ class FileSamples:
 class ArraySamples:
     """Samples that are already in memory, in scanner units."""
 
-    bold: np.ndarray[Any, Any]
+    bold: RawBlock
     slope: float = 1.0
     intercept: float = 0.0
 

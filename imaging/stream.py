@@ -4,7 +4,7 @@ import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import ClassVar, Protocol, cast
+from typing import ClassVar, Protocol, cast, runtime_checkable
 
 from isal import igzip
 from isal.igzip_lib import IsalError
@@ -65,6 +65,7 @@ class DataTooLongError(ScanError):
         self.expected_bytes = expected_bytes
 
 
+@runtime_checkable
 class _Decompressed(Protocol):
     def readinto1(self, buffer: memoryview, /) -> int: ...
 
