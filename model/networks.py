@@ -119,6 +119,7 @@ class RestNetwork(nn.Module):
         super().__init__()
         self.encoder = FrameEncoder(n_stages=STAGES[network], width=width)
         self.rnn = RNN_LAYERS[rnn](self.n_features, RNN_UNITS, batch_first=True, bidirectional=True)
+        _initialise(self.rnn)
         self.dropout = nn.Dropout(DROPOUT)
         self.head = nn.Linear(2 * RNN_UNITS, 1)
 
@@ -161,6 +162,25 @@ class RestNetwork(nn.Module):
         n_windows, n_frames = windows.shape[:2]
         features = self.encode(windows.flatten(0, 1).unsqueeze(1))
         return self.read(features.reshape(n_windows, n_frames, -1))
+
+
+def _initialise(rnn: nn.LSTM | nn.GRU) -> None:
+    """Draw a recurrent layer's first weights for inputs that are far wider than the layer.
+
+    Torch's own start takes its scale from the 64 units alone; thousands of features then drive every gate into
+    saturation, where nothing is learnt. This is Keras's start, whose layers the published text names: Glorot
+    over inputs and gates, orthogonal recurrence, no bias but 1 on the LSTM's forget gate.
+    """
+    for name, parameter in rnn.named_parameters():
+        if name.startswith("weight_ih"):
+            nn.init.xavier_uniform_(parameter)
+        elif name.startswith("weight_hh"):
+            nn.init.orthogonal_(parameter)
+        else:
+            nn.init.zeros_(parameter)
+            if isinstance(rnn, nn.LSTM) and name.startswith("bias_ih"):
+                # Gates lie in the order input, forget, cell, output.
+                nn.init.ones_(parameter[RNN_UNITS : 2 * RNN_UNITS])
 
 
 def build_network(network: NetworkName, rnn: RnnName, *, width: int = 16) -> RestNetwork:

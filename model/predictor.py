@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
 import numpy as np
 import torch
@@ -81,7 +81,7 @@ class Predictor:
         self._encode = JointEncoder([member.encoder for member in self._members])
 
     @classmethod
-    def load(cls, path: Path, *, device: Device = "auto", expected_sha256: str | None = None) -> Self:
+    def load(cls, path: Path, *, device: Device = "auto", expected_sha256: str | None = None) -> "Predictor":
         """Load and verify a checkpoint file.
 
         Raises

@@ -1,0 +1,91 @@
+"""Small untrained ensembles, and prepared scans that need no file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from imaging import NetworkInput, PreprocessingSpec, QualityReport
+from model.card import ModelCard
+from model.checkpoint import save_checkpoint
+from model.networks import build_network
+
+SPEC = PreprocessingSpec(window_frames=5, n_windows=3)
+
+
+@pytest.fixture
+def make_card() -> Callable[..., ModelCard]:
+    def make(**changes: object) -> ModelCard:
+        fields = {
+            "name": "test ensemble",
+            "version": "0",
+            "network": "D",
+            "rnn": "gru",
+            "width": 1,
+            "members": 2,
+            "preprocessing": SPEC.to_json(),
+            "threshold": 0.5,
+            "temperature": 1.5,
+            "cohort_fingerprint": "0" * 64,
+            "trained_on": "nothing at all",
+            "intended_use": "research",
+            "metrics": {},
+            "code_version": "0.1.0",
+        }
+        return ModelCard.model_validate(fields | changes)
+
+    return make
+
+
+@pytest.fixture
+def make_members() -> Callable[[ModelCard], list[dict[str, torch.Tensor]]]:
+    def make(card: ModelCard) -> list[dict[str, torch.Tensor]]:
+        torch.manual_seed(0)
+        networks = [build_network(card.network, card.rnn, width=card.width) for _ in range(card.members)]
+        for network in networks:
+            for name, buffer in network.named_buffers():
+                if name.endswith("running_var"):
+                    buffer.uniform_(0.5, 2.0)
+            with torch.no_grad():
+                network.head.weight.mul_(20)  # logits of about 1, so that members differ in what they say
+        return [network.state_dict() for network in networks]
+
+    return make
+
+
+@pytest.fixture
+def card(make_card) -> ModelCard:
+    return make_card()
+
+
+@pytest.fixture
+def members(card, make_members) -> list[dict[str, torch.Tensor]]:
+    return make_members(card)
+
+
+@pytest.fixture
+def checkpoint_file(tmp_path: Path, card, members) -> Path:
+    path = tmp_path / "tiny.safetensors"
+    save_checkpoint(path, members=members, card=card)
+    return path
+
+
+@pytest.fixture
+def network_input() -> NetworkInput:
+    frames = np.random.default_rng(3).standard_normal((12, 34, 34, 34)).astype(np.float32)
+    quality = QualityReport(
+        n_frames=12,
+        tr_s=2.0,
+        duration_s=24.0,
+        tsnr=None,
+        dvars_mean=1.0,
+        dvars_max=1.0,
+        dvars=(1.0,),
+        spikes=0,
+        template_coverage=1.0,
+        in_band_power=0.9,
+        template_space={},
+    )
+    return NetworkInput(frames=frames, tr_s=2.0, spec=SPEC, quality=quality)
