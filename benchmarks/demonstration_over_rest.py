@@ -1,8 +1,8 @@
 """Is the demonstration model more than noise? Simulated subjects that it never saw, sent over REST as files.
 
-Starts `restnet serve --demo` on a free port with a data directory of its own, simulates a cohort with an unseen
-seed, uploads every scan, waits for the answers and prints the area under the ROC curve with its bootstrap interval:
-once with an effect planted, once with none. Usage::
+Starts `restnet serve --demo` on a free port with a data directory of its own, simulates a cohort with an
+unseen seed, uploads every scan, waits for the answers and prints the area under the ROC curve with its
+bootstrap interval: once with an effect planted, once with none. Usage::
 
     python benchmarks/demonstration_over_rest.py [--subjects 40] [--seed 70001] [--out results.json]
 """
@@ -122,7 +122,9 @@ def score_cohort(
 def labels_by_subject(phenotypes: Path) -> dict[int, int]:
     """Diagnosis 0 is a control, 1 to 3 are ADHD of some subtype."""
     with phenotypes.open(newline="") as table:
-        return {int(row["ScanDir ID"]): int(row["DX"] != "0") for row in csv.DictReader(table, delimiter="\t")}
+        return {
+            int(row["ScanDir ID"]): int(row["DX"] != "0") for row in csv.DictReader(table, delimiter="\t")
+        }
 
 
 def subject_of(scan: Path) -> int:
