@@ -33,7 +33,7 @@ class _Reference:
     """Average tissue maps on the template's 4 mm lattice, in a box around the brain, symmetric in x."""
 
     box: tuple[slice, slice, slice]
-    points: FloatArray  # (x*y*z, 3) millimetres
+    affine: Affine  # voxels of the box -> template millimetres
     half: NDArray[np.bool_]  # what is compared: one side, inside the brain, above the tentorium
     even: FloatArray  # (maps, x, y, z)
     odd: FloatArray  # (maps, x, y, z), high-passed
@@ -90,15 +90,24 @@ def _on_lattice(
     # A voxel's own width has smoothed already, by its variance of a twelfth of the width squared.
     sigma = np.sqrt(np.maximum(SMOOTHING_MM**2 - zooms**2 / 12, 0)) / zooms
     smooth = ndimage.gaussian_filter(coarse, sigma, mode="nearest")
-    to_voxel = np.linalg.inv(coarse_affine) @ pose
-    voxels = reference.points @ to_voxel[:3, :3].T + to_voxel[:3, 3]
-    scan = np.asarray(ndimage.map_coordinates(smooth, voxels.T, order=1, mode="nearest"), dtype=np.float64)
-    inside = ((voxels > -0.5) & (voxels < np.array(smooth.shape) - 0.5)).all(axis=1)
-    shape = reference.half.shape
-    scan, seen = scan.reshape(shape), np.asarray(inside).reshape(shape)
+    to_voxel = np.linalg.inv(coarse_affine) @ pose @ reference.affine
+    scan = np.empty(reference.half.shape)
+    ndimage.affine_transform(
+        smooth,
+        to_voxel[:3, :3],
+        to_voxel[:3, 3],
+        scan.shape,
+        output=scan,
+        order=1,
+        mode="constant",
+        cval=np.nan,
+    )
+    seen = np.isfinite(scan)
+    scan = np.nan_to_num(scan)
     # Vessels and bright fat must not decide.
-    ceiling = np.percentile(scan[template_brain().mask[reference.box] & seen], 98) if seen.any() else 1.0
-    return np.minimum(scan, ceiling) / max(ceiling, np.finfo(float).tiny), seen
+    brain = scan[template_brain().mask[reference.box] & seen]
+    ceiling = max(float(np.percentile(brain, 98)), np.finfo(float).tiny) if brain.size else 1.0
+    return np.minimum(scan, ceiling) / ceiling, seen
 
 
 def _high_pass(values: FloatArray) -> FloatArray:
@@ -117,12 +126,13 @@ def _reference() -> _Reference:
     x, y, z = (slice(int(index.min()), int(index.max()) + 1) for index in occupied)
     box = (x, y, z)
     mask = ndimage.binary_erosion(template.mask)[box]
-    lattice = np.argwhere(np.ones(mask.shape, dtype=bool)) + [side.start for side in box]
-    points = lattice @ template.affine[:3, :3].T + template.affine[:3, 3]
+    affine = template.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ [side.start for side in box]
+    points = np.argwhere(np.ones(mask.shape, dtype=bool)) @ affine[:3, :3].T + affine[:3, 3]
     above = ~under_tentorium(points).reshape(mask.shape)
     right = (points[:, 0] > 2).reshape(mask.shape)
 
     maps = maps[:, *box]
     swapped = maps[:, ::-1]
     odd = np.stack([_high_pass(one) for one in maps - swapped])
-    return _Reference(box, points, mask & above & right, (maps + swapped) / 2, odd)
+    return _Reference(box, affine, mask & above & right, (maps + swapped) / 2, odd)

@@ -25,10 +25,10 @@ CENTRE_MM = np.array([0.0, -18.0, 10.0])  # of the template brain; rotation and 
 SHAPE_MARGIN = 6  # template voxels (24 mm) around the brain that are compared
 TOO_FEW_POINTS = 60
 
+COARSE_SIGMA_MM, FINE_SIGMA_MM = 9.0, 5.0
 # Coarse first, so that a brain 50 mm away is still found; (smoothing sigma in mm, stride, most steps).
-FULL_SEARCH = ((9.0, 2, 8), (5.0, 1, 5))
-SHORT_SEARCH = ((9.0, 2, 4), (5.0, 1, 2))
-FINEST_SIGMA_MM = 5.0
+FULL_SEARCH = ((COARSE_SIGMA_MM, 2, 8), (FINE_SIGMA_MM, 1, 5))
+SHORT_SEARCH = ((COARSE_SIGMA_MM, 2, 4), (FINE_SIGMA_MM, 1, 2))
 
 
 @dataclass(frozen=True)
@@ -37,18 +37,15 @@ class BrainMap:
 
     Attributes
     ----------
-    soft : (X, Y, Z) float32
-        About 1 in the brain, 0 outside it, on voxels of about ``BLOCK_MM``.
-    intensity : (X, Y, Z) float32
-        The map behind it, 1 at the brain's median.
+    outlines : dict of float to (X, Y, Z) float32
+        By smoothing sigma in mm; about 1 in the brain, 0 outside it, on voxels of about ``BLOCK_MM``.
     affine : (4, 4) float64
         Coarse voxel indices -> millimetres, as the scan's header has it.
     lowest_mm : float
         Height of the lowest signal. Scans often miss the cerebellum; what lies below is not compared.
     """
 
-    soft: Volume
-    intensity: Volume
+    outlines: dict[float, Volume]
     affine: Affine
     lowest_mm: float
 
@@ -106,10 +103,17 @@ def brain_map(values: Volume, affine: Affine) -> BrainMap | None:
     brain = clipped > _otsu_threshold(clipped)
     if not brain.any():
         return None
-    intensity = (coarse / np.median(coarse[brain])).astype(np.float32)
-    soft = np.clip((intensity - 0.1) / 0.4, 0, 1).astype(np.float32)
+    # 0 up to a tenth of the brain's median, 1 from half of it: contrast within the brain does not matter.
+    soft = np.clip((coarse / np.median(coarse[brain]) - 0.1) / 0.4, 0, 1).astype(np.float32)
     heights = np.argwhere(soft > 0.5) @ coarse_affine[2, :3] + coarse_affine[2, 3]
-    return BrainMap(soft, intensity, coarse_affine, float(np.percentile(heights, 0.5)))
+    zooms = np.sqrt((coarse_affine[:3, :3] ** 2).sum(axis=0))
+    outlines = {
+        sigma_mm: np.asarray(
+            ndimage.gaussian_filter(soft, sigma_mm / zooms, mode="nearest"), dtype=np.float32
+        )
+        for sigma_mm in (COARSE_SIGMA_MM, FINE_SIGMA_MM)
+    }
+    return BrainMap(outlines, coarse_affine, float(np.percentile(heights, 0.5)))
 
 
 def fit_template(
@@ -141,14 +145,13 @@ def fit_template(
 
 def correlation_as_given(brain: BrainMap) -> float:
     """Correlate the outlines where the scan's own affine puts it, without any move."""
-    level = _level(FINEST_SIGMA_MM, 1)
-    values, seen = _look_up(_smooth(brain, level.sigma_mm), brain, level.points)
-    return _match(level, values, seen & (level.points[:, 2] > brain.lowest_mm)).correlation
+    level = _level(FINE_SIGMA_MM, 1)
+    return _descend(level, brain, np.eye(4), 1).correlation
 
 
 def coverage(brain: BrainMap) -> float:
     """Return the share of the template's brain where the scan, as its affine places it, has signal."""
-    values, inside = _look_up(_smooth(brain, FINEST_SIGMA_MM), brain, _brain_points())
+    values, inside = _look_up(brain, FINE_SIGMA_MM, _brain_points())
     return float((inside & (values > 0.5)).mean())
 
 
@@ -161,7 +164,7 @@ def mirrored(pose: Affine, *, axes: tuple[int, ...]) -> Affine:
     return pose @ mirror
 
 
-def block_average(values: Volume, affine: Affine, *, block_mm: float) -> tuple[Volume, Affine]:
+def block_average(values: Volume, affine: Affine, *, block_mm: float) -> tuple[NDArray[np.float32], Affine]:
     """Average whole blocks of voxels, as large as fit into ``block_mm`` along each axis.
 
     Returns
@@ -192,7 +195,7 @@ def under_tentorium(points: FloatArray) -> NDArray[np.bool_]:
     return np.asarray(((y < -16) & (z < -8 + 0.12 * (y + 40))) | (z < -44))
 
 
-def _otsu_threshold(values: Volume) -> float:
+def _otsu_threshold(values: NDArray[np.float32]) -> float:
     """Split a histogram in two classes of least spread (Otsu 1979)."""
     counts, edges = np.histogram(values, bins=128)
     middles = (edges[1:] + edges[:-1]) / 2
@@ -236,22 +239,17 @@ def _level(sigma_mm: float, stride: int) -> _Level:
 @lru_cache(maxsize=1)
 def _brain_points() -> FloatArray:
     template = template_brain()
-    points = np.argwhere(template.mask)[::7] @ template.affine[:3, :3].T + template.affine[:3, 3]
-    return np.asarray(points, dtype=np.float64)
+    return np.asarray(np.argwhere(template.mask)[::7] @ template.affine[:3, :3].T + template.affine[:3, 3])
 
 
-def _smooth(brain: BrainMap, sigma_mm: float) -> Volume:
-    zooms = np.sqrt((brain.affine[:3, :3] ** 2).sum(axis=0))
-    return np.asarray(ndimage.gaussian_filter(brain.soft, sigma_mm / zooms, mode="nearest"), dtype=np.float32)
-
-
-def _look_up(smooth: Volume, brain: BrainMap, points: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """Read the scan at points in its own millimetres, and tell which of them it shows."""
+def _look_up(brain: BrainMap, sigma_mm: float, points: FloatArray) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Read an outline at points (N, 3) in the scan's own millimetres, and tell which of them it shows."""
+    outline = brain.outlines[sigma_mm]
     to_voxel = np.linalg.inv(brain.affine)
-    voxels = points @ to_voxel[:3, :3].T + to_voxel[:3, 3]
-    values = np.asarray(ndimage.map_coordinates(smooth, voxels.T, order=1, mode="nearest"), dtype=np.float64)
-    inside = ((voxels > -0.5) & (voxels < np.array(smooth.shape) - 0.5)).all(axis=1)
-    return values, np.asarray(inside)
+    voxels = to_voxel[:3, :3] @ points.T + to_voxel[:3, 3:]
+    values = np.asarray(ndimage.map_coordinates(outline, voxels, order=1, mode="nearest"), dtype=np.float64)
+    last = np.array(outline.shape)[:, None] - 0.5
+    return values, np.asarray(((voxels > -0.5) & (voxels < last)).all(axis=0))
 
 
 @dataclass(frozen=True)
@@ -279,11 +277,10 @@ def _match(level: _Level, values: FloatArray, seen: NDArray[np.bool_]) -> _Match
 
 
 def _descend(level: _Level, brain: BrainMap, start: Affine, steps: int) -> Pose:
-    smooth = _smooth(brain, level.sigma_mm)
     affine, best = start, Pose(start, -1.0)
     for _ in range(steps):
         placed = level.points @ affine[:3, :3].T + affine[:3, 3]
-        values, seen = _look_up(smooth, brain, placed)
+        values, seen = _look_up(brain, level.sigma_mm, placed)
         match = _match(level, values, seen & (placed[:, 2] > brain.lowest_mm))
         if match.correlation > best.correlation:
             best = Pose(affine, match.correlation)

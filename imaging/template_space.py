@@ -23,14 +23,14 @@ from imaging.template_fit import (
     mirrored,
 )
 
-MIN_COVERAGE = 0.6
+MIN_COVERAGE = 0.5
 MIN_FIT = 0.80
 GOOD_FIT = 0.88
-MAX_DISPLACEMENT_MM = 12.0
+MAX_DISPLACEMENT_MM = 15.0
 GOOD_DISPLACEMENT_MM = 6.5
 MAX_FLIP_GAIN = 0.0
 GOOD_FLIP_GAIN = -0.02
-CLEAR_SIDE = 0.04  # of left_right_evidence, either way
+CLEAR_SIDE = 0.06  # of left_right_evidence, either way
 
 FLIPS = ((1,), (2,), (1, 2))  # back to front, upside down, both; left-right leaves the template unchanged
 
