@@ -5,7 +5,7 @@ from typing import Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from celery import Celery
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import filebroker, jobs
@@ -32,7 +32,7 @@ def make_celery(settings: Settings) -> Celery:
     app = Celery("restnet", set_as_current=False)
     app.conf.update(
         **_broker(settings),
-        task_queues=[Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]  # kombu's
+        task_queues=[_queue(name) for name in QUEUES],
         task_default_queue="inference",
         task_create_missing_queues=False,
         accept_content=["json"],
@@ -54,6 +54,8 @@ def make_celery(settings: Settings) -> Celery:
         worker_pool_start_method="spawn",
         # A fresh child imports torch before it reports that it is alive; the default is 4 s.
         worker_proc_alive_timeout=120.0,
+        # How long a killed child keeps its place before it counts as lost; the default is 10 s.
+        worker_lost_wait=1.0,
         worker_soft_shutdown_timeout=settings.shutdown_s,
         # The soft limit is kept by the job itself, at points where it can stop cleanly.
         task_time_limit=settings.hard_time_limit_s,
@@ -90,6 +92,11 @@ def announce(app: Celery, sessions: sessionmaker[Session], prediction_id: str) -
     with sessions.begin() as session:
         jobs.mark_published(session, [prediction_id])
     return True
+
+
+def _queue(name: QueueName) -> Queue:
+    # Each with its own exchange: with Celery's default one, a message would reach all three.
+    return Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]  # kombu's
 
 
 def _broker(settings: Settings) -> dict[str, Any]:

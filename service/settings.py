@@ -141,15 +141,12 @@ class Settings(BaseSettings):
             raise ValueError(message)
         return self
 
-    def dump(self) -> dict[str, str]:
-        """Return what builds these same settings in another process, secrets included."""
-        values = {}
+    def environment(self) -> dict[str, str]:
+        """Return the variables that make a child process build these same settings, secrets included."""
+        variables = {}
         for name in type(self).model_fields:
             value = getattr(self, name)
             if value is not None:
-                values[name] = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        return values
-
-    def environment(self) -> dict[str, str]:
-        """Return the variables that make a child process build these same settings."""
-        return {PREFIX + name.upper(): text for name, text in self.dump().items()}
+                text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+                variables[PREFIX + name.upper()] = text
+        return variables

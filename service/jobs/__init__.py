@@ -7,6 +7,7 @@ caller's session and leaves the commit to the caller; none of them knows Celery.
 
 from service.jobs.change import PredictionNotFoundError
 from service.jobs.lease import (
+    OWNER_SEPARATOR,
     Lease,
     claim,
     fail,
@@ -17,7 +18,7 @@ from service.jobs.lease import (
     stop_cancelled,
 )
 from service.jobs.progress import overall_progress
-from service.jobs.recovery import Sweep, mark_published, sweep
+from service.jobs.recovery import Sweep, hand_back, mark_published, sweep
 from service.jobs.requests import (
     PredictionFinishedError,
     PredictionNotRetryableError,
@@ -28,6 +29,7 @@ from service.jobs.requests import (
 )
 
 __all__ = [
+    "OWNER_SEPARATOR",
     "Lease",
     "PredictionFinishedError",
     "PredictionNotFoundError",
@@ -37,6 +39,7 @@ __all__ = [
     "enqueue",
     "fail",
     "finish",
+    "hand_back",
     "mark_published",
     "overall_progress",
     "postpone",

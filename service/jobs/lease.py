@@ -12,6 +12,8 @@ from service.db.rows import RUNNING, PredictionRow, PredictionState, ResultRow
 from service.jobs.change import change, reload
 
 MAX_BACKOFF_S = 300.0
+# Between the worker's name and the mark of one attempt.
+OWNER_SEPARATOR = "#"
 NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None}
 
 

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.db.base import utc_now
 from service.db.rows import RUNNING, PredictionRow, PredictionState
-from service.jobs.lease import NO_LEASE
+from service.jobs.lease import NO_LEASE, OWNER_SEPARATOR
 
 # Only the head of the queue is announced again: duplicates stay few however long the queue grows, and a job
 # whose message was lost is announced by the time it gets to the head.
@@ -64,6 +64,35 @@ def sweep(session: Session, *, republish_s: float) -> Sweep:
         session, orphaned, {"state": PredictionState.QUEUED, "progress": 0.0, "published_at": None}
     )
     return Sweep(_to_publish(session, republish_s), requeued, lost, cancelled)
+
+
+def hand_back(session: Session, *, worker: str) -> tuple[str, ...]:
+    """Queue again, unharmed, whatever a worker that is told to stop still holds; the attempt does not count.
+
+    Parameters
+    ----------
+    worker : str
+        The worker's name; the owners of its leases are ``NAME#ATTEMPT``.
+    """
+    held = and_(
+        PredictionRow.state.in_(RUNNING),
+        PredictionRow.lease_owner.startswith(worker + OWNER_SEPARATOR, autoescape=True),
+    )
+    _close(
+        session,
+        and_(held, PredictionRow.cancel_requested.is_(True)),
+        {"state": PredictionState.CANCELLED, "finished_at": utc_now()},
+    )
+    return _close(
+        session,
+        held,
+        {
+            "state": PredictionState.QUEUED,
+            "progress": 0.0,
+            "attempts": PredictionRow.attempts - 1,
+            "published_at": None,
+        },
+    )
 
 
 def mark_published(session: Session, prediction_ids: Sequence[str]) -> None:

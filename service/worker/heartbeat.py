@@ -21,7 +21,6 @@ class StopReason(Enum):
 
     CANCELLED = "cancelled"
     LEASE_LOST = "lease_lost"
-    SHUTTING_DOWN = "shutting_down"
     TIME_LIMIT = "time_limit"
 
 
@@ -50,8 +49,6 @@ class Heartbeat:
         How far each renewal reaches, and the time between two, in seconds.
     time_limit_s : float
         The job is stopped after this many seconds.
-    shutting_down : threading.Event
-        Set when the process is told to stop.
     """
 
     def __init__(
@@ -63,7 +60,6 @@ class Heartbeat:
         lease_s: float,
         interval_s: float,
         time_limit_s: float,
-        shutting_down: threading.Event,
     ) -> None:
         self._sessions = sessions
         self._prediction_id = prediction_id
@@ -71,7 +67,6 @@ class Heartbeat:
         self._lease_s = lease_s
         self._interval_s = interval_s
         self._deadline = monotonic() + time_limit_s
-        self._shutting_down = shutting_down
         self._state = PredictionState.PREPROCESSING
         self._progress = 0.0
         self._stop: StopReason | None = None
@@ -107,7 +102,7 @@ class Heartbeat:
         Raises
         ------
         JobStoppedError
-            If the job was cancelled, lost its lease, ran out of time or must be handed back.
+            If the job was cancelled, lost its lease or ran out of time.
         """
         state = PredictionState(stage)
         self._progress = max(self._progress, jobs.overall_progress(state, fraction))
@@ -127,8 +122,6 @@ class Heartbeat:
         """
         if self._stop is not None:
             raise JobStoppedError(self._stop)
-        if self._shutting_down.is_set():
-            raise JobStoppedError(StopReason.SHUTTING_DOWN)
         if monotonic() > self._deadline:
             raise JobStoppedError(StopReason.TIME_LIMIT)
 

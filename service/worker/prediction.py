@@ -1,8 +1,6 @@
 """One prediction, from the claim to the result."""
 
 import math
-import os
-import socket
 from collections.abc import Callable
 from time import sleep
 from typing import Any
@@ -33,7 +31,7 @@ def run_prediction(runtime: Runtime, prediction_id: str) -> None:
     ends it with ``internal_error`` and a reference to the traceback in the log. Nothing is raised but what
     stops the process.
     """
-    owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex[:12]}"
+    owner = f"{runtime.worker}{jobs.OWNER_SEPARATOR}{uuid4().hex[:12]}"
     claimed = _claim(runtime, prediction_id, owner)
     if claimed is None:
         log.info("prediction_skipped", prediction_id=prediction_id)
@@ -99,7 +97,6 @@ def _work(runtime: Runtime, row: PredictionRow, scan: ScanRow, owner: str) -> st
         lease_s=settings.lease_s,
         interval_s=settings.heartbeat_s,
         time_limit_s=settings.soft_time_limit_s,
-        shutting_down=runtime.shutting_down,
     )
     with heartbeat:
         model_version_id, predictor = runtime.active_model()
@@ -125,8 +122,6 @@ def _stop(runtime: Runtime, prediction_id: str, owner: str, reason: StopReason) 
         match reason:
             case StopReason.CANCELLED:
                 return jobs.stop_cancelled(session, prediction_id, owner=owner)
-            case StopReason.SHUTTING_DOWN:
-                return jobs.release(session, prediction_id, owner=owner)
             case StopReason.TIME_LIMIT:
                 limit_s = runtime.settings.soft_time_limit_s
                 message = f"expected an answer within {limit_s:g} s, found the work still going on"

@@ -1,18 +1,26 @@
 """One worker: a parent that talks to the broker and a spawned child that runs the jobs."""
 
 import os
+import socket
+import threading
+import warnings
 from collections.abc import Sequence
+from time import sleep
 from typing import Any
 
+from celery.platforms import SecurityWarning
 from celery.signals import worker_ready, worker_shutting_down
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
 
-from service import logs
+from service import jobs, logs
 from service.db.engine import make_engine, session_factory
 from service.queue import QueueName, make_celery
 from service.settings import Settings
 from service.storage import open_storage
-from service.worker import tasks
 from service.worker.sweeper import Sweeper
+
+HAND_BACK_S = 0.2
 
 log = logs.get_logger(__name__)
 
@@ -25,13 +33,19 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     """
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
     app = make_celery(settings)
-    # A spawned child gets the configuration, not this process's memory.
-    app.conf.update({"include": ["service.worker.tasks"], tasks.SETTINGS_KEY: settings.dump()})
+    # A spawned child gets the environment, not this process's memory.
+    os.environ.update(settings.environment())
+    app.conf.include = ["service.worker.tasks"]
     app.set_current()
+    # Root is usual in a container, and no message is ever unpickled: only JSON is accepted.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
+    name = f"{queues[0]}-{os.getpid()}@{socket.gethostname()}"
+    sessions = session_factory(make_engine(settings.database_url.get_secret_value()))
     worker = app.Worker(
         queues=list(queues),
         concurrency=1,
-        hostname=f"{queues[0]}-{os.getpid()}@%h",
+        hostname=name,
+        quiet=True,
         loglevel=settings.log_level.upper(),
         without_gossip=True,
         without_mingle=True,
@@ -44,20 +58,14 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
         log.info("worker_ready", queues=list(queues))
 
     def hand_back(**_kwargs: Any) -> None:
-        if worker.pool is not None:
-            _signal_children(worker.pool.info["processes"])
+        # A thread, because this runs in a signal handler.
+        threading.Thread(target=_hand_back, args=(sessions, name), name="hand-back", daemon=True).start()
 
     worker_ready.connect(ready)
     worker_shutting_down.connect(hand_back)
     sweeper = None
     if "maintenance" in queues:
-        engine = make_engine(settings.database_url.get_secret_value())
-        sweeper = Sweeper(
-            settings,
-            app=app,
-            sessions=session_factory(engine),
-            storage=open_storage(settings.storage_url),
-        )
+        sweeper = Sweeper(settings, app=app, sessions=sessions, storage=open_storage(settings.storage_url))
         sweeper.start()
     try:
         worker.start()
@@ -67,9 +75,16 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     return int(worker.exitcode or 0)
 
 
-def _signal_children(process_ids: Sequence[int]) -> None:
-    for process_id in process_ids:
+def _hand_back(sessions: sessionmaker[Session], worker: str) -> None:
+    # Until the process ends: a message may reach the child after the first round. The child is not signalled,
+    # because billiard's idle children take any signal for the end of their pool; it sees that its lease is
+    # gone at its next heartbeat.
+    while True:
         try:
-            os.kill(process_id, tasks.HAND_BACK)
-        except ProcessLookupError:
-            continue
+            with sessions.begin() as session:
+                handed_back = jobs.hand_back(session, worker=worker)
+            if handed_back:
+                log.info("jobs_handed_back", prediction_ids=handed_back)
+        except DBAPIError as error:
+            log.warning("hand_back_failed", reason=type(error).__name__)
+        sleep(HAND_BACK_S)

@@ -1,6 +1,7 @@
 """What one worker process holds for all its jobs: connections, storage and the loaded model."""
 
-import threading
+import os
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -38,14 +39,14 @@ class Runtime:
     settings : Settings
     sessions : sessionmaker
     storage : Storage
-    shutting_down : threading.Event
-        Set when the process is told to stop: the running job is handed back.
+    worker : str
+        The name of the worker that this process belongs to; its leases begin with it.
     """
 
     settings: Settings
     sessions: sessionmaker[Session]
     storage: Storage
-    shutting_down: threading.Event = field(default_factory=threading.Event)
+    worker: str = field(default_factory=lambda: f"process-{os.getpid()}@{socket.gethostname()}")
     _predictor: "Predictor | None" = None
     _model_version_id: str | None = None
 

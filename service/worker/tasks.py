@@ -1,8 +1,5 @@
 """The Celery tasks, and the state of the process that runs them. Names are fixed; messages carry ids only."""
 
-import signal
-import threading
-
 from celery import current_app, shared_task
 from celery.signals import setup_logging, worker_process_init
 from sqlalchemy.exc import DBAPIError
@@ -16,41 +13,34 @@ from service.worker.prediction import run_prediction
 from service.worker.runtime import Runtime, open_runtime
 from service.worker.sweeper import sweep_once
 
-# Sent by the worker to its child when it is told to stop; with SIGTERM the pool itself ends children.
-HAND_BACK = signal.SIGUSR2
-
-# The key in Celery's configuration under which a spawned child finds the settings.
-SETTINGS_KEY = "restnet_settings"
-
 log = logs.get_logger(__name__)
 
 # One a process, made by the first use: a spawned child starts from nothing.
 _runtime: Runtime | None = None
-_shutting_down = threading.Event()
 
 
 def process_runtime() -> Runtime:
-    """Return this process's runtime, opened at the first call."""
+    """Return this process's runtime, opened at the first call; a spawned child inherits the environment."""
     global _runtime  # noqa: PLW0603  (Celery gives a task nowhere else to keep its process's state)
     if _runtime is None:
-        _runtime = open_runtime(Settings(**current_app.conf[SETTINGS_KEY]))
-        _runtime.shutting_down = _shutting_down
+        _runtime = open_runtime(Settings())
     return _runtime
 
 
-@setup_logging.connect
+@setup_logging.connect  # type: ignore[untyped-decorator]  # Celery's
 def configure_logs(**_kwargs: object) -> None:
     """Write log lines in our form, in the worker and in its children."""
-    settings = Settings(**current_app.conf[SETTINGS_KEY])
+    settings = Settings()
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
 
 
-@worker_process_init.connect
-def prepare_process(**_kwargs: object) -> None:
-    """Load the model before the first job, in the child that will run it."""
-    signal.signal(HAND_BACK, lambda _number, _frame: _shutting_down.set())
+@worker_process_init.connect  # type: ignore[untyped-decorator]
+def prepare_process(sender: str, **_kwargs: object) -> None:
+    """Load the model before the first job, in the child that will run it; ``sender`` is its worker's name."""
+    runtime = process_runtime()
+    runtime.worker = sender
     try:
-        process_runtime().active_model()
+        runtime.active_model()
     except (ServiceError, ModelError) as refusal:
         # A job says so on its row; until one comes, there is nothing to fail.
         log.warning("model_not_loaded", code=refusal.code)
@@ -58,13 +48,13 @@ def prepare_process(**_kwargs: object) -> None:
         log.warning("model_not_loaded", reason=type(error).__name__)
 
 
-@shared_task(name=PREDICTION_RUN)
+@shared_task(name=PREDICTION_RUN)  # type: ignore[untyped-decorator]
 def run(prediction_id: str) -> None:
     """Run one prediction."""
     run_prediction(process_runtime(), prediction_id)
 
 
-@shared_task(name=MAINTENANCE_SWEEP)
+@shared_task(name=MAINTENANCE_SWEEP)  # type: ignore[untyped-decorator]
 def sweep() -> None:
     """Sweep once, for operators who schedule it themselves."""
     runtime = process_runtime()
