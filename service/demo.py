@@ -1,0 +1,35 @@
+"""The credentials of a demonstration: made once, kept in a file that only its owner can read."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from service.accounts import Role, create_api_key, create_user, find_user
+
+FILE_NAME = "demo-credentials.json"
+USERNAME = "demo"
+
+
+def make_demo_credentials(session: Session, data_dir: Path) -> dict[str, str] | None:
+    """Add an administrator and an API key, and write both to the data directory (mode 0600).
+
+    Returns
+    -------
+    dict or None
+        ``username``, ``password`` and ``api_key``; None when an earlier run has made them.
+    """
+    if find_user(session, username=USERNAME) is not None:
+        return None
+    password = secrets.token_urlsafe(15)
+    user = create_user(session, username=USERNAME, password=password, role=Role.ADMINISTRATOR)
+    api_key = create_api_key(session, user=user, name="demonstration")
+    credentials = {"username": USERNAME, "password": password, "api_key": api_key}
+    unfinished = data_dir / f"{FILE_NAME}.part"
+    descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(credentials, file, indent=2)
+    unfinished.rename(data_dir / FILE_NAME)
+    return credentials

@@ -1,0 +1,231 @@
+"""What ``restnet serve`` runs: the web process and two workers, restarted when they die, stopped together."""
+
+import fcntl
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from model import demonstration_checkpoint
+from service import logs
+from service.db.engine import make_engine, session_factory
+from service.db.migrate import upgrade
+from service.demo import FILE_NAME, make_demo_credentials
+from service.errors import ServiceError
+from service.settings import Settings
+from service.storage import open_storage
+from service.worker.models import has_active_model, register_checkpoint
+
+POLL_S = 0.1
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+# A child that ran for this long had started well: the next pause is the first one again.
+SETTLED_S = 60.0
+LOW_PRIORITY = 10
+
+log = logs.get_logger(__name__)
+
+
+class AlreadyServingError(ServiceError):
+    """Another supervisor works in this data directory."""
+
+    code: ClassVar[str] = "already_serving"
+
+    def __init__(self) -> None:
+        super().__init__("expected a data directory of its own, found another restnet serve at work in it")
+
+
+class PortInUseError(ServiceError):
+    """The address cannot be listened on."""
+
+    code: ClassVar[str] = "port_in_use"
+
+    def __init__(self, host: str, port: int) -> None:
+        self.host = host
+        self.port = port
+        super().__init__(f"expected a free address, found {host}:{port} in use or not ours")
+
+
+@dataclass
+class Child:
+    """A process that is kept running.
+
+    Attributes
+    ----------
+    name : str
+        For the log.
+    command : tuple of str
+        Module and arguments.
+    niceness : int
+        Added to the supervisor's own.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    niceness: int = 0
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    start_at: float = 0.0
+    pause_s: float = field(default=FIRST_PAUSE_S)
+
+    def keep_running(self, environment: dict[str, str]) -> None:
+        """Start the process if its time has come; note its end and when to try again."""
+        now = time.monotonic()
+        if self.process is None:
+            if now >= self.start_at:
+                self._start(environment, now)
+            return
+        status = self.process.poll()
+        if status is None:
+            return
+        if now - self.started_at > SETTLED_S:
+            self.pause_s = FIRST_PAUSE_S
+        log.warning("child_ended", child=self.name, status=status, restart_in_s=self.pause_s)
+        self.process = None
+        self.start_at = now + self.pause_s
+        self.pause_s = min(self.pause_s * 2, LONGEST_PAUSE_S)
+
+    def _start(self, environment: dict[str, str], now: float) -> None:
+        self.process = subprocess.Popen(  # noqa: S603  (our own modules)
+            [sys.executable, "-m", "service.child", str(os.getpid()), str(self.niceness), *self.command],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            # A group of its own: Ctrl-C is for the supervisor, which stops the others in good order.
+            process_group=0,
+        )
+        self.started_at = now
+        log.info("child_started", child=self.name, process_id=self.process.pid)
+
+
+def serve(settings: Settings, *, host: str, port: int, demo: bool) -> None:
+    """Run RestNet on this machine until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    host, port : str, int
+        Where the web process listens.
+    demo : bool
+        Make an administrator and an API key, and print them once.
+
+    Raises
+    ------
+    AlreadyServingError
+        If another supervisor works in the same data directory.
+    PortInUseError
+        If the address is taken.
+    CheckpointError
+        If the checkpoint that the settings name is none.
+    """
+    logs.configure(log_format=settings.log_format, log_level=settings.log_level)
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    with _only_one(settings.data_dir):
+        _check_address(host, port)
+        prepare(settings, demo=demo)
+        _say(f"RestNet at http://{host}:{port} (Ctrl-C stops it)")
+        _supervise(settings, _children(host, port))
+
+
+def prepare(settings: Settings, *, demo: bool) -> None:
+    """Bring the database up to date, register the model to serve and, for a demonstration, make a login."""
+    url = settings.database_url.get_secret_value()
+    upgrade(url)
+    engine = make_engine(url)
+    with session_factory(engine).begin() as session:
+        if settings.checkpoint is not None:
+            register_checkpoint(session, open_storage(settings.storage_url), settings.checkpoint)
+        elif not has_active_model(session):
+            # Not on every start: an administrator may have promoted another one.
+            register_checkpoint(session, open_storage(settings.storage_url), demonstration_checkpoint())
+    if demo:
+        with session_factory(engine).begin() as session:
+            credentials = make_demo_credentials(session, settings.data_dir)
+        file = settings.data_dir / FILE_NAME
+        if credentials is None:
+            _say(f"The login of the first start is in {file}")
+        else:
+            _say(f"User {credentials['username']}, password {credentials['password']}")
+            _say(f"API key {credentials['api_key']}\nBoth are in {file}")
+    engine.dispose()
+
+
+def _children(host: str, port: int) -> tuple[Child, ...]:
+    return (
+        Child("web", ("service.api.main", "--host", host, "--port", str(port))),
+        Child("inference", ("service.worker", "--queue", "inference")),
+        Child(
+            "background",
+            ("service.worker", "--queue", "maintenance", "--queue", "training"),
+            niceness=LOW_PRIORITY,
+        ),
+    )
+
+
+def _supervise(settings: Settings, children: tuple[Child, ...]) -> None:
+    environment = {**os.environ, **settings.environment()}
+    with _stop_signals() as told_to_stop:
+        while not told_to_stop:
+            for child in children:
+                child.keep_running(environment)
+            time.sleep(POLL_S)
+        _stop(children, settings.shutdown_s)
+
+
+def _stop(children: tuple[Child, ...], patience_s: float) -> None:
+    running = [child.process for child in children if child.process is not None]
+    for process in running:
+        process.terminate()
+    deadline = time.monotonic() + patience_s
+    for process in running:
+        try:
+            process.wait(max(deadline - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            # Its leases run out, and the sweep of the next start queues its jobs again.
+            log.warning("child_killed", process_id=process.pid)
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def _stop_signals() -> Iterator[list[int]]:
+    # A list and not an Event: setting an Event in a handler can deadlock with waiting on it.
+    received: list[int] = []
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    previous = {number: signal.signal(number, lambda got, _frame: received.append(got)) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    with (data_dir / "serve.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyServingError from error
+        yield
+
+
+def _check_address(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        # As uvicorn does: a port that only waits for old connections to fade is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise PortInUseError(host, port) from error
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
