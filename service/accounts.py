@@ -58,8 +58,28 @@ class UsernameError(ServiceError):
 
     def __init__(self) -> None:
         super().__init__(
-            "expected 1 to 64 letters, digits or . _ @ - beginning with a letter or digit, found something else"
+            "expected 1 to 64 letters, digits or . _ @ - beginning with a letter or digit, found another"
         )
+
+
+class RoleError(ServiceError):
+    """A role that no account can have."""
+
+    code: ClassVar[str] = "role_not_valid"
+
+    def __init__(self, *, found: str) -> None:
+        self.expected = [role.value for role in Role]
+        self.found = found
+        super().__init__(f"expected one of the roles {', '.join(self.expected)}, found {found!r}")
+
+
+class AccountNotFoundError(ServiceError):
+    """No account has this name."""
+
+    code: ClassVar[str] = "account_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("expected the name of an account, found none that has it")
 
 
 class PasswordLengthError(ServiceError):
@@ -69,9 +89,8 @@ class PasswordLengthError(ServiceError):
 
     def __init__(self, *, length: int) -> None:
         self.length = length
-        super().__init__(
-            f"expected a password of {PASSWORD_MIN_LENGTH} to {PASSWORD_MAX_LENGTH} characters, found {length}"
-        )
+        allowed = f"{PASSWORD_MIN_LENGTH} to {PASSWORD_MAX_LENGTH}"
+        super().__init__(f"expected a password of {allowed} characters, found {length}")
 
 
 class CredentialsError(ServiceError):
@@ -129,6 +148,34 @@ def find_user(session: Session, *, username: str) -> UserRow | None:
     return session.scalars(
         select(UserRow).where(UserRow.username == username.strip().casefold())
     ).one_or_none()
+
+
+def require_user(session: Session, *, username: str) -> UserRow:
+    """Look an account up by its name, in any case.
+
+    Raises
+    ------
+    AccountNotFoundError
+        If there is none.
+    """
+    user = find_user(session, username=username)
+    if user is None:
+        raise AccountNotFoundError
+    return user
+
+
+def parse_role(text: str) -> Role:
+    """Read a role as people type it.
+
+    Raises
+    ------
+    RoleError
+        If it is none of :class:`Role`.
+    """
+    try:
+        return Role(text.strip().casefold())
+    except ValueError as error:
+        raise RoleError(found=text) from error
 
 
 def hash_password(password: str) -> str:

@@ -1,18 +1,19 @@
 """``/api/v1/admin``: accounts, API keys, model versions and the audit."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.accounts import (
+    AccountNotFoundError,
     Role,
     create_api_key,
     create_user,
     find_api_key,
-    find_user,
+    require_user,
     revoke_api_key,
 )
 from service.api.cursor import encode_cursor, newest_first
@@ -31,7 +32,7 @@ from service.api.payloads import (
 )
 from service.api.principals import Administrator, AnyResources, ModelReader
 from service.api.problems import problem_responses
-from service.api.refusals import ApiKeyNotFoundError, UserNotFoundError
+from service.api.refusals import ApiKeyNotFoundError
 from service.audit import record
 from service.db.rows import ApiKeyRow, AuditEventRow, ModelVersionRow, UserRow
 
@@ -74,7 +75,8 @@ def get_api_keys(
     _principal: Administrator, resources: AnyResources, cursor: Cursor = None, limit: Limit = 50
 ) -> ApiKeyPage:
     """Return a page of API keys, newest first; their text is never shown again."""
-    query = select(ApiKeyRow, UserRow.username).join(UserRow, UserRow.id == ApiKeyRow.user_id)
+    # Typed as a select of anything: the paging does not care what is selected.
+    query: Any = select(ApiKeyRow, UserRow.username).join(UserRow, UserRow.id == ApiKeyRow.user_id)
     paged = newest_first(query, ApiKeyRow.created_at, ApiKeyRow.id, cursor=cursor, limit=limit)
     with resources.sessions() as session:
         rows = session.execute(paged).all()
@@ -91,15 +93,13 @@ def post_api_key(
 ) -> IssuedApiKeyResponse:
     """Issue a key that acts in the name of an account; the answer is the only place that ever shows it."""
     with resources.sessions.begin() as session:
-        user = find_user(session, username=body.username or principal.username)
-        if user is None:
-            raise UserNotFoundError
+        user = require_user(session, username=body.username or principal.username)
         lifetime = None if body.expires_in_days is None else timedelta(days=body.expires_in_days)
         plain = create_api_key(session, user=user, name=body.name, lifetime=lifetime)
         found = find_api_key(session, plain)
         if found is None:
             # Only a disabled account's key is born without validity.
-            raise UserNotFoundError
+            raise AccountNotFoundError
         key, _ = found
         _record_key(session, principal, key, action="api_key.create")
         return IssuedApiKeyResponse(**_key_response(key, user.username).model_dump(), key=plain)

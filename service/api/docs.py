@@ -8,7 +8,7 @@ from fastapi.responses import HTMLResponse
 
 from service.api.problems import Problem
 
-DESCRIPTION = """Hand over a resting-state fMRI scan, follow its prediction, read the calibrated probability of ADHD.
+DESCRIPTION = """Hand over a resting-state fMRI scan, follow its prediction, read the probability of ADHD.
 
 Research software for decision *support*: it never diagnoses. Errors are problem documents (RFC 9457) whose
 `code` is stable."""
@@ -31,7 +31,7 @@ _PAGE = """<!doctype html>
 </head>
 <body>
 <div id="reader"></div>
-<noscript>This reader needs JavaScript; the document itself is at <a href="/api/openapi.json">openapi.json</a>.</noscript>
+<noscript>Without JavaScript, read <a href="/api/openapi.json">openapi.json</a>.</noscript>
 <script src="/static/vendor/swagger-ui-bundle.js"></script>
 <script src="/static/docs.js"></script>
 </body>

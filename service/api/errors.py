@@ -19,8 +19,10 @@ from service.logs import get_logger
 
 STATUSES: dict[type[Exception], int] = {
     ScanError: 422,
+    accounts.AccountNotFoundError: 404,
     accounts.CredentialsError: 401,
     accounts.PasswordLengthError: 422,
+    accounts.RoleError: 422,
     accounts.UsernameError: 422,
     accounts.UsernameTakenError: 409,
     jobs.PredictionFinishedError: 409,

@@ -18,7 +18,7 @@ HEARTBEAT_S = 15.0
 
 
 async def event_stream(resources: Resources, principal: Principal, prediction_id: str) -> AsyncIterator[str]:
-    """Yield ``progress`` events until the prediction ends or the server stops; cancelled when the client goes.
+    """Yield ``progress`` events until the prediction ends, the client goes or the server stops.
 
     Parameters
     ----------

@@ -146,9 +146,9 @@ class ScanForm:
         if self._field_name == SCAN_FIELD:
             self._file_begins(options.get(b"filename"))
         elif self._field_name not in self._allowed_fields or self._field_name in self.fields:
+            names = ", ".join(sorted(self._allowed_fields | {SCAN_FIELD}))
             raise MultipartError(
-                f"expected the fields {', '.join(sorted(self._allowed_fields | {SCAN_FIELD}))}, each once at most, "
-                "found another or a repeated one"
+                f"expected the fields {names}, each at most once, found another or a second one"
             )
 
     def _file_begins(self, name: bytes | None) -> None:

@@ -17,9 +17,7 @@ def _blank_is_absent(value: object) -> object:
 PSEUDONYM = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Pseudonym = Annotated[
     str | None,
-    Field(
-        max_length=64, pattern=PSEUDONYM, description="A pseudonym, never a name; letters, digits and . _ -"
-    ),
+    Field(max_length=64, pattern=PSEUDONYM, description="Never a name; letters, digits and . _ -"),
     BeforeValidator(_blank_is_absent),
 ]
 
@@ -91,9 +89,7 @@ class PredictionError(BaseModel):
     code: str
     message: str
     details: dict[str, Any] | None = None
-    reference: str | None = Field(
-        default=None, description="To be quoted to the operator, who finds it in the log"
-    )
+    reference: str | None = Field(default=None, description="To be quoted to the operator")
 
 
 class PredictionResponse(BaseModel):

@@ -18,6 +18,8 @@ from service.queue import announce
 
 router = APIRouter(prefix="/api/v1/predictions", tags=["predictions"])
 
+CHANGE_PROBLEMS = problem_responses(401, 403, 404, 409)
+
 
 def _in_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
@@ -30,6 +32,7 @@ Moment = Annotated[datetime | None, AfterValidator(lambda moment: moment and _in
 def get_predictions(
     principal: SignedIn,
     resources: AnyResources,
+    *,
     status: PredictionState | None = None,
     subject_id: Annotated[str | None, Query(max_length=64, pattern=PSEUDONYM)] = None,
     since: Annotated[Moment, Query(description="Not before this moment; UTC without a zone")] = None,
@@ -74,7 +77,9 @@ def get_events(prediction_id: str, principal: SignedIn, resources: AnyResources)
 
 
 @router.post(
-    "/{prediction_id}/cancel", summary="Stop a prediction", responses=problem_responses(401, 403, 404, 409)
+    "/{prediction_id}/cancel",
+    summary="Stop a prediction",
+    responses=CHANGE_PROBLEMS,
 )
 def cancel_prediction(prediction_id: str, principal: SignedIn, resources: AnyResources) -> PredictionResponse:
     """Stop at once what waits; a running one is stopped by its worker within moments."""
@@ -85,11 +90,7 @@ def cancel_prediction(prediction_id: str, principal: SignedIn, resources: AnyRes
         return prediction_response(session, find_prediction(session, principal, prediction_id))
 
 
-@router.post(
-    "/{prediction_id}/retry",
-    summary="Try a prediction again",
-    responses=problem_responses(401, 403, 404, 409),
-)
+@router.post("/{prediction_id}/retry", summary="Try a prediction again", responses=CHANGE_PROBLEMS)
 def retry_prediction(prediction_id: str, principal: SignedIn, resources: AnyResources) -> PredictionResponse:
     """Queue a failed or cancelled prediction again."""
     with resources.sessions() as session:

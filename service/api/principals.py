@@ -148,7 +148,7 @@ def require_csrf_token(principal: Principal, token: str | None) -> None:
 
 
 def require_own_page(request: Request) -> None:
-    """Refuse what a browser sends on behalf of another site (Fetch Metadata first, Origin for older browsers).
+    """Refuse what a browser sends for another site (Fetch Metadata first, Origin for older browsers).
 
     Raises
     ------

@@ -31,9 +31,7 @@ class Problem(BaseModel):
     code: str = Field(description="Stable; programs react to this")
     instance: str = Field(description="The path that was asked for")
     details: dict[str, Any] | None = Field(default=None, description="The figures of the refusal, by name")
-    reference: str | None = Field(
-        default=None, description="Of an internal error: to be quoted to the operator"
-    )
+    reference: str | None = Field(default=None, description="Of an internal error, for the operator")
 
 
 def problem(

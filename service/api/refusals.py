@@ -1,4 +1,4 @@
-"""What the REST side itself refuses, before or around the domain: each with its code, none with HTTP in it."""
+"""What the REST side itself refuses, before or around the domain: each with its code, none with HTTP."""
 
 from typing import ClassVar
 
@@ -58,13 +58,6 @@ class ScanNotFoundError(NotFoundError):
 
     code: ClassVar[str] = "scan_not_found"
     kind: ClassVar[str] = "scan"
-
-
-class UserNotFoundError(NotFoundError):
-    """No such account."""
-
-    code: ClassVar[str] = "user_not_found"
-    kind: ClassVar[str] = "user"
 
 
 class ApiKeyNotFoundError(NotFoundError):

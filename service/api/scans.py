@@ -34,7 +34,7 @@ def _upload_description() -> dict[str, Any]:
             "name": "X-Filename",
             "in": "header",
             "schema": {"type": "string"},
-            "description": "With a raw body: the file's name. X-Subject-Id, X-Age-Years, X-Sex and X-Site may join it.",
+            "description": "With a raw body: its name; X-Subject-Id, X-Age-Years, X-Sex, X-Site too.",
         },
     ]
     content = {

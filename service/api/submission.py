@@ -84,7 +84,15 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
     resources.storage.promote(received.upload, storage_key)
     try:
         with resources.sessions.begin() as session:
-            submission = _add_rows(session, resources, principal, received, scan_id, storage_key, header)
+            submission = _add_rows(
+                session,
+                resources,
+                principal,
+                received,
+                scan_id=scan_id,
+                storage_key=storage_key,
+                header=header,
+            )
     except IntegrityError:
         resources.storage.delete(storage_key)
         # Two requests with one key at the same time: the unique constraint let the other one win.
@@ -148,6 +156,7 @@ def _add_rows(
     resources: Resources,
     principal: Principal,
     received: ReceivedScan,
+    *,
     scan_id: str,
     storage_key: str,
     header: dict[str, Any],

@@ -121,7 +121,7 @@ def _idempotency_key(request: Request) -> str | None:
     if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
         problem = {
             "where": "header.Idempotency-Key",
-            "problem": "expected 1 to 255 printable ASCII characters",
+            "problem": "expected 1 to 255 ASCII characters",
         }
         raise FieldsNotValidError([problem])
     return key

@@ -35,7 +35,7 @@ def find_scan(session: Session, principal: Principal, scan_id: str) -> ScanRow:
         If there is none: unknown, deleted and somebody else's look the same.
     """
     query = select(ScanRow).where(ScanRow.id == _row_id(scan_id), ScanRow.deleted_at.is_(None))
-    scan = session.scalars(_visible(query, principal)).one_or_none()
+    scan: ScanRow | None = session.scalars(_visible(query, principal)).one_or_none()
     if scan is None:
         raise ScanNotFoundError
     return scan
@@ -50,7 +50,7 @@ def find_prediction(session: Session, principal: Principal, prediction_id: str) 
         If there is none: unknown, deleted and somebody else's look the same.
     """
     query = _visible(_predictions().where(PredictionRow.id == _row_id(prediction_id)), principal)
-    row = session.scalars(query).one_or_none()
+    row: PredictionRow | None = session.scalars(query).one_or_none()
     if row is None:
         raise jobs.PredictionNotFoundError(prediction_id)
     return row

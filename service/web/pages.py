@@ -16,16 +16,16 @@ from service.web.rendering import FOLDER, page
 HEADINGS = {
     403: (
         "Not allowed",
-        "This account may not do that, or the page was open for too long: go back and try again.",
+        "This account may not do that, or the page was open too long: go back and try again.",
     ),
     404: ("Nothing here", "This page does not exist, or what it showed has been deleted."),
     409: (
         "Not now",
-        "It is in use at the moment. Cancel its prediction first, or wait until it has finished.",
+        "It is in use at the moment. Cancel its prediction first, or wait until it ends.",
     ),
     503: (
         "Back shortly",
-        "A part of the service does not answer at the moment. Nothing that was accepted is lost.",
+        "A part of the service does not answer. Nothing that was accepted is lost.",
     ),
 }
 OUR_FAULT = ("Something went wrong", "The fault is on our side. Nothing that was accepted is lost.")

@@ -20,7 +20,7 @@ HTMX_CONFIG = (
 
 @cache
 def environment() -> Environment:
-    """Return the templates' environment; a name that a page was not given is an error, never an empty string."""
+    """Return the templates' environment; a name that a page was not given is an error, never empty."""
     made = Environment(
         loader=FileSystemLoader(FOLDER / "templates"),
         autoescape=True,

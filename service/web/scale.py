@@ -1,7 +1,10 @@
-"""Where things lie on the drawn scale of a probability, in percent of its width."""
+"""Where things lie on the drawings of a result, in percent of their width."""
 
 from dataclasses import dataclass
 from typing import Any
+
+# Frames that the network reads at once (DESIGN section 5).
+WINDOW_FRAMES = 20
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,44 @@ def probability_scale(result: dict[str, Any]) -> Scale:
         band_low=_on_line(threshold - max(high - point, 0)),
         band_high=_on_line(threshold + max(point - low, 0)),
     )
+
+
+@dataclass(frozen=True)
+class Dot:
+    """A window's probability.
+
+    Attributes
+    ----------
+    across : float
+        Its middle along the scan, 0 to 100.
+    share : float
+        The probability, 0 to 1.
+    """
+
+    across: float
+    share: float
+
+
+def window_dots(windows: list[dict[str, Any]]) -> list[Dot]:
+    """Lay the windows out from the first one's start at the left to the last one's end at the right."""
+    end = max(int(window["start_frame"]) for window in windows) + WINDOW_FRAMES
+    return [
+        Dot(
+            across=_on_line(100 * (int(window["start_frame"]) + WINDOW_FRAMES / 2) / end),
+            share=float(window["probability"]),
+        )
+        for window in windows
+    ]
+
+
+def trace_points(values: list[float]) -> str:
+    """Return a polyline through values, in a box of 1000 by 100, from zero to just above the largest."""
+    if len(values) < 2:
+        return ""
+    top = 1.08 * max(*values, 1.0)
+    step = 1000 / (len(values) - 1)
+    heights = (100 - 100 * value / top for value in values)
+    return " ".join(f"{index * step:.1f},{height:.1f}" for index, height in enumerate(heights))
 
 
 def _on_line(value: float) -> float:

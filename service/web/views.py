@@ -33,7 +33,7 @@ from service.queue import announce
 from service.web import wording
 from service.web.access import MAX_FORM_BYTES, ByForm, OnPage
 from service.web.rendering import page
-from service.web.scale import probability_scale
+from service.web.scale import probability_scale, trace_points, window_dots
 
 PAGE_LENGTH = 25
 
@@ -73,6 +73,7 @@ def show_predictions(
     request: Request,
     principal: OnPage,
     resources: AnyResources,
+    *,
     status: Annotated[str, Query(max_length=16)] = "",
     subject_id: Annotated[str, Query(max_length=64)] = "",
     cursor: Annotated[str | None, Query(max_length=512)] = None,
@@ -117,6 +118,9 @@ def show_prediction(
             "decision": wording.decision(shown.result),
             "scale": probability_scale(shown.result),
             "quality": wording.quality_lines(shown.result["quality"]),
+            "dots": window_dots(shown.result["windows"]),
+            "trace": trace_points(shown.result["quality"].get("dvars", [])),
+            "warnings": wording.warnings_beside_banner(shown.result["warnings"]),
         }
     return page(
         request,

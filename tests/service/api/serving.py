@@ -1,0 +1,232 @@
+"""What the tests of REST and of the pages share: an application over a migrated database, and small scans."""
+
+import gzip
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from fastapi import FastAPI
+from sqlalchemy.orm import Session, sessionmaker
+from starlette.testclient import TestClient
+
+from service.accounts import Role, create_api_key, create_user, find_user
+from service.api.app import create_app
+from service.api.resources import Resources
+from service.db.migrate import upgrade
+from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, ResultRow
+from service.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+PASSWORD = "correct horse battery"
+
+CARD: dict[str, Any] = {
+    "name": "RestNet demonstration",
+    "version": "1",
+    "network": "C",
+    "rnn": "lstm",
+    "members": 4,
+    "trained_on": "simulated scans",
+    "intended_use": "demonstration",
+}
+
+
+def make_settings(folder: Path, template: Path, **values: Any) -> Settings:
+    """Settings over a copy of a migrated SQLite file, everything else in the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(template, folder / "restnet.db")
+    return Settings(data_dir=folder, **values)
+
+
+def migrated_database(folder: Path) -> Path:
+    """Migrate a SQLite file once; each test copies it."""
+    path = folder / "template.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+def scan_bytes(*, shape: tuple[int, ...] = (12, 12, 10, 40), seed: int = 0, tr_s: float = 2.0) -> bytes:
+    """A small sound NIfTI: the header passes; whether a worker would accept it is another matter."""
+    samples = np.random.default_rng(seed).integers(0, 1000, size=shape, dtype=np.int16)
+    image = nib.Nifti1Image(samples, np.diag([4.0, 4.0, 4.0, 1.0]))
+    image.header.set_xyzt_units("mm", "sec")
+    if len(shape) > 3:
+        image.header["pixdim"][4] = tr_s
+    return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
+
+
+def sample_result(probability: float = 0.61, low: float = 0.44, high: float = 0.75) -> dict[str, Any]:
+    """An object as a worker stores it."""
+    decision = "uncertain" if low <= 0.5 <= high else "adhd" if low > 0.5 else "control"
+    return {
+        "scan": {
+            "name": "scan.nii.gz",
+            "sha256": "9f" * 32,
+            "shape": [49, 58, 47, 172],
+            "zooms_mm": [4.0, 4.0, 4.0],
+            "tr_s": 2.0,
+            "n_frames": 172,
+        },
+        "model": CARD,
+        "adhd_probability": probability,
+        "interval": {"level": 0.9, "low": low, "high": high},
+        "decision": decision,
+        "threshold": 0.5,
+        "windows": [{"start_frame": start, "probability": probability} for start in (0, 20, 40)],
+        "quality": {
+            "n_frames": 172,
+            "tr_s": 2.0,
+            "duration_s": 344.0,
+            "tsnr": None,
+            "dvars_mean": 1.0,
+            "dvars_max": 1.9,
+            "dvars": [1.0, 1.9, 0.8],
+            "spikes": 3,
+            "template_coverage": 0.97,
+            "in_band_power": 0.92,
+            "template_space": {"overlap": 0.9},
+        },
+        "warnings": [{"code": "coverage_partial", "message": "expected the whole brain, found 97 % of it"}],
+        "timing_ms": {"read": 1.0, "preprocess": 400.0, "classify": 600.0, "total": 1001.0},
+    }
+
+
+@dataclass(frozen=True)
+class Serving:
+    """An application in this process, with the ways to reach it and its database."""
+
+    app: FastAPI
+    client: TestClient
+
+    @property
+    def resources(self) -> Resources:
+        resources: Resources = self.app.state.resources
+        return resources
+
+    @property
+    def sessions(self) -> sessionmaker[Session]:
+        return self.resources.sessions
+
+    def user(self, username: str = "doctor", role: Role = Role.CLINICIAN) -> str:
+        """Add an account with the common password and return its name."""
+        with self.sessions.begin() as session:
+            create_user(session, username=username, password=PASSWORD, role=role)
+        return username
+
+    def key(self, username: str = "machine", role: Role = Role.CLINICIAN) -> dict[str, str]:
+        """Return the headers of a program; its account is added when missing."""
+        with self.sessions.begin() as session:
+            user = find_user(session, username=username)
+            if user is None:
+                user = create_user(session, username=username, password=PASSWORD, role=role)
+            return {"Authorization": f"Bearer {create_api_key(session, user=user, name='test')}"}
+
+    def upload(self, headers: dict[str, str], content: bytes | None = None, **fields: str) -> dict[str, Any]:
+        """Upload a small scan and return the answer of 202."""
+        file = ("scan.nii.gz", scan_bytes() if content is None else content)
+        answer = self.client.post("/api/v1/scans", headers=headers, files={"scan": file}, data=fields)
+        assert answer.status_code == 202, answer.text
+        accepted: dict[str, Any] = answer.json()
+        return accepted
+
+    def register_model(self) -> str:
+        """Make a model version the active one and return its id."""
+        with self.sessions.begin() as session:
+            row = ModelVersionRow(
+                name=CARD["name"],
+                version="1",
+                sha256="a" * 64,
+                storage_key="models/a.st",
+                card=CARD,
+                active=True,
+            )
+            session.add(row)
+            session.flush()
+            return row.id
+
+    def finish(self, prediction_id: str, result: dict[str, Any], *, model_version_id: str) -> None:
+        """Store a result as a worker would."""
+        with self.sessions.begin() as session:
+            row = session.get_one(PredictionRow, prediction_id)
+            row.state, row.progress, row.finished_at = PredictionState.SUCCEEDED, 1.0, datetime.now(UTC)
+            session.add(
+                ResultRow(
+                    prediction_id=prediction_id,
+                    model_version_id=model_version_id,
+                    adhd_probability=result["adhd_probability"],
+                    interval_low=result["interval"]["low"],
+                    interval_high=result["interval"]["high"],
+                    decision=result["decision"],
+                    result=result,
+                )
+            )
+
+    def set_state(self, prediction_id: str, state: PredictionState, **values: Any) -> None:
+        """Put a prediction into a state, as a worker would."""
+        with self.sessions.begin() as session:
+            row = session.get_one(PredictionRow, prediction_id)
+            row.state = state
+            for name, value in values.items():
+                assert hasattr(row, name)
+                setattr(row, name, value)
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[Serving]:
+    """Run an application in this process."""
+    app = create_app(settings)
+    with TestClient(app, base_url="http://testserver", follow_redirects=False) as client:
+        yield Serving(app, client)
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+@contextmanager
+def web_process(settings: Settings) -> Iterator[tuple[str, subprocess.Popen[bytes], float]]:
+    """Run the real web process; gives its address, itself, and the seconds until it answered /healthz."""
+    port = free_port()
+    command = [sys.executable, "-m", "service.api.main", "--host", "127.0.0.1", "--port", str(port)]
+    environment = {**os.environ, **settings.environment()}
+    began = time.monotonic()
+    with subprocess.Popen(command, cwd=REPOSITORY, env=environment) as process:
+        try:
+            address = f"http://127.0.0.1:{port}"
+            yield address, process, _until_healthy(address, process) - began
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+def _until_healthy(address: str, process: subprocess.Popen[bytes]) -> float:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "the web process ended"
+        try:
+            with urllib.request.urlopen(f"{address}/healthz", timeout=1) as answer:  # noqa: S310  (loopback)
+                if answer.status == 200:
+                    return time.monotonic()
+        except OSError:
+            time.sleep(0.02)
+    message = "the web process did not answer within 30 s"
+    raise TimeoutError(message)

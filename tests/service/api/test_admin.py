@@ -1,0 +1,119 @@
+"""Accounts, keys, models and the audit, as an administrator uses them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from service.accounts import Role
+from tests.service.api.serving import PASSWORD, Serving
+
+
+def test_an_account_is_added_and_can_log_in(served: Serving) -> None:
+    key = served.key(role=Role.ADMINISTRATOR)
+    wanted = {"username": "M.Keller", "password": PASSWORD, "role": "clinician"}
+    answer = served.client.post("/api/v1/admin/users", headers=key, json=wanted)
+    assert answer.status_code == 201
+    assert (answer.json()["username"], answer.json()["role"]) == ("m.keller", "clinician")
+    assert PASSWORD not in answer.text
+    login = served.client.post("/login", data={"username": "m.keller", "password": PASSWORD})
+    assert login.status_code == 303
+    names = [
+        user["username"] for user in served.client.get("/api/v1/admin/users", headers=key).json()["items"]
+    ]
+    assert names == ["m.keller", "machine"]
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "code"),
+    [
+        ({"username": "MACHINE"}, 409, "username_taken"),
+        ({"username": "a b"}, 422, "username_not_valid"),
+        ({"username": "a\x00"}, 422, "username_not_valid"),
+        ({"password": "short"}, 422, "password_length"),
+        ({"password": "x" * 257}, 422, "password_length"),
+        ({"role": "king"}, 422, "request_not_valid"),
+        ({"extra": 1}, 422, "request_not_valid"),
+    ],
+)
+def test_an_account_that_cannot_be_is_refused(
+    served: Serving, change: dict[str, object], status: int, code: str
+) -> None:
+    wanted = {"username": "new", "password": PASSWORD, "role": "clinician"} | change
+    answer = served.client.post(
+        "/api/v1/admin/users", headers=served.key(role=Role.ADMINISTRATOR), json=wanted
+    )
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+def test_a_key_is_shown_once_works_and_is_revoked(served: Serving) -> None:
+    admin = served.key(role=Role.ADMINISTRATOR)
+    served.user("pacs", Role.INTEGRATOR)
+    wanted = {"name": "PACS bridge", "username": "pacs", "expires_in_days": 30}
+    issued = served.client.post("/api/v1/admin/api-keys", headers=admin, json=wanted)
+    assert issued.status_code == 201
+    made = issued.json()
+    assert made["key"].startswith(made["prefix"])
+    assert made["key"].startswith("rnk_")
+    ends = datetime.fromisoformat(made["expires_at"])
+    assert abs(ends - datetime.now(UTC) - timedelta(days=30)) < timedelta(minutes=1)
+    bearer = {"Authorization": f"Bearer {made['key']}"}
+    assert served.client.get("/api/v1/predictions", headers=bearer).status_code == 200
+    assert served.client.get("/api/v1/admin/users", headers=bearer).status_code == 403
+    listed = served.client.get("/api/v1/admin/api-keys", headers=admin)
+    assert made["key"] not in listed.text
+    assert {key["name"] for key in listed.json()["items"]} == {"PACS bridge", "test"}
+    for _ in range(2):
+        revoked = served.client.post(f"/api/v1/admin/api-keys/{made['id']}/revoke", headers=admin)
+        assert revoked.status_code == 200
+        assert revoked.json()["revoked_at"] is not None
+    assert served.client.get("/api/v1/predictions", headers=bearer).status_code == 401
+
+
+def test_a_key_for_nobody_is_refused(served: Serving) -> None:
+    admin = served.key(role=Role.ADMINISTRATOR)
+    answer = served.client.post(
+        "/api/v1/admin/api-keys", headers=admin, json={"name": "x", "username": "nobody"}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (404, "account_not_found")
+    answer = served.client.post("/api/v1/admin/api-keys/unknown/revoke", headers=admin)
+    assert (answer.status_code, answer.json()["code"]) == (404, "api_key_not_found")
+
+
+def test_models_are_listed_with_their_cards(served: Serving) -> None:
+    served.register_model()
+    [model] = served.client.get("/api/v1/admin/models", headers=served.key(role=Role.RESEARCHER)).json()[
+        "items"
+    ]
+    assert (model["active"], model["card"]["intended_use"]) == (True, "demonstration")
+
+
+def test_the_audit_tells_what_was_done_newest_first_in_pages(served: Serving) -> None:
+    admin = served.key(role=Role.ADMINISTRATOR)
+    accepted = served.upload(served.key("doctor"), subject_id="P-17")
+    served.client.post(accepted["links"]["prediction"] + "/cancel", headers=admin)
+    first = served.client.get("/api/v1/admin/audit", headers=admin, params={"limit": 1})
+    assert first.json()["items"][0]["action"] == "prediction.cancel"
+    second = served.client.get(
+        "/api/v1/admin/audit", headers=admin, params={"limit": 1, "cursor": first.json()["next_cursor"]}
+    ).json()
+    assert (second["items"][0]["action"], second["next_cursor"]) == ("scan.upload", None)
+    assert second["items"][0]["subject_id"] == accepted["scan_id"]
+    assert "P-17" not in served.client.get("/api/v1/admin/audit", headers=admin).text
+    chosen = {"subject_id": accepted["prediction_id"]}
+    assert len(served.client.get("/api/v1/admin/audit", headers=admin, params=chosen).json()["items"]) == 1
+
+
+def test_accounts_are_paged(served: Serving) -> None:
+    admin = served.key(role=Role.ADMINISTRATOR)
+    for name in ("a", "b", "c"):
+        served.user(name)
+    names: list[str] = []
+    cursor = None
+    while True:
+        query = {"limit": 3} | ({"cursor": cursor} if cursor else {})
+        page = served.client.get("/api/v1/admin/users", headers=admin, params=query).json()
+        names += [user["username"] for user in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert names == ["c", "b", "a", "machine"]

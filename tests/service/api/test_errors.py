@@ -1,0 +1,134 @@
+"""Every refusal leaves as a problem document, and the table that maps them is complete."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+import imaging
+import service
+from imaging.errors import ScanError
+from service.api import errors
+from service.errors import ServiceError
+from tests.service.api.serving import Serving
+
+
+def concrete(base: type[Exception]) -> Iterator[type[Exception]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from concrete(kind)
+
+
+def load(package: object, *, but: tuple[str, ...] = ()) -> None:
+    for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        if not module.name.startswith(but or ("-",)):
+            importlib.import_module(module.name)
+
+
+def test_every_refusal_has_a_status_and_a_code_of_its_own() -> None:
+    load(service, but=("service.worker", "service.cli", "service.supervisor"))
+    known = set(errors.STATUSES)
+    codes: dict[str, type[Exception]] = {}
+    kinds = [
+        kind for kind in concrete(ServiceError) if not kind.__module__.startswith(("service.worker", "tests"))
+    ]
+    assert len(kinds) >= 20
+    for kind in kinds:
+        assert known & (set(kind.__mro__) - {ServiceError}), f"{kind.__name__} has no status"
+        assert kind.code != ServiceError.code
+        assert codes.setdefault(kind.code, kind) is kind, f"{kind.code} is used twice"
+
+
+def test_every_refusal_of_a_scan_is_the_clients_to_mend() -> None:
+    load(imaging)
+    kinds = list(concrete(ScanError))
+    assert len(kinds) >= 10
+    for kind in kinds:
+        assert errors.status_of(kind.__new__(kind)) == 422
+
+
+def test_the_shape_of_a_problem(served: Serving) -> None:
+    answer = served.client.get("/api/v1/scans/x?secret=1", headers=served.key())
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json() == {
+        "type": "urn:restnet:error:scan_not_found",
+        "title": "Scan not found",
+        "status": 404,
+        "detail": "expected the identifier of a scan, found none that this account can see",
+        "code": "scan_not_found",
+        "instance": "/api/v1/scans/x",
+    }
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/api/v1/nothing", 404, "route_not_found"),
+        ("GET", "/api/v2/scans", 404, "route_not_found"),
+        ("PUT", "/api/v1/scans", 405, "method_not_allowed"),
+        ("POST", "/healthz", 405, "method_not_allowed"),
+        ("GET", "/static/nothing.js", 404, "route_not_found"),
+    ],
+)
+def test_paths_and_methods_that_do_not_exist(
+    served: Serving, method: str, path: str, status: int, code: str
+) -> None:
+    answer = served.client.request(method, path)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_body_that_is_not_json(served: Serving) -> None:
+    from service.accounts import Role
+
+    key = served.key(role=Role.ADMINISTRATOR) | {"Content-Type": "application/json"}
+    answer = served.client.post("/api/v1/admin/users", headers=key, content=b"{")
+    assert (answer.status_code, answer.json()["code"]) == (422, "request_not_valid")
+
+
+def test_a_fault_of_ours_says_nothing_but_a_reference(
+    served: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    logged: list[dict[str, object]] = []
+    monkeypatch.setattr(
+        errors.log, "error", lambda event, **values: logged.append({"event": event, **values})
+    )
+
+    def broken(*_args: object) -> None:
+        message = "secret of the inside"
+        raise RuntimeError(message)
+
+    monkeypatch.setattr("service.api.scans.find_scan", broken)
+    answer = served.client.get("/api/v1/scans/x", headers=served.key())
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+    [line] = logged
+    assert line["reference"] == answer.json()["reference"]
+    assert isinstance(line["exc_info"], RuntimeError)
+
+
+def test_a_database_that_does_not_answer(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_args: object) -> None:
+        raise OperationalError("SELECT secret", {}, Exception("no route to host"))
+
+    key = served.key()
+    monkeypatch.setattr("service.api.scans.find_scan", away)
+    answer = served.client.get("/api/v1/scans/x", headers=key)
+    assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
+    assert "secret" not in answer.text
+
+
+def test_a_fault_on_a_page_is_a_page(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_args: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("service.web.login.identify", broken)
+    answer = served.client.get("/login", headers={"Accept": "text/html"})
+    assert answer.status_code == 500
+    assert "Something went wrong" in answer.text
+    assert "Reference" in answer.text

@@ -1,0 +1,142 @@
+"""Health, readiness, figures, the OpenAPI document and the headers around every answer."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from service.api.envelope import SECURITY_HEADERS
+from tests.service.api.serving import Serving, make_settings, serving
+
+
+def test_readiness_names_what_is_missing(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert served.client.get("/healthz").json() == {"status": "alive"}
+    answer = served.client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (503, {"status": "not ready", "missing": ["model"]})
+    served.register_model()
+    answer = served.client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ready", "missing": []})
+
+
+def test_readiness_sees_a_lost_database_broker_and_storage(tmp_path: Path, database_template: Path) -> None:
+    data = tmp_path / "data"
+    settings = make_settings(
+        data,
+        database_template,
+        database_url=f"sqlite:///{tmp_path}/no/such/folder.db",
+        broker_url="redis://127.0.0.1:1/0",
+        storage_url=f"file://{tmp_path}/file/x",
+    )
+    (tmp_path / "file").write_text("in the way")
+    with serving(settings) as served:
+        answer = served.client.get("/readyz")
+        assert (answer.status_code, answer.json()["missing"]) == (
+            503,
+            ["database", "storage", "broker", "model"],
+        )
+        assert served.client.get("/healthz").status_code == 200
+        refused = served.client.get("/api/v1/predictions", headers={"Authorization": "Bearer rnk_x"})
+        assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
+
+
+def test_figures_count_by_route_and_state(served: Serving) -> None:
+    key = served.key()
+    accepted = served.upload(key)
+    served.client.get(accepted["links"]["prediction"], headers=key)
+    served.client.get("/no/such/page/123")
+    served.client.get("/static/restnet.css")
+    text = served.client.get("/metrics").text
+    figures = dict(re.findall(r"^(restnet_\w+(?:\{.*\})?) (\S+)$", text, flags=re.MULTILINE))
+
+    def requests(method: str, route: str, status: int) -> float:
+        return float(
+            figures[f'restnet_http_requests_total{{method="{method}",route="{route}",status="{status}"}}']
+        )
+
+    assert requests("POST", "/api/v1/scans", 202) == 1
+    assert requests("GET", "/api/v1/predictions/{prediction_id}", 200) == 1
+    assert requests("GET", "unmatched", 404) == 1
+    assert requests("GET", "/static/{path}", 200) == 1
+    assert figures['restnet_queue_depth{state="queued"}'] == "1.0"
+    assert figures['restnet_predictions{state="succeeded"}'] == "0.0"
+    assert accepted["prediction_id"] not in text
+    assert "/no/such" not in text
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/healthz", "/login", "/api/v1/predictions", "/nothing", "/api/docs", "/static/restnet.css", "/metrics"],
+)
+def test_every_answer_carries_the_protective_headers(served: Serving, path: str) -> None:
+    headers = served.client.get(path).headers
+    for name, value in SECURITY_HEADERS.items():
+        assert headers[name] == value
+    assert "unsafe" not in headers["content-security-policy"]
+    assert headers["cache-control"] == ("no-cache" if path.startswith("/static") else "no-store")
+    assert "strict-transport-security" not in headers
+
+
+def test_an_https_address_is_held_to_https(tmp_path: Path, database_template: Path) -> None:
+    settings = make_settings(tmp_path / "data", database_template, public_url="https://restnet.example")
+    with serving(settings) as served:
+        assert "max-age" in served.client.get("/healthz").headers["strict-transport-security"]
+        served.user()
+        login = served.client.post("/login", data={"username": "doctor", "password": "correct horse battery"})
+        cookie = login.headers["set-cookie"]
+        assert cookie.startswith("__Host-restnet=")
+        for attribute in ("HttpOnly", "SameSite=lax", "Secure", "Path=/"):
+            assert attribute in cookie
+        assert "Domain" not in cookie
+
+
+def test_the_document_describes_what_is_built(served: Serving) -> None:
+    document = served.client.get("/api/openapi.json").json()
+    paths = {
+        (method.upper(), path) for path, operations in document["paths"].items() for method in operations
+    }
+    assert paths == {
+        ("POST", "/api/v1/scans"),
+        ("GET", "/api/v1/scans/{scan_id}"),
+        ("DELETE", "/api/v1/scans/{scan_id}"),
+        ("GET", "/api/v1/predictions"),
+        ("GET", "/api/v1/predictions/{prediction_id}"),
+        ("GET", "/api/v1/predictions/{prediction_id}/events"),
+        ("POST", "/api/v1/predictions/{prediction_id}/cancel"),
+        ("POST", "/api/v1/predictions/{prediction_id}/retry"),
+        ("GET", "/api/v1/admin/users"),
+        ("POST", "/api/v1/admin/users"),
+        ("GET", "/api/v1/admin/api-keys"),
+        ("POST", "/api/v1/admin/api-keys"),
+        ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"),
+        ("GET", "/api/v1/admin/models"),
+        ("GET", "/api/v1/admin/audit"),
+        ("GET", "/healthz"),
+        ("GET", "/readyz"),
+        ("GET", "/metrics"),
+    }
+    text = served.client.get("/api/openapi.json").text
+    assert "HTTPValidationError" not in text
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert operation["tags"]
+            assert operation["summary"]
+            for status, response in operation["responses"].items():
+                if status.startswith("4"):
+                    assert list(response["content"]) == ["application/problem+json"], (
+                        operation["summary"],
+                        status,
+                    )
+    upload = document["paths"]["/api/v1/scans"]["post"]
+    assert set(upload["requestBody"]["content"]) == {
+        "multipart/form-data",
+        "application/octet-stream",
+        "application/gzip",
+    }
+    assert document["components"]["schemas"]["Problem"]["example"]["code"] == "prediction_not_found"
+
+
+def test_the_reader_of_the_document_comes_from_here(served: Serving) -> None:
+    page = served.client.get("/api/docs").text
+    assert re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert all(target.startswith("/") for target in re.findall(r'(?:src|href)="([^"]+)"', page))
+    assert "<script>" not in page
