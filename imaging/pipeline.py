@@ -17,7 +17,7 @@ from imaging.network_input import NetworkInput
 from imaging.quality import assess_quality
 from imaging.reading import BrainSignal, ConstantInTimeError, NonfiniteValuesError, read_signal
 from imaging.scan import BoldScan
-from imaging.shapes import CubeSeries, VoxelSeries
+from imaging.shapes import BrainMask, CubeSeries, VoxelSeries
 from imaging.spec import PreprocessingSpec
 from imaging.template_space import NotInTemplateSpaceError, TemplateSpaceDecision, decide_template_space
 from imaging.temporal import filter_in_time
@@ -118,15 +118,21 @@ def scale_series(series: VoxelSeries) -> VoxelSeries:
 
 
 def _decide_space(scan: BoldScan, signal: BrainSignal) -> TemplateSpaceDecision:
+    """Decide where the scan lies, and with it which broken voxels are brain and which are background."""
     try:
-        return decide_template_space(mean=signal.mean, temporal_sd=signal.temporal_sd, affine=scan.affine)
+        decision = decide_template_space(mean=signal.mean, temporal_sd=signal.temporal_sd, affine=scan.affine)
     except NotInTemplateSpaceError:
-        # The template's outline does not hold here, so the scan's own tells background from brain: what is
-        # broken and surrounded by signal is a defect of the file, which comes before its position.
-        enclosed = binary_fill_holes(signal.temporal_sd > 0) & signal.nonfinite
-        if enclosed.any():
-            raise NonfiniteValuesError(n_voxels=int(enclosed.sum())) from None
+        # The template's outline does not hold here, so the scan's own does: what is broken and surrounded by
+        # signal is a defect of the file, which comes before its position.
+        _refuse_broken(binary_fill_holes(signal.temporal_sd > 0) & signal.nonfinite)
         raise
+    _refuse_broken(signal.in_brain & signal.nonfinite)
+    return decision
+
+
+def _refuse_broken(voxels: BrainMask) -> None:
+    if voxels.any():
+        raise NonfiniteValuesError(n_voxels=int(voxels.sum()))
 
 
 def _place(series: VoxelSeries, grid_size: int) -> CubeSeries:

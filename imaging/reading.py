@@ -87,8 +87,8 @@ class BrainSignal:
 def read_signal(scan: BoldScan, to_cube: CubeMap, *, progress: Callable[[float], None]) -> BrainSignal:
     """Decode a scan once, keeping a few frames at a time.
 
-    Voxels that are not finite are refused inside the template brain; outside they are background (statistics
-    packages write NaN there): they weigh nothing in the map, and a warning says so.
+    Voxels that are not finite weigh nothing in the map, and a warning says so: statistics packages write NaN
+    into the background. Whether they are background is for the caller to decide, who knows where the brain is.
 
     Parameters
     ----------
@@ -104,19 +104,16 @@ def read_signal(scan: BoldScan, to_cube: CubeMap, *, progress: Callable[[float],
 
     Raises
     ------
-    NonfiniteValuesError, AllZeroError, ConstantInTimeError
+    AllZeroError, ConstantInTimeError, NonfiniteValuesError
+        If no voxel varies, in this order of what else is known of them.
     DataIncompleteError, DataTooLongError, GzipCorruptError
         As the samples are decoded.
     """
     reading = _Pass(scan, to_cube)
     reading.run(progress)
-    broken = reading.broken
-    in_brain = int(np.count_nonzero(broken & to_cube.in_brain))
-    if in_brain:
-        raise NonfiniteValuesError(n_voxels=in_brain)
-    if (broken > reading.excluded).any():
+    if (reading.broken > reading.excluded).any():
         # Broken only in later frames, after it had been mixed in: read again without these voxels.
-        reading = _Pass(scan, to_cube, excluded=broken)
+        reading = _Pass(scan, to_cube, excluded=reading.broken)
         reading.run(progress)
     return reading.result()
 
@@ -207,9 +204,9 @@ class _Pass:
         mean = np.where(good, (self.reference + total) * samples.slope + samples.intercept, 0)
         varying = variance > 0
         if not varying.any():
-            if not mean.any():
-                raise AllZeroError
-            raise ConstantInTimeError(where="anywhere")
+            if not good.all():
+                raise NonfiniteValuesError(n_voxels=int(self.broken.sum()))
+            raise ConstantInTimeError(where="anywhere") if mean.any() else AllZeroError
         signal_share = self.to_cube.weights @ varying[self.to_cube.used].astype(np.float32)
         series = self.to_cube.normalised(self.series)
         series *= np.float32(samples.slope)

@@ -64,8 +64,6 @@ class PreprocessingSpec:
         self._require("band_hz", "0 <= low < high", holds=band is None or 0 <= band[0] < band[1])
         self._require("tr_s", "0.1 to 10 s or null", holds=self.tr_s is None or 0.1 <= self.tr_s <= 10)
         self._require("window_frames", "at least 2", holds=self.window_frames >= 2)
-        plans = get_args(WindowPlan)
-        self._require("window_plan", " or ".join(plans), holds=self.window_plan in plans)
         self._require("n_windows", "at least 1", holds=self.n_windows >= 1)
 
     def _require(self, field: str, expected: str, *, holds: bool) -> None:
@@ -88,5 +86,13 @@ class PreprocessingSpec:
         unknown = set(fields) - set(cls.__dataclass_fields__)
         if unknown:
             raise PreprocessingSpecError(field=min(unknown), expected="absent", found="present")
-        band = fields.get("band_hz", cls.band_hz)
-        return cls(**{**fields, "band_hz": None if band is None else (float(band[0]), float(band[1]))})
+        plan, plans = fields.get("window_plan", cls.window_plan), get_args(WindowPlan)
+        if plan not in plans:
+            raise PreprocessingSpecError(field="window_plan", expected=" or ".join(plans), found=repr(plan))
+        band, tr_s = fields.get("band_hz", cls.band_hz), fields.get("tr_s", cls.tr_s)
+        # JSON writes a pair as a list, and may write 2.0 as 2.
+        numbers = {
+            "band_hz": None if band is None else (float(band[0]), float(band[1])),
+            "tr_s": None if tr_s is None else float(tr_s),
+        }
+        return cls(**{**fields, **numbers})

@@ -1,4 +1,4 @@
-"""Scans made from formulas, so that the same brain can be sampled on any grid, and written to disk by hand."""
+"""Scans made from formulas, to be sampled on any grid, and files written field by field."""
 
 import gzip
 from collections.abc import Callable
@@ -12,9 +12,22 @@ from scipy.ndimage import map_coordinates
 
 from imaging.template import template_brain
 
-ATHENA = ((49, 58, 47), np.array([[-4, 0, 0, 96], [0, 4, 0, -132], [0, 0, 4, -70], [0, 0, 0, 1.0]]))
-NILEARN_3MM = ((61, 73, 61), np.array([[-3, 0, 0, 90], [0, 3, 0, -126], [0, 0, 3, -72], [0, 0, 0, 1.0]]))
-MNI_2MM = ((91, 109, 91), np.array([[-2, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1.0]]))
+Grid = tuple[tuple[int, int, int], np.ndarray]
+
+GRIDS: dict[str, Grid] = {
+    "athena": ((49, 58, 47), np.array([[-4, 0, 0, 96], [0, 4, 0, -132], [0, 0, 4, -70], [0, 0, 0, 1.0]])),
+    "3mm": ((61, 73, 61), np.array([[-3, 0, 0, 90], [0, 3, 0, -126], [0, 0, 3, -72], [0, 0, 0, 1.0]])),
+    "2mm": ((91, 109, 91), np.array([[-2, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1.0]])),
+}
+
+SMOOTHNESS_MM = 12.0
+"""FWHM of the simulated signal; Athena's 6 mm blur on 4 mm data is about as smooth."""
+
+
+@pytest.fixture(scope="session")
+def grids() -> dict[str, Grid]:
+    """The three template-space grids that users bring."""
+    return GRIDS
 
 
 def simulated_bold(
@@ -26,31 +39,39 @@ def simulated_bold(
     mean: float = 0.0,
     seed: int = 0,
 ) -> np.ndarray:
-    """A band-limited signal in the MNI brain, defined in millimetres: smooth (12 mm FWHM), the same on any grid."""
+    """A band-limited signal in the MNI brain, defined in millimetres and so the same on any grid."""
     rng = np.random.default_rng(seed)
     template = template_brain()
     voxels = np.indices(shape, dtype=np.float64).reshape(3, -1)
     mm = affine[:3, :3] @ voxels + affine[:3, 3:]
     in_template = np.linalg.inv(template.affine) @ np.vstack([mm, np.ones(mm.shape[1])])
-    envelope = map_coordinates(template.t1 + 0.2 * template.mask, in_template[:3], order=1)
-    inside = np.argwhere(template.mask) @ template.affine[:3, :3].T + template.affine[:3, 3]
-    centres = rng.permutation(inside)[:60]
+    envelope = map_coordinates(0.5 * template.mask + 0.5 * template.t1, in_template[:3], order=1)
+    # Plane waves whose wave vectors are drawn from a Gaussian: white noise blurred by a Gaussian kernel.
+    waves = rng.normal(0, 1 / (np.sqrt(2) * SMOOTHNESS_MM / 2.355), (150, 3))
+    shifts = rng.uniform(0, 2 * np.pi, 150)
     seconds = (np.arange(n_frames) + 0.5) * tr_s
-    series = np.zeros((mm.shape[1], n_frames), dtype=np.float32)
-    for centre in centres:
-        blob = np.exp(-((mm - centre[:, None]) ** 2).sum(axis=0) / (2 * 12.0**2))
-        frequencies, phases = rng.uniform(0.012, 0.075, 4), rng.uniform(0, 2 * np.pi, 4)
-        course = np.sin(2 * np.pi * frequencies[:, None] * seconds + phases[:, None]).sum(axis=0)
-        near = np.flatnonzero(blob > 1e-4)
-        series[near] += np.outer(blob[near], course).astype(np.float32)
-    series += 0.05 * np.sin(2 * np.pi * 0.03 * seconds)
-    bold = (series + np.float32(mean)) * envelope[:, None].astype(np.float32)
-    return bold.astype(np.float32).reshape(*shape, n_frames)
+    frequencies, phases = rng.uniform(0.012, 0.075, (4, 150, 1)), rng.uniform(0, 2 * np.pi, (4, 150, 1))
+    courses = np.sin(2 * np.pi * frequencies * seconds + phases).sum(axis=0).astype(np.float32)
+    courses /= np.float32(np.sqrt(150))
+    bold = np.zeros((mm.shape[1], n_frames), dtype=np.float32)
+    for some in np.array_split(np.flatnonzero(envelope > 0), 20):
+        field = np.cos(waves @ mm[:, some] + shifts[:, None]).astype(np.float32).T @ courses
+        bold[some] = (field + np.float32(mean)) * envelope[some, None].astype(np.float32)
+    return bold.reshape(*shape, n_frames)
+
+
+@pytest.fixture(scope="session")
+def simulate() -> Callable[..., np.ndarray]:
+    """Return :func:`simulated_bold`."""
+    return simulated_bold
 
 
 @pytest.fixture(scope="session")
 def athena_bold() -> np.ndarray:
-    return simulated_bold(*ATHENA)
+    """40 band-limited frames on the Athena grid; not to be written to."""
+    bold = simulated_bold(*GRIDS["athena"])
+    bold.setflags(write=False)
+    return bold
 
 
 NiftiWriter = Callable[..., Path]

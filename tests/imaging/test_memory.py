@@ -1,0 +1,95 @@
+"""Memory stays under 1 GiB whatever a file promises or unpacks to: measured in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from isal import igzip
+
+pytestmark = pytest.mark.slow
+
+LIMIT_BYTES = 2**30
+
+SCRIPT = """
+import json, resource, sys
+from pathlib import Path
+from imaging import ScanError, check_scan
+try:
+    check_scan(Path(sys.argv[1]))
+    outcome = "accepted"
+except ScanError as error:
+    outcome = error.code
+print(json.dumps([outcome, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+"""
+
+
+def check_alone(path: Path) -> tuple[str, int]:
+    answer = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(path)], capture_output=True, text=True, check=True, timeout=200
+    )
+    outcome, peak_bytes = json.loads(answer.stdout)
+    return outcome, peak_bytes
+
+
+def header(write_nifti, shape, affine, **fields) -> bytes:
+    empty = np.zeros((1, 1, 1, 20), dtype=fields.pop("dtype", np.int16))
+    path = write_nifti(empty, affine=affine, dim=[4, *shape, 1, 1, 1], name="header.nii", **fields)
+    return path.read_bytes()[:352]
+
+
+@pytest.mark.parametrize("promised", [20, 1000])
+def test_two_gigabytes_of_zeros_in_two_megabytes(promised, write_nifti, tmp_path):
+    path = tmp_path / "bomb.nii.gz"
+    with igzip.open(path, "wb", compresslevel=3) as stream:
+        stream.write(header(write_nifti, (100, 100, 100, promised), np.diag([2.0, 2, 2, 1])))
+        zeros = bytes(20_000_000)
+        for _ in range(100):
+            stream.write(zeros)
+    assert path.stat().st_size < 12 * 2**20
+    outcome, peak_bytes = check_alone(path)
+    assert outcome == ("all_zero" if promised == 1000 else "data_too_long")
+    assert peak_bytes < LIMIT_BYTES / 2
+
+
+def test_a_header_may_promise_what_it_likes(write_nifti, tmp_path):
+    path = tmp_path / "promise.nii.gz"
+    for shape in ((32767, 32767, 32767, 32767), (215, 215, 215, 4096)):
+        with igzip.open(path, "wb") as stream:
+            stream.write(header(write_nifti, shape, np.diag([2.0, 2, 2, 1])) + bytes(1000))
+        outcome, peak_bytes = check_alone(path)
+        assert outcome == "scan_too_large"
+        assert peak_bytes < LIMIT_BYTES / 2
+
+
+def test_the_largest_frames_that_are_accepted(write_nifti, tmp_path):
+    path = tmp_path / "large.nii.gz"
+    with igzip.open(path, "wb") as stream:
+        stream.write(header(write_nifti, (200, 200, 200, 20), np.diag([1.0, 1, 1, 1]), dtype=np.float64))
+        frame = np.zeros(200**3)
+        for number in range(20):
+            frame[::1001] = number
+            stream.write(frame.tobytes())
+    outcome, peak_bytes = check_alone(path)
+    assert outcome == "not_in_template_space"
+    assert peak_bytes < LIMIT_BYTES
+
+
+def test_a_whole_brain_of_1200_frames_at_2_mm(grids, simulate, write_nifti, tmp_path):
+    shape, affine = grids["2mm"]
+    # 24 frames of 0.72 s are one turn of 0.058 Hz; the stream repeats them as further gzip members.
+    turn = 2 * np.pi * np.arange(24) / 24
+    still = simulate(shape, affine, n_frames=2)
+    frames = still[..., :1] * np.cos(turn, dtype=np.float32) + still[..., 1:] * np.sin(turn, dtype=np.float32)
+    stored = np.rint(frames / np.abs(frames).max() * 20).astype(np.int16)
+    path = tmp_path / "long.nii.gz"
+    with path.open("wb") as file:
+        file.write(igzip.compress(header(write_nifti, (*shape, 1200), affine, tr=0.72), 1))
+        member = igzip.compress(stored.tobytes(order="F"), 1)
+        for _ in range(50):
+            file.write(member)
+    outcome, peak_bytes = check_alone(path)
+    assert outcome == "accepted"
+    assert peak_bytes < LIMIT_BYTES

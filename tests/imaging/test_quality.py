@@ -1,0 +1,89 @@
+import json
+
+import numpy as np
+import pytest
+
+from imaging import BoldScan
+from imaging.quality import QualityReport, assess_quality, count_spikes, standardised_dvars
+from imaging.reading import BrainSignal
+
+RNG = np.random.default_rng(0)
+
+
+def test_dvars_is_the_root_mean_square_change_in_units_of_what_is_expected():
+    """Worked by hand, as in Nichols 2017 (robust variance, lag-1 autocorrelation)."""
+    series = RNG.normal(size=(50, 100)).astype(np.float32) * 5
+    change = np.sqrt((np.diff(series.astype(float)) ** 2).mean(axis=0))
+    variance = ((np.quantile(series, 0.75, axis=1) - np.quantile(series, 0.25, axis=1)) / 1.349) ** 2
+    lag = []
+    for row in series - series.mean(axis=1, keepdims=True):
+        lag.append((row[1:] * row[:-1]).sum() / (row**2).sum())
+    expected = np.sqrt((2 * (1 - np.array(lag)) * variance).mean())
+    np.testing.assert_allclose(standardised_dvars(series), change / expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("smooth", [1, 5])
+def test_dvars_is_about_one_where_nothing_happens(smooth):
+    noise = RNG.normal(size=(2000, 300))
+    kernel = np.ones(smooth) / smooth
+    series = np.apply_along_axis(lambda row: np.convolve(row, kernel, "valid"), 1, noise).astype(np.float32)
+    assert standardised_dvars(series).mean() == pytest.approx(1, abs=0.1)
+
+
+def test_dvars_does_not_depend_on_the_scanners_units():
+    series = RNG.normal(size=(200, 60)).astype(np.float32)
+    np.testing.assert_allclose(standardised_dvars(series * 1000 + 5), standardised_dvars(series), rtol=1e-3)
+
+
+def test_a_jump_is_a_spike():
+    series = RNG.normal(size=(500, 100)).astype(np.float32)
+    quiet = count_spikes(standardised_dvars(series))
+    series[:, 40] += 10
+    jumped = standardised_dvars(series)
+    assert count_spikes(jumped) >= 2
+    assert set(np.argsort(jumped)[-2:]) == {39, 40}
+    assert quiet <= 3
+
+
+def test_nothing_varies():
+    assert not standardised_dvars(np.ones((10, 30), dtype=np.float32)).any()
+    assert not standardised_dvars(np.ones((0, 30), dtype=np.float32)).any()
+
+
+def report(*, mean: float, share: float = 1.0) -> QualityReport:
+    shape = (6, 6, 6)
+    scan = BoldScan.from_array(np.zeros((*shape, 50), "f4"), affine=np.diag([4.0, 4, 4, 1]), tr_s=1.5)
+    in_brain = np.zeros(shape, dtype=bool)
+    in_brain[2:4] = True
+    volume = np.where(in_brain, np.float32(mean), np.float32(0))
+    signal = BrainSignal(
+        mean=volume,
+        temporal_sd=np.where(in_brain, np.float32(20), np.float32(1)),
+        in_brain=in_brain,
+        series=RNG.normal(size=(40, 50)).astype(np.float32),
+        signal_share=np.repeat(
+            np.array([1.0, 0.2], dtype=np.float32), [int(40 * share), 40 - int(40 * share)]
+        ),
+        nonfinite=np.zeros(shape, dtype=bool),
+        warnings=(),
+    )
+    return assess_quality(scan, signal, in_band_power=0.5, template_space={"fit": 0.9})
+
+
+def test_tsnr_is_the_brains_and_absent_without_a_mean():
+    assert report(mean=1000).tsnr == pytest.approx(50)
+    assert report(mean=0.01).tsnr is None
+
+
+def test_coverage_is_the_share_that_has_signal():
+    assert report(mean=1000, share=0.75).template_coverage == 0.75
+
+
+def test_the_report_is_plain_json():
+    found = report(mean=1000).to_json()
+    assert json.loads(json.dumps(found)) == found
+    assert (found["n_frames"], found["tr_s"], found["duration_s"]) == (50, 1.5, 75.0)
+    assert found["in_band_power"] == 0.5
+    assert found["template_space"] == {"fit": 0.9}
+    assert len(found["dvars"]) == 49
+    assert found["dvars_max"] == pytest.approx(max(found["dvars"]), abs=1e-4)
