@@ -1,0 +1,114 @@
+"""Logging in and out with a browser's plain forms."""
+
+import re
+
+import pytest
+
+from tests.service.api.serving import PASSWORD, Serving
+
+HTML = {"Accept": "text/html"}
+
+
+def log_in(served: Serving, **fields: str) -> str:
+    """Log in and return the token of the login."""
+    served.user()
+    answer = served.client.post("/login", data={"username": "doctor", "password": PASSWORD, **fields})
+    assert answer.status_code == 303
+    [token] = set(re.findall(r'name="csrf_token" value="([^"]+)"', served.client.get("/").text))
+    return token
+
+
+@pytest.mark.parametrize("path", ["/", "/predictions", "/predictions/x"])
+def test_a_page_leads_to_the_login_and_back(served: Serving, path: str) -> None:
+    answer = served.client.get(path, headers=HTML)
+    assert answer.status_code == 303
+    location = answer.headers["location"]
+    assert location == ("/login" if path == "/" else f"/login?next={path.replace('/', '%2F')}")
+    form = served.client.get(location).text
+    assert f'name="next" value="{path}"' in form
+    served.user()
+    back = served.client.post("/login", data={"username": "doctor", "password": PASSWORD, "next": path})
+    assert back.headers["location"] == path
+
+
+def test_a_part_of_a_page_leads_to_the_login_as_a_whole(served: Serving) -> None:
+    answer = served.client.get("/predictions", headers=HTML | {"HX-Request": "true"})
+    assert (answer.status_code, answer.headers["hx-redirect"]) == (204, "/login?next=%2Fpredictions")
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "x", "/a\nb", ""],
+)
+def test_the_login_leads_nowhere_else(served: Serving, target: str) -> None:
+    served.user()
+    answer = served.client.post("/login", data={"username": "doctor", "password": PASSWORD, "next": target})
+    assert answer.headers["location"] == "/"
+
+
+def test_a_wrong_password_is_refused_without_saying_which(served: Serving) -> None:
+    served.user()
+    texts = []
+    for name in ("doctor", "nobody"):
+        answer = served.client.post("/login", data={"username": name, "password": "wrong"}, headers=HTML)
+        assert answer.status_code == 401
+        assert "set-cookie" not in answer.headers
+        texts.append(answer.text.replace(name, ""))
+    assert texts[0] == texts[1]
+    assert "is not right" in texts[0]
+
+
+def test_guessing_is_slowed(served: Serving) -> None:
+    served.user()
+    statuses = [
+        served.client.post("/login", data={"username": "doctor", "password": "wrong"}).status_code
+        for _ in range(9)
+    ]
+    assert statuses == [401] * 8 + [429]
+    answer = served.client.post("/login", data={"username": "doctor", "password": PASSWORD})
+    assert answer.status_code == 429
+    assert int(answer.headers["retry-after"]) > 800
+
+
+def test_the_name_comes_back_escaped(served: Serving) -> None:
+    answer = served.client.post("/login", data={"username": '"><script>x', "password": "y"})
+    assert "<script>x" not in answer.text
+    assert "&#34;&gt;&lt;script&gt;x" in answer.text
+
+
+def test_a_login_rotates_the_token_and_ends_the_old_one(served: Serving) -> None:
+    log_in(served)
+    first = served.client.cookies["restnet"]
+    served.client.post("/login", data={"username": "doctor", "password": PASSWORD})
+    second = served.client.cookies["restnet"]
+    assert first != second
+    served.client.cookies.clear()
+    served.client.cookies["restnet"] = first
+    assert served.client.get("/api/v1/predictions").status_code == 401
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}])
+def test_another_site_logs_nobody_in(served: Serving, headers: dict[str, str]) -> None:
+    served.user()
+    answer = served.client.post("/login", data={"username": "doctor", "password": PASSWORD}, headers=headers)
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+
+
+def test_logging_out_ends_the_login_on_the_server(served: Serving) -> None:
+    token = log_in(served)
+    cookie = served.client.cookies["restnet"]
+    assert served.client.post("/logout", data={"csrf_token": "wrong"}).status_code == 403
+    assert served.client.get("/api/v1/predictions").status_code == 200
+    answer = served.client.post("/logout", data={"csrf_token": token})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+    assert 'restnet=""' in answer.headers["set-cookie"]
+    served.client.cookies["restnet"] = cookie
+    assert served.client.get("/api/v1/predictions").status_code == 401
+
+
+def test_a_form_that_is_too_large_is_not_read(served: Serving) -> None:
+    answer = served.client.post(
+        "/login", data={"username": "doctor", "password": "x" * 100_000}, headers=HTML
+    )
+    assert answer.status_code in {413, 422}

@@ -1,0 +1,237 @@
+"""What the pages show and do, without a browser and without JavaScript."""
+
+import re
+
+import pytest
+
+from service.db.rows import PredictionRow, PredictionState
+from tests.service.api.serving import PASSWORD, Serving, sample_result, scan_bytes
+
+HTML = {"Accept": "text/html"}
+
+
+@pytest.fixture
+def token(served: Serving) -> str:
+    served.user()
+    served.client.post("/login", data={"username": "doctor", "password": PASSWORD})
+    [found] = set(re.findall(r'name="csrf_token" value="([^"]+)"', served.client.get("/").text))
+    return found
+
+
+def upload(served: Serving, token: str, **fields: str) -> str:
+    """Send the plain form and return the prediction's id."""
+    answer = served.client.post(
+        "/scans", data={"csrf_token": token, **fields}, files={"scan": ("child.nii.gz", scan_bytes())}
+    )
+    assert answer.status_code == 303, answer.text
+    return answer.headers["location"].removeprefix("/predictions/")
+
+
+def shown(served: Serving, prediction_id: str) -> str:
+    answer = served.client.get(f"/predictions/{prediction_id}", headers=HTML)
+    assert answer.status_code == 200
+    return (
+        " ".join(re.sub(r"<[^>]+>", " ", answer.text).split()).replace("\u202f", " ").replace("&#8239;", " ")
+    )
+
+
+def test_the_plain_form_uploads(served: Serving, token: str) -> None:
+    prediction_id = upload(served, token, subject_id="P-5", age_years="", sex="", site="")
+    text = shown(served, prediction_id)
+    assert "P-5" in text
+    assert "Waiting, next in line" in text
+    assert "No model is registered" in text
+    page = served.client.get(f"/predictions/{prediction_id}").text
+    assert f'data-events="/api/v1/predictions/{prediction_id}/events"' in page
+    assert 'http-equiv="refresh"' in page
+
+
+@pytest.mark.parametrize("fields", [{}, {"csrf_token": "wrong"}])
+def test_the_plain_form_needs_its_token_before_the_file(
+    served: Serving, token: str, fields: dict[str, str]
+) -> None:
+    files = {"scan": ("child.nii.gz", scan_bytes())}
+    answer = served.client.post("/scans", data=fields, files=files, headers=HTML)
+    assert answer.status_code == 403
+    assert "Not allowed" in answer.text
+    late = [("scan", ("child.nii.gz", scan_bytes())), ("csrf_token", (None, token))]
+    assert served.client.post("/scans", files=late).status_code == 403
+    with served.sessions() as session:
+        assert session.query(PredictionRow).count() == 0
+
+
+def test_a_refused_file_shows_the_form_again_with_the_reason(served: Serving, token: str) -> None:
+    answer = served.client.post(
+        "/scans",
+        data={"csrf_token": token},
+        files={"scan": ("child.nii.gz", scan_bytes(shape=(12, 12, 10)))},
+        headers=HTML,
+    )
+    assert answer.status_code == 422
+    assert "This file was not accepted" in answer.text
+    assert "not_four_dimensional" in answer.text
+    assert 'id="upload"' in answer.text
+
+
+def test_a_result_is_shown_with_everything_it_takes_to_read_it(served: Serving, token: str) -> None:
+    prediction_id = upload(served, token)
+    result = sample_result(0.61, 0.44, 0.75)
+    served.finish(prediction_id, result, model_version_id=served.register_model())
+    text = shown(served, prediction_id)
+    for expected in (
+        "61 %",
+        "90 % interval 44 % to 75 %",
+        "threshold 50 %",
+        "Uncertain",
+        "includes the threshold of 50 %",
+        "Demonstration model, trained on simulated scans",
+        "Research use only, not a diagnosis",
+        "Expected the whole brain, found 97 % of it",
+        "coverage_partial",
+        "Brain covered",
+        "5 min 44 s",
+        "C with Bi-LSTM, 4 members",
+        "simulated scans",
+        "9f" * 32,
+    ):
+        assert expected in text, expected
+
+
+@pytest.mark.parametrize(
+    ("figures", "headline", "caution"),
+    [
+        ((0.86, 0.71, 0.94), "Leans towards ADHD", "This is not a diagnosis"),
+        ((0.12, 0.05, 0.29), "Leans towards control", "This does not rule ADHD out"),
+        ((0.5, 0.3, 0.7), "Uncertain", "This is an answer, not an error"),
+    ],
+)
+def test_a_decision_says_what_it_does_not_mean(
+    served: Serving, token: str, figures: tuple[float, float, float], headline: str, caution: str
+) -> None:
+    prediction_id = upload(served, token)
+    result = sample_result(*figures)
+    served.finish(prediction_id, result, model_version_id=served.register_model())
+    text = shown(served, prediction_id)
+    assert headline in text
+    assert caution in text
+
+
+def test_nothing_on_a_page_breaks_the_content_policy(served: Serving, token: str) -> None:
+    prediction_id = upload(served, token, subject_id="P-5")
+    served.finish(prediction_id, sample_result(), model_version_id=served.register_model())
+    for path in ("/", "/predictions", f"/predictions/{prediction_id}", "/login", "/nothing"):
+        page = served.client.get(path, headers=HTML).text
+        assert not re.search(r"<[^>]*\sstyle=", page)
+        assert not re.search(r"<[^>]*\son\w+=", page)
+        assert "<style" not in page
+        assert not re.search(r"<script(?![^>]*\bsrc=)", page)
+        assert not re.search(r'(?:src|href|action)="(?!/|#)', page)
+
+
+def test_a_name_cannot_inject(served: Serving, token: str) -> None:
+    evil = '"><img src=x onerror=alert(1)>.nii.gz'
+    answer = served.client.post("/scans", data={"csrf_token": token}, files={"scan": (evil, scan_bytes())})
+    page = served.client.get(answer.headers["location"]).text
+    assert "<img" not in page
+    assert "&lt;img src=x" in page
+    assert "<img" not in served.client.get("/predictions").text
+
+
+def test_a_refused_scan_says_what_to_do(served: Serving, token: str) -> None:
+    prediction_id = upload(served, token)
+    served.set_state(
+        prediction_id,
+        PredictionState.FAILED,
+        error_code="not_in_template_space",
+        error_message="expected a scan in template space, found one elsewhere",
+    )
+    text = shown(served, prediction_id)
+    assert "Expected a scan in template space, found one elsewhere." in text
+    assert "Register the scan" in text
+    assert "not_in_template_space" in text
+    page = served.client.get(f"/predictions/{prediction_id}").text
+    answer = served.client.post(f"/predictions/{prediction_id}/retry", data={"csrf_token": token})
+    assert f'action="/predictions/{prediction_id}/retry"' in page
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/predictions/{prediction_id}")
+    assert "Waiting" in shown(served, prediction_id)
+    # A second click changes nothing.
+    assert (
+        served.client.post(f"/predictions/{prediction_id}/retry", data={"csrf_token": token}).status_code
+        == 303
+    )
+
+
+def test_a_fault_gives_its_reference(served: Serving, token: str) -> None:
+    prediction_id = upload(served, token)
+    served.set_state(
+        prediction_id,
+        PredictionState.FAILED,
+        error_code="internal_error",
+        error_message="expected x, found y",
+        error_reference="a1b2c3",
+    )
+    text = shown(served, prediction_id)
+    assert "a1b2c3" in text
+    assert "Try again. If it happens again, give the reference" in text
+
+
+def test_cancelling_and_deleting(served: Serving, token: str) -> None:
+    prediction_id = upload(served, token)
+    url = f"/predictions/{prediction_id}/cancel"
+    assert served.client.post(url, data={"csrf_token": "wrong"}, headers=HTML).status_code == 403
+    assert served.client.post(url, data={"csrf_token": token}).status_code == 303
+    assert "Cancelled" in shown(served, prediction_id)
+    page = served.client.get(f"/predictions/{prediction_id}").text
+    [delete] = re.findall(r'action="(/scans/[^"]+/delete)"', page)
+    answer = served.client.post(delete, headers={"X-CSRF-Token": token})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/predictions")
+    gone = served.client.get(f"/predictions/{prediction_id}", headers=HTML)
+    assert gone.status_code == 404
+    assert "Nothing here" in gone.text
+
+
+def test_cancelling_what_has_just_finished_shows_it(served: Serving, token: str) -> None:
+    prediction_id = upload(served, token)
+    served.finish(prediction_id, sample_result(), model_version_id=served.register_model())
+    answer = served.client.post(f"/predictions/{prediction_id}/cancel", data={"csrf_token": token})
+    assert answer.status_code == 303
+    assert "61 %" in shown(served, prediction_id)
+
+
+def test_the_list_shows_filters_and_pages(
+    served: Serving, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty = served.client.get("/predictions").text
+    assert "No predictions yet" in empty
+    monkeypatch.setattr("service.web.views.PAGE_LENGTH", 2)
+    made = [upload(served, token, subject_id=f"P-{number}") for number in range(3)]
+    served.set_state(made[0], PredictionState.CANCELLED)
+    page = served.client.get("/predictions").text
+    assert re.findall(r'href="/predictions/([0-9a-f-]{36})"', page) == [made[2], made[1]]
+    assert 'hx-trigger="every 4s"' in page
+    [older] = re.findall(r'href="(/predictions\?cursor=[^"]+)"', page)
+    second = served.client.get(older).text
+    assert re.findall(r'href="/predictions/([0-9a-f-]{36})"', second) == [made[0]]
+    assert 'hx-trigger="every 4s"' not in second
+    chosen = served.client.get("/predictions", params={"status": "cancelled", "subject_id": ""}).text
+    assert re.findall(r'href="/predictions/([0-9a-f-]{36})"', chosen) == [made[0]]
+    named = served.client.get("/predictions", params={"status": "", "subject_id": "P-1"}).text
+    assert re.findall(r'href="/predictions/([0-9a-f-]{36})"', named) == [made[1]]
+    assert "No prediction matches" in served.client.get("/predictions?subject_id=P-9").text
+
+
+@pytest.mark.parametrize("query", ["status=lost", "subject_id=a%20b", "cursor=x"])
+def test_filters_that_cannot_be_are_explained(served: Serving, token: str, query: str) -> None:
+    answer = served.client.get(f"/predictions?{query}", headers=HTML)
+    assert answer.status_code == 200
+    assert "cannot be used" in answer.text
+
+
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/predictions/x", "/predictions/00000000-0000-0000-0000-000000000000"]
+)
+def test_what_is_not_there_is_a_page(served: Serving, token: str, path: str) -> None:
+    answer = served.client.get(path, headers=HTML)
+    assert answer.status_code == 404
+    assert "Nothing here" in answer.text
+    assert served.client.get(path).json()["status"] == 404
