@@ -24,7 +24,8 @@ class ScanError(ValueError):
 
     def details(self) -> dict[str, object]:
         """Return the typed attributes as JSON values, by name."""
-        return dict(vars(self))
+        # A leading underscore is what other code hangs onto an exception in passing.
+        return {name: value for name, value in vars(self).items() if not name.startswith("_")}
 
     def __reduce__(self) -> tuple[object, tuple[type["ScanError"], dict[str, object]]]:
         # Keyword-only constructors do not survive the default pickling of exceptions, and a check may run in

@@ -8,13 +8,13 @@ null by construction.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float32
 
 from imaging.scan import BoldScan
 from training.brain_networks import NODE_MM, network_traits
+from training.errors import CohortError
 from training.phenotypes import TABLE_NAME, phenotype_row, phenotype_table
 from training.scan_files import replace_file, write_scan
 from training.signals import (
@@ -36,22 +36,6 @@ SIMULATING = "simulating"
 
 _SCALE = 6.0  # of the filtered signal, in scanner units
 _FIRST_ID, _FIRST_SHORT_ID = 9_900_000, 90_000  # above every real ScanDir ID
-
-
-class CohortError(ValueError):
-    """A cohort cannot be made or read as asked.
-
-    Attributes
-    ----------
-    code : str
-        Stable name of the failure; listed in docs/errors.md.
-    """
-
-    code: ClassVar[str]
-
-    def details(self) -> dict[str, object]:
-        """Give the typed facts behind the message, as JSON values."""
-        return dict(vars(self))
 
 
 class SimulationSettingError(CohortError):

@@ -1,0 +1,62 @@
+"""The command tree of ``restnet`` and the one place where a failure becomes an exit status."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from service.cli import accounts, database, scans, servers, simulation
+from service.cli.output import refusal_of, show_refusal
+
+app = typer.Typer(
+    name="restnet",
+    help="Calibrated probability of ADHD from a resting-state fMRI scan. Research use only; not a diagnosis.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("check")(scans.check)
+app.command("predict")(scans.predict)
+app.command("simulate")(simulation.simulate)
+app.command("serve")(servers.serve)
+app.command("worker")(servers.worker)
+app.add_typer(database.app, name="db", help="The database's schema.")
+app.add_typer(accounts.users, name="users", help="The people who may log in.")
+app.add_typer(accounts.keys, name="keys", help="API keys for programs.")
+
+
+@app.callback()
+def every_command(
+    *,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")] = False,
+) -> None:
+    """Options that every command takes."""
+    if debug:
+        sys.excepthook = sys.__excepthook__
+
+
+def main() -> None:
+    """Run the command line: exit 0 when done, 2 when the input was refused, 1 when the fault is ours."""
+    as_json = "--json" in sys.argv
+    debug = "--debug" in sys.argv
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        refusal = refusal_of(error)
+        if refusal is not None:
+            show_refusal(refusal, as_json=as_json)
+            sys.exit(2)
+        if debug:
+            raise
+        show_refusal(
+            {
+                "code": "internal_error",
+                "message": f"RestNet failed ({type(error).__name__}). This is our fault, not your file's. "
+                "Run the same command as `restnet --debug ...` to see where.",
+            },
+            as_json=as_json,
+        )
+        sys.exit(1)

@@ -1,0 +1,124 @@
+"""``restnet check`` and ``restnet predict``: what can be asked about a scan without a service."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import typer
+
+from service.cli.output import print_json, progress_bar, refusal_of, show_refusal
+from service.errors import ServiceError
+
+if TYPE_CHECKING:
+    from model.predictor import Predictor
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+class FileNotReadableError(ServiceError):
+    """A path on the command line that names no readable file."""
+
+    code: ClassVar[str] = "file_not_readable"
+
+    def __init__(self, *, name: str, found: str) -> None:
+        self.name = name
+        self.found = found
+        super().__init__(f"expected a file that can be read, found {found}: {name}")
+
+
+def check(
+    scan: Annotated[Path, typer.Argument(help="A NIfTI file, .nii or .nii.gz.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a scan is, how good it is, and whether RestNet accepts it."""
+    from imaging import check_scan
+
+    _require_readable(scan)
+    with progress_bar(scan.name, shown=not as_json) as report:
+        answer = check_scan(scan, progress=report).to_json()
+    if as_json:
+        print_json(answer)
+    else:
+        _show_check(answer)
+
+
+def predict(
+    scans: Annotated[list[Path], typer.Argument(help="NIfTI files in template space.")],
+    *,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A checkpoint; the demonstration model if none is named.")
+    ] = None,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU where there is one.")
+    ] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Give the probability of ADHD for each scan, with its interval, quality and warnings."""
+    from model import demonstration_checkpoint
+    from model.predictor import Predictor
+
+    predictor = Predictor.load(checkpoint or demonstration_checkpoint(), device=device)
+    answers = [_predict_one(path, predictor, as_json=as_json) for path in scans]
+    if as_json:
+        print_json(answers)
+    if any("error" in answer for answer in answers):
+        raise typer.Exit(2)
+
+
+def _predict_one(path: Path, predictor: "Predictor", *, as_json: bool) -> dict[str, Any]:
+    """Score one scan; a refused one becomes an answer of its own, so that the others are still scored."""
+    from model.prediction import predict_scan
+
+    try:
+        _require_readable(path)
+        with progress_bar(path.name, shown=not as_json) as report:
+            answer = predict_scan(path, predictor, progress=report).to_json()
+    except Exception as error:
+        refusal = refusal_of(error)
+        if refusal is None:
+            raise
+        if not as_json:
+            show_refusal({**refusal, "message": f"{path.name}: {refusal['message']}"}, as_json=False)
+        return {"scan": {"name": path.name}, "error": refusal}
+    if not as_json:
+        _show_prediction(answer)
+    return answer
+
+
+def _require_readable(path: Path) -> None:
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise FileNotReadableError(name=path.name, found=(error.strerror or "none").lower()) from error
+
+
+def _show_check(answer: dict[str, Any]) -> None:
+    typer.secho(f"{_what_it_is(answer['scan'])}: accepted, in {answer['space']} space", bold=True)
+    for name, value in answer["quality"].items():
+        if isinstance(value, int | float):
+            typer.echo(f"  {name:<22} {value:.4g}")
+    _show_warnings(answer["warnings"])
+
+
+def _show_prediction(answer: dict[str, Any]) -> None:
+    interval, model = answer["interval"], answer["model"]
+    typer.secho(_what_it_is(answer["scan"]), bold=True)
+    typer.echo(
+        f"  probability of ADHD {answer['adhd_probability']:.3f}, "
+        f"{interval['level']:.0%} interval {interval['low']:.3f} to {interval['high']:.3f}, "
+        f"threshold {answer['threshold']:.2f}: {answer['decision']}"
+    )
+    typer.echo(f"  model {model['name']} {model['version']} ({model['intended_use']}): {model['trained_on']}")
+    _show_warnings(answer["warnings"])
+    typer.echo("  Research use only. This is not a diagnosis.")
+
+
+def _what_it_is(scan: dict[str, Any]) -> str:
+    shape = " x ".join(str(n) for n in scan["shape"])
+    return f"{scan['name']}: {shape}, TR {scan['tr_s']:.3g} s"
+
+
+def _show_warnings(warnings: list[dict[str, str]]) -> None:
+    for warning in warnings:
+        typer.secho(f"  warning: {warning['message']}  [{warning['code']}]", fg="yellow")
