@@ -14,6 +14,9 @@ from service.api import errors
 from service.errors import ServiceError
 from tests.service.api.serving import Serving
 
+# What only the processes and the command line can meet.
+NEVER_OVER_HTTP = ("service.worker", "service.cli", "service.supervisor")
+
 
 def concrete(base: type[Exception]) -> Iterator[type[Exception]]:
     for kind in base.__subclasses__():
@@ -28,11 +31,11 @@ def load(package: object, *, but: tuple[str, ...] = ()) -> None:
 
 
 def test_every_refusal_has_a_status_and_a_code_of_its_own() -> None:
-    load(service, but=("service.worker", "service.cli", "service.supervisor"))
+    load(service, but=NEVER_OVER_HTTP)
     known = set(errors.STATUSES)
     codes: dict[str, type[Exception]] = {}
     kinds = [
-        kind for kind in concrete(ServiceError) if not kind.__module__.startswith(("service.worker", "tests"))
+        kind for kind in concrete(ServiceError) if not kind.__module__.startswith((*NEVER_OVER_HTTP, "tests"))
     ]
     assert len(kinds) >= 20
     for kind in kinds:

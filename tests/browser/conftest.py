@@ -1,0 +1,108 @@
+"""A real Chromium in front of the whole ``restnet serve --demo``."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.browser.watching import Site, Watched, watched_tab
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-gpu",
+    "--disable-sync",
+    "--no-first-run",
+]
+VENDOR = REPOSITORY / "service" / "web" / "static" / "vendor" / "htmx.min.js"
+
+
+def missing(reason: str) -> None:
+    """Skip where a person runs the tests; fail where all of them must run."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = next((found for name in CHROMIUM_NAMES if (found := shutil.which(name))), None)
+    if program is None:
+        missing("no Chromium here (apt-get install chromium)")
+    if not VENDOR.is_file():
+        missing("the pages' packages are not there (npm ci && npm run vendor)")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    data_dir = tmp_path_factory.mktemp("serve")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    program = "from service.cli import main; main()"
+    options = ["serve", "--demo", "--port", str(port), "--data-dir", str(data_dir)]
+    environment = {**os.environ, "RESTNET_INFERENCE_THREADS": "2"}
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *options], cwd=REPOSITORY, env=environment
+    ) as process:
+        address = f"http://127.0.0.1:{port}"
+        try:
+            _wait_until_ready(address, process)
+            login = json.loads((data_dir / "demo-credentials.json").read_text())
+            yield Site(address, login["username"], login["password"], login["api_key"])
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+@pytest.fixture(scope="session")
+def scan_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated scan in the Athena geometry, as a person would have it on disk."""
+    from training.scan_files import write_scan
+    from training.simulator import simulate_subject
+
+    scan = simulate_subject(0, seed=77)
+    path = tmp_path_factory.mktemp("scans") / "sfnwmrda0000077_session_1_rest_1.nii.gz"
+    write_scan(path, next(scan.blocks(frames_per_block=scan.n_frames)), affine=scan.affine, tr_s=scan.tr_s)
+    return path
+
+
+@pytest.fixture
+def tab(browser: Browser, site: Site) -> Iterator[Watched]:
+    with watched_tab(browser, site) as opened:
+        yield opened
+        assert opened.complaints == []
+
+
+def _wait_until_ready(address: str, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "restnet serve ended"
+        try:
+            with urllib.request.urlopen(f"{address}/readyz", timeout=2) as answer:  # noqa: S310  (loopback)
+                if answer.status == 200:
+                    return
+        except OSError:
+            time.sleep(0.1)
+    message = "restnet serve was not ready within 90 s"
+    raise TimeoutError(message)

@@ -1,0 +1,198 @@
+"""What a person does in a browser: log in, hand a scan over, watch, read, look back."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.browser.watching import Site, Watched, watched_tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.enable_socket]
+
+PREDICTION_S = 120_000
+
+
+def upload(tab: Watched, scan: Path, *, pseudonym: str = "") -> None:
+    """Fill the form in and wait for the prediction's page."""
+    tab.goto("/")
+    tab.page.get_by_label("Choose a scan").set_input_files(scan)
+    if pseudonym:
+        tab.page.get_by_label("Pseudonym").fill(pseudonym)
+    tab.page.get_by_role("button", name="Upload and predict").click()
+    tab.page.wait_for_url(re.compile(r"/predictions/[0-9a-f-]{36}$"), timeout=60_000)
+
+
+def test_from_the_login_to_the_result(tab: Watched, scan_file: Path) -> None:
+    page = tab.page
+    tab.log_in()
+    # Progress is written down as it is shown, before the events can begin.
+    page.add_init_script(
+        "window.seen = []; addEventListener('DOMContentLoaded', () => {"
+        " const line = document.querySelector('[data-line]');"
+        " if (!line) return; seen.push(line.textContent);"
+        " new MutationObserver(() => seen.push(line.textContent)).observe(line, {childList: true}); });"
+    )
+    upload(tab, scan_file, pseudonym="P-77")
+    expect(page.locator("#prediction[data-state=succeeded]")).to_be_attached(timeout=PREDICTION_S)
+    seen = page.evaluate("window.seen")
+    assert seen[0].startswith(("Waiting", "Preparing", "Reading"))
+    assert re.fullmatch(r"(<|>)? ?\d{1,3}\s?%", page.locator("#probability").inner_text())
+    expect(page.locator(".interval")).to_contain_text(re.compile(r"90.% interval .*% to .*%"))
+    headline = page.locator("#decision-heading")
+    expect(headline).to_have_text(re.compile("Leans towards ADHD|Leans towards control|Uncertain"))
+    expect(page.get_by_role("complementary", name="About the model")).to_contain_text("Demonstration model")
+    expect(page.get_by_role("row", name=re.compile("Brain covered"))).to_contain_text("%")
+    expect(page.locator(".hash")).to_have_text(re.compile("^[0-9a-f]{64}$"))
+    point = page.locator(".scale .point").bounding_box()
+    scale = page.locator(".scale").bounding_box()
+    assert point is not None
+    assert scale is not None
+    shown = float(re.sub(r"\D", "", page.locator("#probability").inner_text())) / 100
+    middle = (point["x"] + point["width"] / 2 - scale["x"]) / scale["width"]
+    assert abs(middle - shown) < 0.02
+    tab.goto("/predictions")
+    row = page.get_by_role("row", name=re.compile("P-77"))
+    expect(row).to_contain_text("Finished")
+    expect(row).to_contain_text("%")
+    page.get_by_label("Pseudonym").fill("P-78")
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator("#list")).to_contain_text("No prediction matches")
+    page.wait_for_url(re.compile("subject_id=P-78"))
+
+
+def test_without_a_mouse(tab: Watched, scan_file: Path) -> None:
+    page = tab.page
+    tab.goto("/")
+    page.wait_for_url(re.compile("/login$"))
+    # The name has the focus already.
+    page.keyboard.type(tab.site.username)
+    page.keyboard.press("Tab")
+    page.keyboard.type(tab.site.password)
+    page.keyboard.press("Enter")
+    page.wait_for_url(tab.site.address + "/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+    reached = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        reached.append(
+            page.evaluate("document.activeElement.name || document.activeElement.textContent.trim()")
+        )
+        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
+        assert outline != "none", reached[-1]
+        if reached[-1] == "scan":
+            with page.expect_file_chooser() as chooser:
+                page.keyboard.press("Space")
+            chooser.value.set_files(scan_file)
+        if reached[-1] == "Upload and predict":
+            break
+    assert "scan" in reached
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/predictions/[0-9a-f-]{36}$"), timeout=60_000)
+    expect(page.locator("#prediction[data-state=succeeded]")).to_be_attached(timeout=PREDICTION_S)
+
+
+def test_a_refused_file_says_why_and_stays_on_the_page(browser: Browser, site: Site, tmp_path: Path) -> None:
+    scan = tmp_path / "note.nii.gz"
+    scan.write_bytes(b"this is a note and not a scan" * 50)
+    with watched_tab(browser, site) as tab:
+        tab.log_in()
+        tab.page.get_by_label("Choose a scan").set_input_files(scan)
+        tab.page.get_by_role("button", name="Upload and predict").click()
+        alert = tab.page.locator("#problem")
+        expect(alert).to_contain_text("This file was not accepted.")
+        expect(alert.locator(".code")).to_have_text(re.compile(r"^[a-z_]+$"))
+        assert tab.page.url == site.address + "/"
+        # Chromium itself reports the refused request; nothing else may be wrong.
+        assert [line for line in tab.complaints if "422" not in line] == []
+
+
+def test_a_file_that_cannot_be_a_scan_is_not_even_sent(tab: Watched, tmp_path: Path) -> None:
+    tab.log_in()
+    sent: list[str] = []
+    tab.page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
+    for name, content, words in (("photo.jpg", b"x", "ends in .nii"), ("empty.nii.gz", b"", "an empty file")):
+        path = tmp_path / name
+        path.write_bytes(content)
+        tab.page.get_by_label("Choose a scan").set_input_files(path)
+        expect(tab.page.locator("#problem")).to_contain_text(words)
+        tab.page.get_by_role("button", name="Upload and predict").click()
+    assert sent == []
+
+
+def test_a_dropped_file_is_taken(tab: Watched, scan_file: Path) -> None:
+    tab.log_in()
+    tab.page.evaluate(
+        "() => { const transfer = new DataTransfer();"
+        " transfer.items.add(new File(['x'.repeat(2000)], 'dropped.nii.gz'));"
+        " document.getElementById('drop').dispatchEvent("
+        "new DragEvent('drop', {dataTransfer: transfer, bubbles: true, cancelable: true})); }"
+    )
+    expect(tab.page.locator("#chosen")).to_contain_text("dropped.nii.gz, 2.0 kB")
+
+
+def test_cancel_and_delete(tab: Watched, scan_file: Path) -> None:
+    page = tab.page
+    tab.log_in()
+    upload(tab, scan_file, pseudonym="P-STOP")
+    cancel = page.get_by_role("button", name="Cancel")
+    if cancel.is_visible():
+        cancel.click()
+    expect(page.locator("#prediction")).to_have_attribute(
+        "data-state", re.compile("cancelled|succeeded"), timeout=PREDICTION_S
+    )
+    page.on("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete scan and result").click()
+    page.wait_for_url(re.compile("/predictions$"))
+    expect(page.locator("#list")).not_to_contain_text("P-STOP")
+
+
+def test_without_scripts_the_whole_way_works(browser: Browser, site: Site, scan_file: Path) -> None:
+    with watched_tab(browser, site, java_script_enabled=False) as tab:
+        tab.log_in()
+        upload(tab, scan_file)
+        # The page asks again by itself.
+        expect(tab.page.locator("#prediction[data-state=succeeded]")).to_be_attached(timeout=PREDICTION_S)
+        expect(tab.page.locator("#decision-heading")).to_be_visible()
+        assert tab.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_screen_shows_everything(browser: Browser, site: Site, scheme: str, scan_file: Path) -> None:
+    viewport = {"width": 360, "height": 740}
+    with watched_tab(browser, site, viewport=viewport, color_scheme=scheme) as tab:
+        tab.log_in()
+        upload(tab, scan_file)
+        expect(tab.page.locator("#prediction[data-state=succeeded]")).to_be_attached(timeout=PREDICTION_S)
+        address = tab.page.url.removeprefix(site.address)
+        for path in ("/", "/predictions", address):
+            tab.goto(path)
+            assert tab.page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        assert tab.complaints == []
+
+
+def test_the_reader_of_the_rest_document_works_from_here(tab: Watched) -> None:
+    tab.goto("/api/docs")
+    expect(tab.page.get_by_text("Upload a scan and queue its prediction")).to_be_visible()
+
+
+@pytest.mark.real_data
+def test_a_real_scan_in_template_space(tab: Watched, shared_data: Path) -> None:
+    [scan] = (shared_data / "athena_like").glob("*.nii.gz")
+    tab.log_in()
+    upload(tab, scan, pseudonym="REAL")
+    expect(tab.page.locator("#prediction")).to_have_attribute("data-state", "succeeded", timeout=PREDICTION_S)
+    expect(tab.page.locator("#decision-heading")).to_be_visible()
+
+
+@pytest.mark.real_data
+def test_a_real_scan_outside_template_space_is_refused_in_words(tab: Watched, shared_data: Path) -> None:
+    [scan] = (shared_data / "bold").glob("ds205*.nii.gz")
+    tab.log_in()
+    upload(tab, scan)
+    expect(tab.page.locator("#prediction")).to_have_attribute("data-state", "failed", timeout=PREDICTION_S)
+    expect(tab.page.locator(".outcome")).to_contain_text("No prediction for this scan")
+    expect(tab.page.locator(".outcome .code").first).to_have_text("not_in_template_space")

@@ -1,0 +1,60 @@
+"""A tab of a browser that remembers everything it should not have done."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running service and its demonstration login."""
+
+    address: str
+    username: str
+    password: str
+    api_key: str
+
+
+@dataclass
+class Watched:
+    """A tab, and everything that it should not have done."""
+
+    page: Page
+    site: Site
+    complaints: list[str] = field(default_factory=list)
+
+    def goto(self, path: str) -> None:
+        self.page.goto(self.site.address + path)
+
+    def log_in(self) -> None:
+        self.goto("/login")
+        self.page.get_by_label("User name").fill(self.site.username)
+        self.page.get_by_label("Password").fill(self.site.password)
+        self.page.get_by_role("button", name="Log in").click()
+        self.page.wait_for_url(self.site.address + "/")
+
+    def note_console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.complaints.append(f"console: {message.text}")
+
+    def note_request(self, request: Request) -> None:
+        if not request.url.startswith((self.site.address, "data:")):
+            self.complaints.append(f"request to another server: {request.url}")
+
+
+@contextmanager
+def watched_tab(browser: Browser, site: Site, **options: Any) -> Iterator[Watched]:
+    """Open a tab of its own context; complain about console errors and requests to other servers."""
+    context = browser.new_context(**options)
+    context.set_default_timeout(20_000)
+    tab = Watched(context.new_page(), site)
+    tab.page.on("console", tab.note_console)
+    tab.page.on("pageerror", lambda error: tab.complaints.append(f"script: {error}"))
+    tab.page.on("request", tab.note_request)
+    try:
+        yield tab
+    finally:
+        context.close()
