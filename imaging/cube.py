@@ -5,8 +5,8 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float64
+from scipy.ndimage import map_coordinates
 
-from imaging.sampling import sampling_map
 from imaging.shapes import Affine
 from imaging.template import template_brain
 
@@ -59,12 +59,19 @@ def brain_cube(grid_size: int) -> BrainCube:
     affine = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
     affine[:3, 3] = (low_mm + high_mm) / 2 - voxel_mm * (grid_size - 1) / 2
 
-    every_voxel = np.indices((grid_size,) * 3, dtype=np.float64).reshape(3, -1).T
-    to_cube = sampling_map(
-        target_voxels=every_voxel, target_affine=affine, shape=template.mask.shape, affine=template.affine
-    )
-    share = to_cube.weights @ template.mask.ravel(order="F").astype(np.float32)
-    mask = (share >= 0.5).reshape((grid_size,) * 3)
+    mask = _share_of_brain(affine, grid_size) >= 0.5
     affine.setflags(write=False)
     mask.setflags(write=False)
     return BrainCube(mask=mask, affine=affine, voxel_mm=voxel_mm)
+
+
+def _share_of_brain(affine: Affine, grid_size: int) -> Float64[np.ndarray, "G G G"]:
+    """Average the template's mask over the eight corners of each cube voxel's inner half."""
+    template = template_brain()
+    to_template = np.linalg.inv(template.affine) @ affine
+    halves = (np.arange(2 * grid_size) + 0.5) / 2 - 0.5
+    points = np.stack(np.meshgrid(halves, halves, halves, indexing="ij")).reshape(3, -1)
+    in_template = to_template[:3, :3] @ points + to_template[:3, 3:]
+    fine = map_coordinates(template.mask.astype(np.float64), in_template, order=1)
+    share: Float64[np.ndarray, "G G G"] = fine.reshape((grid_size, 2) * 3).mean(axis=(1, 3, 5))
+    return share

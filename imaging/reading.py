@@ -88,7 +88,8 @@ def read_signal(scan: BoldScan, to_cube: CubeMap, *, progress: Callable[[float],
     """Decode a scan once, keeping a few frames at a time.
 
     Voxels that are not finite weigh nothing in the map, and a warning says so: statistics packages write NaN
-    into the background. Whether they are background is for the caller to decide, who knows where the brain is.
+    into the background. Whether they are background is for the caller to say, who knows where the brain is.
+    Where one turns up only after the first block, the scan is read again without it.
 
     Parameters
     ----------

@@ -15,9 +15,8 @@ def test_dvars_is_the_root_mean_square_change_in_units_of_what_is_expected():
     series = RNG.normal(size=(50, 100)).astype(np.float32) * 5
     change = np.sqrt((np.diff(series.astype(float)) ** 2).mean(axis=0))
     variance = ((np.quantile(series, 0.75, axis=1) - np.quantile(series, 0.25, axis=1)) / 1.349) ** 2
-    lag = []
-    for row in series - series.mean(axis=1, keepdims=True):
-        lag.append((row[1:] * row[:-1]).sum() / (row**2).sum())
+    centred = series - series.mean(axis=1, keepdims=True)
+    lag = [(row[1:] * row[:-1]).sum() / (row**2).sum() for row in centred]
     expected = np.sqrt((2 * (1 - np.array(lag)) * variance).mean())
     np.testing.assert_allclose(standardised_dvars(series), change / expected, rtol=1e-4)
 

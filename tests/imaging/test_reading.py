@@ -11,13 +11,17 @@ SHAPE = (12, 14, 11)
 AFFINE = np.array([[-14, 0, 0, 80], [0, 14, 0, -110], [0, 0, 14, -64], [0, 0, 0, 1.0]])
 
 
+def unwatched(done: float) -> None:
+    """Nobody is watching."""
+
+
 def the_map() -> CubeMap:
     return cube_map(shape=SHAPE, affine=AFFINE, grid_size=34)
 
 
 def read(bold: np.ndarray, tr_s: float = 2.0) -> BrainSignal:
     scan = BoldScan.from_array(bold, affine=AFFINE, tr_s=tr_s)
-    return read_signal(scan, the_map(), progress=lambda done: None)
+    return read_signal(scan, the_map(), progress=unwatched)
 
 
 @pytest.fixture
@@ -62,7 +66,7 @@ def test_an_outlying_first_frame_costs_no_precision(bold):
 def test_scale_and_type_make_no_difference(dtype, slope, intercept, write_nifti):
     stored = np.random.default_rng(2).integers(0, 200, (*SHAPE, 25))
     path = write_nifti(stored.astype(dtype), affine=AFFINE, scl_slope=slope, scl_inter=intercept)
-    found = read_signal(open_scan(path), the_map(), progress=lambda done: None)
+    found = read_signal(open_scan(path), the_map(), progress=unwatched)
     expected = read((stored * slope + intercept).astype("f8"))
     for name in ("mean", "temporal_sd", "signal_share"):
         np.testing.assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-5, atol=1e-3)
@@ -77,13 +81,13 @@ def test_progress_goes_to_one_and_may_stop_the_work(bold):
     assert len(seen) == 3
     assert seen[-1] == 1.0
 
-    class Stopped(Exception):
+    class StoppedError(Exception):
         pass
 
     def stop(done: float) -> None:
-        raise Stopped
+        raise StoppedError
 
-    with pytest.raises(Stopped):
+    with pytest.raises(StoppedError):
         read_signal(scan, the_map(), progress=stop)
 
 

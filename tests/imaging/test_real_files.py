@@ -62,8 +62,8 @@ WRONG_MODALITY = {
     "T1w_defaced_104x150x133.nii.gz": "not_four_dimensional",
 }
 
-# The nitime crop holds 352 bytes more than its header promises: a writer left a gap behind the header, so that
-# a reader which trusts the offset (nibabel does) gets every sample 176 places late.
+# The nitime crop holds 352 bytes more than its header promises: a writer left a gap behind the header, so
+# that a reader which trusts the offset (nibabel does) gets every sample 176 places late.
 BOLD = {
     "GE_epi_human_64x64x15x10.nii.gz": "too_few_frames",
     "Siemens_epi_human_86x86x39x2.nii.gz": "too_few_frames",
