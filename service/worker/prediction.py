@@ -157,7 +157,7 @@ def _refuse(
 
 
 def _postpone(runtime: Runtime, prediction_id: str, owner: str, code: str, error: Exception) -> str:
-    log.warning("prediction_postponed", prediction_id=prediction_id, code=code, reason=type(error).__name__)
+    log.warning("prediction_postponed", prediction_id=prediction_id, code=code, exc_info=error)
     message = "expected the service's own storage and database to answer, found one of them away"
     write_outcome(
         runtime.sessions,

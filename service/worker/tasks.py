@@ -9,7 +9,6 @@ from service import logs
 from service.errors import ServiceError
 from service.queue import MAINTENANCE_SWEEP, PREDICTION_RUN
 from service.settings import Settings
-from service.worker.prediction import run_prediction
 from service.worker.runtime import Runtime, open_runtime
 from service.worker.sweeper import sweep_once
 
@@ -51,6 +50,9 @@ def prepare_process(sender: str, **_kwargs: object) -> None:
 @shared_task(name=PREDICTION_RUN)  # type: ignore[untyped-decorator]
 def run(prediction_id: str) -> None:
     """Run one prediction."""
+    # The worker's parent registers this task and never runs it: it stays free of scipy and nibabel.
+    from service.worker.prediction import run_prediction  # noqa: PLC0415
+
     run_prediction(process_runtime(), prediction_id)
 
 

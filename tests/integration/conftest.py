@@ -1,0 +1,205 @@
+"""A place of work for real workers: a database, a broker, storage, a model and scans."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+import nibabel as nib
+import numpy as np
+import pytest
+from sqlalchemy import func, select
+
+from service import jobs
+from service.db.engine import make_engine, session_factory
+from service.db.migrate import upgrade
+from service.db.rows import PredictionRow, PredictionState, ResultRow, ScanRow
+from service.queue import announce, make_celery
+from service.settings import Settings
+from service.storage import open_storage, scan_key
+from service.worker.models import register_checkpoint
+from tests.servers import new_database, postgres_server, redis_url, wait_until
+
+__all__ = ["postgres_server", "redis_url"]
+
+HELD_WORKER = Path(__file__).parent / "held_worker.py"
+
+# Short, so that a lost worker is noticed soon; a busy machine must still manage a heartbeat within the lease.
+LEASE_S = 3.0
+QUICK = {"lease_s": LEASE_S, "heartbeat_s": 0.5, "sweep_s": 0.5, "backoff_s": 0.2, "republish_s": 5}
+
+
+@dataclass
+class Workplace:
+    """Everything around a worker, and the workers that were started here."""
+
+    settings: Settings
+    marks: Path
+    scan: Path
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.engine = make_engine(self.settings.database_url.get_secret_value())
+        self.sessions = session_factory(self.engine)
+        self.storage = open_storage(self.settings.storage_url)
+        self.app = make_celery(self.settings)
+
+    def upload(self, name: str, *, content: bytes | None = None, publish: bool = True) -> str:
+        """Store a scan and queue its prediction, as the REST side does."""
+        content = self.scan.read_bytes() if content is None else content
+        scan_id = str(uuid4())
+        key = scan_key(scan_id, self.scan.name)
+        with self.storage.receive(max_bytes=1 << 30) as upload:
+            upload.write(content)
+            self.storage.promote(upload, key)
+        with self.sessions.begin() as session:
+            session.add(
+                ScanRow(
+                    id=scan_id,
+                    sha256=upload.sha256,
+                    size_bytes=upload.size_bytes,
+                    display_name=name,
+                    storage_key=key,
+                )
+            )
+            session.flush()
+            prediction = jobs.enqueue(session, scan_id=scan_id, max_attempts=self.settings.max_attempts)
+        if publish:
+            announce(self.app, self.sessions, prediction.id)
+        return prediction.id
+
+    def worker(self, *queues: str) -> subprocess.Popen[bytes]:
+        """Start a worker process that can be held in a stage."""
+        arguments = [part for queue in queues for part in ("--queue", queue)]
+        process = subprocess.Popen(
+            [sys.executable, HELD_WORKER, self.marks, *arguments],
+            env={**os.environ, **self.settings.environment()},
+            cwd=Path(__file__).parents[2],
+        )
+        self.processes.append(process)
+        return process
+
+    def row(self, prediction_id: str) -> PredictionRow:
+        with self.sessions() as session:
+            return session.get_one(PredictionRow, prediction_id)
+
+    def wait_for(self, prediction_id: str, *states: PredictionState, within_s: float = 60) -> PredictionRow:
+        """Wait for a state; a state that ends the job in another way fails at once."""
+        deadline = time.monotonic() + within_s
+        while (row := self.row(prediction_id)).state not in states:
+            seen = f"{row.state}, attempt {row.attempts}, {row.error_code}: {row.error_message}"
+            ended = row.state in {"succeeded", "failed", "cancelled"}
+            assert not ended, seen
+            assert time.monotonic() < deadline, f"waited {within_s} s for {states}: {seen}"
+            time.sleep(0.05)
+        return row
+
+    def wait_for_mark(self, name: str) -> None:
+        wait_until((self.marks / name).exists, f"a worker to stand still in {name}", within_s=60)
+
+    def results(self, prediction_id: str) -> int:
+        with self.sessions() as session:
+            found = select(func.count()).select_from(ResultRow)
+            return session.execute(found.where(ResultRow.prediction_id == prediction_id)).scalar_one()
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        process.kill()
+        process.wait()
+
+    def close(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        self.engine.dispose()
+        self.app.close()
+
+
+@pytest.fixture(scope="session")
+def simulated_scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated subject's first 80 frames as a file."""
+    from training.simulator import simulate_subject
+
+    scan = simulate_subject(0, seed=20)
+    path = tmp_path_factory.mktemp("scan") / "subject.nii.gz"
+    frames = np.concatenate(list(scan.blocks(frames_per_block=80)), axis=-1)[..., :80]
+    image = nib.Nifti1Image(frames.astype(np.float32), scan.affine)
+    image.header.set_zooms((*scan.zooms_mm, scan.tr_s))
+    image.header.set_xyzt_units("mm", "sec")
+    image.to_filename(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small ensemble with fresh weights: what it answers does not matter here, that it answers does."""
+    import torch
+
+    from imaging.spec import PreprocessingSpec
+    from model.card import ModelCard
+    from model.checkpoint import save_checkpoint
+    from model.networks import build_network
+
+    torch.manual_seed(7)
+    card = ModelCard(
+        name="test",
+        version="1",
+        network="D",
+        rnn="gru",
+        width=2,
+        members=2,
+        preprocessing=json.loads(json.dumps(PreprocessingSpec().to_json())),
+        cohort_fingerprint="none",
+        trained_on="nothing",
+        intended_use="demonstration",
+        metrics={},
+        code_version="test",
+    )
+    path = tmp_path_factory.mktemp("model") / "test.safetensors"
+    members = [build_network("D", "gru", width=2).state_dict() for _ in range(2)]
+    save_checkpoint(path, members=members, card=card)
+    return path
+
+
+MakeWorkplace = Callable[..., Workplace]
+
+
+@pytest.fixture
+def make_workplace(
+    request: pytest.FixtureRequest, tmp_path: Path, simulated_scan: Path, checkpoint: Path
+) -> Iterator[MakeWorkplace]:
+    """Build workplaces: ``make_workplace(broker="redis", database="postgresql", max_attempts=2)``."""
+    with ExitStack() as stack:
+
+        def make(*, broker: str = "file", database: str = "sqlite", **changes: object) -> Workplace:
+            values: dict[str, object] = {**QUICK, "data_dir": tmp_path / "data", **changes}
+            if broker == "redis":
+                values["broker_url"] = request.getfixturevalue("redis_url")
+            if database == "postgresql":
+                server = request.getfixturevalue("postgres_server")
+                values["database_url"] = stack.enter_context(new_database(server))
+            return stack.enter_context(
+                open_workplace(Settings(**values), tmp_path, simulated_scan, checkpoint)
+            )
+
+        yield make
+
+
+@contextmanager
+def open_workplace(settings: Settings, tmp_path: Path, scan: Path, checkpoint: Path) -> Iterator[Workplace]:
+    marks = tmp_path / "marks"
+    marks.mkdir()
+    upgrade(settings.database_url.get_secret_value())
+    place = Workplace(settings=settings, marks=marks, scan=scan)
+    try:
+        with place.sessions.begin() as session:
+            register_checkpoint(session, place.storage, checkpoint)
+        yield place
+    finally:
+        place.close()

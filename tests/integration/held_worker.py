@@ -1,0 +1,74 @@
+"""A worker for the tests: the real one, except that it stands still where a scan's display name says.
+
+Usage: python held_worker.py MARKS --queue inference
+
+A scan that is called ``hold-STAGE`` stops its job in that stage, once: a file of that name in MARKS
+tells the test that it stands there, and keeps the next worker from standing still again. The heartbeat goes
+on. A scan that is called ``poison`` kills its process each time; one that is called ``slow`` takes a minute.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from service.worker import __main__ as entry
+from service.worker import prediction
+from service.worker.runtime import Runtime
+
+MARKS = Path(sys.argv[1])
+
+real_predict = Runtime.predict
+real_write_outcome = prediction.write_outcome
+current: list[str] = []
+
+
+def hold(stage: str) -> None:
+    name = current[-1]
+    mark = MARKS / name
+    if not name.startswith(f"hold-{stage}") or mark.exists():
+        return
+    mark.write_text(str(os.getpid()))
+    while True:
+        time.sleep(0.1)
+
+
+def predict(
+    self: Runtime, path: Path, predictor: Any, *, display_name: str, progress: Callable[[str, float], None]
+) -> dict[str, Any]:
+    current.append(display_name)
+    hold("claimed")
+    if display_name.startswith("poison"):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def report(stage: str, fraction: float) -> None:
+        progress(stage, fraction)
+        if display_name.startswith("slow"):
+            end = time.monotonic() + 60
+            while time.monotonic() < end:
+                time.sleep(0.05)
+                progress(stage, fraction)
+        if 0 < fraction < 1:
+            hold(stage)
+
+    result = real_predict(self, path, predictor, display_name=display_name, progress=report)
+    hold("before-result")
+    return result
+
+
+def write_outcome(*args: Any, **kwargs: Any) -> bool:
+    written = real_write_outcome(*args, **kwargs)
+    if current:
+        hold("after-result")
+    return written
+
+
+# Spawned children import this file again, so they are patched as well.
+Runtime.predict = predict
+prediction.write_outcome = write_outcome
+
+if __name__ == "__main__":
+    sys.exit(entry.main(sys.argv[2:]))
