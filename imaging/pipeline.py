@@ -107,14 +107,14 @@ def scale_series(series: VoxelSeries) -> VoxelSeries:
     ConstantInTimeError
         If nothing varies inside the brain.
     """
-    centred = series - series.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    centred: VoxelSeries = series - series.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
     power = np.einsum("vt,vt->v", centred, centred, dtype=np.float64)
     varying = power > 0
     if not varying.any():
         raise ConstantInTimeError(where="inside the brain")
     deviation = np.sqrt(power[varying].mean() / series.shape[1])
-    scaled: VoxelSeries = centred / np.float32(deviation)
-    return scaled
+    centred /= np.float32(deviation)
+    return centred
 
 
 def _decide_space(scan: BoldScan, signal: BrainSignal) -> TemplateSpaceDecision:
