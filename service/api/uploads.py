@@ -19,7 +19,7 @@ from service.api.submission import ReceivedScan, Submission, clean_display_name,
 from service.storage import Upload, UploadTooLargeError
 
 FORM_OVERHEAD_BYTES = 64 * 1024
-WRITE_BYTES = 1 << 20
+WRITE_BYTES = 256 * 1024
 RAW_TYPES = frozenset({"", "application/octet-stream", "application/gzip", "application/x-gzip"})
 RAW_HEADERS = {"subject_id": "x-subject-id", "age_years": "x-age-years", "sex": "x-sex", "site": "x-site"}
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
