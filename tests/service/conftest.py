@@ -1,0 +1,73 @@
+"""A migrated database for each test: SQLite always, PostgreSQL as well where a test asks for both."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.db.engine import make_engine, session_factory
+from service.db.migrate import upgrade
+from service.db.rows import ModelVersionRow, ScanRow
+from tests.servers import new_database, postgres_server
+
+__all__ = ["postgres_server"]
+
+BOTH_DATABASES = pytest.mark.parametrize(
+    "database_url",
+    ["sqlite", pytest.param("postgresql", marks=[pytest.mark.integration, pytest.mark.enable_socket])],
+    indirect=True,
+)
+
+
+@pytest.fixture(scope="session")
+def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "restnet.db"
+    upgrade(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, migrated_sqlite: Path) -> Iterator[str]:
+    if getattr(request, "param", "sqlite") == "sqlite":
+        yield f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'restnet.db')}"
+        return
+    with new_database(request.getfixturevalue("postgres_server")) as url:
+        upgrade(url)
+        yield url
+
+
+@pytest.fixture
+def sessions(database_url: str) -> Iterator[sessionmaker[Session]]:
+    engine = make_engine(database_url)
+    yield session_factory(engine)
+    engine.dispose()
+
+
+@pytest.fixture
+def scan_id(sessions: sessionmaker[Session]) -> str:
+    """A stored scan's row; its file is not there."""
+    with sessions.begin() as session:
+        scan = ScanRow(
+            id=str(uuid4()), sha256="0" * 64, size_bytes=1, display_name="a.nii", storage_key="scans/a.nii"
+        )
+        session.add(scan)
+    return scan.id
+
+
+@pytest.fixture
+def model_version_id(sessions: sessionmaker[Session]) -> str:
+    with sessions.begin() as session:
+        version = ModelVersionRow(
+            id=str(uuid4()),
+            name="test",
+            version="1",
+            sha256="1" * 64,
+            storage_key="models/a.safetensors",
+            card={},
+            active=True,
+        )
+        session.add(version)
+    return version.id

@@ -1,0 +1,165 @@
+import threading
+import time
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from service import jobs
+from service.db.rows import PredictionRow, PredictionState, ResultRow
+from tests.service.conftest import BOTH_DATABASES
+
+pytestmark = BOTH_DATABASES
+
+RESULT: dict[str, Any] = {
+    "adhd_probability": 0.61,
+    "interval": {"level": 0.9, "low": 0.44, "high": 0.75},
+    "decision": "uncertain",
+    "timing_ms": {"total": 12.5},
+}
+
+
+@pytest.fixture
+def prediction_id(sessions: sessionmaker[Session], scan_id: str) -> str:
+    with sessions.begin() as session:
+        return jobs.enqueue(session, scan_id=scan_id, max_attempts=2).id
+
+
+def test_of_many_claimants_one_gets_the_job(sessions: sessionmaker[Session], prediction_id: str) -> None:
+    barrier = threading.Barrier(8)
+    winners = []
+
+    def compete(number: int) -> None:
+        barrier.wait()
+        with sessions.begin() as session:
+            if jobs.claim(session, prediction_id, owner=f"w#{number}", lease_s=60) is not None:
+                winners.append(number)
+
+    threads = [threading.Thread(target=compete, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(winners) == 1
+    with sessions() as session:
+        row = session.get_one(PredictionRow, prediction_id)
+    assert (row.attempts, row.lease_owner) == (1, f"w#{winners[0]}")
+    assert row.lease_expires_at > row.heartbeat_at
+
+
+def test_only_the_owner_acts_on_a_job(
+    sessions: sessionmaker[Session], prediction_id: str, model_version_id: str
+) -> None:
+    with sessions.begin() as session:
+        jobs.claim(session, prediction_id, owner="w#1", lease_s=60)
+    with sessions.begin() as session:
+        job, stranger = prediction_id, {"owner": "w#2"}
+        renewed = jobs.renew(
+            session, job, owner="w#2", lease_s=60, state=PredictionState.CLASSIFYING, progress=0.9
+        )
+        assert renewed is jobs.Lease.LOST
+        assert not jobs.finish(session, job, **stranger, model_version_id=model_version_id, result=RESULT)
+        assert not jobs.fail(session, job, **stranger, code="c", message="m")
+        assert not jobs.postpone(session, job, **stranger, code="c", message="m", backoff_s=1)
+        assert not jobs.release(session, job, **stranger)
+        assert not jobs.stop_cancelled(session, job, **stranger)
+    with sessions() as session:
+        row = session.get_one(PredictionRow, prediction_id)
+        assert (row.state, row.progress, row.lease_owner) == ("preprocessing", 0.0, "w#1")
+        assert session.scalar(select(func.count()).select_from(ResultRow)) == 0
+
+
+def test_a_renewal_moves_the_lease_and_the_progress(
+    sessions: sessionmaker[Session], prediction_id: str
+) -> None:
+    with sessions.begin() as session:
+        before = jobs.claim(session, prediction_id, owner="w#1", lease_s=10).lease_expires_at
+    with sessions.begin() as session:
+        held = jobs.renew(
+            session,
+            prediction_id,
+            owner="w#1",
+            lease_s=100,
+            state=PredictionState.CLASSIFYING,
+            progress=0.75,
+        )
+    with sessions() as session:
+        row = session.get_one(PredictionRow, prediction_id)
+    assert held is jobs.Lease.HELD
+    assert (row.state, row.progress) == ("classifying", 0.75)
+    assert 89 < (row.lease_expires_at - before).total_seconds() < 100
+
+
+def test_the_result_and_the_success_are_written_together_once(
+    sessions: sessionmaker[Session], prediction_id: str, model_version_id: str
+) -> None:
+    def finish() -> bool:
+        with sessions.begin() as session:
+            return jobs.finish(
+                session, prediction_id, owner="w#1", model_version_id=model_version_id, result=RESULT
+            )
+
+    with sessions.begin() as session:
+        jobs.claim(session, prediction_id, owner="w#1", lease_s=60)
+    assert [finish(), finish()] == [True, False]
+    with sessions() as session:
+        row = session.get_one(PredictionRow, prediction_id)
+        result = session.get_one(ResultRow, prediction_id)
+    assert (row.state, row.progress, row.lease_owner) == ("succeeded", 1.0, None)
+    assert row.timing == {"total": 12.5}
+    assert row.model_version_id == result.model_version_id == model_version_id
+    assert (result.adhd_probability, result.interval_low, result.interval_high) == (0.61, 0.44, 0.75)
+    assert (result.decision, result.result) == ("uncertain", RESULT)
+
+
+def test_a_cancellation_that_comes_before_the_result_wins(
+    sessions: sessionmaker[Session], prediction_id: str, model_version_id: str
+) -> None:
+    with sessions.begin() as session:
+        jobs.claim(session, prediction_id, owner="w#1", lease_s=60)
+        jobs.request_cancel(session, prediction_id, actor="user:1")
+    with sessions.begin() as session:
+        assert not jobs.finish(
+            session, prediction_id, owner="w#1", model_version_id=model_version_id, result=RESULT
+        )
+        assert jobs.release(session, prediction_id, owner="w#1")
+    with sessions() as session:
+        assert session.get_one(PredictionRow, prediction_id).state == "cancelled"
+        assert session.get(ResultRow, prediction_id) is None
+
+
+def test_a_passing_error_postpones_and_then_fails(
+    sessions: sessionmaker[Session], prediction_id: str
+) -> None:
+    def attempt(owner: str) -> None:
+        with sessions.begin() as session:
+            assert jobs.claim(session, prediction_id, owner=owner, lease_s=60)
+        with sessions.begin() as session:
+            assert jobs.postpone(
+                session, prediction_id, owner=owner, code="storage_unavailable", message="m", backoff_s=0.3
+            )
+
+    attempt("w#1")
+    with sessions.begin() as session:
+        row = session.get_one(PredictionRow, prediction_id)
+        assert (row.state, row.error_code, row.lease_owner) == ("queued", "storage_unavailable", None)
+        assert jobs.claim(session, prediction_id, owner="w#2", lease_s=60) is None, "claimed before its time"
+        assert jobs.sweep(session, republish_s=30).to_publish == ()
+    time.sleep(0.35)
+    with sessions.begin() as session:
+        assert jobs.sweep(session, republish_s=30).to_publish == (prediction_id,)
+    attempt("w#3")
+    with sessions() as session:
+        row = session.get_one(PredictionRow, prediction_id)
+    assert (row.state, row.error_code, row.attempts) == ("failed", "storage_unavailable", 2)
+
+
+def test_a_released_job_keeps_its_attempts(sessions: sessionmaker[Session], prediction_id: str) -> None:
+    with sessions.begin() as session:
+        jobs.claim(session, prediction_id, owner="w#1", lease_s=60)
+        assert jobs.release(session, prediction_id, owner="w#1")
+    with sessions.begin() as session:
+        row = session.get_one(PredictionRow, prediction_id)
+        assert (row.state, row.attempts, row.lease_owner) == ("queued", 0, None)
+        assert jobs.claim(session, prediction_id, owner="w#2", lease_s=60)

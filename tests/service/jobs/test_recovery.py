@@ -1,0 +1,96 @@
+import time
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from service import jobs
+from service.db.rows import PredictionRow
+from service.jobs.recovery import REPUBLISH_LIMIT
+from tests.service.conftest import BOTH_DATABASES
+
+pytestmark = BOTH_DATABASES
+
+EXPIRED_S = -1.0
+
+
+@pytest.fixture
+def prediction_id(sessions: sessionmaker[Session], scan_id: str) -> str:
+    with sessions.begin() as session:
+        return jobs.enqueue(session, scan_id=scan_id, max_attempts=2).id
+
+
+def claim(sessions: sessionmaker[Session], prediction_id: str, *, lease_s: float, owner: str = "w#1") -> None:
+    with sessions.begin() as session:
+        assert jobs.claim(session, prediction_id, owner=owner, lease_s=lease_s)
+
+
+def sweep(sessions: sessionmaker[Session], *, republish_s: float = 30) -> jobs.Sweep:
+    with sessions.begin() as session:
+        return jobs.sweep(session, republish_s=republish_s)
+
+
+def test_a_job_nobody_heard_of_is_published_until_it_is_marked(
+    sessions: sessionmaker[Session], prediction_id: str
+) -> None:
+    assert sweep(sessions).to_publish == sweep(sessions).to_publish == (prediction_id,)
+    with sessions.begin() as session:
+        jobs.mark_published(session, [prediction_id])
+    assert sweep(sessions).to_publish == ()
+    time.sleep(0.15)
+    assert sweep(sessions, republish_s=0.1).to_publish == (prediction_id,)
+
+
+def test_a_long_queue_is_announced_from_its_head(sessions: sessionmaker[Session], scan_id: str) -> None:
+    with sessions.begin() as session:
+        ids = [jobs.enqueue(session, scan_id=scan_id).id for _ in range(REPUBLISH_LIMIT + 5)]
+    found = sweep(sessions).to_publish
+    assert len(found) == REPUBLISH_LIMIT
+    assert set(found) <= set(ids)
+
+
+def test_a_live_lease_is_left_alone(sessions: sessionmaker[Session], prediction_id: str) -> None:
+    claim(sessions, prediction_id, lease_s=60)
+    assert sweep(sessions) == jobs.Sweep((), (), (), ())
+
+
+def test_an_expired_lease_is_queued_again_and_fails_in_the_end(
+    sessions: sessionmaker[Session], prediction_id: str
+) -> None:
+    claim(sessions, prediction_id, lease_s=EXPIRED_S)
+    first = sweep(sessions)
+    assert (first.requeued, first.to_publish) == ((prediction_id,), (prediction_id,))
+    claim(sessions, prediction_id, lease_s=EXPIRED_S, owner="w#2")
+    assert sweep(sessions).lost == (prediction_id,)
+    with sessions() as session:
+        row = session.get_one(PredictionRow, prediction_id)
+    assert (row.state, row.error_code, row.attempts) == ("failed", "worker_lost", 2)
+    assert row.finished_at is not None
+    assert sweep(sessions) == jobs.Sweep((), (), (), ())
+
+
+def test_a_cancelled_job_whose_worker_is_gone_is_closed(
+    sessions: sessionmaker[Session], prediction_id: str
+) -> None:
+    claim(sessions, prediction_id, lease_s=EXPIRED_S)
+    with sessions.begin() as session:
+        jobs.request_cancel(session, prediction_id, actor="user:1")
+    assert sweep(sessions).cancelled == (prediction_id,)
+    with sessions() as session:
+        assert session.get_one(PredictionRow, prediction_id).state == "cancelled"
+
+
+def test_a_worker_hands_back_its_own_jobs_only(sessions: sessionmaker[Session], scan_id: str) -> None:
+    with sessions.begin() as session:
+        mine, cancelled, foreign = (jobs.enqueue(session, scan_id=scan_id).id for _ in range(3))
+    claim(sessions, mine, lease_s=60, owner="inference-7@host#a")
+    claim(sessions, cancelled, lease_s=60, owner="inference-7@host#b")
+    claim(sessions, foreign, lease_s=60, owner="inference-77@host#c")
+    with sessions.begin() as session:
+        jobs.request_cancel(session, cancelled, actor="user:1")
+    with sessions.begin() as session:
+        assert jobs.hand_back(session, worker="inference-7@host") == (mine,)
+    with sessions() as session:
+        states = [session.get_one(PredictionRow, job).state for job in (mine, cancelled, foreign)]
+        assert session.get_one(PredictionRow, mine).attempts == 0
+    assert states == ["queued", "cancelled", "preprocessing"]
+    assert sweep(sessions).to_publish == (mine,)

@@ -1,0 +1,77 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from service.settings import PREFIX, Settings
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
+
+
+def test_every_setting_is_documented_with_its_own_words() -> None:
+    text = DOCUMENT.read_text()
+    for name, field in Settings.model_fields.items():
+        row = next((line for line in text.splitlines() if f"`{PREFIX}{name.upper()}`" in line), None)
+        assert row is not None, f"docs/settings.md lacks {PREFIX}{name.upper()}"
+        assert field.description, name
+        assert field.description in row, name
+
+
+def test_the_document_names_no_setting_that_is_gone() -> None:
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    named = {
+        line.split("`")[1] for line in DOCUMENT.read_text().splitlines() if line.startswith(f"| `{PREFIX}")
+    }
+    assert named == known
+
+
+def test_the_embedded_parts_live_in_the_data_directory(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    assert settings.database_url.get_secret_value() == f"sqlite:///{tmp_path}/restnet.db"
+    assert settings.broker_url.get_secret_value() == f"filesystem://{tmp_path}/broker"
+    assert settings.storage_url == f"file://{tmp_path}/storage"
+
+
+def test_the_environment_of_a_child_makes_the_same_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(
+        data_dir=tmp_path,
+        broker_url="redis://:secret@127.0.0.1:1/0",
+        lease_s=7.5,
+        heartbeat_s=0.25,
+        public_url="https://restnet.example",
+        log_format="json",
+    )
+    for name, value in settings.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir("/")
+    assert Settings() == settings
+
+
+def test_a_relative_data_directory_is_made_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert Settings(data_dir=Path("here")).data_dir == tmp_path / "here"
+
+
+def test_passwords_do_not_show() -> None:
+    settings = Settings(
+        database_url="postgresql+psycopg://me:hunter2@db/restnet", broker_url="redis://:hunter2@broker/0"
+    )
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("values", "complaint"),
+    [
+        ({"broker_url": "amqp://localhost"}, "filesystem, redis, rediss"),
+        ({"lease_s": 5, "heartbeat_s": 3}, "at most half"),
+        ({"soft_time_limit_s": 60, "hard_time_limit_s": 60}, "above soft_time_limit_s"),
+        ({"max_attempts": 0}, "greater than or equal to 1"),
+        ({"lease_s": 0}, "greater than or equal to 1"),
+        ({"unknown": 1}, "Extra inputs"),
+    ],
+)
+def test_what_cannot_work_is_refused(values: dict[str, object], complaint: str) -> None:
+    with pytest.raises(ValidationError, match=complaint):
+        Settings(**values)

@@ -1,0 +1,128 @@
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.storage import (
+    FolderStorage,
+    StorageKeyError,
+    StorageUrlError,
+    StoredFileMissingError,
+    UploadTooLargeError,
+    checkpoint_key,
+    open_storage,
+    scan_key,
+)
+
+SCAN_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> FolderStorage:
+    return FolderStorage(tmp_path / "storage")
+
+
+def quarantined(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "storage" / "quarantine").iterdir())
+
+
+@given(chunks=st.lists(st.binary(max_size=300), max_size=8))
+def test_what_is_written_is_counted_hashed_and_kept(
+    tmp_path_factory: pytest.TempPathFactory, chunks: list[bytes]
+) -> None:
+    storage = FolderStorage(tmp_path_factory.mktemp("storage"))
+    with storage.receive(max_bytes=10_000) as upload:
+        for chunk in chunks:
+            upload.write(chunk)
+        storage.promote(upload, "scans/ab/abc.nii.gz")
+    whole = b"".join(chunks)
+    assert upload.size_bytes == len(whole)
+    assert upload.sha256 == hashlib.sha256(whole).hexdigest()
+    with storage.open_local("scans/ab/abc.nii.gz") as path:
+        assert path.read_bytes() == whole
+
+
+def test_an_upload_that_is_not_promoted_leaves_nothing(storage: FolderStorage, tmp_path: Path) -> None:
+    with pytest.raises(ConnectionError), storage.receive(max_bytes=10) as upload:
+        upload.write(b"half")
+        raise ConnectionError
+    assert quarantined(tmp_path) == []
+
+
+def test_one_byte_over_the_cap_is_refused_and_not_written(storage: FolderStorage) -> None:
+    with storage.receive(max_bytes=4) as upload:
+        upload.write(b"1234")
+        with pytest.raises(UploadTooLargeError, match="expected at most 4 bytes") as refusal:
+            upload.write(b"5")
+        assert refusal.value.details() == {"max_bytes": 4}
+        upload.seal()
+        assert upload.path.read_bytes() == b"1234"
+
+
+def test_nothing_is_visible_under_the_key_before_the_promotion(storage: FolderStorage) -> None:
+    with storage.receive(max_bytes=4) as upload:
+        upload.write(b"1234")
+        upload.seal()
+        with pytest.raises(StoredFileMissingError), storage.open_local("a/b"):
+            pass
+
+
+def test_a_deleted_file_is_gone_and_deleting_again_is_quiet(storage: FolderStorage) -> None:
+    with storage.receive(max_bytes=4) as upload:
+        storage.promote(upload, "a/b")
+    storage.delete("a/b")
+    storage.delete("a/b")
+    with pytest.raises(StoredFileMissingError) as missing, storage.open_local("a/b"):
+        pass
+    assert "a/b" not in str(missing.value)
+    assert missing.value.details() == {}
+
+
+@pytest.mark.parametrize(
+    "key", ["", "../a", "a/../b", "/etc/passwd", "a//b", "a/.hidden", "A/b", "a/b\n", "a\\b"]
+)
+def test_keys_cannot_leave_the_folder(storage: FolderStorage, key: str) -> None:
+    with pytest.raises(StorageKeyError):
+        storage.delete(key)
+    with pytest.raises(StorageKeyError), storage.open_local(key):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("name", "suffix"),
+    [("Müller, Anna.NII.GZ", ".nii.gz"), ("a.nii", ".nii"), ("../../x", ""), ("a.nii.gz.exe", ""), ("", "")],
+)
+def test_a_scan_takes_nothing_but_a_known_suffix_from_its_name(
+    storage: FolderStorage, name: str, suffix: str
+) -> None:
+    key = scan_key(SCAN_ID, name)
+    assert key == f"scans/0f/{SCAN_ID}{suffix}"
+    storage.delete(key)
+
+
+def test_a_checkpoint_lies_under_its_hash(storage: FolderStorage) -> None:
+    storage.delete(checkpoint_key("ab" * 32))
+    assert checkpoint_key("ab" * 32) == f"models/{'ab' * 32}.safetensors"
+
+
+def test_only_old_leftovers_are_purged(storage: FolderStorage, tmp_path: Path) -> None:
+    assert storage.purge_quarantine(older_than_s=10) == 0
+    with storage.receive(max_bytes=4) as running:
+        left = running.path.with_name("left.part")
+        left.write_bytes(b"x")
+        os.utime(left, (time.time() - 60, time.time() - 60))
+        assert storage.purge_quarantine(older_than_s=10) == 1
+        assert quarantined(tmp_path) == [running.path]
+
+
+def test_addresses(tmp_path: Path) -> None:
+    folder = tmp_path / "with space"
+    for url in (str(folder), f"file://{folder}", f"file://{tmp_path}/with%20space"):
+        with open_storage(url).receive(max_bytes=1) as upload:
+            assert folder in upload.path.parents
+    with pytest.raises(StorageUrlError, match="found the scheme 's3'"):
+        open_storage("s3://bucket/prefix")
