@@ -7,6 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import FastAPI
 
 from service.api import admin, docs, operations, predictions, scans
+from service.api.bodies import SmallBodies
 from service.api.envelope import Envelope
 from service.api.errors import install_error_handlers
 from service.api.resources import open_resources
@@ -41,6 +42,7 @@ def create_app(settings: Settings) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.resources = resources
+    app.add_middleware(SmallBodies)
     app.add_middleware(Envelope, metrics=resources.metrics, https=resources.https, page=render_problem)
     install_error_handlers(app, page=render_problem)
     for module in (scans, predictions, admin, operations, docs):

@@ -31,14 +31,19 @@ STATUSES: dict[type[Exception], int] = {
     logins.TooManyAttemptsError: 429,
     refusals.ApiKeyNotValidError: 401,
     refusals.AuthenticationRequiredError: 401,
+    refusals.BadRequestError: 400,
     refusals.CrossSiteRequestError: 403,
     refusals.DatabaseUnavailableError: 503,
     refusals.FieldsNotValidError: 422,
     refusals.IdempotencyKeyReusedError: 422,
+    refusals.InternalError: 500,
     refusals.MediaTypeError: 415,
+    refusals.MethodNotAllowedError: 405,
     refusals.MultipartError: 400,
     refusals.NotFoundError: 404,
     refusals.PermissionDeniedError: 403,
+    refusals.RequestTooLargeError: 413,
+    refusals.RouteNotFoundError: 404,
     refusals.ScanInUseError: 409,
     refusals.ScanMissingError: 422,
     storage.StorageKeyError: 500,
@@ -47,14 +52,6 @@ STATUSES: dict[type[Exception], int] = {
     storage.UploadTooLargeError: 413,
 }
 """Looked up along a class's bases, so that one entry covers a family such as the scan's refusals."""
-
-HTTP_CODES = {
-    400: "bad_request",
-    404: "route_not_found",
-    405: "method_not_allowed",
-    406: "not_acceptable",
-    413: "upload_too_large",
-}
 
 Renderer = Callable[[Request, Problem], Response]
 """How an error reaches a person: a page instead of a document."""
@@ -73,35 +70,41 @@ def problem_of(request: Request, error: Exception) -> Problem:
     A refusal keeps its own code and sentence. Anything else is our fault: the traceback goes to the log under
     a reference, and the reference is all that leaves the service.
     """
-    instance = request.url.path
-    status = status_of(error)
-    if status is not None and status < 500 and isinstance(error, ScanError | ServiceError):
-        return problem(
-            status=status,
-            code=error.code,
-            detail=str(error),
-            instance=instance,
-            details=_plain(error.details()),
-        )
-    if isinstance(error, refusals.DatabaseUnavailableError):
-        return problem(status=503, code=error.code, detail=str(error), instance=instance)
+    refusal = _as_refusal(request, error)
+    status = error.status_code if isinstance(error, HTTPException) else status_of(refusal) or 500
+    return problem(
+        status=status,
+        code=refusal.code,
+        detail=str(refusal),
+        instance=request.url.path,
+        details={} if isinstance(refusal, refusals.InternalError) else _plain(refusal.details()),
+        reference=refusal.reference if isinstance(refusal, refusals.InternalError) else None,
+    )
+
+
+def _as_refusal(request: Request, error: Exception) -> ScanError | ServiceError:
+    if isinstance(error, ScanError | ServiceError) and status_of(error) not in {None, 500}:
+        return error
+    if isinstance(error, RequestValidationError):
+        return refusals.FieldsNotValidError(field_problems(error.errors()))
+    if isinstance(error, HTTPException) and error.status_code < 500:
+        return _as_http_refusal(error)
     if isinstance(error, OperationalError):
         log.error("database_unavailable", exc_info=error)
-        return problem_of(request, refusals.DatabaseUnavailableError())
-    if isinstance(error, RequestValidationError):
-        return problem_of(request, refusals.FieldsNotValidError(field_problems(error.errors())))
-    if isinstance(error, HTTPException):
-        code = HTTP_CODES.get(error.status_code, f"http_{error.status_code}")
-        return problem(status=error.status_code, code=code, detail=_http_detail(error), instance=instance)
+        return refusals.DatabaseUnavailableError()
     reference = secrets.token_hex(6)
-    log.error("internal_error", reference=reference, route=instance, exc_info=error)
-    return problem(
-        status=500,
-        code="internal_error",
-        detail="expected to answer, found a fault of the service: quote the reference to its operator",
-        instance=instance,
-        reference=reference,
-    )
+    log.error("internal_error", reference=reference, route=request.url.path, exc_info=error)
+    return refusals.InternalError(reference=reference)
+
+
+def _as_http_refusal(error: HTTPException) -> ServiceError:
+    if error.status_code == 404:
+        return refusals.RouteNotFoundError()
+    if error.status_code == 405:
+        return refusals.MethodNotAllowedError(allowed=(error.headers or {}).get("Allow", "another method"))
+    if error.status_code == 413:
+        return refusals.RequestTooLargeError()
+    return refusals.BadRequestError()
 
 
 def field_problems(errors: Any) -> list[dict[str, str]]:
@@ -143,12 +146,3 @@ def install_error_handlers(app: FastAPI, *, page: Renderer | None) -> None:
 
 def _plain(details: dict[str, object]) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in details.items()}
-
-
-def _http_detail(error: HTTPException) -> str:
-    if error.status_code == 404:
-        return "expected a path of this service, found another"
-    if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "another method")
-        return f"expected {allowed} for this path, found another method"
-    return f"expected a request that can be answered, found {error.detail}"

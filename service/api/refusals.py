@@ -134,6 +134,63 @@ class IdempotencyKeyReusedError(ServiceError):
         super().__init__("expected the same request as before under this Idempotency-Key, found another one")
 
 
+class RouteNotFoundError(ServiceError):
+    """A path that the service does not have."""
+
+    code: ClassVar[str] = "route_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("expected a path of this service, found another")
+
+
+class MethodNotAllowedError(ServiceError):
+    """A method that the path does not have."""
+
+    code: ClassVar[str] = "method_not_allowed"
+
+    def __init__(self, *, allowed: str) -> None:
+        self.allowed = allowed
+        super().__init__(f"expected {allowed} for this path, found another method")
+
+
+class RequestTooLargeError(ServiceError):
+    """A body that is too large for its route; an upload has a limit of its own."""
+
+    code: ClassVar[str] = "request_too_large"
+
+    def __init__(self) -> None:
+        super().__init__("expected a small request, found one that is too large for this route")
+
+
+class BadRequestError(ServiceError):
+    """A request that cannot be read."""
+
+    code: ClassVar[str] = "bad_request"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected a request that can be read, found one that breaks the rules of HTTP or its format"
+        )
+
+
+class InternalError(ServiceError):
+    """A fault of the service itself.
+
+    Attributes
+    ----------
+    reference : str
+        Names the line in the log that holds the traceback.
+    """
+
+    code: ClassVar[str] = "internal_error"
+
+    def __init__(self, *, reference: str) -> None:
+        self.reference = reference
+        super().__init__(
+            "expected to answer, found a fault of the service: quote the reference to its operator"
+        )
+
+
 class DatabaseUnavailableError(ServiceError):
     """The database does not answer."""
 

@@ -9,8 +9,6 @@ from service.api.principals import CSRF_HEADER, Principal, identify, require_csr
 from service.api.refusals import AuthenticationRequiredError
 from service.api.resources import Resources
 
-MAX_FORM_BYTES = 16 * 1024
-
 
 def on_page(request: Request) -> Principal:
     """Require a login; without one the error page sends the reader to the log-in page.
@@ -37,7 +35,7 @@ async def by_form(request: Request, principal: Annotated[Principal, Depends(on_p
     require_own_page(request)
     token = request.headers.get(CSRF_HEADER)
     if token is None:
-        async with request.form(max_files=0, max_fields=8, max_part_size=MAX_FORM_BYTES) as form:
+        async with request.form(max_files=0, max_fields=8) as form:
             sent = form.get("csrf_token")
             token = sent if isinstance(sent, str) else None
     require_csrf_token(principal, token)

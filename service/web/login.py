@@ -10,7 +10,7 @@ from service.api.principals import AnyResources, identify, require_own_page
 from service.api.resources import Resources
 from service.audit import record
 from service.logins import TooManyAttemptsError, close_login, open_login
-from service.web.access import MAX_FORM_BYTES, ByForm, clear_login_cookie, local_path, set_login_cookie
+from service.web.access import ByForm, clear_login_cookie, local_path, set_login_cookie
 from service.web.rendering import page
 
 router = APIRouter(include_in_schema=False)
@@ -27,7 +27,7 @@ def show_login(request: Request, next: str = "/") -> Response:  # noqa: A002  (t
     return page(request, "login.html", principal=None, next=target, username="", error=None)
 
 
-@router.post("/login", max_body_size=MAX_FORM_BYTES)
+@router.post("/login")
 def log_in(
     request: Request,
     resources: AnyResources,
@@ -52,7 +52,7 @@ def log_in(
     return response
 
 
-@router.post("/logout", max_body_size=MAX_FORM_BYTES)
+@router.post("/logout")
 def log_out(request: Request, resources: AnyResources, principal: ByForm) -> Response:
     """End the login on the server and in the browser."""
     token = request.cookies.get(resources.cookie_name)

@@ -31,7 +31,7 @@ from service.db.rows import ModelVersionRow, PredictionState
 from service.errors import ServiceError
 from service.queue import announce
 from service.web import wording
-from service.web.access import MAX_FORM_BYTES, ByForm, OnPage
+from service.web.access import ByForm, OnPage
 from service.web.rendering import page
 from service.web.scale import probability_scale, trace_points, window_dots
 
@@ -136,7 +136,7 @@ def show_prediction(
     )
 
 
-@router.post("/predictions/{prediction_id}/cancel", max_body_size=MAX_FORM_BYTES)
+@router.post("/predictions/{prediction_id}/cancel")
 def cancel(prediction_id: str, principal: ByForm, resources: AnyResources) -> RedirectResponse:
     """Stop a prediction; one that has just finished is simply shown."""
     with resources.sessions() as session:
@@ -149,7 +149,7 @@ def cancel(prediction_id: str, principal: ByForm, resources: AnyResources) -> Re
     return _go(f"/predictions/{prediction_id}")
 
 
-@router.post("/predictions/{prediction_id}/retry", max_body_size=MAX_FORM_BYTES)
+@router.post("/predictions/{prediction_id}/retry")
 def try_again(prediction_id: str, principal: ByForm, resources: AnyResources) -> RedirectResponse:
     """Queue a prediction again; one that is queued already, by a second click, is simply shown."""
     with resources.sessions() as session:
@@ -164,7 +164,7 @@ def try_again(prediction_id: str, principal: ByForm, resources: AnyResources) ->
     return _go(f"/predictions/{prediction_id}")
 
 
-@router.post("/scans/{scan_id}/delete", max_body_size=MAX_FORM_BYTES)
+@router.post("/scans/{scan_id}/delete")
 def remove(scan_id: str, principal: ByForm, resources: AnyResources) -> RedirectResponse:
     """Delete a scan with its results and go to the list."""
     delete_scan(resources, principal, scan_id)

@@ -10,6 +10,7 @@ from sqlalchemy.exc import OperationalError
 import imaging
 import service
 from imaging.errors import ScanError
+from service.accounts import Role
 from service.api import errors
 from service.errors import ServiceError
 from tests.service.api.serving import Serving
@@ -84,11 +85,18 @@ def test_paths_and_methods_that_do_not_exist(
 
 
 def test_a_body_that_is_not_json(served: Serving) -> None:
-    from service.accounts import Role
-
     key = served.key(role=Role.ADMINISTRATOR) | {"Content-Type": "application/json"}
     answer = served.client.post("/api/v1/admin/users", headers=key, content=b"{")
     assert (answer.status_code, answer.json()["code"]) == (422, "request_not_valid")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_body_that_is_too_large_is_not_read(served: Serving, *, chunked: bool) -> None:
+    key = served.key(role=Role.ADMINISTRATOR) | {"Content-Type": "application/json"}
+    body = b'{"username": "' + b"x" * 100_000 + b'"}'
+    answer = served.client.post("/api/v1/admin/users", headers=key, content=iter([body]) if chunked else body)
+    assert (answer.status_code, answer.json()["code"]) == (413, "request_too_large")
+    assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_a_fault_of_ours_says_nothing_but_a_reference(
