@@ -64,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         access_log=False,
         server_header=False,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=int(settings.shutdown_s),
+        # A moment less than the supervisor waits before it kills.
+        timeout_graceful_shutdown=max(int(settings.shutdown_s) - 2, 1),
     )
     Server(config, app.state.resources).run()
 

@@ -55,5 +55,9 @@ if (root?.dataset.events) {
       end();
     }
   });
+  source.addEventListener("error", () => {
+    // The browser connects again by itself unless a proxy or an ended login has answered in the stream's place.
+    if (source.readyState === EventSource.CLOSED) setTimeout(() => location.reload(), 3000);
+  });
   addEventListener("pagehide", () => source.close());
 }
