@@ -18,3 +18,16 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("real test data folder shared/data is not there")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def simulated_scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A simulated subject's file, as Athena would have named it: 74 frames, the shortest of the sites."""
+    from training.scan_files import write_scan
+    from training.simulator import simulate_subject, subject_profile
+
+    index = next(number for number in range(100) if subject_profile(number, seed=20).site.name == "OHSU")
+    scan = simulate_subject(index, seed=20)
+    path = tmp_path_factory.mktemp("scans") / subject_profile(index, seed=20).file_path.name
+    write_scan(path, next(scan.blocks(frames_per_block=scan.n_frames)), affine=scan.affine, tr_s=scan.tr_s)
+    return path

@@ -22,17 +22,17 @@ def refusal_of(error: Exception) -> dict[str, object] | None:
     Returns
     -------
     dict or None
-        ``{"code", "message", ...details}``; None where the fault is ours.
+        ``{"code", "message", ...}`` with the error's typed attributes; None where the fault is ours.
     """
     from training.errors import CohortError
 
     from imaging.errors import ScanError
-    from model.errors import CheckpointError
+    from model.errors import ModelError
     from service.errors import ServiceError
 
-    if not isinstance(error, ScanError | CheckpointError | CohortError | ServiceError):
+    if not isinstance(error, ScanError | ModelError | CohortError | ServiceError):
         return None
-    return {**error.details(), "code": error.code, "message": str(error)}
+    return {"code": error.code, "message": str(error), **error.details()}
 
 
 def show_refusal(refusal: Mapping[str, object], *, as_json: bool) -> None:

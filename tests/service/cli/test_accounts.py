@@ -1,0 +1,79 @@
+import io
+import sys
+
+import pytest
+
+from service.accounts import find_api_key, verify_login
+from service.cli.database import load_settings, migrated_session
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def clinician(restnet_json, data_dir, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(PASSWORD + "\n"))
+    status, added = restnet_json("users", "add", "Mina", "--role", "clinician", "--data-dir", data_dir)
+    assert status == 0
+    return added
+
+
+def test_a_user_added_here_may_log_in(clinician, data_dir):
+    assert (clinician["username"], clinician["role"]) == ("mina", "clinician")
+    with migrated_session(load_settings(data_dir)) as session:
+        assert verify_login(session, username="mina", password=PASSWORD).id == clinician["id"]
+
+
+def test_a_key_made_here_acts_for_its_user(clinician, restnet_json, data_dir):
+    status, made = restnet_json("keys", "create", "mina", "--name", "pacs", "--data-dir", data_dir)
+    assert status == 0
+    assert made["api_key"].startswith("rnk_")
+    with migrated_session(load_settings(data_dir)) as session:
+        key, user = find_api_key(session, made["api_key"])
+        assert (key.name, user.username) == ("pacs", "mina")
+        assert made["api_key"] not in (key.key_hash, key.prefix)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "password", "code"),
+    [
+        (["mina"], PASSWORD, "username_taken"),
+        (["other"], "short", "password_length"),
+        (["no spaces please"], PASSWORD, "username_not_valid"),
+        (["other", "--role", "king"], PASSWORD, "role_not_valid"),
+    ],
+)
+def test_what_cannot_be_a_user_is_refused(
+    arguments, password, code, clinician, restnet_json, data_dir, monkeypatch
+):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(password + "\n"))
+    status, answer = restnet_json("users", "add", *arguments, "--data-dir", data_dir)
+    assert (status, answer["error"]["code"]) == (2, code)
+
+
+def test_a_key_for_nobody_is_refused(restnet_json, data_dir):
+    status, answer = restnet_json("keys", "create", "nobody", "--data-dir", data_dir)
+    assert (status, answer["error"]["code"]) == (2, "account_not_found")
+
+
+def test_a_setting_that_cannot_be_is_refused_by_name(restnet_json, data_dir, monkeypatch):
+    monkeypatch.setenv("RESTNET_LEASE_S", "a while")
+    status, answer = restnet_json("db", "upgrade", "--data-dir", data_dir)
+    assert (status, answer["error"]["code"]) == (2, "settings_not_valid")
+    assert "RESTNET_LEASE_S" in answer["error"]["message"]
+    assert not data_dir.exists()
+
+
+def test_upgrading_twice_changes_nothing(restnet_json, data_dir):
+    for _ in range(2):
+        assert restnet_json("db", "upgrade", "--data-dir", data_dir) == (0, {"schema": "current"})
+
+
+def test_a_worker_of_an_unknown_queue_is_refused(restnet, data_dir):
+    status, _, err = restnet("worker", "--queue", "lunch", "--data-dir", data_dir)
+    assert status == 2
+    assert "inference" in err
