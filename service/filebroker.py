@@ -10,16 +10,19 @@ database is the truth.
 import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty
-from time import time_ns
+from time import time, time_ns
 from typing import Any
 from uuid import uuid4
 
-from kombu.transport import filesystem
+from kombu.transport import filesystem, virtual
 
 from service.logs import get_logger
+
+# A message is read within milliseconds of being taken; what stays longer was left, in seconds.
+LEFT_S = 3600
 
 log = get_logger(__name__)
 
@@ -100,12 +103,23 @@ class Transport(filesystem.Transport):
 
     Channel = Channel
 
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        super().__init__(client, **kwargs)  # type: ignore[no-untyped-call]  # kombu's
+        # kombu remembers for the whole process what any connection has declared: another folder, or a thread
+        # that is still writing its declaration, would be taken for done.
+        self.state = virtual.BrokerState()  # type: ignore[no-untyped-call]  # kombu's
+
 
 def prepare(folder: Path) -> dict[str, Any]:
     """Make the broker's folders, all on one disk, and return kombu's transport options for them."""
     messages, taken, control = (folder / name for name in ("messages", "taken", "control"))
     for path in (messages, taken, control):
         path.mkdir(parents=True, exist_ok=True)
+    for left in taken.iterdir():
+        # A consumer was killed while it read this; the sweep has announced its job again long ago.
+        with suppress(FileNotFoundError):
+            if time() - left.stat().st_mtime > LEFT_S:
+                left.unlink()
     return {
         "data_folder_in": str(messages),
         "data_folder_out": str(messages),

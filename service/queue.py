@@ -95,8 +95,9 @@ def announce(app: Celery, sessions: sessionmaker[Session], prediction_id: str) -
 
 
 def _queue(name: QueueName) -> Queue:
-    # Each with its own exchange: with Celery's default one, a message would reach all three.
-    return Queue(name, Exchange(name), routing_key=name)  # type: ignore[no-untyped-call]  # kombu's
+    # The nameless exchange takes a message straight to the queue of its routing key. With Celery's own
+    # default exchange a message would reach all three.
+    return Queue(name, Exchange(""), routing_key=name)  # type: ignore[no-untyped-call]  # kombu's
 
 
 def _broker(settings: Settings) -> dict[str, Any]:

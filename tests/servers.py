@@ -1,8 +1,8 @@
 """Real Redis and PostgreSQL for the tests: given by address, else started privately from their binaries.
 
 ``RESTNET_TEST_REDIS_URL`` and ``RESTNET_TEST_POSTGRES_URL`` name running servers; in PostgreSQL the tests
-make databases of their own. Without them a server is started on a free port and ended with the session; without
-binaries the test is skipped, and under CI=true it fails.
+make databases of their own. Without them a server is started on a free port and ended with the session;
+without binaries the test is skipped, and under CI=true it fails.
 """
 
 import os

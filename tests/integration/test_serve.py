@@ -31,12 +31,14 @@ def place(make_workplace: MakeWorkplace, checkpoint: Path) -> Iterator[Workplace
 
 
 def start(place: Workplace, port: int) -> subprocess.Popen[bytes]:
+    output = (place.marks / f"output-{port}").open("ab")
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE, str(port)],
         env={**os.environ, **place.settings.environment()},
         cwd=Path(__file__).parents[2],
-        stdout=subprocess.PIPE,
+        stdout=output,
     )
+    output.close()
     place.processes.append(process)
     return process
 
@@ -62,13 +64,15 @@ def test_nothing_accepted_is_lost_when_serve_stops_and_starts(place: Workplace) 
     wait_until(lambda: healthy(port), "the web process")
     credentials = place.settings.data_dir / "demo-credentials.json"
     assert credentials.stat().st_mode & 0o777 == 0o600
-    assert json.loads(credentials.read_text())["api_key"]
+    api_key = json.loads(credentials.read_text())["api_key"]
+    output = place.marks / f"output-{port}"
+    assert api_key in output.read_text()
 
     # A second one on the same data is refused, and so is one on the same port.
     second = start(place, free_port())
     assert second.wait(20) != 0
 
-    queued = [place.upload(f"good-{number}") for number in range(4)]
+    queued = [place.upload(f"good-{number}") for number in range(3)]
     place.wait_for(
         queued[0], PredictionState.PREPROCESSING, PredictionState.CLASSIFYING, PredictionState.SUCCEEDED
     )
@@ -77,10 +81,14 @@ def test_nothing_accepted_is_lost_when_serve_stops_and_starts(place: Workplace) 
     assert time.monotonic() - started_at < place.settings.shutdown_s + 5
     assert not healthy(port)
 
+    output.unlink()
     again = start(place, port)
     for prediction_id in queued:
         place.wait_for(prediction_id, PredictionState.SUCCEEDED, within_s=90)
         assert place.results(prediction_id) == 1
+
+    assert str(credentials) in output.read_text()
+    assert api_key not in output.read_text(), "the key was shown again"
 
     # A killed worker is replaced.
     (worker,) = worker_children(again)

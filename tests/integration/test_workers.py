@@ -22,7 +22,7 @@ def place(request: pytest.FixtureRequest, make_workplace: MakeWorkplace) -> Iter
 
 
 def test_jobs_in_one_worker(place: Workplace) -> None:
-    """One worker's life: an answer, a refusal, a duplicate, a cancellation, a poisoned job, an orderly end."""
+    """One worker's life: answer, refusal, duplicate, cancellation, a poisoned job, an orderly end."""
     worker = place.worker("inference", "maintenance")
 
     answered = place.upload("good")

@@ -47,9 +47,13 @@ def test_what_is_written_is_counted_hashed_and_kept(
 
 
 def test_an_upload_that_is_not_promoted_leaves_nothing(storage: FolderStorage, tmp_path: Path) -> None:
-    with pytest.raises(ConnectionError), storage.receive(max_bytes=10) as upload:
-        upload.write(b"half")
-        raise ConnectionError
+    def break_off() -> None:
+        with storage.receive(max_bytes=10) as upload:
+            upload.write(b"half")
+            raise ConnectionError
+
+    with pytest.raises(ConnectionError):
+        break_off()
     assert quarantined(tmp_path) == []
 
 

@@ -1,0 +1,24 @@
+import json
+from pathlib import Path
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.accounts import Role, find_api_key, verify_login
+from service.demo import FILE_NAME, make_demo_credentials
+
+
+def test_the_credentials_work_are_kept_private_and_made_once(
+    sessions: sessionmaker[Session], tmp_path: Path
+) -> None:
+    with sessions.begin() as session:
+        made = make_demo_credentials(session, tmp_path)
+    with sessions.begin() as session:
+        assert make_demo_credentials(session, tmp_path) is None
+    file = tmp_path / FILE_NAME
+    assert made == json.loads(file.read_text())
+    assert file.stat().st_mode & 0o777 == 0o600
+    with sessions.begin() as session:
+        user = verify_login(session, username=made["username"], password=made["password"])
+        assert user.role == Role.ADMINISTRATOR
+        key, owner = find_api_key(session, made["api_key"])
+        assert owner.id == key.user_id == user.id

@@ -1,0 +1,70 @@
+import json
+import time
+from pathlib import Path
+
+import pytest
+from celery import Celery
+from sqlalchemy.orm import Session, sessionmaker
+
+from service import jobs
+from service.db.rows import PredictionRow
+from service.queue import MAINTENANCE_SWEEP, PREDICTION_RUN, announce, make_celery, publish
+from service.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path)
+
+
+def messages(settings: Settings) -> list[Path]:
+    return sorted((settings.data_dir / "broker" / "messages").iterdir())
+
+
+def unreachable(tmp_path: Path) -> Celery:
+    # Nothing listens on port 1, and the tests' network is closed besides.
+    return make_celery(Settings(data_dir=tmp_path, broker_url="redis://127.0.0.1:1/0"))
+
+
+def test_a_message_carries_an_id_in_json_and_nothing_else(settings: Settings) -> None:
+    assert publish(make_celery(settings), "an-id")
+    (file,) = messages(settings)
+    assert file.name.endswith(".inference.msg")
+    message = json.loads(file.read_text())
+    assert message["headers"]["task"] == PREDICTION_RUN == "prediction.run"
+    assert message["content-type"] == "application/json"
+    assert message["properties"]["delivery_info"]["routing_key"] == "inference"
+
+
+def test_a_broker_that_is_away_costs_nothing_but_a_line(tmp_path: Path) -> None:
+    app = unreachable(tmp_path)
+    started_at = time.monotonic()
+    assert publish(app, "an-id") is False
+    assert time.monotonic() - started_at < 3
+
+
+def test_the_row_remembers_that_it_was_announced(
+    tmp_path: Path, settings: Settings, sessions: sessionmaker[Session], scan_id: str
+) -> None:
+    with sessions.begin() as session:
+        prediction_id = jobs.enqueue(session, scan_id=scan_id).id
+    assert not announce(unreachable(tmp_path / "other"), sessions, prediction_id)
+    with sessions() as session:
+        assert session.get_one(PredictionRow, prediction_id).published_at is None
+    assert announce(make_celery(settings), sessions, prediction_id)
+    with sessions() as session:
+        assert session.get_one(PredictionRow, prediction_id).published_at is not None
+    assert len(messages(settings)) == 1
+
+
+def test_each_queue_gets_only_its_own_messages(settings: Settings) -> None:
+    app = make_celery(settings)
+    app.send_task(MAINTENANCE_SWEEP, queue="maintenance")
+    publish(app, "an-id")
+    assert [file.name.split(".")[-2] for file in messages(settings)] == ["maintenance", "inference"]
+
+
+def test_redis_redelivers_long_after_the_hard_limit() -> None:
+    settings = Settings(broker_url="redis://127.0.0.1:1/0", hard_time_limit_s=900)
+    options = make_celery(settings).conf.broker_transport_options
+    assert options["visibility_timeout"] >= 5 * 900

@@ -1,0 +1,151 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from service import supervisor
+from service.settings import Settings
+from service.supervisor import AlreadyServingError, Child, PortInUseError, serve
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, shutdown_s=2)
+
+
+@pytest.fixture
+def modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of modules that children can run."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    (folder / "short.py").write_text("import sys; print('ran', flush=True); sys.exit(3)")
+    (folder / "long.py").write_text("import time; time.sleep(60)")
+    (folder / "stubborn.py").write_text(
+        "import pathlib, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
+        "pathlib.Path(sys.argv[1]).touch(); time.sleep(60)"
+    )
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{ROOT}")
+    return folder
+
+
+def environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
+def wait(done: Callable[[], bool], within_s: float = 10) -> None:
+    deadline = time.monotonic() + within_s
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_second_serve_on_the_same_data_is_refused(settings: Settings) -> None:
+    with (
+        supervisor._only_one(settings.data_dir),
+        pytest.raises(AlreadyServingError, match="expected a data directory of its own"),
+    ):
+        serve(settings, host="127.0.0.1", port=1, demo=False)
+    with supervisor._only_one(settings.data_dir):
+        pass
+
+
+@pytest.mark.enable_socket
+def test_a_port_in_use_is_said(settings: Settings) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(PortInUseError, match=f"127.0.0.1:{port} in use") as refusal:
+            serve(settings, host="127.0.0.1", port=port, demo=False)
+    assert refusal.value.details() == {"host": "127.0.0.1", "port": port}
+
+
+def test_a_child_that_dies_is_started_again_after_longer_and_longer_pauses(
+    modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LONGEST_PAUSE_S", 0.4)
+    child = Child("short", ("short",), pause_s=0.1)
+    processes, pauses = set(), set()
+
+    def step() -> bool:
+        child.keep_running(environment())
+        if child.process is not None:
+            processes.add(child.process)
+        pauses.add(child.pause_s)
+        return len(processes) == 3
+
+    wait(step)
+    for process in processes:
+        assert process.wait() == 3
+    assert pauses == {0.1, 0.2, 0.4}
+
+
+def test_a_child_runs_at_its_priority(modules: Path) -> None:
+    child = Child("long", ("long",), niceness=5)
+    child.keep_running(environment())
+    assert child.process is not None
+    process = psutil.Process(child.process.pid)
+    wait(lambda: process.cmdline()[-2:] == ["-m", "long"])
+    assert process.nice() == psutil.Process().nice() + 5
+    supervisor._stop((child,), 5)
+    assert child.process.returncode == -signal.SIGTERM
+
+
+def test_who_does_not_stop_is_killed_in_time(modules: Path, tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+    child = Child("stubborn", ("stubborn", str(ready)))
+    child.keep_running(environment())
+    wait(ready.exists)
+    started_at = time.monotonic()
+    supervisor._stop((child,), 0.5)
+    assert 0.4 < time.monotonic() - started_at < 3
+    assert child.process is not None
+    assert child.process.returncode == -signal.SIGKILL
+
+
+def test_a_child_ends_with_a_supervisor_that_is_killed(modules: Path) -> None:
+    code = (
+        "import os, sys; from service.supervisor import Child; child = Child('long', ('long',)); "
+        "child.keep_running(dict(os.environ)); print(child.process.pid, file=sys.stderr, flush=True); "
+        "sys.stdin.read()"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+    )
+    with parent:
+        assert parent.stderr is not None
+        orphan = psutil.Process(int(parent.stderr.readline()))
+        wait(lambda: orphan.cmdline()[-2:] == ["-m", "long"])
+        parent.kill()
+    orphan.wait(timeout=10)
+
+
+def test_a_signal_ends_the_watch_and_stops_the_children(settings: Settings, modules: Path) -> None:
+    child = Child("long", ("long",))
+
+    def ask() -> None:
+        wait(lambda: child.process is not None)
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    asking = threading.Thread(target=ask)
+    asking.start()
+    supervisor._supervise(settings, (child,))
+    asking.join()
+    assert child.process is not None
+    assert child.process.returncode is not None
+    assert signal.getsignal(signal.SIGTERM) is before

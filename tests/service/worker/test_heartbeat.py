@@ -1,0 +1,111 @@
+import time
+
+import pytest
+from sqlalchemy.orm import Session, sessionmaker
+
+from service import jobs
+from service.db.rows import PredictionRow, PredictionState
+from service.worker.heartbeat import Heartbeat, JobStoppedError, StopReason
+
+
+@pytest.fixture
+def prediction_id(sessions: sessionmaker[Session], scan_id: str) -> str:
+    with sessions.begin() as session:
+        prediction_id = jobs.enqueue(session, scan_id=scan_id).id
+        jobs.claim(session, prediction_id, owner="w#1", lease_s=0.4)
+    return prediction_id
+
+
+def beat(
+    sessions: sessionmaker[Session], prediction_id: str, *, interval_s: float = 0.05, limit_s: float = 60
+) -> Heartbeat:
+    return Heartbeat(
+        sessions,
+        prediction_id=prediction_id,
+        owner="w#1",
+        lease_s=0.4,
+        interval_s=interval_s,
+        time_limit_s=limit_s,
+    )
+
+
+def stopped(heartbeat: Heartbeat) -> StopReason:
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        try:
+            heartbeat.check()
+        except JobStoppedError as stop:
+            return stop.reason
+        time.sleep(0.01)
+    pytest.fail("the heartbeat did not stop the job")
+
+
+def row(sessions: sessionmaker[Session], prediction_id: str) -> PredictionRow:
+    with sessions() as session:
+        return session.get_one(PredictionRow, prediction_id)
+
+
+def test_the_lease_outlives_the_work(sessions: sessionmaker[Session], prediction_id: str) -> None:
+    with beat(sessions, prediction_id):
+        time.sleep(0.8)
+        with sessions.begin() as session:
+            assert jobs.sweep(session, republish_s=30).requeued == ()
+    time.sleep(0.5)
+    with sessions.begin() as session:
+        assert jobs.sweep(session, republish_s=30).requeued == (prediction_id,)
+
+
+def test_a_new_stage_shows_at_once_and_progress_never_falls(
+    sessions: sessionmaker[Session], prediction_id: str
+) -> None:
+    with beat(sessions, prediction_id, interval_s=30) as heartbeat:
+        heartbeat.report("preprocessing", 0.9)
+        heartbeat.report("classifying", 0.5)
+        heartbeat.report("classifying", 0.1)
+        deadline = time.monotonic() + 5
+        while (found := row(sessions, prediction_id)).state != PredictionState.CLASSIFYING:
+            assert time.monotonic() < deadline
+    assert found.progress == pytest.approx(0.75)
+
+
+def test_a_cancellation_stops_the_job(sessions: sessionmaker[Session], prediction_id: str) -> None:
+    with beat(sessions, prediction_id) as heartbeat:
+        heartbeat.report("preprocessing", 0.1)
+        with sessions.begin() as session:
+            jobs.request_cancel(session, prediction_id, actor="user:1")
+        assert stopped(heartbeat) is StopReason.CANCELLED
+        # The lease is kept until the job has said its last word.
+        time.sleep(0.6)
+        with sessions.begin() as session:
+            assert jobs.sweep(session, republish_s=30).cancelled == ()
+
+
+def test_a_lost_lease_stops_the_job(sessions: sessionmaker[Session], prediction_id: str) -> None:
+    with beat(sessions, prediction_id) as heartbeat:
+        with sessions.begin() as session:
+            jobs.hand_back(session, worker="w")
+        assert stopped(heartbeat) is StopReason.LEASE_LOST
+
+
+def test_a_database_that_stays_away_costs_the_lease(
+    sessions: sessionmaker[Session], prediction_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sqlalchemy.exc import OperationalError
+
+    def away(*_args: object, **_kwargs: object) -> None:
+        raise OperationalError("renew", {}, Exception("away"))
+
+    monkeypatch.setattr(jobs, "renew", away)
+    started_at = time.monotonic()
+    with beat(sessions, prediction_id) as heartbeat:
+        heartbeat.check()
+        assert stopped(heartbeat) is StopReason.LEASE_LOST
+    assert time.monotonic() - started_at > 0.3
+
+
+def test_time_is_limited(sessions: sessionmaker[Session], prediction_id: str) -> None:
+    with beat(sessions, prediction_id, limit_s=0.1) as heartbeat:
+        heartbeat.report("preprocessing", 0.1)
+        time.sleep(0.15)
+        with pytest.raises(JobStoppedError, match="time_limit"):
+            heartbeat.report("preprocessing", 0.2)
