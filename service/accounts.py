@@ -144,10 +144,12 @@ def normal_username(username: str) -> str:
 
 
 def find_user(session: Session, *, username: str) -> UserRow | None:
-    """Look an account up by its name, in any case."""
-    return session.scalars(
-        select(UserRow).where(UserRow.username == username.strip().casefold())
-    ).one_or_none()
+    """Look an account up by its name, in any case; what cannot be a name is never asked for."""
+    try:
+        name = normal_username(username)
+    except UsernameError:
+        return None
+    return session.scalars(select(UserRow).where(UserRow.username == name)).one_or_none()
 
 
 def require_user(session: Session, *, username: str) -> UserRow:

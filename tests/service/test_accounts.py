@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
+from sqlalchemy import event
 from sqlalchemy.orm import Session
 
 from service.accounts import (
@@ -71,6 +72,17 @@ def test_anything_else_finds_none(session: Session, username: str, password: str
     add(session)
     with pytest.raises(CredentialsError):
         verify_login(session, username=username, password=password)
+
+
+@pytest.mark.parametrize("username", ["a\0", "", "a b"])
+def test_what_cannot_be_a_name_is_not_asked_for(session: Session, username: str) -> None:
+    # PostgreSQL refuses a zero byte with an error of its own; SQLite would not notice.
+    asked: list[str] = []
+    event.listen(session.get_bind(), "before_cursor_execute", lambda *call: asked.append(call[2]))
+    assert find_user(session, username=username) is None
+    assert asked == []
+    find_user(session, username="doctor")
+    assert len(asked) == 1
 
 
 def test_an_unknown_name_is_hashed_for_as_well(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
