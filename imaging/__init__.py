@@ -1,15 +1,23 @@
-"""Scan file -> checked, lazily decoded scan -> the network's input, with figures about its quality."""
+"""Scan file -> checked, lazily decoded scan -> the network's input, with figures about its quality.
 
-from imaging.check import ScanReport, check_scan, scan_identity
-from imaging.cube import BrainCube, brain_cube
-from imaging.errors import ScanError
-from imaging.findings import ScanWarning
-from imaging.network_input import NetworkInput, window_starts
-from imaging.pipeline import STAGES, Progress, preprocess
-from imaging.quality import QualityReport
-from imaging.scan import BoldScan, open_scan
-from imaging.spec import PreprocessingSpec, PreprocessingSpecError
-from imaging.template_space import NotInTemplateSpaceError
+The public names below load their modules when they are first used: a web process that only asks whether a
+file is a scan does not pay for the scientific libraries that resampling needs.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from imaging.check import ScanReport, check_scan, scan_identity
+    from imaging.cube import BrainCube, brain_cube
+    from imaging.errors import ScanError
+    from imaging.findings import ScanWarning
+    from imaging.network_input import NetworkInput, window_starts
+    from imaging.pipeline import STAGES, Progress, preprocess
+    from imaging.quality import QualityReport
+    from imaging.scan import BoldScan, open_scan
+    from imaging.spec import PreprocessingSpec, PreprocessingSpecError
+    from imaging.template_space import NotInTemplateSpaceError
 
 __all__ = [
     "STAGES",
@@ -31,3 +39,27 @@ __all__ = [
     "scan_identity",
     "window_starts",
 ]
+
+_HOMES = {
+    "check": ("ScanReport", "check_scan", "scan_identity"),
+    "cube": ("BrainCube", "brain_cube"),
+    "errors": ("ScanError",),
+    "findings": ("ScanWarning",),
+    "network_input": ("NetworkInput", "window_starts"),
+    "pipeline": ("STAGES", "Progress", "preprocess"),
+    "quality": ("QualityReport",),
+    "scan": ("BoldScan", "open_scan"),
+    "spec": ("PreprocessingSpec", "PreprocessingSpecError"),
+    "template_space": ("NotInTemplateSpaceError",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'imaging' has no attribute {name!r}")
+    return getattr(import_module(f"imaging.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

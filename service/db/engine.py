@@ -23,8 +23,10 @@ def make_engine(url: str) -> Engine:
     address = make_url(url)
     if address.get_backend_name() != "sqlite":
         # Short connect time: a worker must notice a lost database within its lease.
-        return create_engine(address, pool_pre_ping=True, connect_args={"connect_timeout": 5})
-    engine = create_engine(address, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+        return create_engine(
+            address, pool_pre_ping=True, hide_parameters=True, connect_args={"connect_timeout": 5}
+        )
+    engine = create_engine(address, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
