@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 @contextmanager
-def running_service(data_dir: Path) -> Iterator[httpx.Client]:
+def running_service(data_dir: Path) -> Iterator[httpx2.Client]:
     """Start the whole service and give a client that is logged in with the demonstration's key."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -63,7 +63,7 @@ def running_service(data_dir: Path) -> Iterator[httpx.Client]:
     command = [restnet, "serve", "--demo", "--port", str(port), "--data-dir", str(data_dir)]
     service = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client:
             wait_until_ready(client)
             key = json.loads((data_dir / "demo-credentials.json").read_text())["api_key"]
             client.headers["Authorization"] = f"Bearer {key}"
@@ -73,20 +73,20 @@ def running_service(data_dir: Path) -> Iterator[httpx.Client]:
         service.wait(timeout=60)
 
 
-def wait_until_ready(client: httpx.Client) -> None:
+def wait_until_ready(client: httpx2.Client) -> None:
     deadline = time.monotonic() + START_LIMIT_S
     while time.monotonic() < deadline:
         try:
-            if client.get("/readyz").status_code == httpx.codes.OK:
+            if client.get("/readyz").status_code == httpx2.codes.OK:
                 return
-        except httpx.TransportError:
+        except httpx2.TransportError:
             pass
         time.sleep(0.2)
     raise SystemExit(f"the service was not ready within {START_LIMIT_S} s")
 
 
 def score_cohort(
-    client: httpx.Client, scratch: Path, *, n_subjects: int, effect_size: float, seed: int
+    client: httpx2.Client, scratch: Path, *, n_subjects: int, effect_size: float, seed: int
 ) -> dict[str, object]:
     """Simulate a cohort, send every scan, and compare the answers with the planted labels."""
     folder = scratch / f"cohort-{effect_size}"
@@ -131,14 +131,14 @@ def subject_of(scan: Path) -> int:
     return int(scan.parent.name)
 
 
-def upload(client: httpx.Client, scan: Path) -> str:
+def upload(client: httpx2.Client, scan: Path) -> str:
     with scan.open("rb") as stream:
         answer = client.post("/api/v1/scans", files={"scan": (scan.name, stream, "application/gzip")})
     answer.raise_for_status()
     return str(answer.json()["prediction_id"])
 
 
-def wait_for_result(client: httpx.Client, prediction_id: str) -> dict[str, object]:
+def wait_for_result(client: httpx2.Client, prediction_id: str) -> dict[str, object]:
     deadline = time.monotonic() + ANSWER_LIMIT_S
     while time.monotonic() < deadline:
         prediction = client.get(f"/api/v1/predictions/{prediction_id}").raise_for_status().json()
