@@ -57,8 +57,8 @@ def make_celery(settings: Settings) -> Celery:
         # How long a killed child keeps its place before it counts as lost; the default is 10 s.
         worker_lost_wait=1.0,
         worker_soft_shutdown_timeout=settings.shutdown_s,
-        # The soft limit is kept by the job itself, at points where it can stop cleanly.
-        task_time_limit=settings.hard_time_limit_s,
+        # The job keeps both limits itself; Celery's is for a process in which no thread runs any more.
+        task_time_limit=settings.hard_time_limit_s + 60,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,

@@ -13,7 +13,6 @@ from service.jobs.lease import (
     fail,
     finish,
     postpone,
-    release,
     renew,
     stop_cancelled,
 )
@@ -44,7 +43,6 @@ __all__ = [
     "overall_progress",
     "postpone",
     "queue_position",
-    "release",
     "renew",
     "request_cancel",
     "retry",

@@ -192,21 +192,6 @@ def postpone(
     return change(session, prediction_id, _held_by(owner), values) is not None
 
 
-def release(session: Session, prediction_id: str, *, owner: str) -> bool:
-    """Hand the job back unharmed, as a worker does that is told to stop: the attempt does not count."""
-    values = {
-        "state": PredictionState.QUEUED,
-        "progress": 0.0,
-        "attempts": PredictionRow.attempts - 1,
-        "published_at": None,
-        **NO_LEASE,
-    }
-    wanted = and_(_held_by(owner), PredictionRow.cancel_requested.is_(False))
-    if change(session, prediction_id, wanted, values) is not None:
-        return True
-    return stop_cancelled(session, prediction_id, owner=owner)
-
-
 def stop_cancelled(session: Session, prediction_id: str, *, owner: str) -> bool:
     """Close a running job whose cancellation the worker has obeyed; False when there was none."""
     values = {"state": PredictionState.CANCELLED, "finished_at": utc_now(), **NO_LEASE}

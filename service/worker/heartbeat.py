@@ -1,5 +1,7 @@
 """Keeps a lease alive from a thread while the job works, and tells the job when to stop."""
 
+import os
+import signal
 import threading
 from enum import Enum
 from time import monotonic
@@ -47,8 +49,10 @@ class Heartbeat:
         The job and the name under which it was claimed.
     lease_s, interval_s : float
         How far each renewal reaches, and the time between two, in seconds.
-    time_limit_s : float
-        The job is stopped after this many seconds.
+    soft_limit_s : float
+        After this many seconds the job is stopped at its next report.
+    hard_limit_s : float
+        After this many seconds the process is killed: the job reports nothing any more.
     """
 
     def __init__(
@@ -59,14 +63,16 @@ class Heartbeat:
         owner: str,
         lease_s: float,
         interval_s: float,
-        time_limit_s: float,
+        soft_limit_s: float,
+        hard_limit_s: float,
     ) -> None:
         self._sessions = sessions
         self._prediction_id = prediction_id
         self._owner = owner
         self._lease_s = lease_s
         self._interval_s = interval_s
-        self._deadline = monotonic() + time_limit_s
+        self._stop_at = monotonic() + soft_limit_s
+        self._kill_at = monotonic() + hard_limit_s
         self._state = PredictionState.PREPROCESSING
         self._progress = 0.0
         self._stop: StopReason | None = None
@@ -122,7 +128,7 @@ class Heartbeat:
         """
         if self._stop is not None:
             raise JobStoppedError(self._stop)
-        if monotonic() > self._deadline:
+        if monotonic() > self._stop_at:
             raise JobStoppedError(StopReason.TIME_LIMIT)
 
     def _beat(self) -> None:
@@ -132,6 +138,11 @@ class Heartbeat:
             self._wake.clear()
             if self._ended:
                 return
+            if monotonic() > self._kill_at:
+                # Killed and not terminated: in a terminated child billiard runs clean-up code of its own, and
+                # a child that ends while it holds the pool's lock stops the pool. During a job it holds none.
+                log.error("job_killed", prediction_id=self._prediction_id)
+                os.kill(os.getpid(), signal.SIGKILL)
             try:
                 with self._sessions.begin() as session:
                     lease = jobs.renew(

@@ -28,8 +28,8 @@ def run_prediction(runtime: Runtime, prediction_id: str) -> None:
     """Claim a job and bring it to an end; a duplicate message ends at the claim.
 
     Errors of the scan or the model end the job; errors of storage or the database postpone it; anything else
-    ends it with ``internal_error`` and a reference to the traceback in the log. Nothing is raised but what
-    stops the process.
+    ends it with ``internal_error`` and a reference to the traceback in the log. What makes the process exit
+    is let through, and the lease runs out: a job that had to be killed must not get its attempt back.
     """
     owner = f"{runtime.worker}{jobs.OWNER_SEPARATOR}{uuid4().hex[:12]}"
     claimed = _claim(runtime, prediction_id, owner)
@@ -53,10 +53,6 @@ def run_prediction(runtime: Runtime, prediction_id: str) -> None:
         reference = uuid4().hex[:12]
         bound.exception("prediction_error", reference=reference)
         state = _fail_internally(runtime, prediction_id, owner, reference)
-    except BaseException:
-        # The process is made to exit in the middle of the job: hand it back on the way out.
-        write_outcome(runtime.sessions, lambda session: jobs.release(session, prediction_id, owner=owner))
-        raise
     bound.info("prediction_ended", outcome=state)
 
 
@@ -96,7 +92,8 @@ def _work(runtime: Runtime, row: PredictionRow, scan: ScanRow, owner: str) -> st
         owner=owner,
         lease_s=settings.lease_s,
         interval_s=settings.heartbeat_s,
-        time_limit_s=settings.soft_time_limit_s,
+        soft_limit_s=settings.soft_time_limit_s,
+        hard_limit_s=settings.hard_time_limit_s,
     )
     with heartbeat:
         model_version_id, predictor = runtime.active_model()

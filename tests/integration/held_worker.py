@@ -4,7 +4,8 @@ Usage: python held_worker.py MARKS --queue inference
 
 A scan that is called ``hold-STAGE`` stops its job in that stage, once: a file of that name in MARKS
 tells the test that it stands there, and keeps the next worker from standing still again. The heartbeat goes
-on. A scan that is called ``poison`` kills its process each time; one that is called ``slow`` takes a minute.
+on. A scan that is called ``poison`` kills its process each time; one that is called ``slow`` takes a minute
+and reports on it; one that is called ``stuck`` never reports again.
 """
 
 import os
@@ -43,6 +44,8 @@ def predict(
     hold("claimed")
     if display_name.startswith("poison"):
         os.kill(os.getpid(), signal.SIGKILL)
+    if display_name.startswith("stuck"):
+        time.sleep(600)
 
     def report(stage: str, fraction: float) -> None:
         progress(stage, fraction)

@@ -84,6 +84,16 @@ def test_a_frozen_worker_loses_its_job_and_does_not_answer_twice(make_workplace:
     assert place.row(prediction_id).finished_at == row.finished_at
 
 
+@pytest.mark.parametrize("broker", ["file", "redis"])
+def test_work_that_hangs_is_killed_and_the_worker_goes_on(make_workplace: MakeWorkplace, broker: str) -> None:
+    place = make_workplace(broker=broker, max_attempts=1, soft_time_limit_s=3, hard_time_limit_s=4)
+    place.worker("inference", "maintenance")
+    stuck, slow = place.upload("stuck"), place.upload("slow")
+    assert place.wait_for(stuck, PredictionState.FAILED).error_code == "worker_lost"
+    # This one reports its progress, so that it can be stopped without a kill.
+    assert place.wait_for(slow, PredictionState.FAILED).error_code == "time_limit"
+
+
 def test_an_upload_survives_a_broker_that_is_away(make_workplace: MakeWorkplace) -> None:
     port = free_port()
     place = make_workplace(broker_url=f"redis://127.0.0.1:{port}/0")

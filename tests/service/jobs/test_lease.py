@@ -62,7 +62,6 @@ def test_only_the_owner_acts_on_a_job(
         assert not jobs.finish(session, job, **stranger, model_version_id=model_version_id, result=RESULT)
         assert not jobs.fail(session, job, **stranger, code="c", message="m")
         assert not jobs.postpone(session, job, **stranger, code="c", message="m", backoff_s=1)
-        assert not jobs.release(session, job, **stranger)
         assert not jobs.stop_cancelled(session, job, **stranger)
     with sessions() as session:
         row = session.get_one(PredictionRow, prediction_id)
@@ -123,7 +122,7 @@ def test_a_cancellation_that_comes_before_the_result_wins(
         assert not jobs.finish(
             session, prediction_id, owner="w#1", model_version_id=model_version_id, result=RESULT
         )
-        assert jobs.release(session, prediction_id, owner="w#1")
+        assert jobs.stop_cancelled(session, prediction_id, owner="w#1")
     with sessions() as session:
         assert session.get_one(PredictionRow, prediction_id).state == "cancelled"
         assert session.get(ResultRow, prediction_id) is None
@@ -153,13 +152,3 @@ def test_a_passing_error_postpones_and_then_fails(
     with sessions() as session:
         row = session.get_one(PredictionRow, prediction_id)
     assert (row.state, row.error_code, row.attempts) == ("failed", "storage_unavailable", 2)
-
-
-def test_a_released_job_keeps_its_attempts(sessions: sessionmaker[Session], prediction_id: str) -> None:
-    with sessions.begin() as session:
-        jobs.claim(session, prediction_id, owner="w#1", lease_s=60)
-        assert jobs.release(session, prediction_id, owner="w#1")
-    with sessions.begin() as session:
-        row = session.get_one(PredictionRow, prediction_id)
-        assert (row.state, row.attempts, row.lease_owner) == ("queued", 0, None)
-        assert jobs.claim(session, prediction_id, owner="w#2", lease_s=60)

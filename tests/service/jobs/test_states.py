@@ -64,7 +64,7 @@ class OneJob(RuleBasedStateMachine):
                 assert owner == self.holder
                 self.successes += 1
 
-    @rule(owner=OWNERS, act=st.sampled_from(["fail", "postpone", "release", "stop_cancelled"]))
+    @rule(owner=OWNERS, act=st.sampled_from(["fail", "postpone", "stop_cancelled"]))
     def end_an_attempt(self, owner: str, act: str) -> None:
         error = {"code": "c", "message": "m"}
         extra = {"fail": error, "postpone": {**error, "backoff_s": 0.0}}.get(act, {})

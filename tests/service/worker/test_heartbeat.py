@@ -1,3 +1,5 @@
+import os
+import signal
 import time
 
 import pytest
@@ -17,7 +19,12 @@ def prediction_id(sessions: sessionmaker[Session], scan_id: str) -> str:
 
 
 def beat(
-    sessions: sessionmaker[Session], prediction_id: str, *, interval_s: float = 0.05, limit_s: float = 60
+    sessions: sessionmaker[Session],
+    prediction_id: str,
+    *,
+    interval_s: float = 0.05,
+    limit_s: float = 60,
+    hard_limit_s: float = 60,
 ) -> Heartbeat:
     return Heartbeat(
         sessions,
@@ -25,7 +32,8 @@ def beat(
         owner="w#1",
         lease_s=0.4,
         interval_s=interval_s,
-        time_limit_s=limit_s,
+        soft_limit_s=limit_s,
+        hard_limit_s=hard_limit_s,
     )
 
 
@@ -109,3 +117,15 @@ def test_time_is_limited(sessions: sessionmaker[Session], prediction_id: str) ->
         time.sleep(0.15)
         with pytest.raises(JobStoppedError, match="time_limit"):
             heartbeat.report("preprocessing", 0.2)
+
+
+def test_a_process_that_reports_nothing_kills_itself(
+    sessions: sessionmaker[Session], prediction_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = []
+    monkeypatch.setattr(os, "kill", lambda process_id, number: killed.append((process_id, number)))
+    with beat(sessions, prediction_id, hard_limit_s=0.2):
+        time.sleep(0.1)
+        assert killed == []
+        time.sleep(0.3)
+    assert set(killed) == {(os.getpid(), signal.SIGKILL)}

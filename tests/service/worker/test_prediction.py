@@ -154,14 +154,14 @@ def test_a_fault_of_ours_gives_a_reference_and_keeps_its_secrets(
     assert "KeyError" in log
 
 
-def test_a_process_that_must_exit_hands_its_job_back(
+def test_a_process_that_is_made_to_exit_pays_with_its_attempt(
     run: Callable[[Act], PredictionRow], sessions: sessionmaker[Session], queued: str
 ) -> None:
     with pytest.raises(SystemExit):
         run(failing(SystemExit()))
     with sessions() as session:
         row = session.get_one(PredictionRow, queued)
-    assert (row.state, row.attempts) == ("queued", 0)
+    assert (row.state, row.attempts) == ("preprocessing", 1)
 
 
 def test_work_that_takes_too_long_is_stopped(
