@@ -88,9 +88,9 @@ _COUPLING = np.array(
 
 # What an effect size of 1 changes in the ADHD group. Nine weaker nodes against twelve stronger ones leave the
 # sum of variances as it was: the scan's overall deviation, which preprocessing divides by, tells nothing.
-_LOG_AMPLITUDE_CHANGE = {_DEFAULT_MODE: -0.60, _EXECUTIVE: 0.22, _SALIENCE: 0.22}
-_COHERENCE_LOSS = 0.15
-_OPPOSITION_LOSS = 0.5
+_LOG_AMPLITUDE_CHANGE = {_DEFAULT_MODE: -1.00, _EXECUTIVE: 0.25, _SALIENCE: 0.25}
+_COHERENCE_LOSS = 0.2
+_OPPOSITION_LOSS = 0.8
 
 
 @dataclass(frozen=True)

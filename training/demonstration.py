@@ -9,9 +9,13 @@ follows from the seeds below; the same machine makes the same bytes again.
 import argparse
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from importlib.metadata import version
+from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 
 import numpy as np
@@ -20,20 +24,19 @@ from jaxtyping import Float64, Int
 
 from imaging import NetworkInput, PreprocessingSpec, preprocess
 from model.card import ModelCard
-from model.checkpoint import load_checkpoint, save_checkpoint
-from model.networks import RestNetwork, build_network
+from model.checkpoint import save_checkpoint
+from model.networks import build_network
 from model.predictor import Classification, Predictor
 from training.calibration import fit_temperature
 from training.loop import TrainingSettings, train_network
 from training.metrics import Evaluation, evaluate
-from training.prepared import PreparedScan
+from training.prepared import PreparedScan, load_prepared, save_prepared
 from training.simulator import DEFAULT_EFFECT_SIZE, simulate_subject, subject_profile
 from training.warm_start import ReaderSettings, encode_scans, settle_normalisation, train_reader
 
 SPEC = PreprocessingSpec()
 THRESHOLD = 0.5
-READER = ReaderSettings(epochs=12)
-END_TO_END = TrainingSettings(epochs=1, learning_rate=3e-4, weight_decay=0.01)
+READER = ReaderSettings(epochs=4)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +54,8 @@ class Plan:
     warm_start_windows : int
         Windows a scan that the readers are first trained on.
     reader : ReaderSettings
-    end_to_end : TrainingSettings
+    end_to_end : TrainingSettings or None
+        None leaves the residual networks as random as they started.
     """
 
     seed: int = 20_110
@@ -63,7 +67,7 @@ class Plan:
     width: int = 4
     warm_start_windows: int = 4
     reader: ReaderSettings = READER
-    end_to_end: TrainingSettings = END_TO_END
+    end_to_end: TrainingSettings | None = None
 
 
 @dataclass(frozen=True)
@@ -75,9 +79,21 @@ class Answers:
     probabilities: Float64[np.ndarray, " S"]
     uncertain_share: float
 
+    @classmethod
+    def gather(cls, answers: list[tuple[int, Classification]]) -> "Answers":
+        """Put single answers, each with the true label, into arrays."""
+        return cls(
+            labels=np.array([label for label, _ in answers]),
+            mean_logits=np.array([answer.member_logits.mean() for _, answer in answers]),
+            probabilities=np.array([answer.adhd_probability for _, answer in answers]),
+            uncertain_share=float(np.mean([answer.decision == "uncertain" for _, answer in answers])),
+        )
 
-def make_demonstration(out: Path, *, plan: Plan | None = None) -> ModelCard:
+
+def make_demonstration(out: Path, *, plan: Plan | None = None, processes: int = 2) -> ModelCard:
     """Train, calibrate, measure and write the demonstration checkpoint.
+
+    Every process computes on one thread: the result does not depend on how many there are.
 
     Parameters
     ----------
@@ -85,6 +101,8 @@ def make_demonstration(out: Path, *, plan: Plan | None = None) -> ModelCard:
         File to write, in one step; its folder is made.
     plan : Plan, optional
         The committed checkpoint's, if not given.
+    processes : int
+        That share the work.
 
     Returns
     -------
@@ -94,74 +112,95 @@ def make_demonstration(out: Path, *, plan: Plan | None = None) -> ModelCard:
     plan = plan or Plan()
     out.parent.mkdir(parents=True, exist_ok=True)
     clock = _Clock()
-    scans = prepare_cohort(plan.n_training, seed=plan.seed)
-    clock.say(f"{len(scans)} training subjects simulated and prepared")
+    spawn = get_context("spawn")
+    with (
+        TemporaryDirectory(prefix="restnet-demonstration-") as folder,
+        ProcessPoolExecutor(
+            processes, mp_context=spawn, initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool,
+    ):
+        prepare = partial(prepare_subject, seed=plan.seed)
+        save_prepared(Path(folder), list(pool.map(prepare, range(plan.n_training), chunksize=8)))
+        clock.say(f"{plan.n_training} training subjects simulated and prepared")
+        members = []
+        for weights, losses in pool.map(partial(train_member, Path(folder), plan=plan), range(plan.members)):
+            members.append({name: torch.from_numpy(values) for name, values in weights.items()})
+            clock.say(f"member {len(members)} of {plan.members} trained, losses {losses}")
 
-    networks = train_members(scans, plan=plan, clock=clock)
-    del scans
-    members = [network.state_dict() for network in networks]
-    # Calibrated and measured as it will be served: with weights rounded to half precision, by the predictor.
-    save_checkpoint(
-        out, members=members, card=_card(plan, temperature=1.0, metrics={}), weights_dtype="float16"
-    )
-    calibration = ask(out, plan.n_calibration, seed=plan.seed + 1)
-    temperature = fit_temperature(calibration.mean_logits, calibration.labels)
-    clock.say(f"calibrated: temperature {temperature:.3f}")
+        def save(*, temperature: float, metrics: dict[str, object]) -> ModelCard:
+            card = _card(plan, temperature=temperature, metrics=metrics)
+            save_checkpoint(out, members=members, card=card, weights_dtype="float16")
+            return card
 
-    card = _card(plan, temperature=temperature, metrics={})
-    save_checkpoint(out, members=members, card=card, weights_dtype="float16")
-    test = ask(out, plan.n_test, seed=plan.seed + 2)
-    null = ask(out, plan.n_null, seed=plan.seed + 3, effect_size=0.0)
-    card = _card(plan, temperature=temperature, metrics=_metrics(test, null))
-    sha256 = save_checkpoint(out, members=members, card=card, weights_dtype="float16")
-    clock.say(f"measured; wrote {out.stat().st_size / 1e6:.2f} MB, sha256 {sha256}")
+        def asked(n_subjects: int, *, seed: int, effect_size: float) -> Answers:
+            ask = partial(ask_about_subject, out, seed=seed, effect_size=effect_size)
+            return Answers.gather(list(pool.map(ask, range(n_subjects), chunksize=8)))
+
+        # Calibrated and measured as it will be served: by the predictor, on weights in half precision.
+        save(temperature=1.0, metrics={})
+        calibration = asked(plan.n_calibration, seed=plan.seed + 1, effect_size=DEFAULT_EFFECT_SIZE)
+        temperature = fit_temperature(calibration.mean_logits, calibration.labels)
+        clock.say(f"calibrated: temperature {temperature:.3f}")
+        save(temperature=temperature, metrics={})
+        test = asked(plan.n_test, seed=plan.seed + 2, effect_size=DEFAULT_EFFECT_SIZE)
+        null = asked(plan.n_null, seed=plan.seed + 3, effect_size=0.0)
+        card = save(temperature=temperature, metrics=_metrics(test, null))
+    clock.say(f"measured: {json.dumps(card.metrics)}")
     return card
 
 
-def prepare_cohort(n_subjects: int, *, seed: int) -> list[PreparedScan]:
-    """Simulate a cohort in memory and prepare every scan through the one preprocessing path."""
-    scans = []
-    for index in range(n_subjects):
-        profile = subject_profile(index, seed=seed)
-        prepared = _prepare(index, seed=seed, effect_size=DEFAULT_EFFECT_SIZE)
-        scans.append(PreparedScan.from_input(prepared, subject_id=profile.scan_dir_id, label=profile.label))
-    return scans
+def prepare_subject(index: int, *, seed: int) -> PreparedScan:
+    """Simulate one training subject in memory and prepare the scan through the one preprocessing path."""
+    profile = subject_profile(index, seed=seed)
+    prepared = _prepare(index, seed=seed, effect_size=DEFAULT_EFFECT_SIZE)
+    return PreparedScan.from_input(prepared, subject_id=profile.scan_dir_id, label=profile.label)
 
 
-def train_members(scans: list[PreparedScan], *, plan: Plan, clock: "_Clock") -> list[RestNetwork]:
-    """Train the members, each from its own start and without its own part of the subjects."""
-    networks = []
-    for member in range(plan.members):
-        torch.manual_seed(plan.seed + member)
-        networks.append(build_network("C", "lstm", width=plan.width))
-    settle_normalisation(networks, scans, seed=plan.seed)
-    features = encode_scans(networks, scans, n_windows=plan.warm_start_windows)
+def train_member(folder: Path, member: int, *, plan: Plan) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+    """Train one member from its own start, without its own part of the prepared subjects.
+
+    Parameters
+    ----------
+    folder : Path
+        Where :func:`training.prepared.save_prepared` wrote the cohort.
+    member : int
+        From 0.
+    plan : Plan
+
+    Returns
+    -------
+    weights : dict of numpy arrays
+        By tensor name.
+    losses : dict of float
+        The first and last of each stage.
+    """
+    scans = [
+        scan
+        for i, scan in enumerate(load_prepared(folder))
+        if plan.members == 1 or i % plan.members != member
+    ]
+    seed = plan.seed + member
+    torch.manual_seed(seed)
+    network = build_network("C", "lstm", width=plan.width)
+    settle_normalisation([network], scans, seed=seed)
+    features = encode_scans([network], scans, n_windows=plan.warm_start_windows)[0]
     labels = torch.tensor([float(scan.label) for scan in scans])
-    clock.say("features of the untrained residual networks computed")
-    for member, network in enumerate(networks):
-        kept = [i for i in range(len(scans)) if plan.members == 1 or i % plan.members != member]
-        losses = train_reader(network, features[member, kept], labels[kept], settings=plan.reader)
-        records = train_network(network, [scans[i] for i in kept], settings=plan.end_to_end)
-        clock.say(
-            f"member {member + 1} of {plan.members} trained: loss {losses[0]:.3f} to {losses[-1]:.3f} "
-            f"with the reader alone, {records[-1].training_loss:.3f} a window end to end"
-        )
-    return networks
+    reader = train_reader(network, features, labels, settings=replace(plan.reader, seed=seed))
+    losses = {"reader_first": reader[0], "reader_last": reader[-1]}
+    if plan.end_to_end is not None:
+        records = train_network(network, scans, settings=replace(plan.end_to_end, seed=seed))
+        losses["end_to_end_last"] = records[-1].training_loss
+    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
+    return weights, {name: round(loss, 4) for name, loss in losses.items()}
 
 
-def ask(checkpoint: Path, n_subjects: int, *, seed: int, effect_size: float = DEFAULT_EFFECT_SIZE) -> Answers:
-    """Let the predictor classify a simulated cohort."""
-    predictor = Predictor(load_checkpoint(checkpoint), device="cpu")
-    answers: list[Classification] = []
-    for index in range(n_subjects):
-        network_input = _prepare(index, seed=seed, effect_size=effect_size)
-        answers.append(predictor.classify(network_input, seed=index))
-    return Answers(
-        labels=np.array([subject_profile(index, seed=seed).label for index in range(n_subjects)]),
-        mean_logits=np.array([answer.member_logits.mean() for answer in answers]),
-        probabilities=np.array([answer.adhd_probability for answer in answers]),
-        uncertain_share=float(np.mean([answer.decision == "uncertain" for answer in answers])),
-    )
+def ask_about_subject(
+    checkpoint: Path, index: int, *, seed: int, effect_size: float
+) -> tuple[int, Classification]:
+    """Let the predictor classify one simulated subject; gives the true label with the answer."""
+    network_input = _prepare(index, seed=seed, effect_size=effect_size)
+    answer = Predictor.load(checkpoint, device="cpu").classify(network_input, seed=index)
+    return subject_profile(index, seed=seed).label, answer
 
 
 def _prepare(index: int, *, seed: int, effect_size: float) -> NetworkInput:
@@ -228,9 +267,12 @@ def main() -> None:
     """Read the command line and make the checkpoint."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, required=True, help="file to write")
-    # Sums are split over threads: another number of them rounds in another order.
-    torch.set_num_threads(2)
-    make_demonstration(parser.parse_args().out)
+    parser.add_argument(
+        "--processes", type=int, default=2, help="that share the work; the result is the same"
+    )
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    make_demonstration(arguments.out, processes=arguments.processes)
 
 
 if __name__ == "__main__":

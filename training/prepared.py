@@ -1,8 +1,10 @@
 """Preprocessed scans held small: only the brain's voxels, in half precision, and windows cut from them."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -10,6 +12,9 @@ from jaxtyping import Float16
 from torch import Tensor
 
 from imaging import NetworkInput, PreprocessingSpec, brain_cube, window_starts
+
+_SERIES_FILE = "series.npy"
+_INDEX_FILE = "index.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +51,36 @@ class PreparedScan:
     def planned_starts(self) -> np.ndarray:
         """Say where prediction's windows start."""
         return window_starts(len(self.series), spec=self.spec)
+
+
+def save_prepared(folder: Path, scans: Sequence[PreparedScan]) -> None:
+    """Write scans where several processes can read them without a copy each.
+
+    Parameters
+    ----------
+    folder : Path
+        Exists.
+    scans : sequence of PreparedScan
+        Prepared with one spec.
+    """
+    np.save(folder / _SERIES_FILE, np.concatenate([scan.series for scan in scans]))
+    index = {
+        "spec": scans[0].spec.to_json(),
+        "scans": [[scan.subject_id, scan.label, len(scan.series)] for scan in scans],
+    }
+    (folder / _INDEX_FILE).write_text(json.dumps(index))
+
+
+def load_prepared(folder: Path) -> list[PreparedScan]:
+    """Map what :func:`save_prepared` wrote; the series stay on disk until they are read."""
+    index = json.loads((folder / _INDEX_FILE).read_text())
+    spec = PreprocessingSpec.from_json(index["spec"])
+    series = np.load(folder / _SERIES_FILE, mmap_mode="r")
+    ends = np.cumsum([length for _, _, length in index["scans"]])
+    return [
+        PreparedScan(subject_id, label, series[end - length : end], spec)
+        for (subject_id, label, length), end in zip(index["scans"], ends, strict=True)
+    ]
 
 
 def cut_windows(scans: Sequence[PreparedScan], starts: Sequence[int]) -> Tensor:

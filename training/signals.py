@@ -28,7 +28,7 @@ _SMOOTHING_REACH = (
     1  # voxels; 1 % of the kernel lies further out, over as many voxels again outside the brain
 )
 _NODE_SIGMA_MM = 8.0
-_NETWORK_AMPLITUDE = 1.5
+_NETWORK_AMPLITUDE = 2.0
 _AMPLITUDE_SPREAD = 0.18  # standard deviation of log amplitude between people, a network
 _NODE_SPREAD = 0.15  # and a node within it
 _CENTRE_JITTER_MM = 3.0
