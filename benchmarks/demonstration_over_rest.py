@@ -34,14 +34,16 @@ def main() -> None:
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
 
-    with tempfile.TemporaryDirectory(prefix="restnet-demonstration-") as scratch:
-        with running_service(Path(scratch) / "data") as client:
-            rows = [
-                score_cohort(
-                    client, Path(scratch), n_subjects=options.subjects, effect_size=effect, seed=options.seed
-                )
-                for effect in (1.0, 0.0)
-            ]
+    with (
+        tempfile.TemporaryDirectory(prefix="restnet-demonstration-") as scratch,
+        running_service(Path(scratch) / "data") as client,
+    ):
+        rows = [
+            score_cohort(
+                client, Path(scratch), n_subjects=options.subjects, effect_size=effect, seed=options.seed
+            )
+            for effect in (1.0, 0.0)
+        ]
     for row in rows:
         low, high = row["auc_interval_95"]
         print(
@@ -91,9 +93,9 @@ def score_cohort(
     """Simulate a cohort, send every scan, and compare the answers with the planted labels."""
     folder = scratch / f"cohort-{effect_size}"
     restnet = Path(sys.executable).with_name("restnet")
+    size, effect = ["--subjects", str(n_subjects)], ["--effect-size", str(effect_size)]
     subprocess.run(
-        [restnet, "simulate", folder, "--subjects", str(n_subjects), "--seed", str(seed)]
-        + ["--effect-size", str(effect_size), "--json"],
+        [restnet, "simulate", folder, *size, *effect, "--seed", str(seed), "--json"],
         check=True,
         stdout=subprocess.DEVNULL,
     )

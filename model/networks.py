@@ -167,9 +167,9 @@ class RestNetwork(nn.Module):
 def _initialise(rnn: nn.LSTM | nn.GRU) -> None:
     """Draw a recurrent layer's first weights for inputs that are far wider than the layer.
 
-    Torch's own start takes its scale from the 64 units alone; thousands of features then drive every gate into
-    saturation, where nothing is learnt. This is Keras's start, whose layers the published text names: Glorot
-    over inputs and gates, orthogonal recurrence, no bias but 1 on the LSTM's forget gate.
+    Torch's own start takes its scale from the 64 units alone; thousands of features then drive every gate
+    into saturation, where nothing is learnt. This is Keras's start, whose layers the published text names:
+    Glorot over inputs and gates, orthogonal recurrence, no bias but 1 on the LSTM's forget gate.
     """
     for name, parameter in rnn.named_parameters():
         if name.startswith("weight_ih"):

@@ -24,11 +24,10 @@ def refusal_of(error: Exception) -> dict[str, object] | None:
     dict or None
         ``{"code", "message", ...}`` with the error's typed attributes; None where the fault is ours.
     """
-    from training.errors import CohortError
-
     from imaging.errors import ScanError
     from model.errors import ModelError
     from service.errors import ServiceError
+    from training.errors import CohortError
 
     if not isinstance(error, ScanError | ModelError | CohortError | ServiceError):
         return None

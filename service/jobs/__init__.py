@@ -6,6 +6,7 @@ caller's session and leaves the commit to the caller; none of them knows Celery.
 """
 
 from service.jobs.change import PredictionNotFoundError
+from service.jobs.failures import JobFailure
 from service.jobs.lease import (
     OWNER_SEPARATOR,
     Lease,
@@ -29,6 +30,7 @@ from service.jobs.requests import (
 
 __all__ = [
     "OWNER_SEPARATOR",
+    "JobFailure",
     "Lease",
     "PredictionFinishedError",
     "PredictionNotFoundError",

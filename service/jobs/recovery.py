@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.db.base import utc_now
 from service.db.rows import RUNNING, PredictionRow, PredictionState
+from service.jobs.failures import JobFailure
 from service.jobs.lease import NO_LEASE, OWNER_SEPARATOR
 
 # Only the head of the queue is announced again: duplicates stay few however long the queue grows, and a job
@@ -56,7 +57,7 @@ def sweep(session: Session, *, republish_s: float) -> Sweep:
         {
             "state": PredictionState.FAILED,
             "finished_at": utc_now(),
-            "error_code": "worker_lost",
+            "error_code": JobFailure.WORKER_LOST,
             "error_message": "expected the worker to finish, found that it stopped at every attempt",
         },
     )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+from service.jobs import JobFailure
+
 STATES = {
     "queued": "Waiting",
     "preprocessing": "Preparing the scan",
@@ -138,7 +140,7 @@ _OTHER_ADVICE = "Check that this is a whole functional run in one .nii or .nii.g
 
 def may_pass_next_time(code: str) -> bool:
     """Whether trying the same scan again can help: not when the scan itself was refused."""
-    return code in {"worker_lost", "internal_error", "time_limit", "database_unavailable"}
+    return code in set(JobFailure)
 
 
 def advice(code: str) -> str:

@@ -46,9 +46,9 @@ def run_prediction(runtime: Runtime, prediction_id: str) -> None:
     except (ScanError, ModelError, ServiceError) as refusal:
         state = _refuse(runtime, prediction_id, owner, refusal)
     except DBAPIError as error:
-        state = _postpone(runtime, prediction_id, owner, "database_unavailable", error)
+        state = _postpone(runtime, prediction_id, owner, jobs.JobFailure.DATABASE_UNAVAILABLE, error)
     except OSError as error:
-        state = _postpone(runtime, prediction_id, owner, "storage_unavailable", error)
+        state = _postpone(runtime, prediction_id, owner, jobs.JobFailure.STORAGE_UNAVAILABLE, error)
     except Exception:  # noqa: BLE001  (whatever it is, the user gets a reference and the log the traceback)
         reference = uuid4().hex[:12]
         bound.exception("prediction_error", reference=reference)
@@ -126,7 +126,7 @@ def _stop(runtime: Runtime, prediction_id: str, owner: str, reason: StopReason) 
                     session,
                     prediction_id,
                     owner=owner,
-                    code="time_limit",
+                    code=jobs.JobFailure.TIME_LIMIT,
                     message=message,
                     details={"limit_s": limit_s},
                 )
@@ -177,12 +177,12 @@ def _fail_internally(runtime: Runtime, prediction_id: str, owner: str, reference
             session,
             prediction_id,
             owner=owner,
-            code="internal_error",
+            code=jobs.JobFailure.INTERNAL_ERROR,
             message=f"expected an answer, found a fault of ours: please report the reference {reference}",
             reference=reference,
         ),
     )
-    return "internal_error"
+    return jobs.JobFailure.INTERNAL_ERROR
 
 
 def _as_json(value: Any) -> Any:
