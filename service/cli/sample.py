@@ -18,7 +18,7 @@ FINISHED = ("succeeded", "failed", "cancelled")
 
 
 def score_sample_when_ready(base_url: str, data_dir: Path) -> None:
-    """Wait for the service to be ready, then score the sample; a failure is told and stops nothing.
+    """Wait for the service, score the sample and say how to go on; a failure is told and stops nothing.
 
     Parameters
     ----------
@@ -29,40 +29,42 @@ def score_sample_when_ready(base_url: str, data_dir: Path) -> None:
     """
     try:
         _wait_until_ready(base_url)
-        api_key = json.loads((data_dir / FILE_NAME).read_text())["api_key"]
-        score_sample(base_url, api_key=api_key, folder=data_dir / "sample")
+        credentials = json.loads((data_dir / FILE_NAME).read_text())
+        typer.echo("Sending a simulated scan over REST ...")
+        scan = sample_scan(data_dir / "sample")
+        prediction = score(base_url, scan, api_key=credentials["api_key"])
+        typer.echo(summary(base_url, scan, prediction=prediction, credentials=credentials))
     except (OSError, KeyError, ValueError) as error:
         typer.secho(f"The sample scan was not scored: {error}", fg="red", err=True)
 
 
-def score_sample(base_url: str, *, api_key: str, folder: Path) -> None:
-    """Send a simulated scan to the running service and print what came back, and how to do it again.
+def score(base_url: str, scan: Path, *, api_key: str) -> dict[str, Any]:
+    """Send a scan to a running service and wait for its prediction to end, as REST gives it."""
+    return _wait(base_url, api_key=api_key, prediction_id=_upload(base_url, scan, api_key=api_key))
 
-    Parameters
-    ----------
-    base_url : str
-        ``http://host:port`` of a service that is ready.
-    api_key : str
-    folder : Path
-        Where the sample is kept for the next time; made when missing.
-    """
-    scan = sample_scan(folder)
-    typer.echo("Sending a simulated scan over REST ...")
-    prediction = _wait(base_url, api_key=api_key, prediction_id=_upload(base_url, scan, api_key=api_key))
-    if prediction["status"] == "succeeded":
-        result = prediction["result"]
-        low, high = result["interval"]["low"], result["interval"]["high"]
-        typer.secho(
-            f"  probability of ADHD {result['adhd_probability']:.3f}, "
-            f"{result['interval']['level']:.0%} interval {low:.3f} to {high:.3f}: {result['decision']}",
-            bold=True,
-        )
-    else:
-        typer.secho(f"  not scored: {prediction['error']}", fg="red", err=True)
-    typer.echo("Try it yourself:")
-    typer.echo(
-        f'  curl -H "Authorization: Bearer {api_key}" -F "scan=@{scan}" {base_url}/api/v1/scans\n'
-        f'  curl -H "Authorization: Bearer {api_key}" {base_url}/api/v1/predictions/{prediction["id"]}'
+
+def summary(base_url: str, scan: Path, *, prediction: dict[str, Any], credentials: dict[str, str]) -> str:
+    """Say what came back, where to log in, and how to do it again."""
+    authorization = f'-H "Authorization: Bearer {credentials["api_key"]}"'
+    return f"""
+Sample scan   {_outcome(prediction)}
+Page          {base_url}/  user {credentials["username"]}, password {credentials["password"]}
+REST          {base_url}/api/docs
+Try it        curl {authorization} -F "scan=@{scan}" {base_url}/api/v1/scans
+              curl {authorization} {base_url}/api/v1/predictions/{prediction["id"]}
+Ctrl-C stops RestNet; what it was given is kept.
+"""
+
+
+def _outcome(prediction: dict[str, Any]) -> str:
+    if prediction["status"] != "succeeded":
+        return f"not scored ({prediction['status']}): {prediction['error']}"
+    result = prediction["result"]
+    interval = result["interval"]
+    return (
+        f"probability of ADHD {result['adhd_probability']:.3f}, "
+        f"{interval['level']:.0%} interval {interval['low']:.3f} to {interval['high']:.3f}: "
+        f"{result['decision']}"
     )
 
 
