@@ -38,7 +38,7 @@ format: $(DEV_STAMP) ## rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-demonstration: $(RUN_STAMP) ## train the demonstration checkpoint again (about 10 minutes on 2 cores)
+demonstration: $(RUN_STAMP) ## train the demonstration checkpoint again (under 15 minutes on 2 cores)
 	$(BIN)/python -m training.demonstration --out model/assets/demonstration.safetensors
 
 benchmark: $(DEV_STAMP) ## measure file -> probability against the reference pipeline and the floor
@@ -53,9 +53,9 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
 		|| { echo "This Python has no venv module. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
 
 $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt pip
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --quiet --index-url $(TORCH_INDEX) torch==2.13.0)
 	$(BIN)/python -m pip install -qq --constraint constraints.txt --editable .
 	@touch $@
