@@ -6,7 +6,7 @@ from torch.nn import functional
 from model import networks
 from model.networks import FrameEncoder, ResidualBlock, build_network
 
-# SCIENCE section 2: worked out on paper from the plan, not from the code.
+# Worked out on paper from the plan, not from the code.
 PARAMETERS_WITH_LSTM = {"A": 40_295_569, "B": 12_034_385, "C": 4_354_769, "D": 2_700_753}
 FEATURES = {"A": 78_608, "B": 23_328, "C": 8_000, "D": 3_456}
 EIGHT = [(network, rnn) for network in "ABCD" for rnn in ("lstm", "gru")]

@@ -12,7 +12,7 @@ from training.scan_files import write_scan
 from training.signals import ATHENA_AFFINE
 from training.simulator import simulate_subject
 
-# DESIGN section 4, word for word.
+# The published object, word for word (docs/rest.md).
 KEYS = {
     "scan": {"name", "sha256", "shape", "zooms_mm", "tr_s", "n_frames"},
     "model": {"name", "version", "network", "rnn", "members", "trained_on", "intended_use"},
