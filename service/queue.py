@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from celery import Celery
 from kombu.entity import Exchange, Queue
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import filebroker, jobs
@@ -86,11 +87,21 @@ def publish(app: Celery, prediction_id: str) -> bool:
 
 
 def announce(app: Celery, sessions: sessionmaker[Session], prediction_id: str) -> bool:
-    """Publish and note it on the row, so that the sweep does not publish it again at once."""
+    """Publish and note it on the row, so that the sweep does not publish it again at once.
+
+    Returns
+    -------
+    bool
+        Whether the message is out. The note is a hint: a database that fails here costs one message too many,
+        never the job, which is committed.
+    """
     if not publish(app, prediction_id):
         return False
-    with sessions.begin() as session:
-        jobs.mark_published(session, [prediction_id])
+    try:
+        with sessions.begin() as session:
+            jobs.mark_published(session, [prediction_id])
+    except SQLAlchemyError as error:
+        log.warning("mark_failed", prediction_id=prediction_id, reason=type(error).__name__)
     return True
 
 

@@ -16,6 +16,7 @@ from service.jobs.lease import (
     postpone,
     renew,
     stop_cancelled,
+    wait,
 )
 from service.jobs.progress import overall_progress
 from service.jobs.recovery import Sweep, hand_back, mark_published, sweep
@@ -50,4 +51,5 @@ __all__ = [
     "retry",
     "stop_cancelled",
     "sweep",
+    "wait",
 ]

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from sqlalchemy import ColumnElement, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
-from service.db.rows import PredictionRow
+from service.db.rows import PredictionRow, ScanRow
 from service.errors import ServiceError
 
 
@@ -39,6 +39,21 @@ def change(
     # The WHERE clause is judged by the database, so the session learns the row from the answer.
     options = {"synchronize_session": False, "populate_existing": True}
     return session.scalars(statement, execution_options=options).one_or_none()
+
+
+def scan_is_there() -> ColumnElement[bool]:
+    """Return the condition that the prediction's scan is not deleted.
+
+    On PostgreSQL it holds a share of the scan's row until the commit, so that it orders itself with a
+    deletion, which takes that row first; SQLite has one writer at a time anyway.
+    """
+    return (
+        select(ScanRow.id)
+        .where(ScanRow.id == PredictionRow.scan_id, ScanRow.deleted_at.is_(None))
+        .correlate(PredictionRow)
+        .with_for_update(read=True)
+        .exists()
+    )
 
 
 def reload(session: Session, prediction_id: str) -> PredictionRow:

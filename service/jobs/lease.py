@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.db.base import utc_now
 from service.db.rows import RUNNING, PredictionRow, PredictionState, ResultRow
-from service.jobs.change import change, reload
+from service.jobs.change import change, reload, scan_is_there
 
 MAX_BACKOFF_S = 300.0
 # Between the worker's name and the mark of one attempt.
@@ -38,13 +38,14 @@ def claim(session: Session, prediction_id: str, *, owner: str, lease_s: float) -
     Returns
     -------
     PredictionRow or None
-        None when the job is not there, runs already, is finished or not yet due: a duplicate message.
+        None when the job is not there, runs already, is finished or not yet due (a duplicate message), or
+        when its scan is deleted.
     """
     due = or_(PredictionRow.not_before.is_(None), PredictionRow.not_before <= utc_now())
     return change(
         session,
         prediction_id,
-        and_(PredictionRow.state == PredictionState.QUEUED, due),
+        and_(PredictionRow.state == PredictionState.QUEUED, due, scan_is_there()),
         {
             "state": PredictionState.PREPROCESSING,
             "progress": 0.0,
@@ -92,7 +93,7 @@ def finish(
     model_version_id: str,
     result: Mapping[str, Any],
 ) -> bool:
-    """Store the result and the success together, if the lease is held and nobody asked to cancel.
+    """Store the result and the success together, if the lease is held, the scan there and nobody cancelled.
 
     Parameters
     ----------
@@ -107,7 +108,7 @@ def finish(
     row = change(
         session,
         prediction_id,
-        and_(_held_by(owner), PredictionRow.cancel_requested.is_(False)),
+        and_(_held_by(owner), PredictionRow.cancel_requested.is_(False), scan_is_there()),
         {
             "state": PredictionState.SUCCEEDED,
             "progress": 1.0,
@@ -149,13 +150,9 @@ def fail(
 ) -> bool:
     """End the job with an error that trying again would not change; False when the lease is lost."""
     values = {
-        "state": PredictionState.FAILED,
-        "finished_at": utc_now(),
-        "error_code": code,
-        "error_message": message,
+        **_failure(code, message),
         "error_details": dict(details) if details else None,
         "error_reference": reference,
-        **NO_LEASE,
     }
     return change(session, prediction_id, _held_by(owner), values) is not None
 
@@ -164,6 +161,8 @@ def postpone(
     session: Session, prediction_id: str, *, owner: str, code: str, message: str, backoff_s: float
 ) -> bool:
     """Queue the job again for later after an error that may pass; fail it when its attempts are used up.
+
+    A job that somebody asked to cancel is closed as cancelled.
 
     Parameters
     ----------
@@ -177,9 +176,49 @@ def postpone(
     """
     row = reload(session, prediction_id)
     if row.attempts >= row.max_attempts:
-        return fail(session, prediction_id, owner=owner, code=code, message=message)
+        return _leave(session, prediction_id, owner, _failure(code, message))
     wait_s = min(backoff_s * 2.0 ** max(row.attempts - 1, 0), MAX_BACKOFF_S)
-    values = {
+    return _leave(session, prediction_id, owner, _pause(code, message, wait_s))
+
+
+def wait(session: Session, prediction_id: str, *, owner: str, code: str, message: str, wait_s: float) -> bool:
+    """Queue the job again for later for want of what an operator must provide; the attempt does not count.
+
+    A job that somebody asked to cancel is closed as cancelled.
+
+    Parameters
+    ----------
+    wait_s : float
+        Seconds until the job may be tried again; the same each time, however long it takes.
+
+    Returns
+    -------
+    bool
+        False when the lease is lost: nothing is written.
+    """
+    values = {**_pause(code, message, wait_s), "attempts": PredictionRow.attempts - 1}
+    return _leave(session, prediction_id, owner, values)
+
+
+def stop_cancelled(session: Session, prediction_id: str, *, owner: str) -> bool:
+    """Close a running job whose cancellation the worker has obeyed; False when there was none."""
+    values = {"state": PredictionState.CANCELLED, "finished_at": utc_now(), **NO_LEASE}
+    asked = and_(_held_by(owner), PredictionRow.cancel_requested.is_(True))
+    return change(session, prediction_id, asked, values) is not None
+
+
+def _failure(code: str, message: str) -> dict[str, Any]:
+    return {
+        "state": PredictionState.FAILED,
+        "finished_at": utc_now(),
+        "error_code": code,
+        "error_message": message,
+        **NO_LEASE,
+    }
+
+
+def _pause(code: str, message: str, wait_s: float) -> dict[str, Any]:
+    return {
         "state": PredictionState.QUEUED,
         "progress": 0.0,
         "not_before": utc_now(wait_s),
@@ -189,14 +228,12 @@ def postpone(
         "error_message": message,
         **NO_LEASE,
     }
-    return change(session, prediction_id, _held_by(owner), values) is not None
 
 
-def stop_cancelled(session: Session, prediction_id: str, *, owner: str) -> bool:
-    """Close a running job whose cancellation the worker has obeyed; False when there was none."""
-    values = {"state": PredictionState.CANCELLED, "finished_at": utc_now(), **NO_LEASE}
-    asked = and_(_held_by(owner), PredictionRow.cancel_requested.is_(True))
-    return change(session, prediction_id, asked, values) is not None
+def _leave(session: Session, prediction_id: str, owner: str, values: Mapping[str, Any]) -> bool:
+    wanted = and_(_held_by(owner), PredictionRow.cancel_requested.is_(False))
+    left = change(session, prediction_id, wanted, values) is not None
+    return left or stop_cancelled(session, prediction_id, owner=owner)
 
 
 def _held_by(owner: str) -> ColumnElement[bool]:

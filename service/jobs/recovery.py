@@ -15,6 +15,8 @@ from service.jobs.lease import NO_LEASE, OWNER_SEPARATOR
 # Only the head of the queue is announced again: duplicates stay few however long the queue grows, and a job
 # whose message was lost is announced by the time it gets to the head.
 REPUBLISH_LIMIT = 32
+# What was never announced is announced wherever it stands; twice the head, so that it always gets its share.
+ANNOUNCE_LIMIT = 2 * REPUBLISH_LIMIT
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,16 @@ def _close(session: Session, condition: ColumnElement[bool], values: dict[str, A
 
 
 def _to_publish(session: Session, republish_s: float) -> tuple[str, ...]:
-    unheard = or_(PredictionRow.published_at.is_(None), PredictionRow.published_at < utc_now(-republish_s))
     due = or_(PredictionRow.not_before.is_(None), PredictionRow.not_before <= utc_now())
-    statement = (
+    waiting = (
         select(PredictionRow.id)
-        .where(PredictionRow.state == PredictionState.QUEUED, unheard, due)
+        .where(PredictionRow.state == PredictionState.QUEUED, due)
         .order_by(PredictionRow.queued_at, PredictionRow.id)
-        .limit(REPUBLISH_LIMIT)
     )
-    return tuple(session.scalars(statement))
+    # The head is cut off before anybody asks who was announced when: else each sweep took the next rows.
+    head = waiting.limit(REPUBLISH_LIMIT).subquery()
+    long_ago = and_(
+        PredictionRow.published_at < utc_now(-republish_s), PredictionRow.id.in_(select(head.c.id))
+    )
+    unheard = or_(PredictionRow.published_at.is_(None), long_ago)
+    return tuple(session.scalars(waiting.where(unheard).limit(ANNOUNCE_LIMIT)))

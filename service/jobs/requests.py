@@ -7,9 +7,9 @@ from sqlalchemy.orm import Session
 
 from service.audit import record
 from service.db.base import utc_now
-from service.db.rows import RUNNING, PredictionRow, PredictionState
+from service.db.rows import RUNNING, PredictionRow, PredictionState, ScanRow
 from service.errors import ServiceError
-from service.jobs.change import change, reload
+from service.jobs.change import PredictionNotFoundError, change, reload, scan_is_there
 
 
 class PredictionFinishedError(ServiceError):
@@ -108,7 +108,7 @@ def retry(session: Session, prediction_id: str, *, actor: str) -> PredictionRow:
     Raises
     ------
     PredictionNotFoundError
-        If there is no such prediction.
+        If there is no such prediction, or its scan is deleted.
     PredictionNotRetryableError
         If it is queued, running or has succeeded.
     """
@@ -129,9 +129,12 @@ def retry(session: Session, prediction_id: str, *, actor: str) -> PredictionRow:
         "timing": None,
     }
     again = (PredictionState.FAILED, PredictionState.CANCELLED)
-    row = change(session, prediction_id, PredictionRow.state.in_(again), fresh)
+    row = change(session, prediction_id, and_(PredictionRow.state.in_(again), scan_is_there()), fresh)
     if row is None:
-        raise PredictionNotRetryableError(reload(session, prediction_id).state.value)
+        found = reload(session, prediction_id)
+        if session.get_one(ScanRow, found.scan_id, populate_existing=True).deleted_at is not None:
+            raise PredictionNotFoundError(prediction_id)
+        raise PredictionNotRetryableError(found.state.value)
     record(
         session, actor=actor, action="prediction.retry", subject_kind="prediction", subject_id=prediction_id
     )

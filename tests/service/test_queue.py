@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from celery import Celery
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
@@ -55,6 +56,27 @@ def test_the_row_remembers_that_it_was_announced(
     with sessions() as session:
         assert session.get_one(PredictionRow, prediction_id).published_at is not None
     assert len(messages(settings)) == 1
+
+
+def test_a_database_that_fails_after_the_commit_does_not_take_the_job_back(
+    settings: Settings, sessions: sessionmaker[Session], scan_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_args: object) -> None:
+        raise OperationalError("UPDATE", {}, Exception("database is locked"))
+
+    with sessions.begin() as session:
+        prediction_id = jobs.enqueue(session, scan_id=scan_id).id
+    monkeypatch.setattr(jobs, "mark_published", locked)
+    assert announce(make_celery(settings), sessions, prediction_id)
+    assert len(messages(settings)) == 1
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a%41b", "a b"])
+def test_messages_stay_in_a_data_directory_with_an_odd_name(tmp_path: Path, name: str) -> None:
+    settings = Settings(data_dir=tmp_path / name)
+    assert publish(make_celery(settings), "an-id")
+    assert len(messages(settings)) == 1
+    assert list(tmp_path.iterdir()) == [tmp_path / name]
 
 
 def test_each_queue_gets_only_its_own_messages(settings: Settings) -> None:

@@ -1,11 +1,13 @@
 import time
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
+from service.db.base import utc_now
 from service.db.rows import PredictionRow
-from service.jobs.recovery import REPUBLISH_LIMIT
+from service.jobs.recovery import ANNOUNCE_LIMIT, REPUBLISH_LIMIT
 from tests.service.conftest import BOTH_DATABASES
 
 pytestmark = BOTH_DATABASES
@@ -40,12 +42,41 @@ def test_a_job_nobody_heard_of_is_published_until_it_is_marked(
     assert sweep(sessions, republish_s=0.1).to_publish == (prediction_id,)
 
 
-def test_a_long_queue_is_announced_from_its_head(sessions: sessionmaker[Session], scan_id: str) -> None:
+def announce_all(sessions: sessionmaker[Session], sweeps: int) -> list[str]:
+    """Sweep as the worker does, and return every announcement."""
+    announced: list[str] = []
+    for _ in range(sweeps):
+        found = sweep(sessions).to_publish
+        announced += found
+        with sessions.begin() as session:
+            jobs.mark_published(session, found)
+    return announced
+
+
+def test_of_a_long_queue_only_the_head_is_announced_again(
+    sessions: sessionmaker[Session], scan_id: str
+) -> None:
     with sessions.begin() as session:
-        ids = [jobs.enqueue(session, scan_id=scan_id).id for _ in range(REPUBLISH_LIMIT + 5)]
-    found = sweep(sessions).to_publish
-    assert len(found) == REPUBLISH_LIMIT
-    assert set(found) <= set(ids)
+        rows = [jobs.enqueue(session, scan_id=scan_id) for _ in range(200)]
+    in_line = [row.id for row in sorted(rows, key=lambda row: (row.queued_at, row.id))]
+    first = announce_all(sessions, sweeps=6)
+    assert sorted(first) == sorted(in_line), "each once, in bounded batches"
+    for periods in range(1, 4):
+        with sessions.begin() as session:
+            session.execute(update(PredictionRow).values(published_at=utc_now(-3600)))
+            # One at the very end was never heard of.
+            session.execute(
+                update(PredictionRow).where(PredictionRow.id == in_line[-1]).values(published_at=None)
+            )
+        again = announce_all(sessions, sweeps=5)
+        assert again == [*in_line[:REPUBLISH_LIMIT], in_line[-1]], periods
+
+
+def test_one_sweep_announces_a_bounded_number(sessions: sessionmaker[Session], scan_id: str) -> None:
+    with sessions.begin() as session:
+        for _ in range(ANNOUNCE_LIMIT + 5):
+            jobs.enqueue(session, scan_id=scan_id)
+    assert len(sweep(sessions).to_publish) == ANNOUNCE_LIMIT
 
 
 def test_a_live_lease_is_left_alone(sessions: sessionmaker[Session], prediction_id: str) -> None:

@@ -64,10 +64,11 @@ class OneJob(RuleBasedStateMachine):
                 assert owner == self.holder
                 self.successes += 1
 
-    @rule(owner=OWNERS, act=st.sampled_from(["fail", "postpone", "stop_cancelled"]))
+    @rule(owner=OWNERS, act=st.sampled_from(["fail", "postpone", "wait", "stop_cancelled"]))
     def end_an_attempt(self, owner: str, act: str) -> None:
         error = {"code": "c", "message": "m"}
-        extra = {"fail": error, "postpone": {**error, "backoff_s": 0.0}}.get(act, {})
+        pauses = {"postpone": {**error, "backoff_s": 0.0}, "wait": {**error, "wait_s": 0.0}}
+        extra = {"fail": error, **pauses}.get(act, {})
         with self.sessions.begin() as session:
             if getattr(jobs, act)(session, self.job, owner=owner, **extra):
                 assert owner == self.holder
