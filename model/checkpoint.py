@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from imaging.spec import PreprocessingSpec, PreprocessingSpecError
 from model.card import CARD_KEY, ModelCard, parse_card
 from model.errors import (
     CheckpointCorruptError,
@@ -24,7 +25,7 @@ from model.errors import (
     CheckpointMismatchError,
     CheckpointNotFoundError,
 )
-from model.networks import RestNetwork, build_network
+from model.networks import GRID_SIZE, RestNetwork, build_network
 
 WeightsDtype = Literal["float16", "float32"]
 
@@ -140,6 +141,7 @@ def load_checkpoint(path: Path, *, expected_sha256: str | None = None) -> Checkp
 
 def _verify(stored: Mapping[str, Tensor], card: ModelCard) -> None:
     """Hold the tensors against the networks that the card names."""
+    _verify_preprocessing(card)
     shapes = _expected_shapes(card)
     expected = {f"members.{i}.{name}": shape for i in range(card.members) for name, shape in shapes.items()}
     missing, extra = sorted(expected.keys() - stored.keys()), sorted(stored.keys() - expected.keys())
@@ -160,6 +162,19 @@ def _verify(stored: Mapping[str, Tensor], card: ModelCard) -> None:
             raise CheckpointMismatchError(expected=f"{name!r} finite", found="NaN or infinite values")
         if name.endswith("running_var") and bool((tensor < 0).any()):
             raise CheckpointMismatchError(expected=f"{name!r} not negative", found="a negative variance")
+
+
+def _verify_preprocessing(card: ModelCard) -> None:
+    """Hold the card's preprocessing against what this code can carry out."""
+    try:
+        spec = PreprocessingSpec.from_json(dict(card.preprocessing))
+    except (PreprocessingSpecError, TypeError, ValueError) as error:
+        raise CheckpointMismatchError(expected="a preprocessing spec", found=str(error)) from error
+    if spec.to_json() != card.preprocessing or spec.grid_size != GRID_SIZE:
+        raise CheckpointMismatchError(
+            expected=f"a complete preprocessing spec on a grid of {GRID_SIZE}",
+            found=f"a grid of {spec.grid_size!r}, or missing fields",
+        )
 
 
 def _expected_shapes(card: ModelCard) -> dict[str, torch.Size]:

@@ -37,12 +37,13 @@ def bootstrap_interval(
     level: float = INTERVAL_LEVEL,
     n_draws: int = BOOTSTRAP_DRAWS,
 ) -> Interval:
-    """Say how far the probability moves when members, and windows within members, are drawn anew.
+    """Say how far the probability moves when members and windows are drawn anew.
 
-    Members are drawn with replacement, then windows with replacement for each drawn member: what a member
-    makes of a scan is one observation, its windows are observations within it. The interval covers the
-    choice of windows and of training runs; it says nothing about scans unlike the training cohort. One
-    member with one window leaves nothing to draw: the interval is then a point.
+    Each draw takes members with replacement and one set of windows with replacement for all of them: members
+    read the same windows, so what a window is like moves them together. Windows drawn for each member
+    on its own would average that away and make the interval too narrow. The interval covers the choice of
+    windows and of training runs; it says nothing about scans unlike the training cohort. One member with one
+    window leaves nothing to draw: the interval is then a point.
 
     Parameters
     ----------
@@ -64,7 +65,7 @@ def bootstrap_interval(
     n_members, n_windows = member_logits.shape
     generator = np.random.default_rng(seed)
     members = generator.integers(n_members, size=(n_draws, n_members, 1))
-    windows = generator.integers(n_windows, size=(n_draws, n_members, n_windows))
+    windows = generator.integers(n_windows, size=(n_draws, 1, n_windows))
     drawn = calibrated_probability(member_logits[members, windows].mean(axis=(1, 2)), temperature=temperature)
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     point = float(calibrated_probability(member_logits.mean(keepdims=True), temperature=temperature).item())

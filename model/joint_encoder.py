@@ -3,13 +3,12 @@
 Three rewritings, each exact up to rounding (tests/model/test_joint_encoder.py holds them to 1e-5):
 
 - BatchNorm in evaluation mode is a scale and a shift a channel, so it is folded into the convolution before
-it. - The members read the same frames, so their channels stand side by side in one convolution,
-block-diagonal by
-  member. A processor's vector is 16 floats wide: a network of width 4 alone would leave most of it idle.
-- The stem and its pool become one strided convolution. Each pooled voxel is the largest of eight
-neighbours, and
-  all eight are linear in the same 4x4x4 patch: eight shifted copies of the kernel give them as eight groups
-  of channels, and the pool is a maximum over whole contiguous planes.
+  it.
+- The members read the same frames, so their channels stand side by side in one convolution, block-diagonal
+  by member. A processor's vector is 16 floats wide: a network of width 4 alone would leave most of it idle.
+- The stem and its pool become one strided convolution. Each pooled voxel is the largest of eight neighbours,
+  and all eight are linear in the same 4x4x4 patch: eight shifted copies of the kernel give them as eight
+  groups of channels, and the pool is a maximum over whole contiguous planes.
 """
 
 from collections.abc import Sequence

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int
-from sklearn.metrics import roc_auc_score
+from scipy.stats import rankdata
 
 N_DRAWS = 2000
 LEVEL = 0.95
 
 Labels = Int[np.ndarray, " S"]
 Probabilities = Float64[np.ndarray, " S"]
+Draws = Float64[np.ndarray, "B n"]
+Figures = Float64[np.ndarray, " B"]
+Figure = Callable[[Draws, Draws], Figures]
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,9 @@ class Evaluation:
     tn: int
 
 
-def evaluate(labels: Labels, probabilities: Probabilities, *, threshold: float, seed: int) -> Evaluation:
+def evaluate(
+    labels: Labels, probabilities: Probabilities, *, threshold: float, seed: int, n_draws: int = N_DRAWS
+) -> Evaluation:
     """Evaluate probabilities of ADHD against the diagnoses.
 
     Subjects are drawn with replacement within each class, so that every draw has both.
@@ -62,6 +67,8 @@ def evaluate(labels: Labels, probabilities: Probabilities, *, threshold: float, 
     threshold : float
         Above it a subject is called ADHD.
     seed : int
+    n_draws : int
+        Of the bootstrap.
 
     Raises
     ------
@@ -74,25 +81,47 @@ def evaluate(labels: Labels, probabilities: Probabilities, *, threshold: float, 
             f"expected subjects of both classes, found {len(adhd)} ADHD and {len(control)} control"
         )
     generator = np.random.default_rng(seed)
-    draws = [
-        np.concatenate([generator.choice(adhd, len(adhd)), generator.choice(control, len(control))])
-        for _ in range(N_DRAWS)
-    ]
+    cases, others = probabilities[adhd], probabilities[control]
+    drawn_cases = cases[generator.integers(len(cases), size=(n_draws, len(cases)))]
+    drawn_others = others[generator.integers(len(others), size=(n_draws, len(others)))]
 
-    def estimate(figure: Callable[[Labels, Probabilities], float]) -> Estimate:
-        drawn = [figure(labels[draw], probabilities[draw]) for draw in draws]
+    def estimate(figure: Figure) -> Estimate:
+        drawn = figure(drawn_cases, drawn_others)
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return Estimate(figure(labels, probabilities), float(low), float(high))
+        return Estimate(float(figure(cases[None], others[None])[0]), float(low), float(high))
+
+    def accuracy(cases: Draws, others: Draws) -> Figures:
+        right = (cases > threshold).sum(axis=1) + (others <= threshold).sum(axis=1)
+        return np.asarray(right / len(labels))
 
     called = probabilities > threshold
     return Evaluation(
-        auc=estimate(lambda y, p: float(roc_auc_score(y, p))),
-        accuracy=estimate(lambda y, p: float(((p > threshold) == y).mean())),
-        sensitivity=estimate(lambda y, p: float((p[y == 1] > threshold).mean())),
-        specificity=estimate(lambda y, p: float((p[y == 0] <= threshold).mean())),
-        brier=estimate(lambda y, p: float(((p - y) ** 2).mean())),
+        auc=estimate(area_under_roc),
+        accuracy=estimate(accuracy),
+        sensitivity=estimate(lambda cases, _: (cases > threshold).mean(axis=1)),
+        specificity=estimate(lambda _, others: (others <= threshold).mean(axis=1)),
+        brier=estimate(
+            lambda cases, others: (((1 - cases) ** 2).sum(axis=1) + (others**2).sum(axis=1)) / len(labels)
+        ),
         tp=int((called & (labels == 1)).sum()),
         fn=int((~called & (labels == 1)).sum()),
         fp=int((called & (labels == 0)).sum()),
         tn=int((~called & (labels == 0)).sum()),
     )
+
+
+def area_under_roc(cases: Draws, others: Draws) -> Figures:
+    """Give the share of pairs in which the case stands above the other, ties counting half (Mann-Whitney).
+
+    Parameters
+    ----------
+    cases, others : (B, n) float64
+        Scores of the two classes, a row a draw.
+
+    Returns
+    -------
+    (B,) float64
+    """
+    n_cases, n_others = cases.shape[1], others.shape[1]
+    ranks = rankdata(np.concatenate([cases, others], axis=1), axis=1)[:, :n_cases]
+    return np.asarray((ranks.sum(axis=1) - n_cases * (n_cases + 1) / 2) / (n_cases * n_others))

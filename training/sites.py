@@ -1,6 +1,6 @@
 """The ADHD-200 sites that a simulated cohort imitates: repetition times, lengths and class counts.
 
-Facts of the public training release (776 subjects); `docs/science` notes and the ADHD-200 pages name them.
+Facts of the public training release (776 subjects), from its phenotype table and the ADHD-200 pages.
 Brown is left out: all its diagnoses are pending.
 """
 

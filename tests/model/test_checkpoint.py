@@ -186,6 +186,24 @@ def test_a_card_of_other_networks_is_refused(checkpoint_file, make_card, change)
         load_checkpoint(checkpoint_file)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"grid_size": 20},
+        {"version": 2},
+        {"tr_s": "x"},
+        {"grid_size": "34"},
+        {"window_frames": 0},
+        {"news": 1},
+    ],
+)
+def test_a_card_whose_preprocessing_nobody_can_carry_out_is_refused(checkpoint_file, make_card, change):
+    spec = make_card().preprocessing | change
+    rewrite(checkpoint_file, card=make_card(preprocessing=spec).model_dump_json())
+    with pytest.raises(CheckpointMismatchError, match="preprocessing spec"):
+        load_checkpoint(checkpoint_file)
+
+
 @pytest.mark.parametrize("version", [0, 2, "1", None])
 def test_a_format_from_another_time_is_named_as_such(checkpoint_file, version):
     fields = json.loads(read_card(checkpoint_file).model_dump_json()) | {"format_version": version, "news": 1}

@@ -51,8 +51,8 @@ def test_the_interval_is_the_one_that_a_plain_loop_over_draws_gives():
     loop = np.random.default_rng(77)
     means = []
     for _ in range(20_000):
-        rows = loop.integers(3, size=3)
-        means.append(np.mean([member_logits[row, loop.integers(6, size=6)].mean() for row in rows]))
+        rows, columns = loop.integers(3, size=3), loop.integers(6, size=6)
+        means.append(np.mean([member_logits[row, columns].mean() for row in rows]))
     low, high = np.quantile(1 / (1 + np.exp(-np.array(means) / 1.5)), [0.05, 0.95])
     found = bootstrap_interval(member_logits, temperature=1.5, seed=1, n_draws=20_000)
     assert found.low == pytest.approx(low, abs=0.01)
@@ -80,3 +80,25 @@ def test_a_higher_temperature_brings_a_probability_nearer_to_a_half(value, tempe
 )
 def test_a_decision_is_made_only_when_the_whole_interval_lies_on_one_side(low, probability, high, expected):
     assert decide(probability, Interval(level=0.9, low=low, high=high), threshold=0.5) == expected
+
+
+def test_what_windows_do_to_all_members_alike_is_not_averaged_away():
+    window_effect = np.random.default_rng(0).normal(0.0, 1.0, size=8)
+    shared = bootstrap_interval(np.tile(window_effect, (4, 1)), temperature=1.0, seed=0)
+    alone = bootstrap_interval(window_effect[None], temperature=1.0, seed=0)
+    assert shared.high - shared.low == pytest.approx(alone.high - alone.low, rel=0.1)
+
+
+def test_the_decision_turns_at_the_threshold_of_the_card():
+    clear = Interval(level=0.9, low=0.35, high=0.45)
+    assert decide(0.4, clear, threshold=0.3) == "adhd"
+    assert decide(0.4, clear, threshold=0.6) == "control"
+    assert decide(0.4, clear, threshold=0.42) == "uncertain"
+
+
+def test_even_one_draw_leaves_the_estimate_inside():
+    member_logits = np.array([[-3.0, 0.0, 5.0]])
+    for seed in range(20):
+        interval = bootstrap_interval(member_logits, temperature=1.0, seed=seed, n_draws=1)
+        point = float(calibrated_probability(member_logits.mean(keepdims=True), temperature=1.0).item())
+        assert interval.low <= point <= interval.high

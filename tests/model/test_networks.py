@@ -147,3 +147,12 @@ def test_the_readout_is_the_mean_over_time_of_both_directions():
 def test_a_network_without_channels_is_refused():
     with pytest.raises(ValueError, match="expected a width of at least 1, found 0"):
         build_network("A", "gru", width=0)
+
+
+def test_a_fresh_reader_starts_as_keras_starts_it():
+    rnn = build_network("D", "lstm", width=2).rnn.requires_grad_(False)
+    forget = rnn.bias_ih_l0[64:128]
+    assert torch.equal(forget, torch.ones_like(forget))
+    assert float(rnn.bias_ih_l0.abs().sum()) == 64
+    limit = (6 / (rnn.weight_ih_l0.shape[0] + rnn.weight_ih_l0.shape[1])) ** 0.5
+    assert 0.9 * limit < float(rnn.weight_ih_l0.abs().max()) <= limit

@@ -51,5 +51,17 @@ def test_the_temperature_is_the_inverse_slope_of_logistic_regression(seed, true)
     generator = np.random.default_rng(seed)
     logits = generator.normal(0, 3, size=400)
     labels = (generator.random(400) < expit(logits / true)).astype(np.int64)
-    regression = LogisticRegression(C=np.inf, fit_intercept=False).fit(logits[:, None], labels)
+    # Platt's smoothed targets: each subject counts for both classes, by as much as its target says.
+    n_adhd, n_control = labels.sum(), 400 - labels.sum()
+    target = np.where(labels == 1, (n_adhd + 1) / (n_adhd + 2), 1 / (n_control + 2))
+    regression = LogisticRegression(C=np.inf, fit_intercept=False).fit(
+        np.tile(logits, 2)[:, None], np.repeat([1, 0], 400), sample_weight=np.r_[target, 1 - target]
+    )
     assert fit_temperature(logits, labels) == pytest.approx(1 / regression.coef_[0, 0], rel=0.02)
+
+
+def test_logits_that_make_no_mistake_on_few_subjects_do_not_become_certain():
+    logits = np.r_[np.full(20, 0.5), np.full(20, -0.5)]
+    labels = np.repeat([1, 0], 20)
+    # 21 of 22 is what Platt's targets leave of a clean sweep of 20.
+    assert expit(0.5 / fit_temperature(logits, labels)) == pytest.approx(21 / 22, abs=1e-3)

@@ -53,7 +53,7 @@ def test_a_scan_has_the_athena_geometry(nyu):
 
 
 def test_time_courses_have_the_statistics_of_athenas_filtered_files(nyu):
-    """Athena's filtered files: means about 0, 92 % of the power in 0.009-0.08 Hz, lag-1 correlation .81 at TR 2."""
+    """Athena, filtered: means about 0, 92 % of the power in 0.009-0.08 Hz, lag-1 correlation .81 at TR 2."""
     courses = of_brain(nyu)
     assert np.abs(courses.mean(axis=1)).max() < 1e-3 * courses.std()
     frequency_hz, power = signal.periodogram(courses, fs=0.5, axis=1)
