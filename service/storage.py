@@ -5,16 +5,21 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
 from urllib.parse import unquote, urlsplit
 from uuid import uuid4
 
 from service.errors import ServiceError
+from service.logs import get_logger
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9]+)*(?:/[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9]+)*)*")
 SCAN_SUFFIXES = (".nii.gz", ".nii")
+SCANS = "scans"
+
+log = get_logger(__name__)
 
 
 class UploadTooLargeError(ServiceError):
@@ -79,6 +84,14 @@ class Upload(Protocol):
         """Bring every byte to the disk; nothing can be written afterwards."""
 
 
+@dataclass(frozen=True)
+class StoredFile:
+    """A key and how long ago its bytes were written, in seconds."""
+
+    key: str
+    age_s: float
+
+
 class Storage(Protocol):
     """What the service needs from a store; keys are ``a/b.c`` in lower case."""
 
@@ -94,6 +107,9 @@ class Storage(Protocol):
     def delete(self, key: str) -> None:
         """Remove ``key``; nothing happens when it is not there."""
 
+    def stored(self, prefix: str) -> Iterator[StoredFile]:
+        """List what lies below ``prefix/``, in no order; what comes or goes meanwhile may be missed."""
+
     def purge_quarantine(self, *, older_than_s: float) -> int:
         """Remove what a killed process left in quarantine; returns how many files."""
 
@@ -106,16 +122,26 @@ def open_storage(url: str) -> Storage:
     StorageUrlError
         If the address is not a folder; object stores have their place behind the same protocol.
     """
+    if "://" not in url:
+        return FolderStorage(Path(url))
     parts = urlsplit(url)
-    if parts.scheme in {"", "file"}:
+    if parts.scheme == "file":
         return FolderStorage(Path(unquote(parts.path)))
     raise StorageUrlError(parts.scheme)
+
+
+def discard(storage: Storage, key: str) -> None:
+    """Delete what no row names any more; what cannot be deleted now is left to the maintenance sweep."""
+    try:
+        storage.delete(key)
+    except OSError as error:
+        log.warning("delete_failed", key=key, reason=type(error).__name__)
 
 
 def scan_key(scan_id: str, display_name: str) -> str:
     """Return where an uploaded scan is kept; only a known suffix is taken from the file's name."""
     suffix = next((known for known in SCAN_SUFFIXES if display_name.lower().endswith(known)), "")
-    return f"scans/{scan_id[:2]}/{scan_id}{suffix}"
+    return f"{SCANS}/{scan_id[:2]}/{scan_id}{suffix}"
 
 
 def checkpoint_key(sha256: str) -> str:
@@ -197,6 +223,16 @@ class FolderStorage:
     def delete(self, key: str) -> None:
         """Remove ``key``; nothing happens when it is not there."""
         self._path(key).unlink(missing_ok=True)
+
+    def stored(self, prefix: str) -> Iterator[StoredFile]:
+        """List the files below ``prefix/``; a file whose name is no key was put there by somebody else."""
+        now = time.time()
+        for folder, _folders, names in os.walk(self._path(prefix)):
+            for path in (Path(folder) / name for name in names):
+                key = path.relative_to(self._root).as_posix()
+                with suppress(FileNotFoundError):
+                    if _KEY.fullmatch(key):
+                        yield StoredFile(key, now - path.stat().st_mtime)
 
     def purge_quarantine(self, *, older_than_s: float) -> int:
         """Remove what a killed process left in quarantine; returns how many files."""

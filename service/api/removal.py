@@ -1,16 +1,17 @@
 """Deleting a scan: its bytes, its results and what was said about it go; that it happened stays."""
 
-from datetime import UTC, datetime
-
 from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
 
 from service import jobs
 from service.api.principals import Principal
-from service.api.refusals import ScanInUseError
+from service.api.refusals import ScanInUseError, ScanNotFoundError
 from service.api.resources import Resources
 from service.api.viewing import find_scan
 from service.audit import record
-from service.db.rows import RUNNING, IdempotencyRow, PredictionRow, PredictionState, ResultRow
+from service.db.base import utc_now
+from service.db.rows import RUNNING, IdempotencyRow, PredictionRow, PredictionState, ResultRow, ScanRow
+from service.storage import discard
 
 
 def delete_scan(resources: Resources, principal: Principal, scan_id: str) -> None:
@@ -27,16 +28,16 @@ def delete_scan(resources: Resources, principal: Principal, scan_id: str) -> Non
         If a worker is reading it.
     """
     with resources.sessions.begin() as session:
-        scan = find_scan(session, principal, scan_id)
+        scan = _mark_deleted(session, find_scan(session, principal, scan_id).id)
+        of_this_scan = select(PredictionRow.id).where(PredictionRow.scan_id == scan.id)
+        # Read under the mark: who claimed before it is seen, and who comes after it finds no scan.
+        if session.scalars(of_this_scan.where(PredictionRow.state.in_(RUNNING))).first() is not None:
+            raise ScanInUseError
         waiting = select(PredictionRow.id).where(
             PredictionRow.scan_id == scan.id, PredictionRow.state == PredictionState.QUEUED
         )
         for prediction_id in session.scalars(waiting).all():
             jobs.request_cancel(session, prediction_id, actor=principal.actor)
-        of_this_scan = select(PredictionRow.id).where(PredictionRow.scan_id == scan.id)
-        # Read after the cancellations: a worker may have claimed one in between.
-        if session.scalars(of_this_scan.where(PredictionRow.state.in_(RUNNING))).first() is not None:
-            raise ScanInUseError
         ids = list(session.scalars(of_this_scan))
         session.execute(delete(ResultRow).where(ResultRow.prediction_id.in_(ids)))
         session.execute(delete(IdempotencyRow).where(IdempotencyRow.prediction_id.in_(ids)))
@@ -49,7 +50,6 @@ def delete_scan(resources: Resources, principal: Principal, scan_id: str) -> Non
         storage_key = scan.storage_key
         scan.display_name = "deleted"
         scan.subject_id = scan.age_years = scan.sex = scan.site = scan.header = None
-        scan.deleted_at = datetime.now(UTC)
         record(
             session,
             actor=principal.actor,
@@ -59,4 +59,18 @@ def delete_scan(resources: Resources, principal: Principal, scan_id: str) -> Non
             details={"sha256": scan.sha256, "predictions": ids},
         )
     # After the commit: a file too many can be swept up, a row without its file cannot be mended.
-    resources.storage.delete(storage_key)
+    discard(resources.storage, storage_key)
+
+
+def _mark_deleted(session: Session, scan_id: str) -> ScanRow:
+    # The first thing written: from here to the commit nobody else can delete, claim or retry.
+    marked = session.scalars(
+        update(ScanRow)
+        .where(ScanRow.id == scan_id, ScanRow.deleted_at.is_(None))
+        .values(deleted_at=utc_now())
+        .returning(ScanRow),
+        execution_options={"synchronize_session": False, "populate_existing": True},
+    ).one_or_none()
+    if marked is None:
+        raise ScanNotFoundError
+    return marked

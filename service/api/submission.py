@@ -19,7 +19,7 @@ from service.audit import record
 from service.db.base import new_id
 from service.db.rows import IdempotencyRow, PredictionRow, ScanRow
 from service.queue import announce
-from service.storage import Upload, scan_key
+from service.storage import Upload, discard, scan_key
 
 DISPLAY_NAME_LENGTH = 200
 
@@ -81,9 +81,10 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
     header = _read_header(received)
     scan_id = new_id()
     storage_key = scan_key(scan_id, received.display_name)
-    resources.storage.promote(received.upload, storage_key)
+    committing = False
     try:
-        with resources.sessions.begin() as session:
+        resources.storage.promote(received.upload, storage_key)
+        with resources.sessions() as session:
             submission = _add_rows(
                 session,
                 resources,
@@ -93,15 +94,21 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
                 storage_key=storage_key,
                 header=header,
             )
+            session.flush()
+            committing = True
+            session.commit()
     except IntegrityError:
-        resources.storage.delete(storage_key)
+        discard(resources.storage, storage_key)
         # Two requests with one key at the same time: the unique constraint let the other one win.
         earlier = _earlier_submission(resources, principal, received)
         if earlier is None:
             raise
         return earlier
     except BaseException:
-        resources.storage.delete(storage_key)
+        # Once the commit is on its way the rows may be there although its answer is lost: then the file has
+        # to stay, and the maintenance sweep removes it if they are not.
+        if not committing:
+            discard(resources.storage, storage_key)
         raise
     announce(resources.queue, resources.sessions, submission.prediction_id)
     return submission

@@ -1,6 +1,8 @@
 """Runs the sweep every few seconds: in a thread, so that neither a busy worker nor a lost broker stops it."""
 
 import threading
+from collections.abc import Callable
+from time import monotonic
 
 from celery import Celery
 from sqlalchemy.exc import DBAPIError
@@ -11,9 +13,12 @@ from service.logs import get_logger
 from service.queue import publish
 from service.settings import Settings
 from service.storage import Storage
+from service.worker.orphans import remove_orphans
 
 # An upload that takes longer than this was given up, in seconds.
 QUARANTINE_S = 24 * 3600
+# Storage is tidied at the start and then at this pace, in seconds: every stored scan is looked at.
+TIDY_S = 600.0
 
 log = get_logger(__name__)
 
@@ -37,7 +42,7 @@ def sweep_once(app: Celery, sessions: sessionmaker[Session], *, republish_s: flo
 
 
 class Sweeper:
-    """Sweeps from a thread, at once and then every ``settings.sweep_s`` seconds."""
+    """Sweeps from a thread, at once and then every ``settings.sweep_s`` seconds, and tidies the storage."""
 
     def __init__(
         self, settings: Settings, *, app: Celery, sessions: sessionmaker[Session], storage: Storage
@@ -59,11 +64,27 @@ class Sweeper:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
+        tidy_at = monotonic()
         while True:
-            try:
-                sweep_once(self._app, self._sessions, republish_s=self._settings.republish_s)
-                self._storage.purge_quarantine(older_than_s=QUARANTINE_S)
-            except (DBAPIError, OSError) as error:
-                log.warning("sweep_failed", reason=type(error).__name__)
+            self._guarded("sweep_failed", self._sweep)
+            if monotonic() >= tidy_at:
+                self._guarded("tidying_failed", self._tidy)
+                tidy_at = monotonic() + TIDY_S
             if self._stopped.wait(self._settings.sweep_s):
                 return
+
+    def _sweep(self) -> None:
+        sweep_once(self._app, self._sessions, republish_s=self._settings.republish_s)
+
+    def _tidy(self) -> None:
+        self._storage.purge_quarantine(older_than_s=QUARANTINE_S)
+        remove_orphans(self._sessions, self._storage)
+
+    def _guarded(self, event: str, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except (DBAPIError, OSError) as error:
+            log.warning(event, reason=type(error).__name__)
+        except Exception:
+            # Without this thread nothing that was lost would ever be found: a fault of ours must not end it.
+            log.exception(event)

@@ -123,6 +123,26 @@ def test_only_old_leftovers_are_purged(storage: FolderStorage, tmp_path: Path) -
         assert quarantined(tmp_path) == [running.path]
 
 
+def test_what_is_stored_is_listed_with_its_age(storage: FolderStorage, tmp_path: Path) -> None:
+    assert list(storage.stored("scans")) == []
+    for key in ("scans/0f/a.nii.gz", "scans/b.nii", "models/c.safetensors"):
+        with storage.receive(max_bytes=4) as upload:
+            storage.promote(upload, key)
+    then = time.time() - 60
+    os.utime(tmp_path / "storage" / "scans" / "b.nii", (then, then))
+    (tmp_path / "storage" / "scans" / ".DS_Store").touch()
+    ages = {file.key: file.age_s for file in storage.stored("scans")}
+    assert set(ages) == {"scans/0f/a.nii.gz", "scans/b.nii"}
+    assert ages["scans/b.nii"] == pytest.approx(60, abs=5)
+    assert ages["scans/0f/a.nii.gz"] < 5
+
+
+def test_a_folder_may_be_named_without_a_scheme_as_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "a#b?c%41"
+    with open_storage(str(folder)).receive(max_bytes=1) as upload:
+        assert folder in upload.path.parents
+
+
 def test_addresses(tmp_path: Path) -> None:
     folder = tmp_path / "with space"
     for url in (str(folder), f"file://{folder}", f"file://{tmp_path}/with%20space"):

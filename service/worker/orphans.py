@@ -1,0 +1,53 @@
+"""Removes scan files that no scan names: left by a crash between file and row, or by a deletion cut short."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import exists, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.db.rows import ScanRow
+from service.logs import get_logger
+from service.storage import SCANS, Storage, discard
+
+# A file this old whose row is still missing will not get one any more, in seconds.
+ORPHAN_S = 3600
+# Keys a query; SQLite takes no more than 999 parameters where it was built so.
+_BATCH = 500
+
+log = get_logger(__name__)
+
+
+def remove_orphans(
+    sessions: sessionmaker[Session], storage: Storage, *, older_than_s: float = ORPHAN_S
+) -> int:
+    """Remove the scan files that are old enough and belong to no scan, or to a deleted one.
+
+    Returns
+    -------
+    int
+        How many files. None are removed for a database that never knew a scan: it is more likely the wrong
+        one, an empty one beside a full storage, than the only one left by a crash.
+    """
+    old = [file.key for file in storage.stored(SCANS) if file.age_s > older_than_s]
+    removed = 0
+    for start in range(0, len(old), _BATCH):
+        orphans = _without_a_scan(sessions, old[start : start + _BATCH])
+        for key in orphans:
+            discard(storage, key)
+        removed += len(orphans)
+    if removed:
+        log.warning("orphans_removed", files=removed)
+    return removed
+
+
+def _without_a_scan(sessions: sessionmaker[Session], keys: Sequence[str]) -> list[str]:
+    with sessions() as session:
+        if not session.scalar(select(exists(select(ScanRow.id)))):
+            log.warning("orphans_left", files=len(keys), reason="the database knows of no scan at all")
+            return []
+        named = set(
+            session.scalars(
+                select(ScanRow.storage_key).where(ScanRow.storage_key.in_(keys), ScanRow.deleted_at.is_(None))
+            )
+        )
+    return [key for key in keys if key not in named]

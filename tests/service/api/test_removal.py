@@ -1,0 +1,99 @@
+"""A deletion beside a claim or a retry: whoever is first wins, and never both."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from service import jobs
+from service.accounts import Role
+from service.api.principals import Principal
+from service.api.refusals import ScanInUseError, ScanNotFoundError
+from service.api.removal import delete_scan
+from service.api.resources import Resources, open_resources
+from service.db.rows import AuditEventRow, PredictionRow, ScanRow
+from service.settings import Settings
+from tests.service.conftest import BOTH_DATABASES
+
+pytestmark = BOTH_DATABASES
+
+SOMEBODY = Principal(user_id="u", username="u", role=Role.ADMINISTRATOR, actor="user:u")
+
+
+@pytest.fixture
+def resources(tmp_path: Path, database_url: str) -> Iterator[Resources]:
+    opened = open_resources(Settings(data_dir=tmp_path / "data", database_url=database_url))
+    yield opened
+    opened.engine.dispose()
+
+
+@pytest.fixture
+def prediction_id(sessions: sessionmaker[Session], scan_id: str, resources: Resources) -> str:
+    with resources.storage.receive(max_bytes=10) as upload:
+        upload.write(b"scan")
+        resources.storage.promote(upload, "scans/a.nii")
+    with sessions.begin() as session:
+        return jobs.enqueue(session, scan_id=scan_id).id
+
+
+def is_stored(resources: Resources) -> bool:
+    return [file.key for file in resources.storage.stored("scans")] == ["scans/a.nii"]
+
+
+def test_a_deletion_cancels_what_waits_and_happens_once(
+    resources: Resources, sessions: sessionmaker[Session], scan_id: str, prediction_id: str
+) -> None:
+    delete_scan(resources, SOMEBODY, scan_id)
+    with pytest.raises(ScanNotFoundError):
+        delete_scan(resources, SOMEBODY, scan_id)
+    with sessions() as session:
+        assert session.get_one(PredictionRow, prediction_id).state == "cancelled"
+        scan = session.get_one(ScanRow, scan_id)
+        events = session.scalars(select(AuditEventRow.action).order_by(AuditEventRow.at)).all()
+    assert (scan.display_name, scan.deleted_at is None) == ("deleted", False)
+    assert events == ["prediction.cancel", "scan.delete"]
+    assert not is_stored(resources)
+
+
+def test_a_deletion_waits_for_a_claim_under_way_and_gives_up(
+    resources: Resources, sessions: sessionmaker[Session], scan_id: str, prediction_id: str
+) -> None:
+    refused: list[BaseException] = []
+
+    def try_to_delete() -> None:
+        with pytest.raises(ScanInUseError) as refusal:
+            delete_scan(resources, SOMEBODY, scan_id)
+        refused.append(refusal.value)
+
+    deletion = threading.Thread(target=try_to_delete)
+    with sessions.begin() as session:
+        assert jobs.claim(session, prediction_id, owner="w#1", lease_s=60)
+        deletion.start()
+        deletion.join(timeout=0.3)
+        assert deletion.is_alive(), "did not wait for the claim"
+    deletion.join(timeout=15)
+    assert len(refused) == 1
+    with sessions() as session:
+        assert session.get_one(PredictionRow, prediction_id).state == "preprocessing"
+        assert session.get_one(ScanRow, scan_id).deleted_at is None, "the mark was not taken back"
+    assert is_stored(resources)
+
+
+def test_a_file_that_cannot_be_removed_now_does_not_undo_the_deletion(
+    resources: Resources,
+    sessions: sessionmaker[Session],
+    scan_id: str,
+    prediction_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(_key: str) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(resources.storage, "delete", fails)
+    delete_scan(resources, SOMEBODY, scan_id)
+    with sessions() as session:
+        assert session.get_one(ScanRow, scan_id).deleted_at is not None
+    assert is_stored(resources)
