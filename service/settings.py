@@ -2,25 +2,29 @@
 
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 PREFIX = "RESTNET_"
 BROKER_SCHEMES = ("filesystem", "redis", "rediss")
+DATABASE_DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
 
 
 def _default_database(values: dict[str, Any]) -> SecretStr:
-    return SecretStr(f"sqlite:///{values['data_dir'] / 'restnet.db'}")
+    file = str(values["data_dir"] / "restnet.db")
+    return SecretStr(URL.create("sqlite", database=file).render_as_string())
 
 
 def _default_broker(values: dict[str, Any]) -> SecretStr:
-    return SecretStr(f"filesystem://{values['data_dir'] / 'broker'}")
+    return SecretStr(f"filesystem://{quote(str(values['data_dir'] / 'broker'))}")
 
 
 def _default_storage(values: dict[str, Any]) -> str:
-    return f"file://{values['data_dir'] / 'storage'}"
+    return f"file://{quote(str(values['data_dir'] / 'storage'))}"
 
 
 class Settings(BaseSettings):
@@ -31,7 +35,12 @@ class Settings(BaseSettings):
     """
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", populate_by_name=True
+        env_prefix=PREFIX,
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        # A refused address may hold a password.
+        hide_input_in_errors=True,
     )
 
     data_dir: Path = Field(
@@ -116,6 +125,22 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         # Child processes get the settings through their environment and may start in another folder.
         return None if path is None else path.expanduser().absolute()
+
+    @field_validator("database_url")
+    @classmethod
+    def _known_database(cls, url: SecretStr) -> SecretStr:
+        try:
+            driver = make_url(url.get_secret_value()).drivername
+        except (ArgumentError, ValueError):
+            # What was found may be a password.
+            message = "expected a database address such as sqlite:///FILE, found something else"
+            raise ValueError(message) from None
+        if driver not in DATABASE_DRIVERS:
+            message = (
+                f"expected a database address with one of {', '.join(DATABASE_DRIVERS)}, found {driver!r}"
+            )
+            raise ValueError(message)
+        return url
 
     @field_validator("broker_url")
     @classmethod

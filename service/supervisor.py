@@ -19,6 +19,7 @@ from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
 from service.demo import FILE_NAME, make_demo_credentials
 from service.errors import ServiceError
+from service.private import make_private_folder, write_privately
 from service.settings import Settings
 from service.storage import open_storage
 from service.worker.models import has_active_model, register_checkpoint
@@ -124,7 +125,8 @@ def serve(settings: Settings, *, host: str, port: int, demo: bool) -> None:
         If the checkpoint that the settings name is none.
     """
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    write_privately()
+    make_private_folder(settings.data_dir)
     with _only_one(settings.data_dir):
         _check_address(host, port)
         prepare(settings, demo=demo)

@@ -52,4 +52,4 @@ def _config(connection: Connection) -> Config:
 def _make_folder(url: str) -> None:
     address = make_url(url)
     if address.get_backend_name() == "sqlite" and address.database not in {None, "", ":memory:"}:
-        Path(str(address.database)).parent.mkdir(parents=True, exist_ok=True)
+        Path(str(address.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -3,7 +3,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from service.db.migrate import upgrade
+from service.queue import make_celery
 from service.settings import PREFIX, Settings
+from service.storage import open_storage
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 
@@ -30,6 +33,18 @@ def test_the_embedded_parts_live_in_the_data_directory(tmp_path: Path) -> None:
     assert settings.database_url.get_secret_value() == f"sqlite:///{tmp_path}/restnet.db"
     assert settings.broker_url.get_secret_value() == f"filesystem://{tmp_path}/broker"
     assert settings.storage_url == f"file://{tmp_path}/storage"
+
+
+@pytest.mark.parametrize("name", ["a#b", "a?b", "a%41b", "a b", "ä", "a:b@c"])
+def test_the_embedded_parts_stay_in_a_data_directory_with_an_odd_name(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / name
+    settings = Settings(data_dir=folder)
+    upgrade(settings.database_url.get_secret_value())
+    with open_storage(settings.storage_url).receive(max_bytes=1):
+        pass
+    make_celery(settings)
+    assert list(tmp_path.iterdir()) == [folder]
+    assert {path.name for path in folder.iterdir()} == {"restnet.db", "storage", "broker"}
 
 
 def test_the_environment_of_a_child_makes_the_same_settings(
@@ -62,9 +77,23 @@ def test_passwords_do_not_show() -> None:
 
 
 @pytest.mark.parametrize(
+    "url", ["postgres://me:hunter2@db/restnet", "hunter2", "postgresql://me:hunter2@db:port/restnet"]
+)
+def test_a_refused_address_keeps_its_password(url: str) -> None:
+    with pytest.raises(ValidationError, match="expected a database address") as refusal:
+        Settings(database_url=url)
+    assert "hunter2" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
     ("values", "complaint"),
     [
         ({"broker_url": "amqp://localhost"}, "filesystem, redis, rediss"),
+        ({"database_url": "postgres://me@db/restnet"}, "sqlite, .*postgresql.*, found 'postgres'"),
+        ({"database_url": "mysql://me@db/restnet"}, "sqlite, .*postgresql.*, found 'mysql'"),
+        ({"database_url": "postgresql+asyncpg://me@db/restnet"}, "postgresql.psycopg, found"),
+        ({"database_url": "/srv/restnet.db"}, "such as sqlite:///FILE"),
+        ({"database_url": ""}, "such as sqlite:///FILE"),
         ({"lease_s": 5, "heartbeat_s": 3}, "at most half"),
         ({"soft_time_limit_s": 60, "hard_time_limit_s": 60}, "above soft_time_limit_s"),
         ({"max_attempts": 0}, "greater than or equal to 1"),

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -21,6 +21,14 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path, shutdown_s=2)
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """What serve() changes for its whole process, given back."""
+    previous = os.umask(0o022)
+    yield
+    os.umask(previous)
 
 
 @pytest.fixture
@@ -57,6 +65,30 @@ def test_a_second_serve_on_the_same_data_is_refused(settings: Settings) -> None:
         serve(settings, host="127.0.0.1", port=1, demo=False)
     with supervisor._only_one(settings.data_dir):
         pass
+
+
+def test_what_serve_and_its_children_write_is_private(
+    tmp_path: Path, modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data_dir=tmp_path / "data")
+    (modules / "writing.py").write_text("import pathlib, sys; pathlib.Path(sys.argv[1]).touch()")
+    written = tmp_path / "data" / "written"
+
+    def prepare(*_args: object, **_options: object) -> None:
+        pass
+
+    def supervise(*_args: object) -> None:
+        child = Child("writing", ("writing", str(written)))
+        child.keep_running(environment())
+        assert child.process is not None
+        assert child.process.wait(timeout=20) == 0
+
+    monkeypatch.setattr(supervisor, "prepare", prepare)
+    monkeypatch.setattr(supervisor, "_check_address", prepare)
+    monkeypatch.setattr(supervisor, "_supervise", supervise)
+    serve(settings, host="127.0.0.1", port=1, demo=False)
+    modes = [path.stat().st_mode & 0o777 for path in (settings.data_dir, written)]
+    assert modes == [0o700, 0o600]
 
 
 @pytest.mark.enable_socket
