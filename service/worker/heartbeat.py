@@ -153,9 +153,14 @@ class Heartbeat:
                         state=self._state,
                         progress=self._progress,
                     )
-            except DBAPIError as error:
+            except Exception as error:
+                # Whatever it is: a thread that ended here would let the job work on without its lease.
+                known = isinstance(error, DBAPIError)
                 log.warning(
-                    "heartbeat_failed", prediction_id=self._prediction_id, reason=type(error).__name__
+                    "heartbeat_failed",
+                    prediction_id=self._prediction_id,
+                    reason=type(error).__name__,
+                    exc_info=not known,
                 )
                 if monotonic() - renewed_at > self._lease_s:
                     self._stop = StopReason.LEASE_LOST

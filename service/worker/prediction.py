@@ -16,10 +16,12 @@ from service.db.rows import PredictionRow, ScanRow
 from service.errors import ServiceError
 from service.logs import get_logger
 from service.worker.heartbeat import Heartbeat, JobStoppedError, StopReason
-from service.worker.runtime import Runtime
+from service.worker.runtime import ModelAwaitedError, Runtime
 
 WRITE_ATTEMPTS = 5
 WRITE_PAUSE_S = 0.2
+# How often a job looks whether there is a model by now, in seconds.
+MODEL_WAIT_S = 10.0
 
 log = get_logger(__name__)
 
@@ -27,9 +29,10 @@ log = get_logger(__name__)
 def run_prediction(runtime: Runtime, prediction_id: str) -> None:
     """Claim a job and bring it to an end; a duplicate message ends at the claim.
 
-    Errors of the scan or the model end the job; errors of storage or the database postpone it; anything else
-    ends it with ``internal_error`` and a reference to the traceback in the log. What makes the process exit
-    is let through, and the lease runs out: a job that had to be killed must not get its attempt back.
+    Errors of the scan or the model end the job; errors of storage or the database postpone it; without a
+    model it waits for one, and no attempt counts; anything else ends it with ``internal_error`` and a
+    reference to the traceback in the log. What makes the process exit is let through, and the lease runs out:
+    a job that had to be killed must not get its attempt back.
     """
     owner = f"{runtime.worker}{jobs.OWNER_SEPARATOR}{uuid4().hex[:12]}"
     claimed = _claim(runtime, prediction_id, owner)
@@ -43,6 +46,8 @@ def run_prediction(runtime: Runtime, prediction_id: str) -> None:
         state = _work(runtime, row, scan, owner)
     except JobStoppedError as stop:
         state = _stop(runtime, prediction_id, owner, stop.reason)
+    except ModelAwaitedError as lack:
+        state = _wait(runtime, prediction_id, owner, lack)
     except (ScanError, ModelError, ServiceError) as refusal:
         state = _refuse(runtime, prediction_id, owner, refusal)
     except DBAPIError as error:
@@ -168,6 +173,17 @@ def _postpone(runtime: Runtime, prediction_id: str, owner: str, code: str, error
         ),
     )
     return code
+
+
+def _wait(runtime: Runtime, prediction_id: str, owner: str, lack: ModelAwaitedError) -> str:
+    log.warning("prediction_waits", prediction_id=prediction_id, code=lack.code)
+    write_outcome(
+        runtime.sessions,
+        lambda session: jobs.wait(
+            session, prediction_id, owner=owner, code=lack.code, message=str(lack), wait_s=MODEL_WAIT_S
+        ),
+    )
+    return lack.code
 
 
 def _fail_internally(runtime: Runtime, prediction_id: str, owner: str, reference: str) -> str:

@@ -5,6 +5,7 @@ import socket
 import threading
 import warnings
 from collections.abc import Sequence
+from secrets import token_hex
 from time import sleep
 from typing import Any
 
@@ -15,6 +16,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs, logs
 from service.db.engine import make_engine, session_factory
+from service.private import write_privately
 from service.queue import QueueName, make_celery
 from service.settings import Settings
 from service.storage import open_storage
@@ -32,6 +34,7 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     also sweeps.
     """
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
+    write_privately()
     app = make_celery(settings)
     # A spawned child gets the environment, not this process's memory.
     os.environ.update(settings.environment())
@@ -39,7 +42,7 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     app.set_current()
     # Root is usual in a container, and no message is ever unpickled: only JSON is accepted.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    name = f"{queues[0]}-{os.getpid()}@{socket.gethostname()}"
+    name = worker_name(queues[0])
     sessions = session_factory(make_engine(settings.database_url.get_secret_value()))
     worker = app.Worker(
         queues=list(queues),
@@ -73,6 +76,11 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
         if sweeper is not None:
             sweeper.stop()
     return int(worker.exitcode or 0)
+
+
+def worker_name(queue: QueueName) -> str:
+    """Return a name that no other worker has: in two containers, process and host may be called the same."""
+    return f"{queue}-{os.getpid()}-{token_hex(4)}@{socket.gethostname()}"
 
 
 def _hand_back(sessions: sessionmaker[Session], worker: str) -> None:

@@ -4,6 +4,7 @@ import os
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import select
@@ -13,7 +14,7 @@ from service.db.engine import make_engine, session_factory
 from service.db.rows import ModelVersionRow
 from service.errors import ServiceError
 from service.settings import Settings
-from service.storage import Storage, open_storage
+from service.storage import Storage, StoredFileMissingError, open_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,13 +22,27 @@ if TYPE_CHECKING:
     from model.predictor import Predictor
 
 
-class NoActiveModelError(ServiceError):
+class ModelAwaitedError(ServiceError):
+    """An operator has to provide the model; until then scans wait."""
+
+
+class NoActiveModelError(ModelAwaitedError):
     """No model has been registered and made active."""
 
     code: ClassVar[str] = "no_active_model"
 
     def __init__(self) -> None:
         super().__init__("expected an active model version, found none: import one first")
+
+
+class CheckpointMissingError(ModelAwaitedError):
+    """The active model's file is gone from storage."""
+
+    code: ClassVar[str] = "checkpoint_missing"
+
+    def __init__(self, *, sha256: str) -> None:
+        self.sha256 = sha256
+        super().__init__("expected the active model's checkpoint in storage, found none: register it again")
 
 
 @dataclass
@@ -46,7 +61,9 @@ class Runtime:
     settings: Settings
     sessions: sessionmaker[Session]
     storage: Storage
-    worker: str = field(default_factory=lambda: f"process-{os.getpid()}@{socket.gethostname()}")
+    worker: str = field(
+        default_factory=lambda: f"process-{os.getpid()}-{token_hex(4)}@{socket.gethostname()}"
+    )
     _predictor: "Predictor | None" = None
     _model_version_id: str | None = None
 
@@ -57,6 +74,8 @@ class Runtime:
         ------
         NoActiveModelError
             If there is none.
+        CheckpointMissingError
+            If its file is gone.
         CheckpointError
             If its file is not the one that was registered, or is damaged.
         """
@@ -91,8 +110,11 @@ class Runtime:
 
         if self.settings.inference_threads:
             torch.set_num_threads(self.settings.inference_threads)
-        with self.storage.open_local(version.storage_key) as path:
-            return Predictor.load(path, device=self.settings.device, expected_sha256=version.sha256)
+        try:
+            with self.storage.open_local(version.storage_key) as path:
+                return Predictor.load(path, device=self.settings.device, expected_sha256=version.sha256)
+        except StoredFileMissingError as error:
+            raise CheckpointMissingError(sha256=version.sha256) from error
 
 
 def open_runtime(settings: Settings) -> Runtime:

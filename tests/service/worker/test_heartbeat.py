@@ -111,6 +111,26 @@ def test_a_database_that_stays_away_costs_the_lease(
     assert time.monotonic() - started_at > 0.3
 
 
+def test_a_fault_in_the_thread_is_told_and_costs_the_lease_only_if_it_stays(
+    sessions: sessionmaker[Session], prediction_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renew, faults = jobs.renew, [1, 1]
+
+    def fault(*args: object, **options: object) -> jobs.Lease:
+        if faults:
+            faults.pop()
+            raise KeyError
+        return renew(*args, **options)
+
+    monkeypatch.setattr(jobs, "renew", fault)
+    with beat(sessions, prediction_id) as heartbeat:
+        time.sleep(0.8)
+        heartbeat.check()
+        assert faults == []
+        faults.extend([1] * 1000)
+        assert stopped(heartbeat) is StopReason.LEASE_LOST
+
+
 def test_time_is_limited(sessions: sessionmaker[Session], prediction_id: str) -> None:
     with beat(sessions, prediction_id, limit_s=0.1) as heartbeat:
         heartbeat.report("preprocessing", 0.1)

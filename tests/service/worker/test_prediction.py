@@ -15,7 +15,7 @@ from service.db.rows import PredictionRow, ResultRow
 from service.settings import Settings
 from service.worker import prediction
 from service.worker.prediction import run_prediction
-from service.worker.runtime import NoActiveModelError, Runtime, open_runtime
+from service.worker.runtime import CheckpointMissingError, NoActiveModelError, Runtime, open_runtime
 
 RESULT: dict[str, Any] = {
     "adhd_probability": 0.61,
@@ -111,18 +111,33 @@ def test_a_bad_scan_fails_at_once_with_its_own_words(run: Callable[[Act], Predic
     assert row.lease_owner is None
 
 
+def test_a_model_that_cannot_answer_fails_with_its_code(run: Callable[[Act], PredictionRow]) -> None:
+    row = run(failing(CheckpointDigestError(expected="a", found="b")))
+    assert (row.state, row.error_code) == ("failed", "checkpoint_sha256_mismatch")
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (CheckpointDigestError(expected="a", found="b"), "checkpoint_sha256_mismatch"),
         (NoActiveModelError(), "no_active_model"),
+        (CheckpointMissingError(sha256="a"), "checkpoint_missing"),
     ],
 )
-def test_a_model_that_cannot_answer_fails_with_its_code(
-    run: Callable[[Act], PredictionRow], error: Exception, code: str
+def test_a_scan_waits_for_a_model_however_long_it_takes(
+    run: Callable[[Act], PredictionRow], monkeypatch: pytest.MonkeyPatch, error: Exception, code: str
 ) -> None:
-    row = run(failing(error))
-    assert (row.state, row.error_code) == ("failed", code)
+    calls = []
+
+    def act(_progress: object) -> dict[str, Any]:
+        calls.append(1)
+        raise error
+
+    for turn, wait_s in enumerate((0.0, 0.0, 0.0, 30.0), start=1):
+        monkeypatch.setattr(prediction, "MODEL_WAIT_S", wait_s)
+        row = run(act)
+        assert (row.state, row.error_code, row.attempts) == ("queued", code, 0)
+        assert len(calls) == turn
+    assert 25 < (row.not_before - row.started_at).total_seconds() < 35
 
 
 @pytest.mark.parametrize(

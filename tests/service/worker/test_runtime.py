@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.rows import ModelVersionRow
 from service.settings import Settings
-from service.worker.runtime import NoActiveModelError, Runtime, open_runtime
+from service.worker.runtime import CheckpointMissingError, NoActiveModelError, Runtime, open_runtime
 
 
 @pytest.fixture
@@ -72,3 +72,21 @@ def test_a_promotion_takes_effect_with_the_next_job(
 def test_without_a_model_it_says_so(runtime: Runtime, sessions: sessionmaker[Session]) -> None:
     with pytest.raises(NoActiveModelError, match="found none"):
         runtime.active_model()
+
+
+def test_a_checkpoint_that_is_gone_is_told_apart_from_a_scan_and_found_again(
+    runtime: Runtime, loaded: list[tuple[bytes, str, str]]
+) -> None:
+    version_id = add_active(runtime, "aa")
+    runtime.storage.delete("models/aa.safetensors")
+    with pytest.raises(CheckpointMissingError) as missing:
+        runtime.active_model()
+    assert (missing.value.code, missing.value.details()) == ("checkpoint_missing", {"sha256": "aa"})
+    with runtime.storage.receive(max_bytes=100) as upload:
+        upload.write(b"aa")
+        runtime.storage.promote(upload, "models/aa.safetensors")
+    assert runtime.active_model()[0] == version_id
+
+
+def test_two_processes_with_one_number_have_two_names(runtime: Runtime) -> None:
+    assert open_runtime(runtime.settings).worker != runtime.worker

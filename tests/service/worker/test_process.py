@@ -1,0 +1,36 @@
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.settings import Settings
+from service.worker import process
+from service.worker.process import run_worker, worker_name
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    previous = os.umask(0o022)
+    yield
+    os.umask(previous)
+
+
+def test_a_worker_writes_for_its_own_account_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class StoppedError(Exception):
+        pass
+
+    def write_and_stop(settings: Settings) -> None:
+        settings.data_dir.touch()
+        raise StoppedError
+
+    monkeypatch.setattr(process, "make_celery", write_and_stop)
+    with pytest.raises(StoppedError):
+        run_worker(Settings(data_dir=tmp_path / "written"), ["inference"])
+    assert (tmp_path / "written").stat().st_mode & 0o777 == 0o600
+
+
+def test_workers_with_one_number_on_hosts_of_one_name_have_two_names() -> None:
+    first, second = worker_name("inference"), worker_name("inference")
+    assert first != second
+    assert first.startswith(f"inference-{os.getpid()}-")
