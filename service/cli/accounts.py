@@ -57,7 +57,7 @@ def create_key(
     *,
     name: Annotated[str, typer.Option(help="What the key is for.")] = "command line",
     days: Annotated[
-        int | None, typer.Option(help="Valid this long; without it, until revoked.", min=1)
+        int | None, typer.Option(help="Valid this long; without it, until revoked.", min=1, max=3650)
     ] = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,

@@ -1,12 +1,13 @@
 """The command tree of ``restnet`` and the one place where a failure becomes an exit status."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from service.cli import accounts, database, scans, servers, simulation
 from service.cli.output import refusal_of, show_refusal
+from service.errors import ServiceError
 
 app = typer.Typer(
     name="restnet",
@@ -36,14 +37,21 @@ def every_command(
         sys.excepthook = sys.__excepthook__
 
 
+class UsageError(ServiceError):
+    """A command, option or argument that there is not, or a value that it cannot have."""
+
+    code: ClassVar[str] = "usage"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+
+
 def main() -> None:
     """Run the command line: exit 0 when done, 2 when the input was refused, 1 when the fault is ours."""
     as_json = "--json" in sys.argv
     debug = "--debug" in sys.argv
     try:
-        app()
-    except KeyboardInterrupt:
-        sys.exit(130)
+        status = _run(as_json=as_json)
     except Exception as error:
         refusal = refusal_of(error)
         if refusal is not None:
@@ -60,3 +68,15 @@ def main() -> None:
             as_json=as_json,
         )
         sys.exit(1)
+    sys.exit(status)
+
+
+def _run(*, as_json: bool) -> int:
+    """Run the command; for a machine a wrong usage is a refusal like any other, for people typer tells it."""
+    try:
+        # Without its standalone mode typer gives the exit status back, None where a command has none.
+        return int(app(prog_name="restnet", standalone_mode=not as_json) or 0)
+    except typer.Abort:
+        return 130
+    except typer.TyperException as error:
+        raise UsageError(error.format_message()) from error

@@ -11,6 +11,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 ReportProgress = Callable[[str, float], None]
 
+# The environment is the operator's: a refusal, not a fault of ours. REST has the same code.
+DATABASE_UNAVAILABLE = (
+    "expected the database that RESTNET_DATABASE_URL names (without it, the data directory's own) to answer, "
+    "found it out of reach or refusing"
+)
+
 
 def refusal_of(error: Exception) -> dict[str, object] | None:
     """Describe an error that the user can mend.
@@ -29,9 +35,18 @@ def refusal_of(error: Exception) -> dict[str, object] | None:
     from service.errors import ServiceError
     from training.errors import CohortError
 
+    if _is_database(error):
+        return {"code": "database_unavailable", "message": DATABASE_UNAVAILABLE}
     if not isinstance(error, ScanError | ModelError | CohortError | ServiceError):
         return None
     return {"code": error.code, "message": str(error), **error.details()}
+
+
+def _is_database(error: Exception) -> bool:
+    # Never its own text, which may hold the address with the password.
+    from sqlalchemy.exc import OperationalError
+
+    return isinstance(error, OperationalError)
 
 
 def show_refusal(refusal: Mapping[str, object], *, as_json: bool) -> None:

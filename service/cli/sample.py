@@ -4,8 +4,7 @@ import json
 import time
 from pathlib import Path
 from typing import Any
-from urllib.error import URLError
-from urllib.request import Request, urlopen
+from urllib.request import ProxyHandler, Request, build_opener
 
 import typer
 
@@ -28,7 +27,7 @@ def score_sample_when_ready(base_url: str, data_dir: Path) -> None:
         Where it keeps the demonstration's credentials.
     """
     try:
-        _wait_until_ready(base_url)
+        wait_until_ready(base_url)
         credentials = json.loads((data_dir / FILE_NAME).read_text())
         typer.echo("Sending a simulated scan over REST ...")
         scan = sample_scan(data_dir / "sample")
@@ -78,16 +77,25 @@ def sample_scan(folder: Path) -> Path:
     return next(cohort.rglob("*.nii.gz"))
 
 
-def _wait_until_ready(base_url: str) -> None:
+def wait_until_ready(base_url: str) -> None:
+    """Return when the service answers that it can work.
+
+    Raises
+    ------
+    OSError
+        If it does not within two minutes.
+    """
     deadline = time.monotonic() + START_LIMIT_S
     while True:
+        # A pause first: a start that is refused must not take another service at this address for its own.
+        time.sleep(POLL_S)
         try:
-            with urlopen(f"{base_url}/readyz", timeout=5):  # noqa: S310  (the service of this process)
+            with _open(Request(f"{base_url}/readyz"), timeout_s=5):  # noqa: S310  (the service of this process)
                 return
-        except URLError:
+        # Not ready, not listening, or listening and hanging up: all of them may still pass.
+        except OSError:
             if time.monotonic() > deadline:
                 raise
-            time.sleep(POLL_S)
 
 
 def _upload(base_url: str, scan: Path, *, api_key: str) -> str:
@@ -113,5 +121,10 @@ def _call(
 ) -> dict[str, Any]:
     every = {"Authorization": f"Bearer {api_key}", **(headers or {})}
     # The address is that of the service this process has just started.
-    with urlopen(Request(url, data=data, headers=every), timeout=60) as answer:  # noqa: S310
+    with _open(Request(url, data=data, headers=every), timeout_s=60) as answer:  # noqa: S310
         return dict(json.load(answer))
+
+
+def _open(request: Request, *, timeout_s: float) -> Any:
+    # Past any proxy of the environment: it could not reach this machine's loopback.
+    return build_opener(ProxyHandler({})).open(request, timeout=timeout_s)

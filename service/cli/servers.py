@@ -1,11 +1,19 @@
 """``restnet serve`` and ``restnet worker``: the processes."""
 
+import json
+import sys
 import threading
-from typing import Annotated
+from collections.abc import Callable
+from contextlib import nullcontext, redirect_stdout
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from service.cli.database import DataDir, load_settings
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 
 def serve(
@@ -17,22 +25,55 @@ def serve(
     sample: Annotated[
         bool, typer.Option("--sample", help="With --demo: score a simulated scan over REST at the start.")
     ] = False,
+    as_json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print one JSON line when ready: address and, with --demo, the credentials' file. "
+            "All else, and the log as JSON lines, goes to standard error.",
+        ),
+    ] = False,
 ) -> None:
     """Run the web page, REST and the workers on this machine until Ctrl-C. No other server is needed."""
     from service.cli.sample import score_sample_when_ready
+    from service.demo import FILE_NAME
     from service.supervisor import serve as supervise
 
     if sample and not demo:
         raise typer.BadParameter("--sample needs the API key that --demo makes")
-    settings = load_settings(data_dir)
-    if sample:
-        threading.Thread(
-            target=score_sample_when_ready,
-            args=(f"http://{host}:{port}", settings.data_dir),
-            name="sample",
-            daemon=True,
-        ).start()
-    supervise(settings, host=host, port=port, demo=demo)
+    settings = _settings(data_dir, as_json=as_json)
+    base_url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    out = sys.stdout
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        if as_json:
+            credentials = settings.data_dir / FILE_NAME if demo else None
+            _beside("announcement", announce_when_ready, base_url, credentials, out)
+        if sample:
+            _beside("sample", score_sample_when_ready, base_url, settings.data_dir)
+        supervise(settings, host=host, port=port, demo=demo)
+
+
+def announce_when_ready(base_url: str, credentials: Path | None, out: TextIO) -> None:
+    """Print where the service answers, as one JSON line, once it does; nothing if it never does.
+
+    Parameters
+    ----------
+    base_url : str
+        ``http://host:port`` of a service that is starting.
+    credentials : Path or None
+        Where the demonstration's credentials are; their text is not printed.
+    out : text stream
+    """
+    from service.cli.sample import wait_until_ready
+
+    try:
+        wait_until_ready(base_url)
+    except OSError as error:
+        typer.secho(f"The service did not get ready: {error}", fg="red", err=True)
+        return
+    line = {"address": base_url} | ({"credentials": str(credentials)} if credentials else {})
+    out.write(json.dumps(line, ensure_ascii=False) + "\n")
+    out.flush()
 
 
 def worker(
@@ -41,6 +82,9 @@ def worker(
         list[str], typer.Option(help="inference, training or maintenance; may be given several times.")
     ],
     data_dir: DataDir = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the log as JSON lines; nothing else is printed.")
+    ] = False,
 ) -> None:
     """Run one more worker, on this machine or on another with the same database, broker and storage."""
     from service.queue import QUEUES
@@ -49,4 +93,13 @@ def worker(
     known = [name for name in QUEUES if name in queue]
     if len(known) < len(set(queue)):
         raise typer.BadParameter(f"--queue takes {', '.join(QUEUES)}")
-    raise typer.Exit(run_worker(load_settings(data_dir), known))
+    raise typer.Exit(run_worker(_settings(data_dir, as_json=as_json), known))
+
+
+def _settings(data_dir: Path | None, *, as_json: bool) -> "Settings":
+    settings = load_settings(data_dir)
+    return settings.model_copy(update={"log_format": "json"}) if as_json else settings
+
+
+def _beside(name: str, work: Callable[..., None], *arguments: Any) -> None:
+    threading.Thread(target=work, args=arguments, name=name, daemon=True).start()

@@ -5,6 +5,7 @@ import pytest
 
 from service.accounts import find_api_key, verify_login
 from service.cli.database import load_settings, migrated_session
+from service.db.engine import make_engine, session_factory
 
 PASSWORD = "correct horse battery"
 
@@ -24,8 +25,10 @@ def clinician(restnet_json, data_dir, monkeypatch):
 
 def test_a_user_added_here_may_log_in(clinician, data_dir):
     assert (clinician["username"], clinician["role"]) == ("mina", "clinician")
-    with migrated_session(load_settings(data_dir)) as session:
-        assert verify_login(session, username="mina", password=PASSWORD).id == clinician["id"]
+    engine = make_engine(load_settings(data_dir).database_url.get_secret_value())
+    found = verify_login(session_factory(engine), username="mina", password=PASSWORD)
+    engine.dispose()
+    assert found.id == clinician["id"]
 
 
 def test_a_key_made_here_acts_for_its_user(clinician, restnet_json, data_dir):
@@ -58,6 +61,27 @@ def test_what_cannot_be_a_user_is_refused(
 def test_a_key_for_nobody_is_refused(restnet_json, data_dir):
     status, answer = restnet_json("keys", "create", "nobody", "--data-dir", data_dir)
     assert (status, answer["error"]["code"]) == (2, "account_not_found")
+
+
+def test_a_key_that_would_outlive_ten_years_is_refused(clinician, restnet_json, data_dir):
+    status, answer = restnet_json("keys", "create", "mina", "--days", 3651, "--data-dir", data_dir)
+    assert (status, answer["error"]["code"]) == (2, "usage")
+    assert "3650" in answer["error"]["message"]
+    status, _ = restnet_json("keys", "create", "mina", "--days", 3650, "--data-dir", data_dir)
+    assert status == 0
+
+
+@pytest.mark.parametrize("command", [["db", "upgrade"], ["keys", "create", "mina"]])
+@pytest.mark.enable_socket
+def test_a_database_out_of_reach_is_refused_without_its_password(command, restnet_json, restnet, monkeypatch):
+    monkeypatch.setenv("RESTNET_DATABASE_URL", "postgresql+psycopg://me:hunter22@127.0.0.1:1/restnet")
+    status, answer = restnet_json(*command)
+    assert (status, answer["error"]["code"]) == (2, "database_unavailable")
+    assert "RESTNET_DATABASE_URL" in answer["error"]["message"]
+    assert "hunter22" not in str(answer)
+    status, out, err = restnet(*command)
+    assert (status, out) == (2, "")
+    assert "hunter22" not in err
 
 
 def test_a_setting_that_cannot_be_is_refused_by_name(restnet_json, data_dir, monkeypatch):

@@ -59,6 +59,32 @@ def test_debug_shows_where_it_failed(monkeypatch, tmp_path):
         main()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["diagnose"], "diagnose"),
+        (["check"], "scan"),
+        (["check", "x.nii", "--loud"], "--loud"),
+        (["serve", "--port", "0"], "--port"),
+        (["serve", "--sample"], "--demo"),
+        (["worker", "--queue", "lunch"], "inference"),
+    ],
+)
+def test_a_wrong_usage_is_json_where_json_was_asked_for(arguments, word, restnet_json):
+    status, answer = restnet_json(*arguments)
+    assert status == 2
+    assert answer["error"]["code"] == "usage"
+    assert word in answer["error"]["message"]
+    assert list(answer["error"]) == ["code", "message"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["check", "--help", "--json"]])
+def test_help_is_no_refusal(arguments, restnet):
+    status, out, err = restnet(*arguments)
+    assert (status, err) == (0, "")
+    assert "Usage: restnet" in out
+
+
 def test_an_unknown_command_is_a_refusal(restnet):
     status, _, err = restnet("diagnose")
     assert status == 2

@@ -1,6 +1,13 @@
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import ClassVar
 
-from service.cli.sample import summary
+import pytest
+
+from service.cli import sample
+from service.cli.sample import score, summary, wait_until_ready
 
 CREDENTIALS = {"username": "demo", "password": "secret-password", "api_key": "rnk_key"}
 
@@ -23,3 +30,65 @@ def test_a_sample_that_failed_says_why():
     text = summary("http://h", Path("s"), prediction=prediction, credentials=CREDENTIALS)
     assert "not scored (failed)" in text
     assert "worker_lost" in text
+
+
+class Starting(BaseHTTPRequestHandler):
+    """A service that hangs up, then is not ready, then is."""
+
+    asked: ClassVar[list[str]] = []
+
+    def do_GET(self):
+        self.asked.append(self.path)
+        if len(self.asked) == 1:
+            self.connection.close()
+            return
+        self._answer(503 if len(self.asked) == 2 else 200, {"status": "succeeded", "id": "p-1"})
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(202, {"prediction_id": "p-1"})
+
+    def _answer(self, status, body):
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def starting(monkeypatch):
+    monkeypatch.setattr(Starting, "asked", [])
+    monkeypatch.setattr(sample, "POLL_S", 0.01)
+    server = HTTPServer(("127.0.0.1", 0), Starting)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.enable_socket
+def test_a_proxy_of_the_environment_is_passed_by_and_any_failure_is_waited_out(
+    starting, monkeypatch, tmp_path
+):
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    wait_until_ready(starting)
+    assert Starting.asked == ["/readyz"] * 3
+    scan = tmp_path / "s.nii.gz"
+    scan.write_bytes(b"scan")
+    assert score(starting, scan, api_key="rnk_key")["status"] == "succeeded"
+
+
+@pytest.mark.enable_socket
+def test_waiting_has_an_end(monkeypatch):
+    monkeypatch.setattr(sample, "START_LIMIT_S", 0)
+    with pytest.raises(OSError, match="refused"):
+        wait_until_ready("http://127.0.0.1:1")
