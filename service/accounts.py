@@ -1,6 +1,7 @@
 """Who may use the service: people with passwords and programs with API keys.
 
-Functions take a database session and never commit: the caller decides what belongs to one transaction.
+Functions take a database session and never commit: the caller decides what belongs to one transaction. Only
+``verify_login`` opens one of its own, because it must not hold it while it hashes.
 Nothing here knows of HTTP, so the command line and the REST API share it.
 """
 
@@ -15,7 +16,7 @@ from typing import ClassVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.rows import ApiKeyRow, UserRow
 from service.errors import ServiceError
@@ -25,6 +26,7 @@ API_KEY_PREFIX_LENGTH = len(API_KEY_MARK) + 8
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 PASSWORD_MIN_LENGTH = 12
 PASSWORD_MAX_LENGTH = 256
+API_KEY_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,100}")
 LAST_USED_RESOLUTION = timedelta(minutes=1)
 
 # OWASP's Argon2id profile m = 19 MiB, t = 2, p = 1 (Password Storage Cheat Sheet). One hash at a time a
@@ -91,6 +93,15 @@ class PasswordLengthError(ServiceError):
         self.length = length
         allowed = f"{PASSWORD_MIN_LENGTH} to {PASSWORD_MAX_LENGTH}"
         super().__init__(f"expected a password of {allowed} characters, found {length}")
+
+
+class ApiKeyNameError(ServiceError):
+    """A name that an API key cannot be listed under."""
+
+    code: ClassVar[str] = "api_key_name_not_valid"
+
+    def __init__(self) -> None:
+        super().__init__("expected 1 to 100 characters without control characters, found another name")
 
 
 class CredentialsError(ServiceError):
@@ -194,17 +205,19 @@ def hash_password(password: str) -> str:
         return _HASHER.hash(password)
 
 
-def verify_login(session: Session, *, username: str, password: str) -> UserRow:
+def verify_login(sessions: sessionmaker[Session], *, username: str, password: str) -> UserRow:
     """Find the account that a user name and a password belong to.
 
-    An unknown name costs as much time as a wrong password: names cannot be told apart by timing.
+    An unknown name costs as much time as a wrong password: names cannot be told apart by timing. The look-up
+    is over before the hashing begins: logins that wait for their turn hold no database connection.
 
     Raises
     ------
     CredentialsError
         If there is no such account, the password differs, or the account is disabled.
     """
-    user = find_user(session, username=username)
+    with sessions() as session:
+        user = find_user(session, username=username)
     stored = user.password_hash if user is not None else _hash_of_nobody()
     matches = len(password) <= PASSWORD_MAX_LENGTH and _verify(stored, password)
     if user is None or not matches or user.disabled_at is not None:
@@ -230,7 +243,14 @@ def create_api_key(session: Session, *, user: UserRow, name: str, lifetime: time
     -------
     str
         ``rnk_`` and 256 random bits.
+
+    Raises
+    ------
+    ApiKeyNameError
+        If the name is empty, too long, or holds a control character, which no database or list can take.
     """
+    if not API_KEY_NAME.fullmatch(name):
+        raise ApiKeyNameError
     plain = API_KEY_MARK + secrets.token_urlsafe(32)
     now = datetime.now(UTC)
     row = ApiKeyRow(

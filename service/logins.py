@@ -7,26 +7,30 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
+from anyio import CapacityLimiter, to_thread
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from service.accounts import secret_hash
+from service.accounts import UsernameError, normal_username, secret_hash
 from service.db.rows import SessionRow, UserRow
 from service.errors import ServiceError
 
 LAST_SEEN_RESOLUTION = timedelta(minutes=1)
 
+Key = TypeVar("Key")
+Checked = TypeVar("Checked")
+
 
 class TooManyAttemptsError(ServiceError):
-    """Too many failed logins from one address for one account."""
+    """Too many failed logins for one account or from one address, or too many logins at once."""
 
     code: ClassVar[str] = "too_many_attempts"
 
     def __init__(self, *, retry_after_s: int) -> None:
         self.retry_after_s = retry_after_s
-        super().__init__(f"expected fewer failed logins, found too many: try again in {retry_after_s} s")
+        super().__init__(f"expected fewer attempts to log in, found too many: try again in {retry_after_s} s")
 
 
 def open_login(session: Session, *, user: UserRow, lifetime: timedelta) -> str:
@@ -88,54 +92,122 @@ def close_login(session: Session, token: str) -> None:
 
 
 @dataclass
+class LoginQueue:
+    """Threads that check passwords, apart from those that answer everything else, and a short line for them.
+
+    Attributes
+    ----------
+    most : int
+        Logins inside at once, the two at work included: at some 30 ms a hash nobody waits much over a second.
+    retry_after_s : int
+        What is said to who finds it full.
+    """
+
+    most: int = 34
+    retry_after_s: int = 2
+    inside: int = 0
+    # Two, although one hash is made at a time: one hashes while the other looks up or writes.
+    threads: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(2), repr=False)
+
+    async def run(self, check: Callable[[], Checked]) -> Checked:
+        """Run a check of a password when its turn comes; called on the event loop only.
+
+        Raises
+        ------
+        TooManyAttemptsError
+            If the line is full.
+        """
+        if self.inside >= self.most:
+            raise TooManyAttemptsError(retry_after_s=self.retry_after_s)
+        self.inside += 1
+        try:
+            return await to_thread.run_sync(check, limiter=self.threads)
+        finally:
+            self.inside -= 1
+
+
+@dataclass
 class LoginThrottle:
-    """Counts failed logins an account and address, in this process's memory.
+    """Counts attempts to log in an account and address, and an address alone, in this process's memory.
+
+    An attempt counts from its beginning, so that simultaneous guesses cannot slip past the limit together; a
+    login that succeeds takes its own attempt back.
 
     Attributes
     ----------
     limit : int
-        Failures that are allowed within the window.
+        Attempts that may fail within the window, for one account from one address.
+    address_limit : int
+        Attempts that may fail within the window from one address, whatever the accounts.
     window_s : float
     capacity : int
-        Pairs remembered; the oldest is forgotten first, so that guesses cannot fill the memory.
+        Pairs and addresses remembered; the oldest is forgotten first, so that guesses cannot fill the memory.
     clock : callable
         Seconds, monotonic.
     """
 
     limit: int = 8
+    address_limit: int = 100
     window_s: float = 900.0
     capacity: int = 10_000
     clock: Callable[[], float] = time.monotonic
-    _failures: OrderedDict[tuple[str, str], list[float]] = field(default_factory=OrderedDict, repr=False)
+    _pairs: OrderedDict[tuple[str, str], list[float]] = field(default_factory=OrderedDict, repr=False)
+    _addresses: OrderedDict[str, list[float]] = field(default_factory=OrderedDict, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def check(self, *, username: str, address: str) -> None:
-        """Let a login be tried.
+    def begin(self, *, username: str, address: str) -> float:
+        """Count an attempt and let it be made; returns its moment, by which it can be taken back.
 
         Raises
         ------
         TooManyAttemptsError
-            If this pair failed too often within the window.
+            If this account from this address, or the address alone, failed too often within the window.
         """
+        pair = (_bucket(username), address)
         with self._lock:
-            recent = self._recent((username.casefold(), address))
-            if len(recent) >= self.limit:
-                raise TooManyAttemptsError(retry_after_s=int(recent[0] + self.window_s - self.clock()) + 1)
+            now = self.clock()
+            of_pair = self._recent(self._pairs, pair, now)
+            of_address = self._recent(self._addresses, address, now)
+            for recent, limit in ((of_pair, self.limit), (of_address, self.address_limit)):
+                if len(recent) >= limit:
+                    raise TooManyAttemptsError(retry_after_s=int(recent[-limit] + self.window_s - now) + 1)
+            self._remember(self._pairs, pair, [*of_pair, now])
+            self._remember(self._addresses, address, [*of_address, now])
+        return now
 
-    def failed(self, *, username: str, address: str) -> None:
-        """Count a failure."""
-        pair = (username.casefold(), address)
+    def succeeded(self, *, username: str, address: str, moment: float) -> None:
+        """Forget the failures of an account from this address, and this attempt of the address."""
         with self._lock:
-            self._failures[pair] = [*self._recent(pair), self.clock()]
-            self._failures.move_to_end(pair)
-            while len(self._failures) > self.capacity:
-                self._failures.popitem(last=False)
+            self._pairs.pop((_bucket(username), address), None)
+            _take_back(self._addresses, address, moment)
 
-    def succeeded(self, *, username: str, address: str) -> None:
-        """Forget the failures of a pair."""
+    def withdrawn(self, *, username: str, address: str, moment: float) -> None:
+        """Take an attempt back that came to no answer: it was no guess."""
         with self._lock:
-            self._failures.pop((username.casefold(), address), None)
+            _take_back(self._pairs, (_bucket(username), address), moment)
+            _take_back(self._addresses, address, moment)
 
-    def _recent(self, pair: tuple[str, str]) -> list[float]:
-        horizon = self.clock() - self.window_s
-        return [moment for moment in self._failures.get(pair, []) if moment > horizon]
+    def _recent(self, counted: OrderedDict[Key, list[float]], key: Key, now: float) -> list[float]:
+        return [moment for moment in counted.get(key, []) if moment > now - self.window_s]
+
+    def _remember(self, counted: OrderedDict[Key, list[float]], key: Key, moments: list[float]) -> None:
+        counted[key] = moments
+        counted.move_to_end(key)
+        while len(counted) > self.capacity:
+            counted.popitem(last=False)
+
+
+def _bucket(username: str) -> str:
+    # The accounts' own form of a name: no spelling of it counts apart. "" stands for all that can be no name.
+    try:
+        return normal_username(username)
+    except UsernameError:
+        return ""
+
+
+def _take_back(counted: OrderedDict[Key, list[float]], key: Key, moment: float) -> None:
+    moments = counted.get(key, [])
+    if moment in moments:
+        moments.remove(moment)
+    if not moments:
+        counted.pop(key, None)

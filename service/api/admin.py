@@ -33,6 +33,7 @@ from service.api.payloads import (
 from service.api.principals import Administrator, AnyResources, ModelReader
 from service.api.problems import problem_responses
 from service.api.refusals import ApiKeyNotFoundError
+from service.api.viewing import row_id
 from service.audit import record
 from service.db.rows import ApiKeyRow, AuditEventRow, ModelVersionRow, UserRow
 
@@ -115,7 +116,7 @@ def post_api_key_revocation(key_id: str, principal: Administrator, resources: An
     """End a key's validity at once; revoking it again changes nothing."""
     with resources.sessions.begin() as session:
         query = select(ApiKeyRow, UserRow.username).join(UserRow, UserRow.id == ApiKeyRow.user_id)
-        found = session.execute(query.where(ApiKeyRow.id == key_id.replace("\0", ""))).one_or_none()
+        found = session.execute(query.where(ApiKeyRow.id == row_id(key_id))).one_or_none()
         if found is None:
             raise ApiKeyNotFoundError
         key, username = found

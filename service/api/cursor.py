@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -30,12 +30,14 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
         padded = cursor.encode() + b"=" * (-len(cursor) % 4)
         moment, row_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         when = datetime.fromisoformat(moment)
+        # A zone can move the first and the last day that there is out of the calendar.
+        in_utc = when.astimezone(UTC)
         id_ = str(UUID(row_id))
-    except (ValueError, TypeError, AttributeError, binascii.Error) as error:
+    except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error) as error:
         raise _not_a_cursor() from error
     if when.tzinfo is None:
         raise _not_a_cursor()
-    return when, id_
+    return in_utc, id_
 
 
 def _not_a_cursor() -> FieldsNotValidError:

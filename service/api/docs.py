@@ -6,7 +6,8 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
-from service.api.problems import Problem
+from service.api import payloads
+from service.api.problems import Problem, problem_responses
 
 DESCRIPTION = """Hand over a resting-state fMRI scan, follow its prediction, read the probability of ADHD.
 
@@ -57,10 +58,15 @@ def describe(app: FastAPI) -> None:
             )
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas["Problem"] = Problem.model_json_schema()
-            # FastAPI describes its own validation errors; ours are problem documents.
-            for path in document["paths"].values():
-                for operation in path.values():
-                    _use_problem(operation["responses"])
+            for path, operations in document["paths"].items():
+                for operation in operations.values():
+                    _describe_problems(path, operation["responses"])
+            # FastAPI drops every null, also those of the examples, which a client would then miss.
+            for name, schema in schemas.items():
+                if "example" in schema and name != "Problem":
+                    schema["example"] = getattr(payloads, name).model_json_schema()["example"]
+            # With https the cookie has a prefix to its name.
+            document["components"]["securitySchemes"]["Login"]["name"] = app.state.resources.cookie_name
             for name in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(name, None)
             app.openapi_schema = document
@@ -69,7 +75,12 @@ def describe(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # the way that FastAPI documents
 
 
-def _use_problem(responses: dict[str, Any]) -> None:
+def _describe_problems(path: str, responses: dict[str, Any]) -> None:
+    # Any route may meet a fault of ours, and all but this one may need what does not answer.
+    anywhere = problem_responses(500) if path == "/healthz" else problem_responses(500, 503)
+    for status, described in anywhere.items():
+        responses.setdefault(str(status), described)
+    # FastAPI describes its own validation errors; ours are problem documents.
     validation = responses.get("422", {}).get("content", {})
     if "application/json" in validation:
         validation.pop("application/json")

@@ -20,6 +20,7 @@ from service.logs import get_logger
 STATUSES: dict[type[Exception], int] = {
     ScanError: 422,
     accounts.AccountNotFoundError: 404,
+    accounts.ApiKeyNameError: 422,
     accounts.CredentialsError: 401,
     accounts.PasswordLengthError: 422,
     accounts.RoleError: 422,
@@ -46,6 +47,7 @@ STATUSES: dict[type[Exception], int] = {
     refusals.RouteNotFoundError: 404,
     refusals.ScanInUseError: 409,
     refusals.ScanMissingError: 422,
+    refusals.TooManyStreamsError: 503,
     storage.StorageKeyError: 500,
     storage.StorageUrlError: 500,
     storage.StoredFileMissingError: 410,
@@ -122,7 +124,7 @@ def error_response(request: Request, error: Exception, *, page: Renderer | None 
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if document.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="RestNet"'
-    if isinstance(error, logins.TooManyAttemptsError):
+    if isinstance(error, logins.TooManyAttemptsError | refusals.TooManyStreamsError):
         headers["Retry-After"] = str(error.retry_after_s)
     return problem_response(document, headers=headers)
 

@@ -63,6 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        # X-Forwarded-For is whatever a client writes, and uvicorn would believe it from the loopback or from
+        # FORWARDED_ALLOW_IPS: the brake on guessing counts by the address of the connection.
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         # A moment less than the supervisor waits before it kills.
         timeout_graceful_shutdown=max(int(settings.shutdown_s) - 2, 1),

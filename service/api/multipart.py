@@ -168,6 +168,8 @@ class ScanForm:
         if self._in_file:
             self._file_bytes += data[start:end]
             return
+        if not self._field_name:
+            return
         if len(self._field_value) + end - start > MAX_FIELD_BYTES:
             raise MultipartError(f"expected at most {MAX_FIELD_BYTES} bytes in a text field, found more")
         self._field_value += data[start:end]

@@ -100,6 +100,7 @@ class PredictionResponse(BaseModel):
             "example": {
                 "id": "5e0f3b52-90a4-4f6c-9d43-8a3b1f3d2c11",
                 "scan_id": "0b7f3f6e-6a5f-4a0e-9d3c-2f5a2f6f6f10",
+                "scan_name": "run.nii.gz",
                 "subject_id": "P-017",
                 "status": "classifying",
                 "progress": 0.7,

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator
 
 from service import jobs
-from service.api.events import event_stream
+from service.api.events import EventResponse, event_stream
 from service.api.payloads import PSEUDONYM, PredictionPage, PredictionResponse
 from service.api.principals import AnyResources, SignedIn
 from service.api.problems import problem_responses
@@ -22,7 +22,13 @@ CHANGE_PROBLEMS = problem_responses(401, 403, 404, 409)
 
 
 def _in_utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    if moment.tzinfo is None:
+        return moment.replace(tzinfo=UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        message = "expected a moment in the years 1 to 9999 of UTC"
+        raise ValueError(message) from error
 
 
 Moment = Annotated[datetime | None, AfterValidator(lambda moment: moment and _in_utc(moment))]
@@ -65,15 +71,13 @@ def get_prediction(prediction_id: str, principal: SignedIn, resources: AnyResour
         **problem_responses(401, 404),
     },
 )
-def get_events(prediction_id: str, principal: SignedIn, resources: AnyResources) -> StreamingResponse:
+def get_events(
+    request: Request, prediction_id: str, principal: SignedIn, resources: AnyResources
+) -> StreamingResponse:
     """Stream the prediction at each change until it ends; no connection or thread is held between polls."""
     with resources.sessions() as session:
-        find_prediction(session, principal, prediction_id)
-    return StreamingResponse(
-        event_stream(resources, principal, prediction_id),
-        media_type="text/event-stream",
-        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
-    )
+        row_id = find_prediction(session, principal, prediction_id).id
+    return EventResponse(event_stream(request, principal, row_id), streams=resources.streams)
 
 
 @router.post(
@@ -84,8 +88,8 @@ def get_events(prediction_id: str, principal: SignedIn, resources: AnyResources)
 def cancel_prediction(prediction_id: str, principal: SignedIn, resources: AnyResources) -> PredictionResponse:
     """Stop at once what waits; a running one is stopped by its worker within moments."""
     with resources.sessions() as session:
-        find_prediction(session, principal, prediction_id)
-        jobs.request_cancel(session, prediction_id, actor=principal.actor)
+        row_id = find_prediction(session, principal, prediction_id).id
+        jobs.request_cancel(session, row_id, actor=principal.actor)
         session.commit()
         return prediction_response(session, find_prediction(session, principal, prediction_id))
 
@@ -94,8 +98,8 @@ def cancel_prediction(prediction_id: str, principal: SignedIn, resources: AnyRes
 def retry_prediction(prediction_id: str, principal: SignedIn, resources: AnyResources) -> PredictionResponse:
     """Queue a failed or cancelled prediction again."""
     with resources.sessions() as session:
-        find_prediction(session, principal, prediction_id)
-        jobs.retry(session, prediction_id, actor=principal.actor)
+        row_id = find_prediction(session, principal, prediction_id).id
+        jobs.retry(session, row_id, actor=principal.actor)
         session.commit()
-        announce(resources.queue, resources.sessions, prediction_id)
+        announce(resources.queue, resources.sessions, row_id)
         return prediction_response(session, find_prediction(session, principal, prediction_id))

@@ -57,8 +57,14 @@ class Principal:
         return self.role in SEES_ALL_SCANS
 
 
-def identify(request: Request) -> Principal | None:
+def identify(request: Request, *, counts_as_use: bool = True) -> Principal | None:
     """Find the account behind a request, by API key or login; None when neither was sent or the login ended.
+
+    Parameters
+    ----------
+    request : Request
+    counts_as_use : bool
+        Whether it keeps a login from idling; a stream that looks again by itself must not.
 
     Raises
     ------
@@ -71,29 +77,29 @@ def identify(request: Request) -> Principal | None:
         scheme, _, key = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise ApiKeyNotValidError
-        return _by_key(resources, key.strip())
+        return _by_key(resources, key.strip(), counts_as_use=counts_as_use)
     token = request.cookies.get(resources.cookie_name)
-    return _by_login(resources, token) if token else None
+    return _by_login(resources, token, counts_as_use=counts_as_use) if token else None
 
 
-def _by_key(resources: Resources, key: str) -> Principal:
+def _by_key(resources: Resources, key: str, *, counts_as_use: bool) -> Principal:
     with resources.sessions() as session:
         found = find_api_key(session, key)
         if found is None:
             raise ApiKeyNotValidError
         row, user = found
-        if note_api_key_use(row):
+        if counts_as_use and note_api_key_use(row):
             session.commit()
         return Principal(user.id, user.username, Role(user.role), actor=f"key:{row.id}")
 
 
-def _by_login(resources: Resources, token: str) -> Principal | None:
+def _by_login(resources: Resources, token: str, *, counts_as_use: bool) -> Principal | None:
     with resources.sessions() as session:
         found = find_login(session, token, idle=resources.idle)
         if found is None:
             return None
         row, user = found
-        if note_login_use(row):
+        if counts_as_use and note_login_use(row):
             session.commit()
         return Principal(user.id, user.username, Role(user.role), f"user:{user.id}", row.csrf_token)
 
@@ -165,8 +171,15 @@ def require_own_page(request: Request) -> None:
         return
     public_url = resources_of(request).settings.public_url
     hosts = {request.headers.get("host"), urlsplit(public_url).netloc if public_url else None} - {None}
-    if urlsplit(origin).netloc not in hosts:
+    if _host_of(origin) not in hosts:
         raise CrossSiteRequestError
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 SignedIn = Annotated[Principal, Depends(signed_in)]

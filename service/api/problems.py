@@ -77,6 +77,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         413: "The upload is too large",
         415: "The body is of another kind",
         422: "A value or a scan that cannot be accepted; `code` says which",
+        500: "A fault of the service; `reference` names its line in the log",
         503: "A part that is needed does not answer",
     }
     schema = {"$ref": "#/components/schemas/Problem"}

@@ -173,6 +173,17 @@ class BadRequestError(ServiceError):
         )
 
 
+class TooManyStreamsError(ServiceError):
+    """As many event streams are open as one process keeps."""
+
+    code: ClassVar[str] = "too_many_streams"
+    retry_after_s: ClassVar[int] = 5
+
+    def __init__(self, *, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"expected at most {limit} event streams, found more: ask for the prediction itself")
+
+
 class InternalError(ServiceError):
     """A fault of the service itself.
 

@@ -11,8 +11,9 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.api.metrics import Metrics
+from service.api.streams import Streams
 from service.db.engine import make_engine, session_factory
-from service.logins import LoginThrottle
+from service.logins import LoginQueue, LoginThrottle
 from service.queue import make_celery
 from service.settings import Settings
 from service.storage import Storage, open_storage
@@ -35,6 +36,8 @@ class Resources:
     queue: Celery
     metrics: Metrics = field(default_factory=Metrics)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
+    logins: LoginQueue = field(default_factory=LoginQueue)
+    streams: Streams = field(default_factory=Streams)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property

@@ -34,7 +34,7 @@ def find_scan(session: Session, principal: Principal, scan_id: str) -> ScanRow:
     ScanNotFoundError
         If there is none: unknown, deleted and somebody else's look the same.
     """
-    query = select(ScanRow).where(ScanRow.id == _row_id(scan_id), ScanRow.deleted_at.is_(None))
+    query = select(ScanRow).where(ScanRow.id == row_id(scan_id), ScanRow.deleted_at.is_(None))
     scan: ScanRow | None = session.scalars(_visible(query, principal)).one_or_none()
     if scan is None:
         raise ScanNotFoundError
@@ -49,7 +49,7 @@ def find_prediction(session: Session, principal: Principal, prediction_id: str) 
     PredictionNotFoundError
         If there is none: unknown, deleted and somebody else's look the same.
     """
-    query = _visible(_predictions().where(PredictionRow.id == _row_id(prediction_id)), principal)
+    query = _visible(_predictions().where(PredictionRow.id == row_id(prediction_id)), principal)
     row: PredictionRow | None = session.scalars(query).one_or_none()
     if row is None:
         raise jobs.PredictionNotFoundError(prediction_id)
@@ -137,7 +137,8 @@ def _visible(query: Select[Any], principal: Principal) -> Select[Any]:
     return query if principal.sees_all_scans else query.where(ScanRow.uploaded_by == principal.user_id)
 
 
-def _row_id(text: str) -> str:
+def row_id(text: str) -> str:
+    """Bring an identifier into the form in which rows hold it; empty, which none has, when it is no UUID."""
     # What is no UUID is nobody's identifier, and some texts (a zero byte) no database may be asked for.
     try:
         return str(UUID(text))

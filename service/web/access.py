@@ -64,7 +64,10 @@ def clear_login_cookie(response: Response, resources: Resources) -> None:
 
 def local_path(target: str) -> str:
     """Return where to go after the login: a path of this service, or the start if it is anything else."""
-    parts = urlsplit(target)
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return "/"
     elsewhere = parts.scheme or parts.netloc or target.startswith(("//", "/\\")) or not target.startswith("/")
     odd = any(ord(character) < 32 or character == "\\" for character in target)
     return "/" if elsewhere or odd else target

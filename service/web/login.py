@@ -1,5 +1,6 @@
 """The pages that begin and end a login."""
 
+from functools import partial
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -28,7 +29,7 @@ def show_login(request: Request, next: str = "/") -> Response:  # noqa: A002  (t
 
 
 @router.post("/login")
-def log_in(
+async def log_in(
     request: Request,
     resources: AnyResources,
     username: Text,
@@ -40,13 +41,15 @@ def log_in(
     address = request.client.host if request.client else ""
     target = local_path(next)
     try:
-        token = _begin(resources, username=username, password=password, address=address)
+        token = await _begin(
+            resources,
+            username=username,
+            password=password,
+            address=address,
+            stale=request.cookies.get(resources.cookie_name),
+        )
     except (CredentialsError, TooManyAttemptsError) as refusal:
         return _refused(request, refusal, username=username, target=target)
-    stale = request.cookies.get(resources.cookie_name)
-    if stale:
-        with resources.sessions.begin() as session:
-            close_login(session, stale)
     response = RedirectResponse(target, status_code=303)
     set_login_cookie(response, resources, token)
     return response
@@ -71,19 +74,32 @@ def log_out(request: Request, resources: AnyResources, principal: ByForm) -> Res
     return response
 
 
-def _begin(resources: Resources, *, username: str, password: str, address: str) -> str:
-    resources.throttle.check(username=username, address=address)
+async def _begin(
+    resources: Resources, *, username: str, password: str, address: str, stale: str | None
+) -> str:
+    moment = resources.throttle.begin(username=username, address=address)
+    try:
+        token = await resources.logins.run(
+            partial(_open, resources, username=username, password=password, stale=stale)
+        )
+    except CredentialsError:
+        raise
+    except BaseException:
+        resources.throttle.withdrawn(username=username, address=address, moment=moment)
+        raise
+    resources.throttle.succeeded(username=username, address=address, moment=moment)
+    return token
+
+
+def _open(resources: Resources, *, username: str, password: str, stale: str | None) -> str:
+    user = verify_login(resources.sessions, username=username, password=password)
     with resources.sessions.begin() as session:
-        try:
-            user = verify_login(session, username=username, password=password)
-        except CredentialsError:
-            resources.throttle.failed(username=username, address=address)
-            raise
         token = open_login(session, user=user, lifetime=resources.lifetime)
+        if stale:
+            close_login(session, stale)
         record(
             session, actor=f"user:{user.id}", action="login.begin", subject_kind="user", subject_id=user.id
         )
-    resources.throttle.succeeded(username=username, address=address)
     return token
 
 
@@ -92,7 +108,7 @@ def _refused(
 ) -> HTMLResponse:
     if isinstance(refusal, TooManyAttemptsError):
         minutes = refusal.retry_after_s // 60 + 1
-        error = f"Too many failed attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+        error = f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
         response = page(
             request, "login.html", principal=None, status=429, next=target, username=username, error=error
         )

@@ -140,28 +140,28 @@ def show_prediction(
 def cancel(prediction_id: str, principal: ByForm, resources: AnyResources) -> RedirectResponse:
     """Stop a prediction; one that has just finished is simply shown."""
     with resources.sessions() as session:
-        find_prediction(session, principal, prediction_id)
+        row_id = find_prediction(session, principal, prediction_id).id
         try:
-            jobs.request_cancel(session, prediction_id, actor=principal.actor)
+            jobs.request_cancel(session, row_id, actor=principal.actor)
         except jobs.PredictionFinishedError:
             session.rollback()
         session.commit()
-    return _go(f"/predictions/{prediction_id}")
+    return _go(f"/predictions/{row_id}")
 
 
 @router.post("/predictions/{prediction_id}/retry")
 def try_again(prediction_id: str, principal: ByForm, resources: AnyResources) -> RedirectResponse:
     """Queue a prediction again; one that is queued already, by a second click, is simply shown."""
     with resources.sessions() as session:
-        find_prediction(session, principal, prediction_id)
+        row_id = find_prediction(session, principal, prediction_id).id
         try:
-            jobs.retry(session, prediction_id, actor=principal.actor)
+            jobs.retry(session, row_id, actor=principal.actor)
         except jobs.PredictionNotRetryableError:
             session.rollback()
         else:
             session.commit()
-            announce(resources.queue, resources.sessions, prediction_id)
-    return _go(f"/predictions/{prediction_id}")
+            announce(resources.queue, resources.sessions, row_id)
+    return _go(f"/predictions/{row_id}")
 
 
 @router.post("/scans/{scan_id}/delete")

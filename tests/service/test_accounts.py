@@ -1,4 +1,4 @@
-"""Accounts, keys, logins and the brake on guessing, without HTTP."""
+"""Accounts, keys and logins, without HTTP."""
 
 import re
 from collections.abc import Iterator
@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 from sqlalchemy import event
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from service.accounts import (
+    ApiKeyNameError,
     CredentialsError,
     PasswordLengthError,
     Role,
@@ -25,23 +26,29 @@ from service.accounts import (
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
 from service.db.rows import SessionRow
-from service.logins import LoginThrottle, TooManyAttemptsError, close_login, find_login, open_login
+from service.logins import close_login, find_login, open_login
 
 PASSWORD = "correct horse battery"
 HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
+def sessions(tmp_path: Path) -> Iterator[sessionmaker[Session]]:
     engine = make_engine(f"sqlite:///{tmp_path / 'accounts.db'}")
     upgrade(engine)
-    with session_factory(engine)() as opened:
-        yield opened
+    yield session_factory(engine)
     engine.dispose()
+
+
+@pytest.fixture
+def session(sessions: sessionmaker[Session]) -> Iterator[Session]:
+    with sessions() as opened:
+        yield opened
 
 
 def add(session: Session, username: str = "doctor") -> None:
     create_user(session, username=username, password=PASSWORD, role=Role.CLINICIAN)
+    session.commit()
 
 
 def test_a_password_is_kept_as_argon2id(session: Session) -> None:
@@ -53,9 +60,11 @@ def test_a_password_is_kept_as_argon2id(session: Session) -> None:
 
 
 @pytest.mark.parametrize("username", ["doctor", " DOCTOR "])
-def test_the_right_password_finds_the_account(session: Session, username: str) -> None:
+def test_the_right_password_finds_the_account(
+    session: Session, sessions: sessionmaker[Session], username: str
+) -> None:
     add(session)
-    assert verify_login(session, username=username, password=PASSWORD).username == "doctor"
+    assert verify_login(sessions, username=username, password=PASSWORD).username == "doctor"
 
 
 @pytest.mark.parametrize(
@@ -68,10 +77,12 @@ def test_the_right_password_finds_the_account(session: Session, username: str) -
         ("doctor", "x" * 10_000),
     ],
 )
-def test_anything_else_finds_none(session: Session, username: str, password: str) -> None:
+def test_anything_else_finds_none(
+    session: Session, sessions: sessionmaker[Session], username: str, password: str
+) -> None:
     add(session)
     with pytest.raises(CredentialsError):
-        verify_login(session, username=username, password=password)
+        verify_login(sessions, username=username, password=password)
 
 
 @pytest.mark.parametrize("username", ["a\0", "", "a b"])
@@ -85,7 +96,9 @@ def test_what_cannot_be_a_name_is_not_asked_for(session: Session, username: str)
     assert len(asked) == 1
 
 
-def test_an_unknown_name_is_hashed_for_as_well(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_name_is_hashed_for_as_well(
+    session: Session, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
     add(session)
     hashes: list[str] = []
     monkeypatch.setattr(
@@ -93,8 +106,19 @@ def test_an_unknown_name_is_hashed_for_as_well(session: Session, monkeypatch: py
     )
     for name in ("doctor", "nobody"):
         with pytest.raises(CredentialsError):
-            verify_login(session, username=name, password=PASSWORD)
+            verify_login(sessions, username=name, password=PASSWORD)
     assert [re.findall(r"m=\d+,t=\d+,p=\d+", stored) for stored in hashes] == [["m=19456,t=2,p=1"]] * 2
+
+
+def test_no_connection_is_held_while_hashing(
+    session: Session, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(session)
+    held: list[int] = []
+    pool = session.get_bind().pool
+    monkeypatch.setattr(PasswordHasher, "verify", lambda *_: held.append(pool.checkedout()) or True)
+    assert verify_login(sessions, username="doctor", password=PASSWORD).role == Role.CLINICIAN
+    assert held == [0]
 
 
 @pytest.mark.parametrize("username", ["", "a b", "-a", "a" * 65, "é", "a/b", "a\n"])
@@ -135,6 +159,16 @@ def test_keys_are_different_and_found_by_their_whole_text(session: Session) -> N
         assert find_api_key(session, key + "x") is None
 
 
+@pytest.mark.parametrize("name", ["", "a\0b", "a\nb", "\x7f", "\x9b31m", "x" * 101])
+def test_a_key_needs_a_name_that_a_list_can_show(session: Session, name: str) -> None:
+    add(session)
+    user = find_user(session, username="doctor")
+    assert user is not None
+    with pytest.raises(ApiKeyNameError):
+        create_api_key(session, user=user, name=name)
+    assert create_api_key(session, user=user, name="Brücke 1")
+
+
 def test_a_key_with_a_lifetime_ends(session: Session) -> None:
     add(session)
     user = find_user(session, username="doctor")
@@ -167,31 +201,3 @@ def test_ended_logins_are_cleared_by_the_next_one(session: Session) -> None:
     assert find_login(session, stale, idle=HOUR) is None
     open_login(session, user=user, lifetime=HOUR)
     assert session.query(SessionRow).count() == 1
-
-
-def test_guessing_is_slowed_for_one_account_and_address_only() -> None:
-    now = [0.0]
-    throttle = LoginThrottle(limit=3, window_s=60, clock=lambda: now[0])
-    for second in range(3):
-        now[0] = float(second)
-        throttle.check(username="a", address="1")
-        throttle.failed(username="A", address="1")
-    with pytest.raises(TooManyAttemptsError) as refusal:
-        throttle.check(username="a", address="1")
-    assert refusal.value.retry_after_s == 59
-    throttle.check(username="a", address="2")
-    throttle.check(username="b", address="1")
-    now[0] = 60.5
-    throttle.check(username="a", address="1")
-    throttle.succeeded(username="a", address="1")
-    now[0] = 61.0
-    throttle.check(username="a", address="1")
-
-
-def test_the_brake_forgets_the_oldest_rather_than_fill_the_memory() -> None:
-    throttle = LoginThrottle(limit=1, capacity=10)
-    for number in range(50):
-        throttle.failed(username=f"user{number}", address="1")
-    throttle.check(username="user0", address="1")
-    with pytest.raises(TooManyAttemptsError):
-        throttle.check(username="user49", address="1")

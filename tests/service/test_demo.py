@@ -17,8 +17,8 @@ def test_the_credentials_work_are_kept_private_and_made_once(
     file = tmp_path / FILE_NAME
     assert made == json.loads(file.read_text())
     assert file.stat().st_mode & 0o777 == 0o600
+    user = verify_login(sessions, username=made["username"], password=made["password"])
+    assert user.role == Role.ADMINISTRATOR
     with sessions.begin() as session:
-        user = verify_login(session, username=made["username"], password=made["password"])
-        assert user.role == Role.ADMINISTRATOR
         key, owner = find_api_key(session, made["api_key"])
         assert owner.id == key.user_id == user.id

@@ -117,3 +117,18 @@ def test_accounts_are_paged(served: Serving) -> None:
         if cursor is None:
             break
     assert names == ["c", "b", "a", "machine"]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("a\x00b", "api_key_name_not_valid"),
+        ("a\nb", "api_key_name_not_valid"),
+        ("\x1b[31m", "api_key_name_not_valid"),
+        ("x" * 101, "request_not_valid"),
+    ],
+)
+def test_a_key_whose_name_no_list_can_show_is_refused(served: Serving, name: str, code: str) -> None:
+    admin = served.key(role=Role.ADMINISTRATOR)
+    answer = served.client.post("/api/v1/admin/api-keys", headers=admin, json={"name": name})
+    assert (answer.status_code, answer.json()["code"]) == (422, code)

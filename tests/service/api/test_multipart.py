@@ -87,7 +87,13 @@ def test_parts_are_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [body(part("site", b"x")), body(part("scan", b"text")), body(part("scan", b"", filename=""))]
+    "content",
+    [
+        body(part("site", b"x")),
+        body(part("scan", b"text")),
+        body(part("scan", b"x" * 5000)),
+        body(part("scan", b"", filename="")),
+    ],
 )
 def test_a_form_without_a_file_says_so(content: bytes) -> None:
     with pytest.raises(ScanMissingError):

@@ -3,9 +3,15 @@
 import re
 from pathlib import Path
 
+import anyio
 import pytest
+from pydantic import BaseModel
+from starlette.types import Message, Receive, Scope, Send
 
-from service.api.envelope import SECURITY_HEADERS
+from service.api import payloads
+from service.api.envelope import SECURITY_HEADERS, Envelope
+from service.api.metrics import Metrics
+from service.api.problems import Problem
 from tests.service.api.serving import Serving, make_settings, serving
 
 
@@ -63,6 +69,36 @@ def test_figures_count_by_route_and_state(served: Serving) -> None:
     assert "/no/such" not in text
 
 
+def test_an_invented_method_is_no_label(served: Serving) -> None:
+    served.client.request("BREW", "/healthz")
+    text = served.client.get("/metrics").text
+    assert 'restnet_http_requests_total{method="other",route="/healthz",status="405"} 1.0' in text
+    assert "BREW" not in text
+
+
+def test_a_fault_in_the_middle_of_an_answer_ends_it_and_starts_no_second_one() -> None:
+    sent: list[str] = []
+
+    async def breaks(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        message = "half way"
+        raise RuntimeError(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    async def answer() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/x", "headers": [], "query_string": b""}
+        await Envelope(breaks, metrics=Metrics(), https=False, page=None)(scope, receive, send)
+
+    with pytest.raises(RuntimeError, match="half way"):
+        anyio.run(answer)
+    assert sent == ["http.response.start"]
+
+
 @pytest.mark.parametrize(
     "path",
     ["/healthz", "/login", "/api/v1/predictions", "/nothing", "/api/docs", "/static/restnet.css", "/metrics"],
@@ -87,6 +123,8 @@ def test_an_https_address_is_held_to_https(tmp_path: Path, database_template: Pa
         for attribute in ("HttpOnly", "SameSite=lax", "Secure", "Path=/"):
             assert attribute in cookie
         assert "Domain" not in cookie
+        schemes = served.client.get("/api/openapi.json").json()["components"]["securitySchemes"]
+        assert schemes["Login"]["name"] == "__Host-restnet"
 
 
 def test_the_document_describes_what_is_built(served: Serving) -> None:
@@ -120,8 +158,12 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         for operation in operations.values():
             assert operation["tags"]
             assert operation["summary"]
+            assert "500" in operation["responses"], operation["summary"]
+            assert "503" in operation["responses"] or operation["summary"] == "Is the process alive?"
             for status, response in operation["responses"].items():
-                if status.startswith("4"):
+                # The one 503 that is no problem but the answer itself.
+                ready = operation["summary"] == "Can the service work?" and status == "503"
+                if status[0] in "45" and not ready:
                     assert list(response["content"]) == ["application/problem+json"], (
                         operation["summary"],
                         status,
@@ -133,6 +175,22 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         "application/gzip",
     }
     assert document["components"]["schemas"]["Problem"]["example"]["code"] == "prediction_not_found"
+
+
+def test_every_example_is_what_its_model_takes(served: Serving) -> None:
+    document = served.client.get("/api/openapi.json").json()
+    assert document["components"]["securitySchemes"]["Login"]["name"] == "restnet"
+    checked = set()
+    for name, schema in document["components"]["schemas"].items():
+        if "example" in schema:
+            model = Problem if name == "Problem" else getattr(payloads, name)
+            assert issubclass(model, BaseModel)
+            read = model.model_validate(schema["example"])
+            # A response holds every field: an example that leaves one out would mislead.
+            if name.endswith("Response"):
+                assert set(schema["example"]) == set(read.model_dump())
+            checked.add(name)
+    assert {"AcceptedResponse", "PredictionResponse", "Problem", "UserRequest", "ApiKeyRequest"} <= checked
 
 
 def test_the_reader_of_the_document_comes_from_here(served: Serving) -> None:

@@ -1,5 +1,7 @@
 """Following, listing, stopping and retrying predictions."""
 
+import base64
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,6 +9,11 @@ import pytest
 from service.accounts import Role
 from service.db.rows import PredictionRow, PredictionState
 from tests.service.api.serving import Serving, sample_result, scan_bytes
+
+
+def cursor_of(moment: str) -> str:
+    """A cursor as this service encodes them, with a moment of one's own."""
+    return base64.urlsafe_b64encode(json.dumps([moment, "0" * 32]).encode()).decode().rstrip("=")
 
 
 def test_a_result_is_given_as_the_worker_stored_it(served: Serving) -> None:
@@ -151,6 +158,11 @@ def test_filters_choose(served: Serving) -> None:
         {"cursor": "W10"},
         {"cursor": "bnVsbA"},
         {"since": "then"},
+        {"since": "0001-01-01T00:00:00+14:00"},
+        {"until": "9999-12-31T23:59:59-14:00"},
+        {"cursor": cursor_of("0001-01-01T00:00:00+14:00")},
+        {"cursor": cursor_of("9999-12-31T23:59:59-14:00")},
+        {"cursor": cursor_of("2026-01-01T00:00:00")},
         {"subject_id": "a b"},
     ],
 )
@@ -159,6 +171,33 @@ def test_a_query_that_cannot_be_is_refused(served: Serving, query: dict[str, str
     assert (answer.status_code, answer.json()["code"]) == (422, "request_not_valid")
     [name] = query
     assert answer.json()["details"]["errors"][0]["where"] == f"query.{name}"
+
+
+@pytest.mark.parametrize("since", ["0001-01-01T00:00:00Z", "0001-01-01", "2020-01-01T00:00:00+14:00"])
+def test_every_moment_of_the_calendar_can_be_asked_for(served: Serving, since: str) -> None:
+    query = {"since": since, "until": "9999-12-31T23:59:59Z"}
+    key = served.key()
+    served.upload(key)
+    assert len(served.client.get("/api/v1/predictions", headers=key, params=query).json()["items"]) == 1
+
+
+def test_an_identifier_in_capitals_is_the_same_everywhere(
+    served: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[object] = []
+    monkeypatch.setattr(served.resources.queue, "send_task", lambda _name, args, **_: sent.append(args))
+    key = served.key(role=Role.ADMINISTRATOR)
+    prediction_id = served.upload(key)["prediction_id"]
+    sent.clear()
+    link = f"/api/v1/predictions/{prediction_id.upper()}"
+    assert served.client.get(link, headers=key).json()["id"] == prediction_id
+    assert served.client.post(f"{link}/cancel", headers=key).json()["status"] == "cancelled"
+    assert served.client.get(f"{link}/events", headers=key).status_code == 200
+    assert served.client.post(f"{link}/retry", headers=key).json()["status"] == "queued"
+    assert sent == [[prediction_id]]
+    [issued] = served.client.get("/api/v1/admin/api-keys", headers=key).json()["items"]
+    revoked = served.client.post(f"/api/v1/admin/api-keys/{issued['id'].upper()}/revoke", headers=key)
+    assert (revoked.status_code, revoked.json()["id"]) == (200, issued["id"])
 
 
 def test_a_waiting_prediction_is_cancelled_and_tried_again(served: Serving) -> None:

@@ -119,6 +119,8 @@ def test_a_login_reads_but_needs_its_token_to_change(served: Serving) -> None:
         ({"Origin": "http://evil.example"}, 403),
         ({"Origin": "null"}, 403),
         ({"Origin": "http://testserver:81"}, 403),
+        ({"Origin": "http://["}, 403),
+        ({"Origin": "null", "Host": ""}, 403),
     ],
 )
 def test_a_change_that_another_site_caused_is_refused(

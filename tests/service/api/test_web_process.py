@@ -190,6 +190,22 @@ def test_an_open_stream_does_not_keep_the_server_from_stopping(settings: Setting
             assert time.monotonic() - began < 4
 
 
+def test_a_forged_address_buys_no_guesses(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", "*")
+    with web_process(settings) as (address, _, _):
+        statuses = []
+        for number in range(9):
+            with closing(connection(address)) as link:
+                body = urlencode({"username": "doctor", "password": "wrong"})
+                headers = {
+                    "Content-Type": "application/x-www-form-urlencoded",
+                    "X-Forwarded-For": f"192.0.2.{number}",
+                }
+                link.request("POST", "/login", body, headers)
+                statuses.append(link.getresponse().status)
+    assert statuses == [401] * 8 + [429]
+
+
 def log_in(address: str) -> None:
     with closing(connection(address)) as link:
         body = urlencode({"username": "machine", "password": PASSWORD})

@@ -38,10 +38,23 @@ def test_a_part_of_a_page_leads_to_the_login_as_a_whole(served: Serving) -> None
 
 @pytest.mark.parametrize(
     "target",
-    ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "x", "/a\nb", ""],
+    [
+        "https://evil.example/",
+        "//evil.example",
+        "/\\evil.example",
+        "javascript:alert(1)",
+        "x",
+        "/a\nb",
+        "",
+        "//[",
+        "//a\u2100b",
+    ],
 )
 def test_the_login_leads_nowhere_else(served: Serving, target: str) -> None:
     served.user()
+    form = served.client.get("/login", params={"next": target})
+    assert form.status_code == 200
+    assert 'name="next" value="/"' in form.text
     answer = served.client.post("/login", data={"username": "doctor", "password": PASSWORD, "next": target})
     assert answer.headers["location"] == "/"
 
@@ -70,6 +83,37 @@ def test_guessing_is_slowed(served: Serving) -> None:
     assert int(answer.headers["retry-after"]) > 800
 
 
+def test_white_space_around_a_name_buys_no_guesses(served: Serving) -> None:
+    served.user()
+    statuses = [
+        served.client.post("/login", data={"username": "doctor" + " " * n, "password": "wrong"}).status_code
+        for n in range(9)
+    ]
+    assert statuses == [401] * 8 + [429]
+
+
+def test_one_address_guesses_at_a_hundred_accounts_at_most(served: Serving) -> None:
+    served.resources.throttle.address_limit = 3
+    statuses = [
+        served.client.post("/login", data={"username": f"user{n}", "password": "wrong"}).status_code
+        for n in range(4)
+    ]
+    assert statuses == [401] * 3 + [429]
+
+
+def test_a_login_that_finds_the_line_full_is_asked_to_come_back(served: Serving) -> None:
+    served.user()
+    served.resources.logins.most = 0
+    login = {"username": "doctor", "password": PASSWORD}
+    for _ in range(10):
+        answer = served.client.post("/login", data=login, headers=HTML)
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "2")
+    assert "Too many attempts" in answer.text
+    # It was no guess, so it does not count as one.
+    served.resources.logins.most = 34
+    assert served.client.post("/login", data=login).status_code == 303
+
+
 def test_the_name_comes_back_escaped(served: Serving) -> None:
     answer = served.client.post("/login", data={"username": '"><script>x', "password": "y"})
     assert "<script>x" not in answer.text
@@ -87,7 +131,10 @@ def test_a_login_rotates_the_token_and_ends_the_old_one(served: Serving) -> None
     assert served.client.get("/api/v1/predictions").status_code == 401
 
 
-@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}])
+@pytest.mark.parametrize(
+    "headers",
+    [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}, {"Origin": "http://["}],
+)
 def test_another_site_logs_nobody_in(served: Serving, headers: dict[str, str]) -> None:
     served.user()
     answer = served.client.post("/login", data={"username": "doctor", "password": PASSWORD}, headers=headers)

@@ -220,7 +220,48 @@ def test_the_list_shows_filters_and_pages(
     assert "No prediction matches" in served.client.get("/predictions?subject_id=P-9").text
 
 
-@pytest.mark.parametrize("query", ["status=lost", "subject_id=a%20b", "cursor=x"])
+def test_a_retry_from_the_page_wakes_a_worker(
+    served: Serving, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prediction_id = upload(served, token)
+    served.set_state(prediction_id, PredictionState.FAILED, error_code="x", error_message="y")
+    sent: list[object] = []
+    monkeypatch.setattr(
+        served.resources.queue, "send_task", lambda name, args, **_: sent.append((name, args))
+    )
+    url = f"/predictions/{prediction_id.upper()}/retry"
+    for _ in range(2):
+        answer = served.client.post(url, data={"csrf_token": token})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/predictions/{prediction_id}")
+    # The second click finds it queued already.
+    assert sent == [("prediction.run", [prediction_id])]
+    cancelled = served.client.post(f"/predictions/{prediction_id.upper()}/cancel", data={"csrf_token": token})
+    assert cancelled.headers["location"] == f"/predictions/{prediction_id}"
+    assert "Cancelled" in shown(served, prediction_id)
+
+
+@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}])
+@pytest.mark.parametrize("form", ["/predictions/{id}/cancel", "/predictions/{id}/retry", "/logout"])
+def test_a_small_form_that_another_site_sent_is_refused_even_with_its_token(
+    served: Serving, token: str, headers: dict[str, str], form: str
+) -> None:
+    prediction_id = upload(served, token)
+    url = form.format(id=prediction_id)
+    answer = served.client.post(url, data={"csrf_token": token}, headers=HTML | headers)
+    assert answer.status_code == 403
+    assert "Waiting" in shown(served, prediction_id)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "status=lost",
+        "subject_id=a%20b",
+        "cursor=x",
+        # ["0001-01-01T00:00:00+14:00", a UUID of zeros]
+        "cursor=WyIwMDAxLTAxLTAxVDAwOjAwOjAwKzE0OjAwIiwgIjAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwIl0",
+    ],
+)
 def test_filters_that_cannot_be_are_explained(served: Serving, token: str, query: str) -> None:
     answer = served.client.get(f"/predictions?{query}", headers=HTML)
     assert answer.status_code == 200
