@@ -1,10 +1,11 @@
 """The way from one scan's grid into the network's cube, made once for a grid and reused."""
 
+import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int
+from jaxtyping import Bool, Float32, Int32
 from scipy.sparse import csr_array
 
 from imaging.cube import brain_cube
@@ -21,7 +22,7 @@ class CubeMap:
     ----------
     weights : (N, U) sparse float32
         Columns are the used source voxels only. A row sums to its coverage.
-    used : (U,) int
+    used : (U,) int32
         Where those source voxels stand in the file's order (x fastest), ascending.
     coverage : (N,) float32
         Share of each cube voxel that the scan's grid covers, 0 to 1.
@@ -30,20 +31,28 @@ class CubeMap:
     """
 
     weights: csr_array
-    used: Int[np.ndarray, " U"]
+    used: Int32[np.ndarray, " U"]
     coverage: Float32[np.ndarray, " N"]
     in_brain: Bool[np.ndarray, " V"]
 
-    def normalised(self, sums: Float32[np.ndarray, "N n"]) -> Float32[np.ndarray, "N n"]:
-        """Turn weighted sums into weighted means; 0 where nothing is covered."""
+    def normalise(self, sums: Float32[np.ndarray, "N n"]) -> None:
+        """Turn weighted sums into weighted means in place; 0 where nothing is covered."""
         scale = np.divide(1, self.coverage, out=np.zeros_like(self.coverage), where=self.coverage > 0)
-        means: Float32[np.ndarray, "N n"] = sums * scale[:, None]
-        return means
+        sums *= scale[:, None]
 
     def without(self, voxels: Bool[np.ndarray, " V"]) -> "CubeMap":
         """Return the map that treats some source voxels as if the grid did not cover them."""
         kept = ~voxels[self.used]
-        weights = csr_array(self.weights[:, kept])
+        entries = kept[self.weights.indices]
+        entries_before = np.concatenate([[0], np.cumsum(entries, dtype=np.int32)])
+        weights = csr_array(
+            (
+                self.weights.data[entries],
+                _numbers(kept)[self.weights.indices[entries]],
+                entries_before[self.weights.indptr],
+            ),
+            shape=(len(self.coverage), int(kept.sum())),
+        )
         return replace(
             self,
             weights=weights,
@@ -52,8 +61,12 @@ class CubeMap:
         )
 
 
+# The map of a grid of 2 million voxels takes some 30 MB, that of the largest 200 MB.
+_SHARED_VOXELS = 2_000_000
+
+
 def cube_map(*, shape: tuple[int, int, int], affine: Affine, grid_size: int) -> CubeMap:
-    """Return the map from a scan's grid to the cube; equal grids share one.
+    """Return the map from a scan's grid to the cube; equal grids of an ordinary size share one.
 
     Parameters
     ----------
@@ -63,23 +76,39 @@ def cube_map(*, shape: tuple[int, int, int], affine: Affine, grid_size: int) -> 
     grid_size : int
         Voxels along an edge of the cube.
     """
-    return _cube_map(shape, np.ascontiguousarray(affine, dtype=np.float64).tobytes(), grid_size)
+    make = _shared_cube_map if math.prod(shape) <= _SHARED_VOXELS else _cube_map
+    return make(shape, np.ascontiguousarray(affine, dtype=np.float64).tobytes(), grid_size)
 
 
-@lru_cache(maxsize=4)
 def _cube_map(shape: tuple[int, int, int], affine_bytes: bytes, grid_size: int) -> CubeMap:
     affine = np.frombuffer(affine_bytes).reshape(4, 4)
     cube = brain_cube(grid_size)
     whole = sampling_map(
         target_voxels=cube.brain_voxels, target_affine=cube.affine, shape=shape, affine=affine
     )
-    used = np.unique(whole.weights.indices)
+    # Neither np.unique nor indexing the columns: both take seconds and hundreds of megabytes on a fine grid.
+    seen = np.zeros(math.prod(shape), dtype=bool)
+    seen[whole.weights.indices] = True
+    used = np.flatnonzero(seen).astype(np.int32)
+    columns = _numbers(seen)[whole.weights.indices]
     return CubeMap(
-        weights=csr_array(whole.weights[:, used]),
-        used=used.astype(np.int64),
+        weights=csr_array(
+            (whole.weights.data, columns, whole.weights.indptr), shape=(len(whole.coverage), len(used))
+        ),
+        used=used,
         coverage=whole.coverage,
         in_brain=_in_brain(shape, affine),
     )
+
+
+_shared_cube_map = lru_cache(maxsize=4)(_cube_map)
+
+
+def _numbers(chosen: Bool[np.ndarray, " V"]) -> Int32[np.ndarray, " V"]:
+    """Return each chosen one's number, from 0; what stands at the others means nothing."""
+    numbers = np.cumsum(chosen, dtype=np.int32)
+    numbers -= 1
+    return numbers
 
 
 def _in_brain(shape: tuple[int, int, int], affine: Affine) -> Bool[np.ndarray, " V"]:

@@ -74,47 +74,46 @@ def preprocess(
     report("filtering", 1.0)
 
     report("scaling", 0.0)
-    frames = _place(scale_series(filtered.series), spec.grid_size)
     quality = assess_quality(
         scan, signal, in_band_power=filtered.in_band_power, template_space=decision.scores
     )
+    warnings = scan.warnings + signal.warnings + decision.warnings
+    # The series of a long run and the frames made of it would not fit side by side.
+    del signal
+    scale_series(filtered.series)
+    frames = _place(filtered.series, spec.grid_size)
     report("scaling", 1.0)
     return NetworkInput(
         frames=frames,
         tr_s=filtered.tr_s,
         spec=spec,
         quality=quality,
-        warnings=scan.warnings + signal.warnings + decision.warnings,
+        warnings=warnings,
     )
 
 
-def scale_series(series: VoxelSeries) -> VoxelSeries:
-    """Demean each voxel over the whole scan and divide by the brain's standard deviation, one number.
+def scale_series(series: VoxelSeries) -> None:
+    """Demean each voxel over the whole scan and divide by the brain's one standard deviation, in place.
 
     Voxels that never vary, outside the field of view for example, do not count towards that deviation.
 
     Parameters
     ----------
     series : (N, T) float32
-
-    Returns
-    -------
-    (N, T) float32
-        Dimensionless.
+        Any unit before, dimensionless after.
 
     Raises
     ------
     ConstantInTimeError
         If nothing varies inside the brain.
     """
-    centred: VoxelSeries = series - series.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
-    power = np.einsum("vt,vt->v", centred, centred, dtype=np.float64)
+    series -= series.mean(axis=1, keepdims=True, dtype=np.float64).astype(np.float32)
+    power = np.einsum("vt,vt->v", series, series, dtype=np.float64)
     varying = power > 0
     if not varying.any():
         raise ConstantInTimeError(where="inside the brain")
     deviation = np.sqrt(power[varying].mean() / series.shape[1])
-    centred /= np.float32(deviation)
-    return centred
+    series /= np.float32(deviation)
 
 
 def _decide_space(scan: BoldScan, signal: BrainSignal) -> TemplateSpaceDecision:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Bool, Float64
 
 from imaging.reading import BrainSignal
 from imaging.scan import BoldScan
 from imaging.shapes import VoxelSeries
+from imaging.temporal import row_pieces
 
 # Below this ratio of mean to standard deviation a voxel's mean carries no anatomy: a real echo-planar image
 # has 20 and more, a band-passed one about 0.
@@ -97,7 +98,8 @@ def assess_quality(
     in_band_power, template_space
         From their own stages.
     """
-    dvars = standardised_dvars(signal.series[signal.signal_share >= _COVERED])
+    covered = signal.signal_share >= _COVERED
+    dvars = standardised_dvars(signal.series, voxels=covered)
     return QualityReport(
         n_frames=scan.n_frames,
         tr_s=scan.tr_s,
@@ -107,43 +109,57 @@ def assess_quality(
         dvars_max=float(dvars.max()),
         dvars=tuple(dvars.tolist()),
         spikes=count_spikes(dvars),
-        template_coverage=float((signal.signal_share >= _COVERED).mean()),
+        template_coverage=float(covered.mean()),
         in_band_power=in_band_power,
         template_space={name: float(score) for name, score in template_space.items()},
     )
 
 
-def standardised_dvars(series: VoxelSeries) -> Float64[np.ndarray, " S"]:
+def standardised_dvars(
+    series: VoxelSeries, *, voxels: Bool[np.ndarray, " N"] | None = None
+) -> Float64[np.ndarray, " S"]:
     """Change from frame to frame, in units of what is expected of these voxels.
 
     Parameters
     ----------
     series : (N, T) float32
+    voxels : (N,) bool, optional
+        Those to look at; all of them if not given.
 
     Returns
     -------
     (T - 1,) float64
         Zeros where nothing varies.
     """
-    change = np.diff(series, axis=1)
-    dvars = np.sqrt(np.einsum("vt,vt->t", change, change).astype(np.float64) / max(len(series), 1))
-    expected = _expected_dvars(series)
+    chosen = np.arange(len(series)) if voxels is None else np.flatnonzero(voxels)
+    power = np.zeros(series.shape[1] - 1)
+    # In pieces: the differences of a long run take hundreds of megabytes.
+    for rows in row_pieces(series):
+        change = np.diff(series[chosen[rows]], axis=1)
+        power += np.einsum("vt,vt->t", change, change, dtype=np.float64)
+    dvars: Float64[np.ndarray, " S"] = np.sqrt(power / max(len(chosen), 1))
+    # Every eighth voxel is plenty for a mean over the brain, and quartiles cost more than all the rest here.
+    expected = _expected_dvars(series[chosen[:: 8 if len(chosen) > 1000 else 1]])
     return dvars / expected if expected > 0 else np.zeros_like(dvars)
 
 
 def _expected_dvars(series: VoxelSeries) -> float:
-    """Nichols 2017, eq. 5: the root of the brain's mean of 2 (1 - lag-1 autocorrelation) variance."""
+    """Nichols 2017, eq. 5: the root of the brain's mean of 2 (1 - lag-1 autocorrelation) variance.
+
+    Where at least half of each voxel's frames are equal, its robust variance is zero, and the ordinary one
+    stands in.
+    """
     if not len(series):
         return 0.0
-    # Every eighth voxel is plenty for a mean over the brain, and quartiles cost more than all the rest here.
-    some: Float32[np.ndarray, "N T"] = series[:: 8 if len(series) > 1000 else 1]
-    low, high = np.percentile(some, [25, 75], axis=1)
-    robust_variance = ((high - low) / _IQR_OF_A_NORMAL) ** 2
-    centred = some - some.mean(axis=1, keepdims=True)
+    low, high = np.percentile(series, [25, 75], axis=1)
+    variance = ((high - low) / _IQR_OF_A_NORMAL) ** 2
+    centred = series - series.mean(axis=1, keepdims=True, dtype=np.float64)
     power = np.einsum("vt,vt->v", centred, centred)
+    if not variance.any():
+        variance = power / series.shape[1]
     lagged = np.einsum("vt,vt->v", centred[:, 1:], centred[:, :-1])
     correlation = np.divide(lagged, power, out=np.zeros_like(power), where=power > 0)
-    return float(np.sqrt(np.mean(2 * (1 - correlation) * robust_variance)))
+    return float(np.sqrt(np.mean(2 * (1 - correlation) * variance)))
 
 
 def count_spikes(dvars: Float64[np.ndarray, " S"]) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float32, Float64
+from jaxtyping import Bool, Float32
 
 from imaging.cube_map import CubeMap
 from imaging.errors import ScanError
@@ -19,8 +19,9 @@ from imaging.shapes import BrainMask, Volume, VoxelSeries
 # Voxels of a block worked on at a time: their deviations then stay in a core's own cache.
 _VOXELS_AT_ONCE = 8192
 
-# Frames mapped at a time: the sparse product walks its weights once for all of them.
-_FRAMES_AT_ONCE = MAXIMUM_FRAMES_PER_BLOCK
+# Gathered before they are mapped: the sparse product walks its weights once for many frames, but a fine grid
+# has millions of voxels to each. A block of frames (8 MiB as stored) is at most half as much.
+_GATHERED_BYTES = 64 * 2**20
 
 
 class NonfiniteValuesError(ScanError):
@@ -112,9 +113,12 @@ def read_signal(scan: BoldScan, to_cube: CubeMap, *, progress: Callable[[float],
     """
     reading = _Pass(scan, to_cube)
     reading.run(progress)
-    if (reading.broken > reading.excluded).any():
-        # Broken only in later frames, after it had been mixed in: read again without these voxels.
-        reading = _Pass(scan, to_cube, excluded=reading.broken)
+    broken = reading.broken
+    if (broken > reading.excluded).any():
+        # Broken only in later frames, after it had been mixed in: read again without these voxels. The first
+        # pass goes before the second comes: on a fine grid each holds hundreds of megabytes.
+        del reading
+        reading = _Pass(scan, to_cube, excluded=broken)
         reading.run(progress)
     return reading.result()
 
@@ -143,7 +147,12 @@ class _Pass:
         self.squares = np.zeros(n_voxels)
         self.series = np.zeros((len(to_cube.coverage), scan.n_frames), dtype=np.float32)
         self.deviation = np.empty((self.frames_per_block, _VOXELS_AT_ONCE), dtype=np.float32)
-        self.gathered = np.empty((len(self.to_cube.used), _FRAMES_AT_ONCE), dtype=np.float32)
+        self._make_room()
+
+    def _make_room(self) -> None:
+        used = max(len(self.to_cube.used), 1)
+        at_once = max(1, min(MAXIMUM_FRAMES_PER_BLOCK, _GATHERED_BYTES // (4 * used)))
+        self.gathered = np.empty((len(self.to_cube.used), max(at_once, self.frames_per_block)), np.float32)
         self.n_gathered = 0
 
     def _exclude(self, voxels: Bool[np.ndarray, " V"]) -> None:
@@ -160,7 +169,10 @@ class _Pass:
                     self._begin(stored)
                 self._accumulate(stored)
                 done += len(stored)
-                if done == self.scan.n_frames or self.n_gathered + self.frames_per_block > _FRAMES_AT_ONCE:
+                if (
+                    done == self.scan.n_frames
+                    or self.n_gathered + self.frames_per_block > self.gathered.shape[1]
+                ):
                     self._map_gathered(done)
                 progress(done / self.scan.n_frames)
 
@@ -171,7 +183,7 @@ class _Pass:
             broken = ~np.isfinite(stored).all(axis=0)
             if broken.any():
                 self._exclude(broken)
-                self.gathered = np.empty((len(self.to_cube.used), _FRAMES_AT_ONCE), dtype=np.float32)
+                self._make_room()
 
     def _accumulate(self, stored: StoredFrames) -> None:
         used = self.to_cube.used
@@ -198,43 +210,53 @@ class _Pass:
         return ~np.isfinite(self.squares)
 
     def result(self) -> BrainSignal:
-        samples, n_frames = self.scan.samples, self.scan.n_frames
-        good = ~self.broken
-        total = np.where(good, self.total, 0) / n_frames
-        variance = np.maximum(np.where(good, self.squares, 0) / n_frames - total**2, 0)
-        mean = np.where(good, (self.reference + total) * samples.slope + samples.intercept, 0)
-        varying = variance > 0
-        if not varying.any():
-            if not good.all():
-                raise NonfiniteValuesError(n_voxels=int(self.broken.sum()))
+        samples, shape = self.scan.samples, self.scan.shape[:3]
+        mean, temporal_sd = self._moments()
+        broken = self.broken
+        if not temporal_sd.any():
+            if broken.any():
+                raise NonfiniteValuesError(n_voxels=int(broken.sum()))
             raise ConstantInTimeError(where="anywhere") if mean.any() else AllZeroError
-        signal_share = self.to_cube.weights @ varying[self.to_cube.used].astype(np.float32)
-        series = self.to_cube.normalised(self.series)
-        series *= np.float32(samples.slope)
+        varying = temporal_sd[self.to_cube.used] > 0
+        signal_share = self.to_cube.weights @ varying.astype(np.float32)
+        self.to_cube.normalise(self.series)
+        self.series *= np.float32(samples.slope)
         return BrainSignal(
-            mean=self._volume(mean),
-            temporal_sd=self._volume(np.sqrt(variance) * abs(samples.slope)),
-            in_brain=self.to_cube.in_brain.reshape(self.scan.shape[:3], order="F"),
-            series=series,
+            mean=mean.reshape(shape, order="F"),
+            temporal_sd=temporal_sd.reshape(shape, order="F"),
+            in_brain=self.to_cube.in_brain.reshape(shape, order="F"),
+            series=self.series,
             signal_share=signal_share,
-            nonfinite=self.broken.reshape(self.scan.shape[:3], order="F"),
-            warnings=self._warnings(),
+            nonfinite=broken.reshape(shape, order="F"),
+            warnings=_warnings(int(broken.sum())),
         )
 
-    def _volume(self, values: Float64[np.ndarray, " V"]) -> Volume:
-        return values.astype(np.float32).reshape(self.scan.shape[:3], order="F")
+    def _moments(self) -> tuple[Float32[np.ndarray, " V"], Float32[np.ndarray, " V"]]:
+        """Return mean and standard deviation in scanner units, made in pieces: no whole array of doubles."""
+        samples, n_frames = self.scan.samples, self.scan.n_frames
+        mean = np.zeros(len(self.total), dtype=np.float32)
+        temporal_sd = np.zeros_like(mean)
+        for start in range(0, len(mean), _VOXELS_AT_ONCE):
+            here = slice(start, start + _VOXELS_AT_ONCE)
+            good = np.isfinite(self.squares[here])
+            total = np.where(good, self.total[here], 0) / n_frames
+            variance = np.maximum(np.where(good, self.squares[here], 0) / n_frames - total**2, 0)
+            level = (self.reference[here] + total) * samples.slope + samples.intercept
+            mean[here] = np.where(good, level, 0)
+            temporal_sd[here] = np.sqrt(variance) * abs(samples.slope)
+        return mean, temporal_sd
 
-    def _warnings(self) -> tuple[ScanWarning, ...]:
-        count = int(self.broken.sum())
-        if not count:
-            return ()
-        return (
-            ScanWarning(
-                code="nonfinite_background",
-                message=f"expected finite values, found NaN or infinity in {count:,} voxels outside the "
-                "brain: they were treated as background",
-            ),
-        )
+
+def _warnings(n_broken: int) -> tuple[ScanWarning, ...]:
+    if not n_broken:
+        return ()
+    return (
+        ScanWarning(
+            code="nonfinite_background",
+            message=f"expected finite values, found NaN or infinity in {n_broken:,} voxels outside the "
+            "brain: they were treated as background",
+        ),
+    )
 
 
 def _ahead(blocks: Iterator[StoredFrames]) -> Generator[StoredFrames]:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32, Float64
 from scipy.fft import dct
 
 from imaging.errors import ScanError
@@ -21,6 +21,8 @@ from imaging.shapes import VoxelSeries
 # Measured shares of power within 0.009-0.08 Hz, as defined here: white noise at TR 2 .28, a real unfiltered
 # scan .51 (ds000205), the same band-passed .80, ABIDE's series filtered to 0.01-0.1 Hz .72 to .92.
 ALREADY_FILTERED_SHARE = 0.7
+
+_PIECE_BYTES = 8 * 2**20
 
 
 class ScanTooShortError(ScanError):
@@ -95,22 +97,47 @@ def filter_in_time(
     if band_hz is None and new_tr_s is None:
         return FilteredSeries(series=series, tr_s=tr_s, in_band_power=None, band_passed=False)
 
-    coefficients, trend = _detrended_coefficients(series)
     frequencies_hz = np.arange(n_frames) / (2 * n_frames * tr_s)
-    kept = frequencies_hz <= 0.5 / step_s + 1e-9
+    kept = int((frequencies_hz <= 0.5 / step_s + 1e-9).sum())
+    in_band = slice(0, kept)
+    if band_hz is not None:
+        low, high = (
+            np.searchsorted(frequencies_hz, band_hz[0]),
+            np.searchsorted(frequencies_hz, band_hz[1], "right"),
+        )
+        in_band = slice(int(low), int(high))
+
+    # The coefficients that are kept, and then the answer in their place, piece by piece: the frames of a long
+    # run take hundreds of megabytes, and one more array of that size is enough.
+    room = np.empty((len(series), max(kept, new_frames)), dtype=np.float32)
+    trend = np.empty((len(series), 2), dtype=np.float32)
+    power = np.zeros(n_frames)
+    pieces = row_pieces(series)
+    for rows in pieces:
+        coefficients, trend[rows] = _detrended_coefficients(series[rows])
+        room[rows, :kept] = coefficients[:, :kept]
+        if band_hz is not None:
+            power += np.einsum("vk,vk->k", coefficients, coefficients, dtype=np.float64)
     share = None
     band_passed = False
     if band_hz is not None:
-        in_band = (frequencies_hz >= band_hz[0]) & (frequencies_hz <= band_hz[1])
-        share = _power_share(coefficients, in_band)
+        share = _power_share(power, in_band)
         band_passed = share < ALREADY_FILTERED_SHARE
-        if band_passed:
-            kept &= in_band
-    filtered = coefficients[:, kept] @ _cosines(n_frames, new_frames, step_s / tr_s)[kept]
+    wanted = slice(in_band.start, min(in_band.stop, kept)) if band_passed else slice(0, kept)
+    cosines = _cosines(n_frames, new_frames, step_s / tr_s, wanted.start, wanted.stop)
+    for rows in pieces:
+        room[rows, :new_frames] = room[rows, wanted] @ cosines
+    filtered = room[:, :new_frames]
     if band_hz is None:
         times = (np.arange(new_frames) + 0.5) * (step_s / tr_s) - n_frames / 2
         filtered += trend[:, :1] + trend[:, 1:] * times.astype(np.float32)
     return FilteredSeries(series=filtered, tr_s=step_s, in_band_power=share, band_passed=band_passed)
+
+
+def row_pieces(series: VoxelSeries) -> list[slice]:
+    """Cut the rows of a series into pieces of a few megabytes, to be worked on one after the other."""
+    rows = max(1, _PIECE_BYTES // (4 * series.shape[1]))
+    return [slice(start, start + rows) for start in range(0, len(series), rows)]
 
 
 def _detrended_coefficients(series: VoxelSeries) -> tuple[VoxelSeries, Float32[np.ndarray, "N 2"]]:
@@ -129,19 +156,21 @@ def _detrended_coefficients(series: VoxelSeries) -> tuple[VoxelSeries, Float32[n
     return coefficients, np.stack([mean, slope], axis=1)
 
 
-def _power_share(coefficients: VoxelSeries, in_band: Bool[np.ndarray, " K"]) -> float:
-    power = np.einsum("vk,vk->k", coefficients, coefficients).astype(np.float64)
+def _power_share(power: Float64[np.ndarray, " K"], in_band: slice) -> float:
     total = float(power.sum())
     return float(power[in_band].sum()) / total if total > 0 else 0.0
 
 
-@lru_cache(maxsize=8)
-def _cosines(n_frames: int, new_frames: int, step: float) -> Float32[np.ndarray, "T S"]:
-    """Orthonormal DCT-II cosines evaluated at the new frame times, in units of the old frame."""
+# Two, because they are large (a long run's takes 25 MB), and scans of one site come one after the other.
+@lru_cache(maxsize=2)
+def _cosines(
+    n_frames: int, new_frames: int, step: float, first: int, last: int
+) -> Float32[np.ndarray, "K S"]:
+    """Orthonormal DCT-II cosines first to last - 1 at the new frame times, in units of the old frame."""
     times = (np.arange(new_frames) + 0.5) * step
-    number = np.arange(n_frames)[:, None]
-    basis = np.cos(np.pi * number * times / n_frames) * np.sqrt(2 / n_frames)
-    basis[0] = np.sqrt(1 / n_frames)
-    single: Float32[np.ndarray, "T S"] = basis.astype(np.float32)
+    single = np.empty((last - first, new_frames), dtype=np.float32)
+    for row, number in enumerate(range(first, last)):
+        size = np.sqrt((2 if number else 1) / n_frames)
+        single[row] = np.cos(np.pi * number * times / n_frames) * size
     single.setflags(write=False)
     return single

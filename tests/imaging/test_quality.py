@@ -44,6 +44,21 @@ def test_a_jump_is_a_spike():
     assert quiet <= 3
 
 
+def test_dvars_of_some_voxels_is_that_of_a_series_of_them():
+    series = RNG.normal(size=(3000, 1500)).astype(np.float32)
+    some = RNG.random(3000) < 0.5
+    np.testing.assert_allclose(standardised_dvars(series, voxels=some), standardised_dvars(series[some]))
+
+
+def test_dvars_counts_changes_where_most_frames_are_equal():
+    """The interquartile range is zero there, and so would be what is expected."""
+    series = np.zeros((50, 40), dtype=np.float32)
+    series[:, 20] = RNG.normal(size=50)
+    found = standardised_dvars(series)
+    assert set(np.flatnonzero(found)) == {19, 20}
+    assert np.isfinite(found).all()
+
+
 def test_nothing_varies():
     assert not standardised_dvars(np.ones((10, 30), dtype=np.float32)).any()
     assert not standardised_dvars(np.ones((0, 30), dtype=np.float32)).any()

@@ -134,3 +134,13 @@ def test_a_voxel_without_signal_stays_without():
     found = run(np.zeros((3, 50)))
     assert not found.series.any()
     assert found.in_band_power == 0
+
+
+@pytest.mark.parametrize("band", [BAND, None])
+def test_many_voxels_are_worked_on_in_pieces_that_fit_together(band):
+    """More than one piece of rows, and each row as if it were alone."""
+    noise = np.random.default_rng(0).normal(size=(3000, 1500)).astype(np.float32)
+    found = run(noise, tr_s=0.8, new_tr_s=2.0, band=band)
+    for row in (0, 1397, 1398, 2999):
+        alone = run(noise[row : row + 1], tr_s=0.8, new_tr_s=2.0, band=band)
+        np.testing.assert_allclose(found.series[row], alone.series[0], atol=1e-5)
