@@ -149,8 +149,10 @@ def _fields_of(layout: NiftiFormat) -> np.dtype[Any]:
 def _read_fixed_part(source: ScanBytes) -> tuple[NiftiFormat, bytes]:
     buffer = bytearray(NIFTI1_BYTES)
     found = source.fill(memoryview(buffer))
-    if found == 0:
+    if found == 0 and not source.cut:
         raise EmptyFileError
+    if found == 0:
+        raise DataIncompleteError(part="header", expected_bytes=NIFTI1_BYTES, found_bytes=0)
     layout = recognise(bytes(buffer[:found]))
     if found < NIFTI1_BYTES:
         raise DataIncompleteError(part="header", expected_bytes=layout.header_bytes, found_bytes=found)

@@ -10,6 +10,7 @@ from imaging.shapes import Affine
 
 MINIMUM_ZOOM_MM = 0.3
 MAXIMUM_ZOOM_MM = 20.0
+MAXIMUM_OFFSET_MM = 1e4
 
 # |det| over the product of the column lengths: 1 for right angles, 0 for a flat grid.
 _SINGULAR_BELOW = 1e-3
@@ -59,16 +60,19 @@ def require_affine(affine: Affine) -> None:
     Raises
     ------
     ImplausibleAffineError
-        If it is not finite, its voxels are not 0.3 to 20 mm, or its axes are far from right angles.
+        If it is not finite, its voxels are not 0.3 to 20 mm, its axes are far from right angles, or it lies
+        more than ten metres away.
     SingularAffineError
         If it has no inverse.
     """
     if not np.isfinite(affine).all():
         raise ImplausibleAffineError(expected="a finite affine", found="NaN or infinity in it")
-    zooms_mm = np.linalg.norm(affine[:3, :3], axis=0)
-    volume = abs(float(np.linalg.det(affine[:3, :3])))
-    box = float(np.prod(zooms_mm))
-    if box == 0 or volume / box < _SINGULAR_BELOW:
+    # A NIfTI-2 header holds numbers whose squares overflow: infinity is refused as any size too large is.
+    with np.errstate(over="ignore", invalid="ignore"):
+        zooms_mm = np.linalg.norm(affine[:3, :3], axis=0)
+        volume = abs(float(np.linalg.det(affine[:3, :3])))
+        box = float(np.prod(zooms_mm))
+    if box == 0 or (np.isfinite(box) and volume / box < _SINGULAR_BELOW):
         raise SingularAffineError(zooms_mm=zooms_mm.tolist())
     if zooms_mm.min() < MINIMUM_ZOOM_MM or zooms_mm.max() > MAXIMUM_ZOOM_MM:
         raise ImplausibleAffineError(
@@ -77,6 +81,11 @@ def require_affine(affine: Affine) -> None:
         )
     if volume / box < _SHEARED_BELOW:
         raise ImplausibleAffineError(expected="axes at about right angles", found="a strongly sheared affine")
+    offset_mm = float(np.abs(affine[:3, 3]).max())
+    if offset_mm > MAXIMUM_OFFSET_MM:
+        raise ImplausibleAffineError(
+            expected=f"an origin within {MAXIMUM_OFFSET_MM:,.0f} mm", found=f"one {offset_mm:,.0f} mm away"
+        )
 
 
 def read_affine(fields: Any, *, shape: tuple[int, int, int, int]) -> tuple[Affine, tuple[ScanWarning, ...]]:
@@ -93,7 +102,8 @@ def read_affine(fields: Any, *, shape: tuple[int, int, int, int]) -> tuple[Affin
     (4, 4) float64
         Voxel indices -> RAS+ mm.
     warnings
-        ``orientation_conflict`` where both are set and a corner of the image differs by more than a voxel.
+        ``orientation_conflict`` where both are set and a corner of the image differs by more than a voxel,
+        or the qform describes no position at all.
 
     Raises
     ------
@@ -107,7 +117,7 @@ def read_affine(fields: Any, *, shape: tuple[int, int, int, int]) -> tuple[Affin
     affine = to_mm @ (_sform(fields) if has_sform else _qform(fields))
     require_affine(affine)
     if has_sform and has_qform:
-        return affine, _conflict(affine, to_mm @ _qform(fields), shape)
+        return affine, _conflict(affine, to_mm, fields, shape)
     return affine, ()
 
 
@@ -117,10 +127,16 @@ def _sform(fields: Any) -> Affine:
 
 
 def _qform(fields: Any) -> Affine:
-    """NIfTI-1 standard, "3D IMAGE (VOLUME) ORIENTATION AND LOCATION IN SPACE", method 2."""
+    """NIfTI-1 standard, "3D IMAGE (VOLUME) ORIENTATION AND LOCATION IN SPACE", method 2.
+
+    Raises
+    ------
+    ImplausibleAffineError
+    """
     b, c, d = (float(fields[f"quatern_{name}"]) for name in "bcd")
     rest = 1.0 - (b * b + c * c + d * d)
-    if rest < -1e-5:
+    # Written so that NaN fails.
+    if not rest >= -1e-5:
         raise ImplausibleAffineError(
             expected="a unit quaternion", found=f"one of squared length {1 - rest:.3g}"
         )
@@ -133,6 +149,11 @@ def _qform(fields: Any) -> Affine:
         ]
     )
     pixdim = np.asarray(fields["pixdim"], dtype=np.float64)
+    if (pixdim[1:4] < 0).any():
+        # Some readers take it as it is and some its size: one of them would see a mirror image.
+        raise ImplausibleAffineError(
+            expected="positive voxel sizes (pixdim[1] to [3]) for a qform", found=str(pixdim[1:4].tolist())
+        )
     handedness = -1.0 if pixdim[0] < 0 else 1.0
     affine = np.eye(4)
     affine[:3, :3] = rotation * (pixdim[1:4] * [1, 1, handedness])
@@ -140,7 +161,21 @@ def _qform(fields: Any) -> Affine:
     return affine
 
 
-def _conflict(sform: Affine, qform: Affine, shape: tuple[int, int, int, int]) -> tuple[ScanWarning, ...]:
+def _conflict(
+    sform: Affine, to_mm: Affine, fields: Any, shape: tuple[int, int, int, int]
+) -> tuple[ScanWarning, ...]:
+    try:
+        with np.errstate(invalid="ignore"):
+            qform = to_mm @ _qform(fields)
+        require_affine(qform)
+    except (ImplausibleAffineError, SingularAffineError) as error:
+        return (
+            ScanWarning(
+                code="orientation_conflict",
+                message=f"expected a qform that agrees with the sform, found one that has no meaning "
+                f"({error}): the sform was used",
+            ),
+        )
     corners = np.array([[x, y, z, 1] for x in (0, 1) for y in (0, 1) for z in (0, 1)], dtype=np.float64)
     corners[:, :3] *= np.subtract(shape[:3], 1)
     apart_mm = float(np.linalg.norm((corners @ (sform - qform).T)[:, :3], axis=1).max())

@@ -15,12 +15,13 @@ from imaging.cube import brain_cube
 from imaging.cube_map import cube_map
 from imaging.network_input import NetworkInput
 from imaging.quality import assess_quality
-from imaging.reading import BrainSignal, ConstantInTimeError, NonfiniteValuesError, read_signal
+from imaging.reading import BrainSignal, NonfiniteValuesError, read_signal
 from imaging.scan import BoldScan
 from imaging.shapes import BrainMask, CubeSeries, VoxelSeries
 from imaging.spec import PreprocessingSpec
 from imaging.template_space import NotInTemplateSpaceError, TemplateSpaceDecision, decide_template_space
 from imaging.temporal import filter_in_time
+from imaging.variation import ConstantInTimeError
 
 STAGES = ("reading", "space", "filtering", "scaling")
 

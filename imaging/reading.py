@@ -12,9 +12,16 @@ from jaxtyping import Bool, Float32
 from imaging.cube_map import CubeMap
 from imaging.errors import ScanError
 from imaging.findings import ScanWarning
+from imaging.sample_type import BadScalingError
 from imaging.samples import MAXIMUM_FRAMES_PER_BLOCK, StoredFrames, frames_in_a_block
 from imaging.scan import BoldScan
 from imaging.shapes import BrainMask, Volume, VoxelSeries
+from imaging.variation import (
+    AllZeroError,
+    ConstantInTimeError,
+    require_frames_differ,
+    require_plausible_scale,
+)
 
 # Voxels of a block worked on at a time: their deviations then stay in a core's own cache.
 _VOXELS_AT_ONCE = 8192
@@ -35,25 +42,6 @@ class NonfiniteValuesError(ScanError):
             f"{n_voxels:,} of its voxels"
         )
         self.n_voxels = n_voxels
-
-
-class AllZeroError(ScanError):
-    """Nothing but zeros."""
-
-    code: ClassVar[str] = "all_zero"
-
-    def __init__(self) -> None:
-        super().__init__("expected a scan with signal, found zero in every voxel of every frame")
-
-
-class ConstantInTimeError(ScanError):
-    """One volume repeated."""
-
-    code: ClassVar[str] = "constant_in_time"
-
-    def __init__(self, *, where: str) -> None:
-        super().__init__(f"expected values that change from frame to frame, found none that do {where}")
-        self.where = where
 
 
 @dataclass(frozen=True)
@@ -108,6 +96,8 @@ def read_signal(scan: BoldScan, to_cube: CubeMap, *, progress: Callable[[float],
     ------
     AllZeroError, ConstantInTimeError, NonfiniteValuesError
         If no voxel varies, in this order of what else is known of them.
+    BadScalingError, FramesRepeatedError
+        If the values are absurdly small or large, or too many frames are empty or copies.
     DataIncompleteError, DataTooLongError, GzipCorruptError
         As the samples are decoded.
     """
@@ -211,12 +201,20 @@ class _Pass:
 
     def result(self) -> BrainSignal:
         samples, shape = self.scan.samples, self.scan.shape[:3]
-        mean, temporal_sd = self._moments()
+        with np.errstate(all="ignore"):
+            mean, temporal_sd = self._moments()
         broken = self.broken
         if not temporal_sd.any():
             if broken.any():
                 raise NonfiniteValuesError(n_voxels=int(broken.sum()))
+            if self._changes():
+                raise BadScalingError(
+                    expected="values whose changes in time can be told from zero",
+                    found="changes whose squares vanish",
+                )
             raise ConstantInTimeError(where="anywhere") if mean.any() else AllZeroError
+        require_plausible_scale(temporal_sd, in_brain=self.to_cube.in_brain)
+        require_frames_differ(self.series, empty=self._mapped_zero())
         varying = temporal_sd[self.to_cube.used] > 0
         signal_share = self.to_cube.weights @ varying.astype(np.float32)
         self.to_cube.normalise(self.series)
@@ -230,6 +228,19 @@ class _Pass:
             nonfinite=broken.reshape(shape, order="F"),
             warnings=_warnings(int(broken.sum())),
         )
+
+    def _changes(self) -> bool:
+        """Look again at a scan that shows no variance: its changes may be too small to be squared."""
+        return any(
+            (stored != self.reference).any()
+            for stored in self.scan.samples.stored_blocks(self.frames_per_block)
+        )
+
+    def _mapped_zero(self) -> Float32[np.ndarray, " N"]:
+        """Return what a frame of zeros looks like in the series, before it is normalised."""
+        zero = (-self.reference[self.to_cube.used]).astype(np.float32)
+        mapped: Float32[np.ndarray, " N"] = self.to_cube.weights @ zero
+        return mapped
 
     def _moments(self) -> tuple[Float32[np.ndarray, " V"], Float32[np.ndarray, " V"]]:
         """Return mean and standard deviation in scanner units, made in pieces: no whole array of doubles."""

@@ -20,6 +20,9 @@ _REAL = {
     1024: "i8",
     1280: "u8",
 }
+MINIMUM_SLOPE, MAXIMUM_SLOPE = 1e-9, 1e9
+MAXIMUM_INTERCEPT = 1e12
+
 _COMPLEX = {32: "complex64", 1792: "complex128", 2048: "complex256"}
 _COLOUR = {128: "RGB24", 2304: "RGBA32"}
 
@@ -55,14 +58,14 @@ class UnknownDataTypeError(ScanError):
 
 
 class BadScalingError(ScanError):
-    """A slope or intercept that is not a finite number."""
+    """A slope or intercept that is not a plausible number, or values that show it."""
 
     code: ClassVar[str] = "bad_scaling"
 
-    def __init__(self, *, slope: str, intercept: str) -> None:
-        super().__init__(f"expected a finite scl_slope and scl_inter, found {slope} and {intercept}")
-        self.slope = slope
-        self.intercept = intercept
+    def __init__(self, *, expected: str, found: str) -> None:
+        super().__init__(f"expected {expected}, found {found}")
+        self.expected = expected
+        self.found = found
 
 
 def sample_type(datatype: int, *, byte_order: str) -> np.dtype[np.generic]:
@@ -101,8 +104,14 @@ def scaling(slope: float, intercept: float) -> tuple[float, float]:
     Raises
     ------
     BadScalingError
-        If either is not finite.
+        If either is not finite, or beyond what any scanner or pipeline writes.
     """
-    if not (np.isfinite(slope) and np.isfinite(intercept)):
-        raise BadScalingError(slope=str(slope), intercept=str(intercept))
+    plausible = slope == 0 or MINIMUM_SLOPE <= abs(slope) <= MAXIMUM_SLOPE
+    # Written so that NaN fails.
+    if not (plausible and abs(intercept) <= MAXIMUM_INTERCEPT):
+        raise BadScalingError(
+            expected=f"a scl_slope of 0 or of size {MINIMUM_SLOPE:g} to {MAXIMUM_SLOPE:g}, and a scl_inter "
+            f"within {MAXIMUM_INTERCEPT:g}",
+            found=f"{slope:g} and {intercept:g}",
+        )
     return (1.0, 0.0) if slope == 0 else (slope, intercept)

@@ -18,8 +18,13 @@ GZIP_SIGNATURE = b"\x1f\x8b"
 _PIECE_BYTES = 256 * 1024
 
 
-# isal's stubs call its exception class an instance.
-_DAMAGED = (cast("type[Exception]", IsalError), gzip.BadGzipFile)
+# isal's stubs call its exception class an instance. It raises OverflowError where a name in the
+# gzip header is longer than its buffer.
+_DAMAGED = (cast("type[Exception]", IsalError), gzip.BadGzipFile, OverflowError)
+
+
+# Where a stream is cut, the decoder keeps the last piece to itself: all samples may be there, or not.
+_AND_END = " and the end of their gzip stream"
 
 
 class EmptyFileError(ScanError):
@@ -86,6 +91,8 @@ class ScanBytes:
     def __init__(self, file: _Decompressed, *, compressed: bool) -> None:
         self._file = file
         self.compressed = compressed
+        self.cut = False
+        """Whether the gzip stream ended before its own end."""
 
     def fill(self, buffer: memoryview) -> int:
         """Fill a writable buffer as far as the file goes.
@@ -108,6 +115,7 @@ class ScanBytes:
                     break
                 filled += count
         except EOFError:
+            self.cut = True
             return filled
         except _DAMAGED as error:
             raise GzipCorruptError(reason=str(error).lower()) from error
@@ -135,6 +143,8 @@ class ScanBytes:
         found = self.fill(buffer)
         if found < len(buffer):
             expected = len(buffer) if total is None else total
+            if self.cut:
+                part += _AND_END
             raise DataIncompleteError(part=part, expected_bytes=expected, found_bytes=already + found)
 
     def require_end(self, *, expected_bytes: int) -> None:
@@ -153,9 +163,7 @@ class ScanBytes:
             beyond = self._file.read(1)
         except EOFError as error:
             raise DataIncompleteError(
-                part="samples and gzip checksum",
-                expected_bytes=expected_bytes + 8,
-                found_bytes=expected_bytes,
+                part="samples" + _AND_END, expected_bytes=expected_bytes, found_bytes=expected_bytes
             ) from error
         except _DAMAGED as error:
             raise GzipCorruptError(reason=str(error).lower()) from error

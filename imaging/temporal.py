@@ -17,10 +17,14 @@ from scipy.fft import dct
 
 from imaging.errors import ScanError
 from imaging.shapes import VoxelSeries
+from imaging.variation import ConstantInTimeError
 
 # Measured shares of power within 0.009-0.08 Hz, as defined here: white noise at TR 2 .28, a real unfiltered
 # scan .51 (ds000205), the same band-passed .80, ABIDE's series filtered to 0.01-0.1 Hz .72 to .92.
 ALREADY_FILTERED_SHARE = 0.7
+
+# Of a line's power in single precision; less than this beside it is rounding.
+_ROUNDING_SHARE = 1e-10
 
 _PIECE_BYTES = 8 * 2**20
 
@@ -88,6 +92,8 @@ def filter_in_time(
     Raises
     ------
     ScanTooShortError
+    ConstantInTimeError
+        If every voxel follows a straight line, so that only rounding could be filtered.
     """
     n_frames = series.shape[1]
     step_s = tr_s if new_tr_s is None else new_tr_s
@@ -112,15 +118,19 @@ def filter_in_time(
     room = np.empty((len(series), max(kept, new_frames)), dtype=np.float32)
     trend = np.empty((len(series), 2), dtype=np.float32)
     power = np.zeros(n_frames)
+    drift = 0.0
     pieces = row_pieces(series)
     for rows in pieces:
         coefficients, trend[rows] = _detrended_coefficients(series[rows])
         room[rows, :kept] = coefficients[:, :kept]
         if band_hz is not None:
             power += np.einsum("vk,vk->k", coefficients, coefficients, dtype=np.float64)
+            drift += _power_of_lines(trend[rows, 1], n_frames)
     share = None
     band_passed = False
     if band_hz is not None:
+        if 0 < power.sum() < _ROUNDING_SHARE * drift:
+            raise ConstantInTimeError(where="beyond a straight line")
         share = _power_share(power, in_band)
         band_passed = share < ALREADY_FILTERED_SHARE
     wanted = slice(in_band.start, min(in_band.stop, kept)) if band_passed else slice(0, kept)
@@ -154,6 +164,11 @@ def _detrended_coefficients(series: VoxelSeries) -> tuple[VoxelSeries, Float32[n
     slope = coefficients @ line / (line @ line)
     coefficients -= slope[:, None] * line
     return coefficients, np.stack([mean, slope], axis=1)
+
+
+def _power_of_lines(slopes: Float32[np.ndarray, " N"], n_frames: int) -> float:
+    """Add up the squares of lines with a mean of zero: n (n^2 - 1) / 12 for a slope of 1."""
+    return float(np.square(slopes, dtype=np.float64).sum()) * n_frames * (n_frames**2 - 1) / 12
 
 
 def _power_share(power: Float64[np.ndarray, " K"], in_band: slice) -> float:

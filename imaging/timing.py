@@ -8,7 +8,8 @@ from imaging.findings import ScanWarning
 # From the fastest multiband to sparse sampling; narrow enough that a value in the wrong unit (1000 times off)
 # never falls into it.
 MINIMUM_TR_S = 0.1
-MAXIMUM_TR_S = 10.0
+# Sampled more slowly than this, half of the pass band's upper edge (0.08 Hz) would be folded into the rest.
+MAXIMUM_TR_S = 6.25
 
 # NIfTI-1 standard, xyzt_units: bits 3 to 5.
 _TIME_BITS = 0x38

@@ -59,6 +59,7 @@ DEFECTS = [
     ("implausible_repetition_time", {"pixdim": [1, 4, 4, 4, 2000, 0, 0, 0]}),
     ("implausible_repetition_time", {"xyzt_units": 2 + 16}),
     ("implausible_repetition_time", {"xyzt_units": 2 + 32}),
+    ("implausible_repetition_time", {"pixdim": [1, 4, 4, 4, 6.3, 0, 0, 0]}),
     ("no_orientation", {"sform_code": 0, "qform_code": 0}),
     ("singular_affine", {"srow_z": [0, 0, 0, 0]}),
     ("singular_affine", {"srow_y": [4, 0, 0, 0]}),
@@ -66,11 +67,20 @@ DEFECTS = [
     ("implausible_affine", {"srow_x": [0.01, 0, 0, 0]}),
     ("implausible_affine", {"srow_x": [4, 8, 0, 0]}),
     ("implausible_affine", {"sform_code": 0, "qform_code": 1, "quatern_b": 2}),
+    ("implausible_affine", {"sform_code": 0, "qform_code": 1, "pixdim": [1, -4, 4, 4, 2, 0, 0, 0]}),
+    ("implausible_affine", {"sform_code": 0, "qform_code": 1, "pixdim": [1, 4, 4, -4, 2, 0, 0, 0]}),
+    ("implausible_affine", {"srow_y": [0, 4, 0, -10_001]}),
+    ("implausible_affine", {"srow_z": [0, 0, 4, 1e38]}),
     ("nonfinite_header", {"srow_x": NAN_ROW}),
     ("nonfinite_header", {"pixdim": [1, 4, 4, 4, float("inf"), 0, 0, 0]}),
     ("nonfinite_header", {"sform_code": 0, "qform_code": 1, "qoffset_x": float("nan")}),
     ("bad_scaling", {"scl_slope": float("nan")}),
     ("bad_scaling", {"scl_slope": 1, "scl_inter": float("inf")}),
+    ("bad_scaling", {"scl_slope": 1e17}),
+    ("bad_scaling", {"scl_slope": -2e9}),
+    ("bad_scaling", {"scl_slope": 1e-30}),
+    ("bad_scaling", {"scl_slope": 1, "scl_inter": 2e12}),
+    ("bad_scaling", {"scl_slope": 0, "scl_inter": float("nan")}),
     ("bad_data_offset", {"vox_offset": 0}),
     ("bad_data_offset", {"vox_offset": 351}),
     ("bad_data_offset", {"vox_offset": -352}),
@@ -99,6 +109,7 @@ NIFTI2_DEFECTS = [
     ("bad_data_offset", {"vox_offset": 540}),
     ("header_too_large", {"vox_offset": 2**62}),
     ("cifti", {"intent_code": 3001}),
+    ("implausible_affine", {"srow_x": [1e300, 0, 0, 0]}),
 ]
 
 
@@ -110,6 +121,17 @@ def test_nifti2_is_checked_alike(code, fields, write_nifti, small_bold):
 def test_a_cifti_extension_tells_cifti_without_its_intent(write_nifti, small_bold):
     extension = struct.pack("<ii", 32, 6) + b"a comment".ljust(24) + struct.pack("<ii", 16, 32) + b"<CIFTI/>"
     assert refused(write_nifti(small_bold, nifti2=True, extension=extension)).code == "cifti"
+
+
+def test_a_cifti_extension_is_found_after_another(write_nifti, small_bold):
+    """Each extension states its own size; the second is found by the first's."""
+    comment = struct.pack("<ii", 48, 6) + b"a comment".ljust(40)
+    for extension in (comment + struct.pack("<ii", 16, 32) + b"<CIFTI/>", comment + comment):
+        path = write_nifti(small_bold, nifti2=True, extension=extension)
+        if b"CIFTI" in extension:
+            assert refused(path).code == "cifti"
+        else:
+            assert open_scan(path).shape == small_bold.shape
 
 
 def test_other_extensions_are_passed_over(write_nifti, small_bold):
@@ -131,6 +153,12 @@ def test_a_sound_header_is_read(nifti2, byte_order, write_nifti, small_bold):
     assert scan.zooms_mm == (4, 4, 4)
     assert scan.dtype == np.dtype(byte_order + "i2")
     assert scan.warnings == ()
+
+
+@pytest.mark.parametrize("slope", [0, 2e-9, -1e9])
+def test_an_unusual_scale_is_no_defect(slope, write_nifti, small_bold):
+    scan = open_scan(write_nifti(small_bold, scl_slope=slope, scl_inter=-1e11))
+    assert scan.samples.slope == pytest.approx(slope or 1)
 
 
 def test_a_fifth_axis_of_one_is_no_axis(write_nifti, small_bold):

@@ -63,3 +63,27 @@ def test_a_conflict_of_the_two_forms_is_said(write_nifti, small_bold):
     (warning,) = shifted.warnings
     assert warning.code == "orientation_conflict"
     assert "30.0 mm" in warning.message
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        {"quatern_b": 2.0},
+        {"quatern_c": float("nan")},
+        {"qoffset_y": float("inf")},
+        {"qoffset_y": 1e30},
+        {"pixdim": [1, 4, -4, 4, 2, 0, 0, 0]},
+        {"pixdim": [1, 0, 0, 0, 2, 0, 0, 0]},
+    ],
+    ids=str,
+)
+def test_a_qform_without_meaning_beside_a_good_sform_is_only_said(junk, write_nifti, small_bold):
+    scan = open_scan(write_nifti(small_bold, affine=OBLIQUE, qform_code=1, **junk))
+    np.testing.assert_allclose(scan.affine, OBLIQUE, rtol=1e-6)
+    (warning,) = scan.warnings
+    assert warning.code == "orientation_conflict"
+    assert "no meaning" in warning.message
+
+
+def test_a_qform_that_nobody_set_is_not_looked_at(write_nifti, small_bold):
+    assert open_scan(write_nifti(small_bold, qform_code=0, quatern_b=5)).warnings == ()

@@ -18,8 +18,9 @@ from imaging import (
     preprocess,
 )
 from imaging.pipeline import scale_series
-from imaging.reading import ConstantInTimeError, NonfiniteValuesError
+from imaging.reading import NonfiniteValuesError
 from imaging.temporal import ScanTooShortError
+from imaging.variation import ConstantInTimeError
 
 
 def compare(one: NetworkInput, other: NetworkInput) -> tuple[float, float]:

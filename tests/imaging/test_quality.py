@@ -44,6 +44,13 @@ def test_a_jump_is_a_spike():
     assert quiet <= 3
 
 
+def test_a_spike_lies_one_and_a_half_interquartile_ranges_above_the_third_quartile():
+    """Quartiles 1 and 2 (numpy's, the default): the limit is 3.5."""
+    ordinary = [1.0] * 40 + [1.5] * 20 + [2.0] * 40
+    assert count_spikes(np.array([*ordinary, 3.4])) == 0
+    assert count_spikes(np.array([*ordinary, 3.6])) == 1
+
+
 def test_dvars_of_some_voxels_is_that_of_a_series_of_them():
     series = RNG.normal(size=(3000, 1500)).astype(np.float32)
     some = RNG.random(3000) < 0.5
@@ -87,6 +94,8 @@ def report(*, mean: float, share: float = 1.0) -> QualityReport:
 def test_tsnr_is_the_brains_and_absent_without_a_mean():
     assert report(mean=1000).tsnr == pytest.approx(50)
     assert report(mean=0.01).tsnr is None
+    # A negative slope in the header turns the sign of every value, and of no quality.
+    assert report(mean=-1000).tsnr == pytest.approx(50)
 
 
 def test_coverage_is_the_share_that_has_signal():

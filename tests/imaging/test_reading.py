@@ -5,7 +5,9 @@ import pytest
 
 from imaging import BoldScan, open_scan
 from imaging.cube_map import CubeMap, cube_map
-from imaging.reading import AllZeroError, BrainSignal, ConstantInTimeError, NonfiniteValuesError, read_signal
+from imaging.reading import BrainSignal, NonfiniteValuesError, read_signal
+from imaging.sample_type import BadScalingError
+from imaging.variation import AllZeroError, ConstantInTimeError, FramesRepeatedError
 
 SHAPE = (12, 14, 11)
 AFFINE = np.array([[-14, 0, 0, 80], [0, 14, 0, -110], [0, 0, 14, -64], [0, 0, 0, 1.0]])
@@ -141,3 +143,51 @@ def test_share_of_signal_counts_only_what_varies(bold):
     bold[:6] = 7
     half = read(bold).signal_share
     assert 0.3 < (half > 0.5).mean() < 0.7
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("f4", 1e-25), ("f4", 1e-14), ("f8", 1e-300), ("f4", 1e14)])
+def test_values_of_an_absurd_size_are_a_matter_of_scale(dtype, size, bold):
+    with pytest.raises(BadScalingError):
+        read(((bold.astype("f8") - 1000) * size).astype(dtype))
+
+
+@pytest.mark.parametrize("size", [1e-8, 1e10])
+def test_unusual_units_are_none_of_our_business(size, bold):
+    found = read(bold * np.float32(size))
+    np.testing.assert_allclose(found.temporal_sd, bold.std(axis=3, dtype="f8") * size, rtol=1e-3)
+
+
+def with_frames(bold: np.ndarray, how: str, count: int) -> np.ndarray:
+    changed = bold.copy()
+    if how == "frozen":
+        changed[..., 30 : 31 + count] = changed[..., 30:31]
+    elif how == "empty tail":
+        # One of the empty frames follows one that is not, and counts too.
+        changed[..., 70 - count :] = 0
+    else:
+        changed[..., 5 : 5 + 2 * count : 2] = 0
+    return changed
+
+
+@pytest.mark.parametrize("how", ["frozen", "empty tail", "every other frame empty"])
+@pytest.mark.parametrize("dtype", ["f4", "i2", "i4"])
+def test_frames_that_are_copies_or_empty_are_counted(how, dtype, bold):
+    with pytest.raises(FramesRepeatedError) as caught:
+        read(with_frames(bold, how, 8).astype(dtype))
+    assert (caught.value.found, caught.value.of) == (8, 70)
+    assert "8 of 70" in str(caught.value)
+    read(with_frames(bold, how, 7).astype(dtype))
+
+
+def test_one_frame_that_differs_is_no_time_series(bold):
+    repeated = np.repeat(bold[..., :1], 40, axis=3)
+    repeated[..., 20] += 1
+    with pytest.raises(FramesRepeatedError):
+        read(repeated)
+
+
+def test_a_brain_out_of_view_is_left_to_the_question_where_it_is(bold):
+    used = np.zeros(np.prod(SHAPE), dtype=bool)
+    used[the_map().used] = True
+    still = np.where(used.reshape(SHAPE, order="F")[..., None], np.float32(5), bold)
+    assert not read(still).series.any()

@@ -74,11 +74,35 @@ def test_a_truncated_gzip_stream_is_incomplete(kept, write_nifti, small_bold, tm
 
 
 @pytest.mark.parametrize("missing", range(1, 9))
-def test_a_missing_checksum_is_an_incomplete_file(missing, write_nifti, small_bold, tmp_path):
+def test_a_missing_checksum_is_not_called_missing_samples(missing, write_nifti, small_bold, tmp_path):
     content = write_nifti(small_bold, name="whole.nii.gz").read_bytes()
     path = tmp_path / "cut.nii.gz"
     path.write_bytes(content[:-missing])
-    with pytest.raises(DataIncompleteError):
+    with pytest.raises(DataIncompleteError, match="bytes of samples and the end of their gzip stream"):
+        decode(path)
+
+
+@pytest.mark.parametrize("kept", range(2, 31))
+def test_a_gzip_stream_cut_to_its_first_bytes_is_not_called_empty(kept, write_nifti, small_bold, tmp_path):
+    content = write_nifti(small_bold, name="whole.nii.gz").read_bytes()
+    path = tmp_path / "cut.nii.gz"
+    path.write_bytes(content[:kept])
+    with pytest.raises(DataIncompleteError) as caught:
+        open_scan(path)
+    assert (caught.value.part, caught.value.found_bytes) == ("header", 0)
+
+
+@pytest.mark.parametrize("name_bytes", [100, 600 * 1024, 2**20])
+def test_a_gzip_header_of_any_length_is_read_or_refused(name_bytes, write_nifti, small_bold, tmp_path):
+    content = write_nifti(small_bold).read_bytes()
+    plain = gzip.compress(content)
+    # RFC 1952: flag FNAME is 8, and the zero-terminated name follows the ten fixed bytes.
+    path = tmp_path / "named.nii.gz"
+    path.write_bytes(plain[:3] + b"\x08" + plain[4:10] + b"n" * name_bytes + b"\0" + plain[10:])
+    if name_bytes == 100:
+        np.testing.assert_array_equal(decode(path), small_bold)
+        return
+    with pytest.raises(GzipCorruptError):
         decode(path)
 
 

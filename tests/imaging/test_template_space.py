@@ -13,6 +13,8 @@ from scipy.spatial.transform import Rotation
 from imaging.template import template_brain
 from imaging.template_space import (
     MAX_DISPLACEMENT_MM,
+    MIN_COVERAGE,
+    MIN_FIT,
     NotInTemplateSpaceError,
     decide_template_space,
 )
@@ -196,6 +198,25 @@ def test_missing_cerebellum_is_normal():
     decision = decide(replace(scan, sd=low))
 
     assert decision.scores["displacement_mm"] < 3
+
+
+@pytest.mark.parametrize(("kept", "accepted"), [(0.45, False), (0.6, True)])
+def test_half_of_the_template_must_be_covered(kept, accepted):
+    """A slab through the right place: what it shows fits, and only its coverage can refuse it."""
+    scan, template = filtered_scan(), template_brain()
+    voxels = template.mask.sum(axis=(0, 1)).cumsum()
+    bottom = int(np.searchsorted(voxels, (1 - kept) * voxels[-1]))
+    slab = np.zeros_like(scan.sd)
+    slab[:, :, bottom:] = scan.sd[:, :, bottom:]
+    cut = replace(scan, sd=slab)
+
+    if accepted:
+        assert 0.5 <= decide(cut).scores["coverage"] < 0.7
+        return
+    with pytest.raises(NotInTemplateSpaceError, match="% covered") as refusal:
+        decide(cut)
+    assert 0.35 < refusal.value.coverage < MIN_COVERAGE
+    assert refusal.value.fit > MIN_FIT
 
 
 def test_the_size_of_the_numbers_does_not_matter():

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from scipy.fft import dct, idct
 from scipy.signal import detrend
 
-from imaging.temporal import ScanTooShortError, filter_in_time
+from imaging.temporal import ALREADY_FILTERED_SHARE, ScanTooShortError, filter_in_time
+from imaging.variation import ConstantInTimeError
 
 BAND = (0.009, 0.08)
 
@@ -144,3 +145,31 @@ def test_many_voxels_are_worked_on_in_pieces_that_fit_together(band):
     for row in (0, 1397, 1398, 2999):
         alone = run(noise[row : row + 1], tr_s=0.8, new_tr_s=2.0, band=band)
         np.testing.assert_allclose(found.series[row], alone.series[0], atol=1e-5)
+
+
+def test_a_drift_and_nothing_else_is_not_filtered_into_noise():
+    slopes = np.random.default_rng(0).normal(size=(200, 1))
+    drift = 50 + slopes * np.arange(80)
+    with pytest.raises(ConstantInTimeError, match="beyond a straight line"):
+        run(drift)
+    sine = np.cos(2 * np.pi * 0.03 * middle(80, 2.0))
+    # 1e-3 of the drift is a signal; its power is 1e-6.
+    assert run(drift + 0.05 * sine).series.std() == pytest.approx(0.05 * np.sqrt(0.5), rel=0.1)
+
+
+@pytest.mark.parametrize("size", [1e-18, 1e18])
+def test_the_share_of_power_holds_at_any_scale(size):
+    noise = np.random.default_rng(0).normal(size=(300, 200))
+    assert run(noise * size).in_band_power == pytest.approx(run(noise).in_band_power, rel=1e-4)
+
+
+@pytest.mark.parametrize(("share", "filtered"), [(0.68, True), (0.72, False)])
+def test_the_share_that_counts_as_filtered_already(share, filtered):
+    """Between unfiltered scans (.51 at most) and filtered ones (.72 at least), as measured."""
+    # Whole periods in the DCT's own cosines, so that the shares are exact.
+    times = (np.arange(200) + 0.5) / 200
+    inside, outside = np.cos(np.pi * 24 * times), np.cos(np.pi * 100 * times)
+    found = run((np.sqrt(share) * inside + np.sqrt(1 - share) * outside)[None])
+    assert found.in_band_power == pytest.approx(share, abs=1e-3)
+    assert found.band_passed is filtered
+    assert 0.51 < ALREADY_FILTERED_SHARE < 0.72
