@@ -2,9 +2,11 @@
 
 Starts `restnet serve --demo` on a free port with a data directory of its own, simulates a cohort with an
 unseen seed, uploads every scan, waits for the answers and prints the area under the ROC curve with its
-bootstrap interval: once with an effect planted, once with none. Usage::
+bootstrap interval: once with an effect planted, and for several cohorts with none, each and together, because
+one in twenty honest intervals misses the truth. Usage::
 
-    python benchmarks/demonstration_over_rest.py [--subjects 40] [--seed 70001] [--out results.json]
+    python benchmarks/demonstration_over_rest.py [--subjects 40] [--seed 70001] [--null-cohorts 3]
+        [--out results.json]
 """
 
 import argparse
@@ -17,7 +19,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -27,27 +31,41 @@ START_LIMIT_S = 60
 ANSWER_LIMIT_S = 600
 
 
+@dataclass(frozen=True)
+class Cohort:
+    """A simulated cohort and what REST answered; `labels` and `results` are in the same order."""
+
+    effect_size: float
+    seed: int
+    labels: list[int]
+    results: list[dict[str, Any]]
+    seconds: float
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     arguments.add_argument("--subjects", type=int, default=40)
     arguments.add_argument("--seed", type=int, default=70001)
+    arguments.add_argument("--null-cohorts", type=int, default=3)
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
+    plan = [(1.0, options.seed)] + [(0.0, options.seed + number) for number in range(options.null_cohorts)]
 
     with (
         tempfile.TemporaryDirectory(prefix="restnet-demonstration-") as scratch,
         running_service(Path(scratch) / "data") as client,
     ):
-        rows = [
-            score_cohort(
-                client, Path(scratch), n_subjects=options.subjects, effect_size=effect, seed=options.seed
-            )
-            for effect in (1.0, 0.0)
+        cohorts = [
+            score_cohort(client, Path(scratch), n_subjects=options.subjects, effect_size=effect, seed=seed)
+            for effect, seed in plan
         ]
+    rows = [describe([cohort]) for cohort in cohorts]
+    if options.null_cohorts > 1:
+        rows.append(describe(cohorts[1:]))
     for row in rows:
         low, high = row["auc_interval_95"]
         print(
-            f"effect size {row['effect_size']:.0f}: AUC {row['auc']:.3f} [{low:.3f}, {high:.3f}], "
+            f"effect size {row['effect_size']:.0f}, seeds {row['seeds']}: AUC {row['auc']:.3f} [{low:.3f}, {high:.3f}], "
             f"{row['n_adhd']} ADHD and {row['n_control']} control, decisions {row['decisions']}, "
             f"{row['seconds_a_scan']:.2f} s a scan"
         )
@@ -89,9 +107,9 @@ def wait_until_ready(client: httpx2.Client) -> None:
 
 def score_cohort(
     client: httpx2.Client, scratch: Path, *, n_subjects: int, effect_size: float, seed: int
-) -> dict[str, object]:
-    """Simulate a cohort, send every scan, and compare the answers with the planted labels."""
-    folder = scratch / f"cohort-{effect_size}"
+) -> Cohort:
+    """Simulate a cohort, send every scan, and set the answers beside the planted labels."""
+    folder = scratch / f"cohort-{effect_size}-{seed}"
     restnet = Path(sys.executable).with_name("restnet")
     size, effect = ["--subjects", str(n_subjects)], ["--effect-size", str(effect_size)]
     subprocess.run(
@@ -106,18 +124,30 @@ def score_cohort(
     results = {subject: wait_for_result(client, prediction) for subject, prediction in predictions.items()}
     seconds = time.monotonic() - started
 
-    truth = np.array([labels[subject] for subject in results])
-    probability = np.array([result["adhd_probability"] for result in results.values()])
-    decisions = [result["decision"] for result in results.values()]
+    return Cohort(
+        effect_size=effect_size,
+        seed=seed,
+        labels=[labels[subject] for subject in results],
+        results=list(results.values()),
+        seconds=seconds,
+    )
+
+
+def describe(cohorts: list[Cohort]) -> dict[str, object]:
+    """Give the figures of one cohort, or of several with the same effect together."""
+    truth = np.array([label for cohort in cohorts for label in cohort.labels])
+    results = [result for cohort in cohorts for result in cohort.results]
+    probability = np.array([result["adhd_probability"] for result in results])
+    decisions = [result["decision"] for result in results]
     return {
-        "effect_size": effect_size,
-        "seed": seed,
+        "effect_size": cohorts[0].effect_size,
+        "seeds": [cohort.seed for cohort in cohorts],
         "n_adhd": int(truth.sum()),
         "n_control": int((1 - truth).sum()),
         "auc": float(roc_auc_score(truth, probability)),
         "auc_interval_95": bootstrap_auc(truth, probability),
         "decisions": {name: decisions.count(name) for name in ("adhd", "control", "uncertain")},
-        "seconds_a_scan": seconds / len(scans),
+        "seconds_a_scan": sum(cohort.seconds for cohort in cohorts) / len(results),
     }
 
 
@@ -140,7 +170,7 @@ def upload(client: httpx2.Client, scan: Path) -> str:
     return str(answer.json()["prediction_id"])
 
 
-def wait_for_result(client: httpx2.Client, prediction_id: str) -> dict[str, object]:
+def wait_for_result(client: httpx2.Client, prediction_id: str) -> dict[str, Any]:
     deadline = time.monotonic() + ANSWER_LIMIT_S
     while time.monotonic() < deadline:
         prediction = client.get(f"/api/v1/predictions/{prediction_id}").raise_for_status().json()
