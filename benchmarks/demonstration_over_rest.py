@@ -65,7 +65,8 @@ def main() -> None:
     for row in rows:
         low, high = row["auc_interval_95"]
         print(
-            f"effect size {row['effect_size']:.0f}, seeds {row['seeds']}: AUC {row['auc']:.3f} [{low:.3f}, {high:.3f}], "
+            f"effect size {row['effect_size']:.0f}, seeds {row['seeds']}: "
+            f"AUC {row['auc']:.3f} [{low:.3f}, {high:.3f}], "
             f"{row['n_adhd']} ADHD and {row['n_control']} control, decisions {row['decisions']}, "
             f"{row['seconds_a_scan']:.2f} s a scan"
         )
