@@ -1,6 +1,5 @@
 """A place of work for real workers: a database, a broker, storage, a model and scans."""
 
-import json
 import os
 import subprocess
 import sys
@@ -11,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
-import nibabel as nib
-import numpy as np
 import pytest
 from sqlalchemy import func, select
 
+from model import demonstration_checkpoint
 from service import jobs
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
@@ -24,6 +22,7 @@ from service.queue import announce, make_celery
 from service.settings import Settings
 from service.storage import open_storage, scan_key
 from service.worker.models import register_checkpoint
+from tests.conftest import SHARED_DATA
 from tests.servers import new_database, postgres_server, redis_url, wait_until
 
 __all__ = ["postgres_server", "redis_url"]
@@ -122,49 +121,16 @@ class Workplace:
 
 
 @pytest.fixture(scope="session")
-def simulated_scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A simulated subject's first 80 frames as a file."""
-    from training.simulator import simulate_subject
-
-    scan = simulate_subject(0, seed=20)
-    path = tmp_path_factory.mktemp("scan") / "subject.nii.gz"
-    frames = np.concatenate(list(scan.blocks(frames_per_block=80)), axis=-1)[..., :80]
-    image = nib.Nifti1Image(frames.astype(np.float32), scan.affine)
-    image.header.set_zooms((*scan.zooms_mm, scan.tr_s))
-    image.header.set_xyzt_units("mm", "sec")
-    image.to_filename(path)
-    return path
+def scan_file(simulated_scan: Path) -> Path:
+    """A real scan where the project's test data are, else a simulated one of the same geometry."""
+    found = sorted((SHARED_DATA / "athena_like").glob("*.nii.gz"))
+    return found[0] if found else simulated_scan
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small ensemble with fresh weights: what it answers does not matter here, that it answers does."""
-    import torch
-
-    from imaging.spec import PreprocessingSpec
-    from model.card import ModelCard
-    from model.checkpoint import save_checkpoint
-    from model.networks import build_network
-
-    torch.manual_seed(7)
-    card = ModelCard(
-        name="test",
-        version="1",
-        network="D",
-        rnn="gru",
-        width=2,
-        members=2,
-        preprocessing=json.loads(json.dumps(PreprocessingSpec().to_json())),
-        cohort_fingerprint="none",
-        trained_on="nothing",
-        intended_use="demonstration",
-        metrics={},
-        code_version="test",
-    )
-    path = tmp_path_factory.mktemp("model") / "test.safetensors"
-    members = [build_network("D", "gru", width=2).state_dict() for _ in range(2)]
-    save_checkpoint(path, members=members, card=card)
-    return path
+def checkpoint() -> Path:
+    """The model that a new installation serves."""
+    return demonstration_checkpoint()
 
 
 MakeWorkplace = Callable[..., Workplace]
@@ -172,7 +138,7 @@ MakeWorkplace = Callable[..., Workplace]
 
 @pytest.fixture
 def make_workplace(
-    request: pytest.FixtureRequest, tmp_path: Path, simulated_scan: Path, checkpoint: Path
+    request: pytest.FixtureRequest, tmp_path: Path, scan_file: Path, checkpoint: Path
 ) -> Iterator[MakeWorkplace]:
     """Build workplaces: ``make_workplace(broker="redis", database="postgresql", max_attempts=2)``."""
     with ExitStack() as stack:
@@ -184,9 +150,7 @@ def make_workplace(
             if database == "postgresql":
                 server = request.getfixturevalue("postgres_server")
                 values["database_url"] = stack.enter_context(new_database(server))
-            return stack.enter_context(
-                open_workplace(Settings(**values), tmp_path, simulated_scan, checkpoint)
-            )
+            return stack.enter_context(open_workplace(Settings(**values), tmp_path, scan_file, checkpoint))
 
         yield make
 
