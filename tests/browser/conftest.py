@@ -37,7 +37,9 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+# For a module: while it is open, playwright keeps an event loop running in this thread, where other tests
+# start their own.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     program = next((found for name in CHROMIUM_NAMES if (found := shutil.which(name))), None)
     if program is None:

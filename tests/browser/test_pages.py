@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, FileChooser, expect
 
 from tests.browser.watching import Site, Watched, watched_tab
 
@@ -63,6 +63,13 @@ def test_from_the_login_to_the_result(tab: Watched, scan_file: Path) -> None:
 
 def test_without_a_mouse(tab: Watched, scan_file: Path) -> None:
     page = tab.page
+    # From the start: Chromium takes a moment before it hands choosers over, and a key does not wait.
+    choosers: list[FileChooser] = []
+
+    def keep(chooser: FileChooser) -> None:
+        choosers.append(chooser)
+
+    page.on("filechooser", keep)
     tab.goto("/")
     page.wait_for_url(re.compile("/login$"))
     # The name has the focus already.
@@ -84,9 +91,12 @@ def test_without_a_mouse(tab: Watched, scan_file: Path) -> None:
         outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert outline != "none", reached[-1]
         if reached[-1] == "scan":
-            with page.expect_file_chooser() as chooser:
-                page.keyboard.press("Space")
-            chooser.value.set_files(scan_file)
+            page.keyboard.press("Space")
+            for _ in range(200):
+                if choosers:
+                    break
+                page.wait_for_timeout(100)
+            choosers[0].set_files(scan_file)
         if reached[-1] == "Upload and predict":
             break
     assert "scan" in reached
