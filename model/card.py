@@ -8,20 +8,26 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from model.architecture import Architecture
 from model.errors import CheckpointCorruptError, CheckpointFormatError, CheckpointNotFoundError
 
 FORMAT_VERSION = 1
 CARD_KEY = "card"
 MAX_HEADER_BYTES = 16 * 1024 * 1024
+CONFORMAL_KEYS = frozenset({"level", "control", "adhd"})
 _LENGTH_BYTES = 8
 
+DecisionRule = Literal["interval", "conformal"]
 Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
-class ModelCard(BaseModel):
+class ModelCard(Architecture):
     """Everything that serving needs to know about a checkpoint, and what a reader should.
+
+    A card is the architecture of every member, and more. A card from before the ablations had names is one
+    with their defaults.
 
     Attributes
     ----------
@@ -29,8 +35,8 @@ class ModelCard(BaseModel):
         What people call it.
     format_version : int
         Of the checkpoint file; this code knows version 1.
-    network, rnn, width
-        The builder's arguments, the same for every member.
+    network, rnn, width, space, bottleneck_channels, time, blocks, feature_norm, dropout, feature_dropout
+        The architecture, the same for every member.
     members : int
         Networks in the ensemble, trained on different folds.
     preprocessing : dict
@@ -39,10 +45,12 @@ class ModelCard(BaseModel):
         The calibrated probability above which the point estimate speaks for ADHD.
     temperature : float
         Logits are divided by it before the sigmoid.
-    decision_rule : "interval"
-        "uncertain" when the interval of the probability holds the threshold.
+    decision_rule : "interval" or "conformal"
+        "interval": "uncertain" when the interval of the probability holds the threshold. "conformal":
+        "uncertain" when the conformal set is not a single class.
     conformal_quantiles : dict or None
-        For the conformal rule, once it exists.
+        For the rule "conformal": ``level``, the share of people whose set shall hold their class, and for
+        each class, ``control`` and ``adhd``, the largest 1 - p(class) at which it is still in the set.
     cohort_fingerprint : str
         sha256 that names exactly the subjects it was trained on.
     trained_on : str
@@ -54,25 +62,28 @@ class ModelCard(BaseModel):
         Of the code that trained it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     name: str = Field(min_length=1, max_length=200)
     version: str = Field(min_length=1, max_length=200)
     format_version: Literal[1] = 1
-    network: Literal["A", "B", "C", "D"]
-    rnn: Literal["lstm", "gru"]
     width: int = Field(ge=1, le=256)
     members: int = Field(ge=1, le=64)
     preprocessing: dict[str, JsonValue]
     threshold: Probability = 0.5
     temperature: float = Field(default=1.0, gt=0.0, allow_inf_nan=False)
-    decision_rule: Literal["interval"] = "interval"
+    decision_rule: DecisionRule = "interval"
     conformal_quantiles: dict[str, float] | None = None
     cohort_fingerprint: str
     trained_on: str = Field(min_length=1)
     intended_use: Literal["demonstration", "research"]
     metrics: dict[str, JsonValue]
     code_version: str
+
+    @model_validator(mode="after")
+    def _quantiles_for_the_rule(self) -> "ModelCard":
+        quantiles = self.conformal_quantiles
+        if self.decision_rule == "conformal" and (quantiles is None or set(quantiles) != CONFORMAL_KEYS):
+            raise ValueError(f"expected conformal_quantiles with {sorted(CONFORMAL_KEYS)}")
+        return self
 
 
 def read_card(path: Path) -> ModelCard:

@@ -5,8 +5,6 @@ finite, and nothing else is.
 """
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +23,8 @@ from model.errors import (
     CheckpointMismatchError,
     CheckpointNotFoundError,
 )
-from model.networks import GRID_SIZE, RestNetwork, build_network
+from model.files import replace_file
+from model.networks import GRID_SIZE, RestNetwork
 
 WeightsDtype = Literal["float16", "float32"]
 
@@ -55,7 +54,7 @@ class Checkpoint:
         """Build the members in evaluation mode, on the CPU."""
         built = []
         for weights in self.members:
-            network = build_network(self.card.network, self.card.rnn, width=self.card.width)
+            network = RestNetwork(self.card)
             network.load_state_dict(_with_batch_counts(weights))
             built.append(network.eval())
         return built
@@ -99,7 +98,7 @@ def save_checkpoint(
                 stored[f"members.{i}.{name}"] = tensor.detach().to("cpu", dtype).contiguous()
     _verify(stored, card)
     content = save(stored, metadata={CARD_KEY: card.model_dump_json()})
-    _replace_file(path, content)
+    replace_file(path, content)
     return hashlib.sha256(content).hexdigest()
 
 
@@ -180,13 +179,13 @@ def _verify_preprocessing(card: ModelCard) -> None:
 def _expected_shapes(card: ModelCard) -> dict[str, torch.Size]:
     # On the meta device a network costs no memory, whatever the card claims.
     with torch.device("meta"):
-        network = build_network(card.network, card.rnn, width=card.width)
+        network = RestNetwork(card)
     return {name: t.shape for name, t in network.state_dict().items() if not name.endswith(_NOT_STORED)}
 
 
 def _is_normalisation(name: str, tensor: Tensor) -> bool:
-    # Convolutions have no bias, so what is one-dimensional in the encoder belongs to a BatchNorm.
-    return name.startswith("encoder.") and tensor.ndim == 1
+    # Convolutions have no bias, so what is one-dimensional before the recurrent layer belongs to a BatchNorm.
+    return name.startswith(("encoder.", "feature_norm.")) and tensor.ndim == 1
 
 
 def _with_batch_counts(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -196,17 +195,3 @@ def _with_batch_counts(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         if name.endswith("running_var")
     }
     return {**weights, **counts}
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

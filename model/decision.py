@@ -1,5 +1,6 @@
 """From the members' logits of a scan's windows to a probability, its interval and a decision. No torch."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -7,10 +8,13 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import expit
 
+from model.card import DecisionRule
+
 INTERVAL_LEVEL = 0.9
 BOOTSTRAP_DRAWS = 2000
 
 Decision = Literal["adhd", "control", "uncertain"]
+DiagnosticClass = Literal["adhd", "control"]
 
 
 @dataclass(frozen=True)
@@ -72,8 +76,68 @@ def bootstrap_interval(
     return Interval(level=level, low=min(float(low), point), high=max(float(high), point))
 
 
-def decide(probability: float, interval: Interval, *, threshold: float) -> Decision:
-    """Name the class, or "uncertain" when the interval holds the threshold (the card's rule "interval")."""
+def decide(
+    probability: float,
+    interval: Interval,
+    *,
+    threshold: float,
+    rule: DecisionRule = "interval",
+    conformal_quantiles: Mapping[str, float] | None = None,
+) -> Decision:
+    """Name the class, or say "uncertain", by the card's rule.
+
+    Parameters
+    ----------
+    probability : float
+        Calibrated.
+    interval : Interval
+        Of the probability.
+    threshold : float
+        The card's; for the rule "interval".
+    rule : "interval" or "conformal"
+        "interval": uncertain when the interval holds the threshold. "conformal": uncertain when the
+        conformal set is not a single class; the threshold has no say.
+    conformal_quantiles : mapping, optional
+        The card's; needed for the rule "conformal".
+
+    Returns
+    -------
+    "adhd", "control" or "uncertain"
+
+    Raises
+    ------
+    ValueError
+        If the rule is "conformal" and there are no quantiles; a valid card always has them.
+    """
+    if rule == "conformal":
+        if conformal_quantiles is None:
+            raise ValueError("expected conformal quantiles for the rule 'conformal', found none")
+        return conformal_decision(probability, conformal_quantiles)
     if interval.low <= threshold <= interval.high:
         return "uncertain"
     return "adhd" if probability > threshold else "control"
+
+
+def conformal_set(probability: float, quantiles: Mapping[str, float]) -> frozenset[DiagnosticClass]:
+    """Give the classes that the scan is not too strange for.
+
+    Parameters
+    ----------
+    probability : float
+        Calibrated, of ADHD.
+    quantiles : mapping
+        ``control`` and ``adhd``: the largest 1 - p(class) at which the class is still in the set.
+
+    Returns
+    -------
+    frozenset of "adhd" and "control"
+        Empty, one or both.
+    """
+    strangeness: dict[DiagnosticClass, float] = {"control": probability, "adhd": 1 - probability}
+    return frozenset(name for name, value in strangeness.items() if value <= quantiles[name])
+
+
+def conformal_decision(probability: float, quantiles: Mapping[str, float]) -> Decision:
+    """Name the only class of the conformal set; "uncertain" when it holds both or neither."""
+    classes = conformal_set(probability, quantiles)
+    return next(iter(classes)) if len(classes) == 1 else "uncertain"

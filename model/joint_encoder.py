@@ -11,7 +11,7 @@ Three rewritings, each exact up to rounding (tests/model/test_joint_encoder.py h
   groups of channels, and the pool is a maximum over whole contiguous planes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -20,7 +20,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from model.networks import FrameEncoder, ResidualBlock
+from model.blocks import PreActivationBlock, ResidualBlock
+from model.encoder import Average, Bottleneck, FrameEncoder, SpatialReadout
 from model.shapes import Frames
 
 VECTOR_FLOATS = 16
@@ -57,6 +58,34 @@ class FoldedBlock:
         return self.conv2(self.conv1(x).relu_()).add_(shortcut).relu_()
 
 
+@dataclass(frozen=True)
+class FoldedNorm:
+    """A BatchNorm of all members that no convolution comes right before."""
+
+    scale: Float[Tensor, "K 1 1 1"]
+    shift: Float[Tensor, "K 1 1 1"]
+
+    def __call__(self, x: Float[Tensor, "N K x x x"]) -> Float[Tensor, "N K x x x"]:
+        """Apply it, and the ReLU after it."""
+        return torch.addcmul(self.shift, x, self.scale).relu_()
+
+
+@dataclass(frozen=True)
+class FoldedPreActivationBlock:
+    """A block of all members that normalises before it convolves."""
+
+    norm: FoldedNorm
+    conv1: FoldedConvolution
+    conv2: FoldedConvolution
+    projection: FoldedConvolution | None
+
+    def __call__(self, x: Float[Tensor, "N C x x x"]) -> Float[Tensor, "N K y y y"]:
+        """Apply it."""
+        activated = self.norm(x)
+        shortcut = x if self.projection is None else self.projection(activated)
+        return self.conv2(self.conv1(activated).relu_()).add_(shortcut)
+
+
 class JointEncoder:
     """The frame encoders of an ensemble, in evaluation mode, as one network.
 
@@ -70,9 +99,9 @@ class JointEncoder:
         self.n_members = len(encoders)
         self._stem = _fold_stem(encoders)
         self._blocks = [
-            _fold_block([stage for stage in stages if isinstance(stage, ResidualBlock)])
-            for stages in zip(*(encoder.stages for encoder in encoders), strict=True)
+            _fold_block(stages) for stages in zip(*(encoder.stages for encoder in encoders), strict=True)
         ]
+        self._finish = _fold_finish(encoders)
 
     def __call__(self, frames: Frames) -> Float[Tensor, "M N D"]:
         """Describe frames by every member: the members' ``encode``, stacked.
@@ -89,6 +118,8 @@ class JointEncoder:
         x = x.unflatten(1, (len(_SHIFTS), -1)).amax(dim=1).relu_()  # type: ignore[no-untyped-call]
         for block in self._blocks:
             x = block(x)
+        for step in self._finish:
+            x = step(x)
         n_frames = frames.shape[0]
         return x.reshape(n_frames, self.n_members, -1).transpose(0, 1)
 
@@ -102,20 +133,57 @@ def _fold_stem(encoders: Sequence[FrameEncoder]) -> FoldedConvolution:
     return FoldedConvolution(torch.cat(shifted), bias.repeat(len(_SHIFTS)), stride=_POOL, padding=1, groups=1)
 
 
-def _fold_block(blocks: Sequence[ResidualBlock]) -> FoldedBlock:
+def _fold_block(blocks: Sequence[nn.Module]) -> FoldedBlock | FoldedPreActivationBlock:
+    after = [block for block in blocks if isinstance(block, ResidualBlock)]
+    before = [block for block in blocks if isinstance(block, PreActivationBlock)]
+    if len(before) == len(blocks):
+        plain = [(block.projection, None) for block in before if block.projection is not None]
+        return FoldedPreActivationBlock(
+            norm=_fold_norms([block.norm1 for block in before]),
+            conv1=_join([(block.conv1, block.norm2) for block in before]),
+            conv2=_join([(block.conv2, None) for block in before]),
+            projection=_join(plain) if plain else None,
+        )
+    if len(after) != len(blocks):
+        raise TypeError(
+            f"expected blocks of one known kind, found {sorted({type(b).__name__ for b in blocks})}"
+        )
     projections = [
-        (block.projection, block.projection_norm)
-        for block in blocks
-        if block.projection is not None and block.projection_norm is not None
+        (block.projection, block.projection_norm) for block in after if block.projection is not None
     ]
     return FoldedBlock(
-        conv1=_join([(block.conv1, block.norm1) for block in blocks]),
-        conv2=_join([(block.conv2, block.norm2) for block in blocks]),
+        conv1=_join([(block.conv1, block.norm1) for block in after]),
+        conv2=_join([(block.conv2, block.norm2) for block in after]),
         projection=_join(projections) if projections else None,
     )
 
 
-def _join(layers: Sequence[tuple[nn.Conv3d, nn.BatchNorm3d]]) -> FoldedConvolution:
+def _fold_finish(encoders: Sequence[FrameEncoder]) -> list[Callable[[Tensor], Tensor]]:
+    """Give what comes after the last block: its normalisation, and the reading of space."""
+    steps: list[Callable[[Tensor], Tensor]] = []
+    norms = [encoder.last_norm for encoder in encoders if encoder.last_norm is not None]
+    if norms:
+        steps.append(_fold_norms(norms))
+    readings = [encoder.reading for encoder in encoders]
+    bottlenecks = [reading for reading in readings if isinstance(reading, Bottleneck)]
+    maps = [reading.weight.detach() for reading in readings if isinstance(reading, SpatialReadout)]
+    if bottlenecks:
+        steps += [_join([(reading.mix, reading.norm) for reading in bottlenecks]), torch.relu_]
+    elif maps:
+        weights = torch.cat(maps)
+        steps.append(lambda x: (x * weights).sum(dim=(2, 3, 4)))
+    elif isinstance(readings[0], Average):
+        steps.append(lambda x: x.mean(dim=(2, 3, 4)))
+    return steps
+
+
+def _fold_norms(norms: Sequence[nn.BatchNorm3d]) -> FoldedNorm:
+    scales, shifts = zip(*(_scale_and_shift(norm) for norm in norms), strict=True)
+    shape = (-1, 1, 1, 1)
+    return FoldedNorm(torch.cat(scales).float().reshape(shape), torch.cat(shifts).float().reshape(shape))
+
+
+def _join(layers: Sequence[tuple[nn.Conv3d, nn.BatchNorm3d | None]]) -> FoldedConvolution:
     """Put the members' convolutions side by side, in as few channels a group as fill a vector."""
     folded = [_fold(convolution, norm) for convolution, norm in layers]
     convolution, _ = layers[0]
@@ -146,12 +214,18 @@ def _block_diagonal(weights: Sequence[Tensor]) -> Tensor:
     return joined
 
 
-def _fold(convolution: nn.Conv3d, norm: nn.BatchNorm3d) -> tuple[Tensor, Tensor]:
+def _fold(convolution: nn.Conv3d, norm: nn.BatchNorm3d | None) -> tuple[Tensor, Tensor]:
+    weight = convolution.weight.detach()
+    if norm is None:
+        return weight.float(), weight.new_zeros(len(weight)).float()
+    scale, shift = _scale_and_shift(norm)
+    return (weight.double() * scale[:, None, None, None, None]).float(), shift.float()
+
+
+def _scale_and_shift(norm: nn.BatchNorm3d) -> tuple[Tensor, Tensor]:
     # In float64: the folding happens once, its rounding would stay.
     mean, variance = norm.running_mean, norm.running_var
     if mean is None or variance is None:
         raise ValueError("expected a BatchNorm with running statistics, found one without")
-    scale = norm.weight.double() / torch.sqrt(variance.double() + norm.eps)
-    weight = convolution.weight.double() * scale[:, None, None, None, None]
-    bias = norm.bias.double() - mean.double() * scale
-    return weight.detach().float(), bias.detach().float()
+    scale = norm.weight.detach().double() / torch.sqrt(variance.double() + norm.eps)
+    return scale, norm.bias.detach().double() - mean.double() * scale

@@ -15,89 +15,22 @@ project's reading of it (docs/model-card.md, "Architecture"), a ladder of depth 
     window of F frames
       read      bidirectional LSTM or GRU, 64 units a direction -> mean over time -> dropout -> one logit
 
-The flatten is deliberate: averaging over space would forget *where* in the brain something happens.
+The flatten is deliberate: averaging over space would forget *where* in the brain something happens. What
+else could be read into the text is a named ablation of `model.architecture`.
 """
 
-from typing import Literal
+import torch
+from torch import nn
 
-from jaxtyping import Float
-from torch import Tensor, nn
-
+from model.architecture import Architecture, NetworkName, RnnName
+from model.encoder import STAGES, FrameEncoder
 from model.shapes import Features, FeatureWindows, Frames, Logits, WindowBatch
-
-NetworkName = Literal["A", "B", "C", "D"]
-RnnName = Literal["lstm", "gru"]
 
 GRID_SIZE = 34
 RNN_UNITS = 64
-DROPOUT = 0.5
 RNN_LAYERS: dict[RnnName, type[nn.LSTM | nn.GRU]] = {"lstm": nn.LSTM, "gru": nn.GRU}
-STAGES: dict[NetworkName, int] = {"A": 1, "B": 2, "C": 3, "D": 4}
-STAGE_EDGES = (17, 9, 5, 3)
-
-
-class ResidualBlock(nn.Module):
-    """Two 3x3x3 convolutions beside a shortcut, which is projected where the shape changes.
-
-    Parameters
-    ----------
-    in_channels, out_channels : int
-    stride : int
-        Of the first convolution and of the projection.
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, *, stride: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv3d(in_channels, out_channels, 3, stride=stride, padding=1, bias=False)
-        self.norm1 = nn.BatchNorm3d(out_channels)
-        self.conv2 = nn.Conv3d(out_channels, out_channels, 3, padding=1, bias=False)
-        self.norm2 = nn.BatchNorm3d(out_channels)
-        self.relu = nn.ReLU()
-        self.projection: nn.Conv3d | None = None
-        self.projection_norm: nn.BatchNorm3d | None = None
-        if stride != 1 or in_channels != out_channels:
-            self.projection = nn.Conv3d(in_channels, out_channels, 1, stride=stride, bias=False)
-            self.projection_norm = nn.BatchNorm3d(out_channels)
-
-    def forward(self, x: Float[Tensor, "N C x x x"]) -> Float[Tensor, "N K y y y"]:
-        """Add what the convolutions found to the (projected) input."""
-        residual = self.relu(self.norm1(self.conv1(x)))
-        residual = self.norm2(self.conv2(residual))
-        shortcut = x
-        if self.projection is not None and self.projection_norm is not None:
-            shortcut = self.projection_norm(self.projection(x))
-        return self.relu(residual + shortcut)  # type: ignore[no-any-return]
-
-
-class FrameEncoder(nn.Module):
-    """The residual network of one frame: stem, pool, stages, flatten.
-
-    Parameters
-    ----------
-    n_stages : int
-        1 to 4, the depth that tells the networks A to D apart.
-    width : int
-        Channels of the stem; each later stage doubles them.
-    """
-
-    def __init__(self, *, n_stages: int, width: int) -> None:
-        super().__init__()
-        self.stem = nn.Conv3d(1, width, 3, padding=1, bias=False)
-        self.stem_norm = nn.BatchNorm3d(width)
-        self.relu = nn.ReLU()
-        self.pool = nn.MaxPool3d(2)
-        channels = [width * 2**stage for stage in range(n_stages)]
-        self.stages = nn.Sequential(
-            ResidualBlock(width, width, stride=1),
-            *(ResidualBlock(k, 2 * k, stride=2) for k in channels[:-1]),
-        )
-        self.n_features = channels[-1] * STAGE_EDGES[n_stages - 1] ** 3
-
-    def forward(self, frames: Frames) -> Features:
-        """Turn each frame into its features, frame by frame."""
-        # The larger of two values stays the larger after a ReLU: pooling first gives the same, sooner.
-        pooled = self.relu(self.pool(self.stem_norm(self.stem(frames))))
-        return self.stages(pooled).flatten(1)  # type: ignore[no-any-return]
+# Keras's own, whose layers the published text names; it also keeps a feature that hardly varies small.
+FEATURE_NORM_EPS = 1e-3
 
 
 class RestNetwork(nn.Module):
@@ -109,18 +42,29 @@ class RestNetwork(nn.Module):
 
     Parameters
     ----------
-    network : "A", "B", "C" or "D"
-    rnn : "lstm" or "gru"
-    width : int
-        Channels of the stem, at least 1; 16 in the published-size networks.
+    architecture : Architecture
+        A card or the settings of a training will do: they are architectures too.
     """
 
-    def __init__(self, network: NetworkName, rnn: RnnName, *, width: int) -> None:
+    def __init__(self, architecture: Architecture) -> None:
         super().__init__()
-        self.encoder = FrameEncoder(n_stages=STAGES[network], width=width)
-        self.rnn = RNN_LAYERS[rnn](self.n_features, RNN_UNITS, batch_first=True, bidirectional=True)
+        self.encoder = FrameEncoder(
+            n_stages=STAGES[architecture.network],
+            width=architecture.width,
+            space=architecture.space,
+            bottleneck_channels=architecture.bottleneck_channels,
+            blocks=architecture.blocks,
+        )
+        self.feature_norm: nn.BatchNorm1d | None = None
+        if architecture.feature_norm == "batch":
+            # Without a scale and shift of its own: the recurrent layer's input weights are both.
+            self.feature_norm = nn.BatchNorm1d(self.n_features, eps=FEATURE_NORM_EPS, affine=False)
+        self.feature_dropout = nn.Dropout(architecture.feature_dropout)
+        rnn = RNN_LAYERS[architecture.rnn]
+        self.rnn = rnn(self.n_features, RNN_UNITS, batch_first=True, bidirectional=True)
         _initialise(self.rnn)
-        self.dropout = nn.Dropout(DROPOUT)
+        self.time = architecture.time
+        self.dropout = nn.Dropout(architecture.dropout)
         self.head = nn.Linear(2 * RNN_UNITS, 1)
 
     @property
@@ -154,8 +98,15 @@ class RestNetwork(nn.Module):
         (W,) float
             One logit a window.
         """
-        over_time, _ = self.rnn(features)
-        return self.head(self.dropout(over_time.mean(dim=1))).squeeze(1)  # type: ignore[no-any-return]
+        if self.feature_norm is not None:
+            features = self.feature_norm(features.flatten(0, 1)).unflatten(0, features.shape[:2])
+        over_time, _ = self.rnn(self.feature_dropout(features))
+        if self.time == "mean":
+            state = over_time.mean(dim=1)
+        else:
+            # Each direction has read the whole window at its own end.
+            state = torch.cat([over_time[:, -1, :RNN_UNITS], over_time[:, 0, RNN_UNITS:]], dim=1)
+        return self.head(self.dropout(state)).squeeze(1)  # type: ignore[no-any-return]
 
     def forward(self, windows: WindowBatch) -> Logits:
         """Give one logit for each window of frames, (W, F, 34, 34, 34) -> (W,)."""
@@ -184,7 +135,9 @@ def _initialise(rnn: nn.LSTM | nn.GRU) -> None:
 
 
 def build_network(network: NetworkName, rnn: RnnName, *, width: int = 16) -> RestNetwork:
-    """Build one of the eight networks with fresh weights from torch's global generator.
+    """Build one of the eight networks as published, with fresh weights from torch's global generator.
+
+    A network with ablations is a ``RestNetwork(architecture)``.
 
     Parameters
     ----------
@@ -200,7 +153,7 @@ def build_network(network: NetworkName, rnn: RnnName, *, width: int = 16) -> Res
     """
     if width < 1:
         raise ValueError(f"expected a width of at least 1, found {width}")
-    return RestNetwork(network, rnn, width=width)
+    return RestNetwork(Architecture(network=network, rnn=rnn, width=width))
 
 
 def network_a_lstm(*, width: int = 16) -> RestNetwork:

@@ -60,6 +60,7 @@ class ScanPrediction:
             "adhd_probability": answer.adhd_probability,
             "interval": {"level": interval.level, "low": interval.low, "high": interval.high},
             "decision": answer.decision,
+            "decision_rule": self.card.decision_rule,
             "threshold": answer.threshold,
             "windows": [
                 {"start_frame": window.start_frame, "probability": window.probability}

@@ -76,7 +76,7 @@ class Predictor:
         self.card: ModelCard = checkpoint.card
         self.sha256 = checkpoint.sha256
         self.spec = PreprocessingSpec.from_json(dict(checkpoint.card.preprocessing))
-        self.device = _choose_device(device)
+        self.device = choose_device(device)
         self._members: list[RestNetwork] = [network.to(self.device) for network in checkpoint.networks()]
         self._encode = JointEncoder([member.encoder for member in self._members])
 
@@ -124,7 +124,13 @@ class Predictor:
         return Classification(
             adhd_probability=probability,
             interval=interval,
-            decision=decide(probability, interval, threshold=threshold),
+            decision=decide(
+                probability,
+                interval,
+                threshold=threshold,
+                rule=self.card.decision_rule,
+                conformal_quantiles=self.card.conformal_quantiles,
+            ),
             threshold=threshold,
             windows=tuple(
                 WindowProbability(start_frame=int(start), probability=float(p))
@@ -165,7 +171,14 @@ class Predictor:
         return torch.stack(logits).cpu().to(torch.float64).numpy()
 
 
-def _choose_device(device: Device) -> torch.device:
+def choose_device(device: Device) -> torch.device:
+    """Name the device that a choice comes to on this machine.
+
+    Raises
+    ------
+    DeviceUnavailableError
+        If "cuda" is asked for and there is none.
+    """
     available = torch.cuda.is_available()
     if device == "cuda" and not available:
         raise DeviceUnavailableError(expected=device)

@@ -23,8 +23,8 @@ def shared_data() -> Path:
 @pytest.fixture(scope="session")
 def simulated_scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated subject's file, as Athena would have named it: 74 frames, the shortest of the sites."""
-    from training.scan_files import write_scan
-    from training.simulator import simulate_subject, subject_profile
+    from training.simulation.scan_files import write_scan
+    from training.simulation.simulator import simulate_subject, subject_profile
 
     index = next(number for number in range(100) if subject_profile(number, seed=20).site.name == "OHSU")
     scan = simulate_subject(index, seed=20)

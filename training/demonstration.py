@@ -1,42 +1,62 @@
 """Make the demonstration checkpoint: ``python -m training.demonstration --out FILE``.
 
-The story: simulate a cohort, prepare every scan as prediction does, train four networks C with a Bi-LSTM,
-calibrate them on subjects of their own, and measure the finished checkpoint on subjects that nothing before
-has seen, through the very predictor that serves it: one group with the effect, one without. Everything
-follows from the seeds below; the same machine makes the same bytes again.
+The story is that of any cohort: simulate people, ingest them, cross-validate network C with a Bi-LSTM on
+them, and take the run's checkpoint. Its card says what the folds measured on people that their models never
+saw. Then the finished file is asked about new simulated people through the very predictor that serves it: one
+group with the effect, one without. Everything follows from the seeds below; the same machine makes the same
+bytes again.
 """
 
 import argparse
-import hashlib
 import json
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from concurrent.futures import Executor, ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Int
 
-from imaging import NetworkInput, PreprocessingSpec, preprocess
+from imaging import PreprocessingSpec, preprocess
 from model.card import ModelCard
-from model.checkpoint import save_checkpoint
-from model.networks import build_network
-from model.predictor import Classification, Predictor
-from training.calibration import fit_temperature
-from training.loop import TrainingSettings, train_network
-from training.metrics import Evaluation, evaluate
-from training.prepared import PreparedScan, load_prepared, save_prepared
-from training.simulator import DEFAULT_EFFECT_SIZE, simulate_subject, subject_profile
-from training.warm_start import ReaderSettings, encode_scans, settle_normalisation, train_reader
+from model.checkpoint import load_checkpoint, save_checkpoint
+from model.predictor import Predictor
+from training.cohort.ingest import ingest
+from training.cohort.selection import select
+from training.cohort.simulated import SimulatedSource
+from training.cohort.store import CohortStore
+from training.evidence.conformal import conformal_sets, coverage
+from training.evidence.metrics import evaluate
+from training.evidence.sites import within_site_auc
+from training.learning.cross_validation import train_run
+from training.learning.settings import TrainingSettings
+from training.runs import CHECKPOINT_FILE
+from training.simulation.simulator import simulate_subject, subject_profile
 
 SPEC = PreprocessingSpec()
-THRESHOLD = 0.5
-READER = ReaderSettings(epochs=4)
+SETTINGS = TrainingSettings(
+    network="C",
+    rnn="lstm",
+    width=4,
+    folds=4,
+    feature_norm="batch",
+    feature_dropout=0.3,
+    encoder="frozen",
+    epochs=20,
+    windows_per_subject=4,
+    learning_rate=1e-3,
+    schedule="cosine",
+    weight_decay=0.01,
+    precision="float32",
+    weights_dtype="float16",
+)
+_FIGURES = ("auc", "accuracy", "sensitivity", "specificity", "brier")
+_COUNTS = ("tp", "fn", "fp", "tn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,48 +66,30 @@ class Plan:
     Attributes
     ----------
     seed : int
-        Of the training cohort; calibration, test and null cohorts take the next three.
-    n_training, n_calibration, n_test, n_null : int
-        Subjects.
-    members, width : int
-        Of the ensemble; a member leaves out its own part of the training cohort.
-    warm_start_windows : int
-        Windows a scan that the readers are first trained on.
-    reader : ReaderSettings
-    end_to_end : TrainingSettings or None
-        None leaves the residual networks as random as they started.
+        Of the cohort; the new subjects and those of the null cohort take the next two.
+    n_training, n_test, n_null : int
+        Subjects: of the cross-validation, new ones, and new ones without an effect.
+    effect_size : float
+        Planted in the first two; less than the simulator's own, so that the answers are not beyond doubt.
+    settings : TrainingSettings
     """
 
     seed: int = 20_110
-    n_training: int = 320
-    n_calibration: int = 60
-    n_test: int = 100
-    n_null: int = 60
-    members: int = 4
-    width: int = 4
-    warm_start_windows: int = 4
-    reader: ReaderSettings = READER
-    end_to_end: TrainingSettings | None = None
+    n_training: int = 400
+    n_test: int = 60
+    n_null: int = 40
+    effect_size: float = 0.5
+    settings: TrainingSettings = SETTINGS
 
 
 @dataclass(frozen=True)
 class Answers:
-    """What the predictor said about a cohort."""
+    """What the predictor said about new subjects, in their order."""
 
     labels: Int[np.ndarray, " S"]
-    mean_logits: Float64[np.ndarray, " S"]
     probabilities: Float64[np.ndarray, " S"]
-    uncertain_share: float
-
-    @classmethod
-    def gather(cls, answers: list[tuple[int, Classification]]) -> "Answers":
-        """Put single answers, each with the true label, into arrays."""
-        return cls(
-            labels=np.array([label for label, _ in answers]),
-            mean_logits=np.array([answer.member_logits.mean() for _, answer in answers]),
-            probabilities=np.array([answer.adhd_probability for _, answer in answers]),
-            uncertain_share=float(np.mean([answer.decision == "uncertain" for _, answer in answers])),
-        )
+    decisions: list[str]
+    sites: list[str]
 
 
 def make_demonstration(out: Path, *, plan: Plan | None = None, processes: int = 2) -> ModelCard:
@@ -112,145 +114,124 @@ def make_demonstration(out: Path, *, plan: Plan | None = None, processes: int = 
     plan = plan or Plan()
     out.parent.mkdir(parents=True, exist_ok=True)
     clock = _Clock()
-    spawn = get_context("spawn")
-    with (
-        TemporaryDirectory(prefix="restnet-demonstration-") as folder,
-        ProcessPoolExecutor(
-            processes, mp_context=spawn, initializer=torch.set_num_threads, initargs=(1,)
-        ) as pool,
-    ):
-        prepare = partial(prepare_subject, seed=plan.seed)
-        save_prepared(Path(folder), list(pool.map(prepare, range(plan.n_training), chunksize=8)))
-        clock.say(f"{plan.n_training} training subjects simulated and prepared")
-        members = []
-        for weights, losses in pool.map(partial(train_member, Path(folder), plan=plan), range(plan.members)):
-            members.append({name: torch.from_numpy(values) for name, values in weights.items()})
-            clock.say(f"member {len(members)} of {plan.members} trained, losses {losses}")
-
-        def save(*, temperature: float, metrics: dict[str, object]) -> ModelCard:
-            card = _card(plan, temperature=temperature, metrics=metrics)
-            save_checkpoint(out, members=members, card=card, weights_dtype="float16")
-            return card
-
-        def asked(n_subjects: int, *, seed: int, effect_size: float) -> Answers:
-            ask = partial(ask_about_subject, out, seed=seed, effect_size=effect_size)
-            return Answers.gather(list(pool.map(ask, range(n_subjects), chunksize=8)))
-
-        # Calibrated and measured as it will be served: by the predictor, on weights in half precision.
-        save(temperature=1.0, metrics={})
-        calibration = asked(plan.n_calibration, seed=plan.seed + 1, effect_size=DEFAULT_EFFECT_SIZE)
-        temperature = fit_temperature(calibration.mean_logits, calibration.labels)
-        clock.say(f"calibrated: temperature {temperature:.3f}")
-        save(temperature=temperature, metrics={})
-        test = asked(plan.n_test, seed=plan.seed + 2, effect_size=DEFAULT_EFFECT_SIZE)
-        null = asked(plan.n_null, seed=plan.seed + 3, effect_size=0.0)
-        card = save(temperature=temperature, metrics=_metrics(test, null))
+    with TemporaryDirectory(prefix="restnet-demonstration-") as scratch:
+        store = ingest_cohort(Path(scratch) / "simulated", plan=plan, processes=processes)
+        clock.say(f"{len(store.subjects)} subjects simulated and prepared")
+        run = train_run(
+            store,
+            select(store.subjects),
+            settings=plan.settings,
+            out=Path(scratch) / "run",
+            device="cpu",
+            processes=processes,
+            threads=1,
+            finished=lambda fold: clock.say(f"fold {fold + 1} of {plan.settings.folds} trained"),
+        )
+        checkpoint = run / CHECKPOINT_FILE
+        # Measured as it will be served: by the predictor, on weights in half precision.
+        with _pool(processes) as pool:
+            test = ask(checkpoint, plan.n_test, seed=plan.seed + 1, effect_size=plan.effect_size, pool=pool)
+            null = ask(checkpoint, plan.n_null, seed=plan.seed + 2, effect_size=0.0, pool=pool)
+        card = write_demonstration(out, checkpoint, plan=plan, test=test, null=null)
     clock.say(f"measured: {json.dumps(card.metrics)}")
     return card
 
 
-def prepare_subject(index: int, *, seed: int) -> PreparedScan:
-    """Simulate one training subject in memory and prepare the scan through the one preprocessing path."""
-    profile = subject_profile(index, seed=seed)
-    prepared = _prepare(index, seed=seed, effect_size=DEFAULT_EFFECT_SIZE)
-    return PreparedScan.from_input(prepared, subject_id=profile.scan_dir_id, label=profile.label)
+def ingest_cohort(folder: Path, *, plan: Plan, processes: int) -> CohortStore:
+    """Simulate the cohort and prepare it as any other."""
+    source = SimulatedSource(n_subjects=plan.n_training, seed=plan.seed, effect_size=plan.effect_size)
+    return ingest(source, source.phenotypes(), folder, spec=SPEC, processes=processes).store
 
 
-def train_member(folder: Path, member: int, *, plan: Plan) -> tuple[dict[str, np.ndarray], dict[str, float]]:
-    """Train one member from its own start, without its own part of the prepared subjects.
-
-    Parameters
-    ----------
-    folder : Path
-        Where :func:`training.prepared.save_prepared` wrote the cohort.
-    member : int
-        From 0.
-    plan : Plan
-
-    Returns
-    -------
-    weights : dict of numpy arrays
-        By tensor name.
-    losses : dict of float
-        The first and last of each stage.
-    """
-    scans = [
-        scan
-        for i, scan in enumerate(load_prepared(folder))
-        if plan.members == 1 or i % plan.members != member
-    ]
-    seed = plan.seed + member
-    torch.manual_seed(seed)
-    network = build_network("C", "lstm", width=plan.width)
-    settle_normalisation([network], scans, seed=seed)
-    features = encode_scans([network], scans, n_windows=plan.warm_start_windows)[0]
-    labels = torch.tensor([float(scan.label) for scan in scans])
-    reader = train_reader(network, features, labels, settings=replace(plan.reader, seed=seed))
-    losses = {"reader_first": reader[0], "reader_last": reader[-1]}
-    if plan.end_to_end is not None:
-        records = train_network(network, scans, settings=replace(plan.end_to_end, seed=seed))
-        losses["end_to_end_last"] = records[-1].training_loss
-    weights = {name: tensor.numpy() for name, tensor in network.state_dict().items()}
-    return weights, {name: round(loss, 4) for name, loss in losses.items()}
-
-
-def ask_about_subject(
-    checkpoint: Path, index: int, *, seed: int, effect_size: float
-) -> tuple[int, Classification]:
-    """Let the predictor classify one simulated subject; gives the true label with the answer."""
-    network_input = _prepare(index, seed=seed, effect_size=effect_size)
-    answer = Predictor.load(checkpoint, device="cpu").classify(network_input, seed=index)
-    return subject_profile(index, seed=seed).label, answer
-
-
-def _prepare(index: int, *, seed: int, effect_size: float) -> NetworkInput:
-    return preprocess(simulate_subject(index, seed=seed, effect_size=effect_size), SPEC)
-
-
-def _card(plan: Plan, *, temperature: float, metrics: dict[str, object]) -> ModelCard:
-    cohort = {"seed": plan.seed, "n": plan.n_training, "effect_size": DEFAULT_EFFECT_SIZE}
-    return ModelCard.model_validate(
-        {
-            "name": "RestNet demonstration",
-            "version": "1",
-            "network": "C",
-            "rnn": "lstm",
-            "width": plan.width,
-            "members": plan.members,
-            "preprocessing": SPEC.to_json(),
-            "threshold": THRESHOLD,
-            "temperature": temperature,
-            "cohort_fingerprint": hashlib.sha256(json.dumps(cohort, sort_keys=True).encode()).hexdigest(),
-            "trained_on": (
-                f"{plan.n_training} simulated subjects (seed {plan.seed}, "
-                f"effect size {DEFAULT_EFFECT_SIZE:g}); no person's scan"
-            ),
-            "intended_use": "demonstration",
-            "metrics": metrics,
-            "code_version": version("restnet"),
-        }
+def ask(checkpoint: Path, n_subjects: int, *, seed: int, effect_size: float, pool: Executor) -> Answers:
+    """Let the predictor classify new simulated subjects."""
+    question = partial(ask_about_subject, checkpoint, seed=seed, effect_size=effect_size)
+    probabilities, decisions = zip(*pool.map(question, range(n_subjects), chunksize=2), strict=True)
+    profiles = [subject_profile(index, seed=seed) for index in range(n_subjects)]
+    return Answers(
+        labels=np.array([profile.label for profile in profiles]),
+        probabilities=np.array(probabilities),
+        decisions=list(decisions),
+        sites=[profile.site.name for profile in profiles],
     )
 
 
-def _metrics(test: Answers, null: Answers) -> dict[str, object]:
-    planted = evaluate(test.labels, test.probabilities, threshold=THRESHOLD, seed=0)
-    nothing = evaluate(null.labels, null.probabilities, threshold=THRESHOLD, seed=0)
-    return {
-        "measured_on": f"{len(test.labels)} simulated subjects never trained on",
-        **_figures(planted),
-        "uncertain_share": test.uncertain_share,
+def ask_about_subject(checkpoint: Path, index: int, *, seed: int, effect_size: float) -> tuple[float, str]:
+    """Give the probability and the decision of one simulated subject."""
+    scan = simulate_subject(index, seed=seed, effect_size=effect_size)
+    answer = Predictor.load(checkpoint, device="cpu").classify(preprocess(scan, SPEC), seed=index)
+    return answer.adhd_probability, answer.decision
+
+
+def write_demonstration(
+    out: Path, checkpoint: Path, *, plan: Plan, test: Answers, null: Answers
+) -> ModelCard:
+    """Write the run's checkpoint under the demonstration's name, its card with what was measured besides."""
+    trained = load_checkpoint(checkpoint)
+    measured = {
+        "new_subjects": {
+            "measured_on": f"{len(test.labels)} simulated subjects never trained on, by the whole ensemble",
+            **_figures(test, trained.card),
+        },
         "null_cohort": {
             "measured_on": f"{len(null.labels)} simulated subjects with no effect planted",
-            "auc": nothing.auc.to_json(),
-            "uncertain_share": null.uncertain_share,
+            **_chance(null),
         },
+    }
+    card = trained.card.model_copy(
+        update={
+            "name": "RestNet demonstration",
+            "version": "2",
+            "intended_use": "demonstration",
+            "trained_on": (
+                f"{plan.n_training} simulated subjects (seed {plan.seed}, "
+                f"effect size {plan.effect_size:g}); no person's scan"
+            ),
+            "metrics": {**trained.card.metrics, **measured},
+        }
+    )
+    save_checkpoint(out, members=trained.members, card=card, weights_dtype=plan.settings.weights_dtype)
+    return card
+
+
+def _figures(answers: Answers, card: ModelCard) -> dict[str, Any]:
+    found = evaluate(answers.labels, answers.probabilities, threshold=card.threshold, seed=0)
+    measured = {
+        **{name: getattr(found, name).to_json() for name in _FIGURES},
+        "ece": round(found.ece, 4),
+        "confusion": {name: getattr(found, name) for name in _COUNTS},
+        "decisions": _counted(answers.decisions),
+    }
+    if card.conformal_quantiles is not None:
+        sets = conformal_sets(answers.probabilities, card.conformal_quantiles)
+        held = coverage(answers.labels, sets)
+        measured["coverage"] = {
+            "level": card.conformal_quantiles["level"],
+            "overall": held.overall.to_json(),
+            **{name: of_class.to_json() for name, of_class in held.by_class.items()},
+        }
+    return measured
+
+
+def _chance(answers: Answers) -> dict[str, Any]:
+    found = evaluate(answers.labels, answers.probabilities, threshold=0.5, seed=0)
+    # Sites differ in their share of ADHD: were they told apart, only this figure would be at chance.
+    within = within_site_auc(answers.labels, answers.probabilities, answers.sites, seed=0)
+    return {
+        "auc": found.auc.to_json(),
+        "auc_within_sites": None if within is None else within.to_json(),
+        "decisions": _counted(answers.decisions),
     }
 
 
-def _figures(evaluation: Evaluation) -> dict[str, object]:
-    estimates = ("auc", "accuracy", "sensitivity", "specificity", "brier")
-    counts = {name: count for name, count in asdict(evaluation).items() if name not in estimates}
-    return {**{name: getattr(evaluation, name).to_json() for name in estimates}, "confusion": counts}
+def _counted(decisions: list[str]) -> dict[str, int]:
+    return {name: decisions.count(name) for name in ("adhd", "control", "uncertain")}
+
+
+def _pool(processes: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        processes, mp_context=get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
+    )
 
 
 class _Clock:
@@ -271,7 +252,6 @@ def main() -> None:
         "--processes", type=int, default=2, help="that share the work; the result is the same"
     )
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     make_demonstration(arguments.out, processes=arguments.processes)
 
 

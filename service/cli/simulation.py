@@ -17,12 +17,12 @@ def simulate(
         float, typer.Option(help="How far the ADHD group differs; 0 plants nothing.")
     ] = 1.0,
     site_effect: Annotated[float, typer.Option(help="A difference between sites alone.")] = 0.0,
-    seed: Annotated[int, typer.Option(help="The same seed writes the same folder.")] = 0,
+    seed: Annotated[int, typer.Option(help="One seed writes one folder, on one kind of processor.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Write simulated scans and their phenotype table, named and laid out as ADHD-200 is."""
-    from training.phenotypes import TABLE_NAME
-    from training.simulator import simulate_cohort
+    from training.simulation.phenotypes import TABLE_NAME
+    from training.simulation.simulator import simulate_cohort
 
     with progress_bar("simulating", shown=not as_json) as report:
         profiles = simulate_cohort(

@@ -10,9 +10,15 @@ import torch
 from imaging import NetworkInput, PreprocessingSpec, QualityReport
 from model.card import ModelCard
 from model.checkpoint import save_checkpoint
-from model.networks import build_network
+from model.networks import RestNetwork
 
 SPEC = PreprocessingSpec(window_frames=5, n_windows=3)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """Tiny networks gain nothing from threads, and wait long for each other's on a busy machine."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture
@@ -43,7 +49,7 @@ def make_card() -> Callable[..., ModelCard]:
 def make_members() -> Callable[[ModelCard], list[dict[str, torch.Tensor]]]:
     def make(card: ModelCard) -> list[dict[str, torch.Tensor]]:
         torch.manual_seed(0)
-        networks = [build_network(card.network, card.rnn, width=card.width) for _ in range(card.members)]
+        networks = [RestNetwork(card) for _ in range(card.members)]
         for network in networks:
             for name, buffer in network.named_buffers():
                 if name.endswith("running_var"):

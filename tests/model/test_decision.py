@@ -4,7 +4,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from model.decision import Interval, bootstrap_interval, calibrated_probability, decide
+from model.decision import (
+    Interval,
+    bootstrap_interval,
+    calibrated_probability,
+    conformal_decision,
+    conformal_set,
+    decide,
+)
 
 logits = st.tuples(st.integers(1, 5), st.integers(1, 9)).flatmap(
     lambda shape: arrays(np.float64, shape, elements=st.floats(-30, 30))
@@ -102,3 +109,36 @@ def test_even_one_draw_leaves_the_estimate_inside():
         interval = bootstrap_interval(member_logits, temperature=1.0, seed=seed, n_draws=1)
         point = float(calibrated_probability(member_logits.mean(keepdims=True), temperature=1.0).item())
         assert interval.low <= point <= interval.high
+
+
+@pytest.mark.parametrize(
+    ("probability", "classes", "expected"),
+    [
+        # 1 - p(control) is p and may be up to 0.4; 1 - p(adhd) may be up to 0.3.
+        (0.1, {"control"}, "control"),
+        (0.4, {"control"}, "control"),
+        (0.5, set(), "uncertain"),
+        (0.75, {"adhd"}, "adhd"),
+        (0.95, {"adhd"}, "adhd"),
+    ],
+)
+def test_the_conformal_set_decides_only_where_it_is_a_single_class(probability, classes, expected):
+    narrow = {"level": 0.8, "control": 0.4, "adhd": 0.3}
+    assert conformal_set(probability, narrow) == classes
+    assert conformal_decision(probability, narrow) == expected
+    wide = {"level": 0.9, "control": 1.0, "adhd": 1.0}
+    assert conformal_set(probability, wide) == {"adhd", "control"}
+    assert conformal_decision(probability, wide) == "uncertain"
+
+
+def test_the_cards_rule_says_who_decides():
+    quantiles = {"level": 0.8, "control": 0.4, "adhd": 0.3}
+    clear, open_ = Interval(level=0.9, low=0.55, high=0.65), Interval(level=0.9, low=0.3, high=0.95)
+    assert decide(0.6, clear, threshold=0.5) == "adhd"
+    assert decide(0.6, clear, threshold=0.5, conformal_quantiles=quantiles) == "adhd"
+    assert decide(0.6, clear, threshold=0.5, rule="conformal", conformal_quantiles=quantiles) == "uncertain"
+    assert decide(0.8, open_, threshold=0.5) == "uncertain"
+    assert decide(0.8, open_, threshold=0.5, rule="conformal", conformal_quantiles=quantiles) == "adhd"
+    assert decide(0.8, open_, threshold=0.9, rule="conformal", conformal_quantiles=quantiles) == "adhd"
+    with pytest.raises(ValueError, match="conformal quantiles"):
+        decide(0.6, clear, threshold=0.5, rule="conformal")

@@ -1,14 +1,14 @@
 import pytest
 import torch
 
+from model.encoder import FrameEncoder
 from model.joint_encoder import JointEncoder
-from model.networks import FrameEncoder
 
 
-def trained_like(n_stages, width, seed):
+def trained_like(n_stages, width, seed, **ablations):
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    encoder = FrameEncoder(n_stages=n_stages, width=width)
+    encoder = FrameEncoder(n_stages=n_stages, width=width, **ablations)
     for module in encoder.modules():
         if isinstance(module, torch.nn.BatchNorm3d):
             module.running_mean.normal_(0, 0.3, generator=generator)
@@ -43,3 +43,18 @@ def test_members_do_not_leak_into_each_other():
         other = JointEncoder([*encoders[:3], trained_like(3, 4, 99)])(frames)
     assert torch.equal(before[:3], other[:3])
     assert not torch.allclose(before[3], other[3])
+
+
+@pytest.mark.parametrize("blocks", ["post_activation", "pre_activation"])
+@pytest.mark.parametrize("space", ["flatten", "average", "bottleneck", "readout"])
+def test_every_ablation_is_encoded_together_as_alone(space, blocks):
+    ablations = {"space": space, "blocks": blocks, "bottleneck_channels": 3}
+    encoders = [trained_like(3, 3, seed, **ablations) for seed in range(3)]
+    frames = torch.randn(2, 1, 34, 34, 34, generator=torch.Generator().manual_seed(9))
+    with torch.inference_mode():
+        alone = torch.stack([encoder(frames) for encoder in encoders])
+        together = JointEncoder(encoders)(frames)
+    assert together.shape == (3, 2, encoders[0].n_features)
+    scale = float(alone.abs().max())
+    torch.testing.assert_close(together / scale, alone / scale, atol=1e-5, rtol=0)
+    assert not torch.allclose(alone[0], alone[1], atol=0.1 * scale)

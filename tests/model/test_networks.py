@@ -4,7 +4,9 @@ import torch
 from torch.nn import functional
 
 from model import networks
-from model.networks import FrameEncoder, ResidualBlock, build_network
+from model.blocks import ResidualBlock
+from model.encoder import FrameEncoder
+from model.networks import build_network
 
 # Worked out on paper from the plan, not from the code.
 PARAMETERS_WITH_LSTM = {"A": 40_295_569, "B": 12_034_385, "C": 4_354_769, "D": 2_700_753}

@@ -8,9 +8,9 @@ from imaging import PreprocessingSpec, ScanError
 from model.checkpoint import save_checkpoint
 from model.prediction import bootstrap_seed, predict_scan
 from model.predictor import Predictor
-from training.scan_files import write_scan
-from training.signals import ATHENA_AFFINE
-from training.simulator import simulate_subject
+from training.simulation.scan_files import write_scan
+from training.simulation.signals import ATHENA_AFFINE
+from training.simulation.simulator import simulate_subject
 
 # The published object, word for word (docs/rest.md).
 KEYS = {
@@ -19,6 +19,7 @@ KEYS = {
     "adhd_probability": None,
     "interval": {"level", "low", "high"},
     "decision": None,
+    "decision_rule": None,
     "threshold": None,
     "windows": None,
     "quality": None,
@@ -56,6 +57,7 @@ def test_a_scan_becomes_exactly_the_published_object(scan_file, make_predictor):
     assert answer["scan"]["sha256"] == hashlib.sha256(scan_file.read_bytes()).hexdigest()
     assert answer["interval"]["low"] <= answer["adhd_probability"] <= answer["interval"]["high"]
     assert answer["decision"] in {"adhd", "control", "uncertain"}
+    assert answer["decision_rule"] == "interval"
     assert [set(window) for window in answer["windows"]] == [{"start_frame", "probability"}] * 4
     assert answer["windows"][0]["start_frame"] == 0
     timing = answer["timing_ms"]

@@ -60,6 +60,26 @@ def test_the_decision_follows_the_cards_threshold(checkpoint_file, network_input
     assert decision_at(point.interval.high + 0.01) == "control"
 
 
+def test_the_decision_follows_the_cards_conformal_sets(checkpoint_file, network_input):
+    checkpoint = load_checkpoint(checkpoint_file)
+    probability = Predictor(checkpoint, device="cpu").classify(network_input, seed=7).adhd_probability
+
+    def decision_with(*, control, adhd):
+        quantiles = {"level": 0.9, "control": control, "adhd": adhd}
+        card = checkpoint.card.model_copy(
+            update={"decision_rule": "conformal", "conformal_quantiles": quantiles}
+        )
+        answer = Predictor(dataclasses.replace(checkpoint, card=card), device="cpu").classify(
+            network_input, seed=7
+        )
+        return answer.decision
+
+    assert decision_with(control=probability - 0.01, adhd=1 - probability + 0.01) == "adhd"
+    assert decision_with(control=probability + 0.01, adhd=1 - probability - 0.01) == "control"
+    assert decision_with(control=1.0, adhd=1.0) == "uncertain"
+    assert decision_with(control=0.0, adhd=0.0) == "uncertain"
+
+
 def test_a_scan_prepared_in_another_way_is_refused(predictor, network_input):
     other = dataclasses.replace(network_input, spec=PreprocessingSpec(window_frames=6, n_windows=3))
     with pytest.raises(PreprocessingMismatchError, match="window_frames") as caught:

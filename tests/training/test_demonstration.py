@@ -1,46 +1,52 @@
-import dataclasses
-
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from model.card import read_card
+from model.checkpoint import load_checkpoint
 from model.predictor import Predictor
-from training.demonstration import Plan, make_demonstration
-from training.loop import TrainingSettings
-from training.warm_start import ReaderSettings
+from training.demonstration import SETTINGS, Plan, ask_about_subject, make_demonstration
+from training.simulation.simulator import subject_profile
 
 TINY = Plan(
     seed=3,
-    n_training=8,
-    n_calibration=4,
-    n_test=4,
-    n_null=4,
-    members=2,
-    width=1,
-    warm_start_windows=1,
-    reader=ReaderSettings(epochs=1),
-    end_to_end=TrainingSettings(epochs=1),
+    n_training=16,
+    n_test=2,
+    n_null=2,
+    effect_size=0.8,
+    settings=SETTINGS.model_copy(
+        update={"width": 1, "folds": 2, "epochs": 2, "inner_stopping": 0.3, "inner_calibration": 0.3}
+    ),
 )
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_whole_line_makes_a_checkpoint_that_says_what_it_is_and_the_same_again(tmp_path):
-    card = make_demonstration(tmp_path / "deep" / "one.safetensors", plan=TINY)
-    make_demonstration(tmp_path / "other.safetensors", plan=TINY)
-    one = (tmp_path / "deep" / "one.safetensors").read_bytes()
-    assert one == (tmp_path / "other.safetensors").read_bytes()
-    assert read_card(tmp_path / "other.safetensors") == card
-    assert card.intended_use == "demonstration"
-    assert "8 simulated subjects" in card.trained_on
-    assert "4 simulated subjects never trained on" in card.metrics["measured_on"]
-    assert sum(card.metrics["confusion"].values()) == 4
-    assert card.temperature != 1.0
-    assert Predictor.load(tmp_path / "other.safetensors", device="cpu").card.width == 1
+    path = tmp_path / "deep" / "one.safetensors"
+    card = make_demonstration(path, plan=TINY)
+    make_demonstration(tmp_path / "other.safetensors", plan=TINY, processes=1)
+    assert path.read_bytes() == (tmp_path / "other.safetensors").read_bytes()
+    assert read_card(path) == card
+    assert (card.name, card.version, card.intended_use) == ("RestNet demonstration", "2", "demonstration")
+    assert card.trained_on == "16 simulated subjects (seed 3, effect size 0.8); no person's scan"
+    assert (card.network, card.rnn, card.width, card.members) == ("C", "lstm", 1, 2)
+    assert len(card.cohort_fingerprint) == 64
 
+    metrics = card.metrics
+    assert "16 simulated subjects" in metrics["measured_on"]
+    assert sum(metrics["confusion"].values()) == 16
+    new, null = metrics["new_subjects"], metrics["null_cohort"]
+    assert sum(new["confusion"].values()) == sum(new["decisions"].values()) == 2
+    assert sum(null["decisions"].values()) == 2
+    # Too few for a quantile below 1: every set holds both classes.
+    assert card.decision_rule == "conformal"
+    assert new["coverage"]["overall"]["value"] == 1.0
+    assert new["decisions"]["uncertain"] == 2
 
-def test_the_plan_fingerprints_its_cohort():
-    from training.demonstration import _card
-
-    fingerprint = _card(TINY, temperature=1.0, metrics={}).cohort_fingerprint
-    other = _card(dataclasses.replace(TINY, seed=4), temperature=1.0, metrics={}).cohort_fingerprint
-    assert len(fingerprint) == 64
-    assert fingerprint != other
+    answers = [ask_about_subject(path, index, seed=4, effect_size=0.8) for index in range(2)]
+    labels = [subject_profile(index, seed=4).label for index in range(2)]
+    assert new["auc"]["value"] == pytest.approx(roc_auc_score(labels, [p for p, _ in answers]), abs=1e-4)
+    assert Predictor.load(path, device="cpu").card == card
+    kernels = [member["encoder.stem.weight"] for member in load_checkpoint(path).members]
+    assert kernels[0].shape == kernels[1].shape
+    assert not (kernels[0] == kernels[1]).all()

@@ -1,0 +1,136 @@
+from dataclasses import replace
+
+import pytest
+
+from training.evidence.metrics import Estimate
+from training.evidence.report.banners import banners, banners_of_several
+from training.evidence.report.judging import answer, answer_to_several, unbeaten
+from training.evidence.report.wording import area, change, listed, percent
+
+SITE_ONLY = {
+    "n": 240,
+    "auc": 0.5,
+    "site_cases": {"NYU": 0.85, "Peking": 0.2, "NeuroIMAGE": 0.3},
+    "site_logit": 8.0,
+}
+
+
+def codes(report):
+    return [banner.code for banner in banners(report)]
+
+
+def test_a_good_network_is_called_better_without_a_banner(reported):
+    report = reported(n=200)
+    assert codes(report) == []
+    said = " ".join(answer(report))
+    right = report.overall.tp + report.overall.tn
+    assert f"was right on {right} of 200 people" in said
+    assert "That is better than chance, as far as 200 people can tell." in said
+    assert "the network is better than that" in said
+
+
+def test_chance_is_called_chance(reported):
+    report = reported(n=120, auc=0.5)
+    assert report.overall.auc.low < 0.5 < report.overall.auc.high
+    assert {"chance", "baseline_as_good"} <= set(codes(report))
+    assert "not shown to be better than chance" in " ".join(answer(report))
+
+
+def test_a_baseline_that_is_as_good_is_named_at_the_top(reported):
+    report = reported(n=200, auc=0.55, phenotype_effect=1.2)
+    banner = next(banner for banner in banners(report) if banner.code == "baseline_as_good")
+    assert "baseline phenotype (AUC 0.7" in banner.text
+    assert unbeaten(report)[0].name == "phenotype"
+    assert "the network is worse than that" in " ".join(answer(report))
+
+
+def test_site_alone_is_said_to_explain_the_result(reported):
+    report = reported(**SITE_ONLY)
+    within = report.site.within_site
+    assert within.low < 0.5 < within.high
+    assert report.overall.auc.low > 0.6
+    banner = next(banner for banner in banners(report) if banner.code == "site_explains")
+    assert "Site explains the result" in banner.text
+
+
+def test_above_75_percent_on_people_is_a_bug_until_proven_otherwise(reported):
+    people = reported(n=80, auc=0.97)
+    assert people.overall.accuracy.value > 0.75
+    assert codes(people)[0] == "too_good"
+    assert banners(people)[0].weight == "danger"
+    simulated = reported(n=80, auc=0.97, simulated=True)
+    assert "too_good" not in codes(simulated)
+    assert codes(simulated)[0] == "simulated"
+    assert "simulated subjects" in answer(simulated)[0]
+    assert "people" not in " ".join(answer(simulated))
+
+
+def test_worse_than_chance_is_a_mistake_to_look_for(reported):
+    report = reported(n=120, auc=0.2)
+    assert codes(report)[0] == "worse_than_chance"
+    assert "no honest model" in " ".join(answer(report))
+
+
+def test_a_network_with_one_answer_for_everybody_decided_nothing(reported):
+    report = reported(n=200)
+    collapsed = replace(
+        report.overall,
+        tp=0,
+        fn=report.n_cases,
+        fp=0,
+        tn=report.n - report.n_cases,
+        accuracy=report.baselines[0].evaluation.accuracy,
+    )
+    found = replace(report, overall=collapsed)
+    banner = next(banner for banner in banners(found) if banner.code == "one_answer")
+    assert banner.text == "The network called every one of 200 people control: it decided nothing."
+    guessing = report.baselines[0].evaluation.accuracy.value
+    assert f"right as often or more: {100 * guessing:.1f} %" in " ".join(answer(found))
+    assert "larger class is right" not in " ".join(answer(report))
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"n": 80, "protocol": "paper"}, "small_sample"),
+        ({"n": 200, "unfinished": (4,)}, "unfinished"),
+        ({"n": 80, "protocol": "paper"}, "uncalibrated"),
+        ({"n": 200, "leave_site_out": True}, "leave_site_out"),
+    ],
+)
+def test_what_limits_a_run_has_its_banner(reported, asked, code):
+    assert code in codes(reported(**asked))
+    assert code not in codes(reported(n=200))
+
+
+def test_leave_site_out_is_said_with_the_result(reported):
+    assert "never seen any subject of that site" in answer(reported(n=200, leave_site_out=True))[0]
+
+
+def test_the_gravest_banner_stands_first(reported):
+    weights = [banner.weight for banner in banners(reported(n=80, auc=0.97, simulated=True))]
+    assert weights == sorted(weights, key=("danger", "warning", "note").index)
+    assert len(set(weights)) > 1
+
+
+def test_several_runs_share_a_banner_and_the_best_is_called_a_choice(reported):
+    runs = {"good": reported(n=200), "weak": reported(n=200, auc=0.55, phenotype_effect=1.2)}
+    merged = {banner.code: banner.text for banner in banners_of_several(runs)}
+    assert merged["baseline_as_good"].startswith("weak: ")
+    ranking, shown, chosen = answer_to_several(runs)
+    assert ranking.startswith("Of 2 runs good ranks best, AUC 0.7")
+    assert "1 of 2 is shown to be better than every baseline" in shown
+    assert "expect less" in chosen
+    alike = {"one": runs["weak"], "other": runs["weak"]}
+    texts = {banner.code: banner.text for banner in banners_of_several(alike)}
+    assert texts["baseline_as_good"].startswith(
+        "All runs: The network is not shown to be better than the baseline"
+    )
+
+
+def test_figures_are_written_with_their_intervals():
+    assert percent(Estimate(0.6543, 0.6, 0.7)) == "65.4 % [60.0, 70.0]"
+    assert area(Estimate(0.6543, 0.6, 0.7)) == "0.65 [0.60, 0.70]"
+    assert change(Estimate(-0.0004, -0.1, 0.1)) == "+0.000 [\N{MINUS SIGN}0.100, +0.100]"
+    assert listed(["a", "b", "c"]) == "a, b and c"
+    assert listed(["a"]) == "a"

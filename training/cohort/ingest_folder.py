@@ -1,0 +1,245 @@
+"""The folder that a cohort grows in: claimed by one process, with a journal of what is stored already.
+
+::
+
+    OUT/ingest.jsonl    settings, then a line for each stored scan, until cohort.json is written
+    OUT/series/         as in the finished cohort
+    OUT/incoming/       what is unpacked for a scan while it is read
+"""
+
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO, ClassVar
+
+from pydantic import JsonValue, ValidationError
+
+from imaging import PreprocessingSpec
+from model.files import replace_file
+from training.cohort.sources import ScanEntry, SourceFinding
+from training.cohort.store import series_bytes
+from training.cohort.store_index import (
+    COHORT_FILE,
+    JOURNAL_FILE,
+    SCAN_JSON,
+    SCANS_FILE,
+    SERIES_FOLDER,
+    StoredScan,
+)
+from training.errors import CohortError
+from training.simulation.simulator import OutputFolderNotEmptyError
+
+WORKSPACE = "incoming"
+
+_Key = tuple[str, str, str, str]
+
+
+class CohortBusyError(CohortError):
+    """A folder that another process is writing to."""
+
+    code: ClassVar[str] = "cohort_busy"
+
+    def __init__(self, *, name: str) -> None:
+        self.name = name
+        super().__init__(
+            f"expected to be alone in the cohort {name!r}, found another process that writes to it"
+        )
+
+
+class CohortOfOtherSettingsError(CohortError):
+    """A folder with a cohort that was begun with other settings."""
+
+    code: ClassVar[str] = "cohort_of_other_settings"
+
+    def __init__(self, *, name: str, setting: str) -> None:
+        self.name = name
+        self.setting = setting
+        super().__init__(
+            f"cohort {name!r}: expected one that was begun with the same settings, found another {setting}: "
+            "name a new folder"
+        )
+
+
+class IngestFolder:
+    """A claimed folder; make one with :meth:`claim`, and close it whatever happens."""
+
+    def __init__(self, path: Path, *, kind: str, spec: PreprocessingSpec, lock: int, is_new: bool) -> None:
+        self.path = path
+        self.spec = spec
+        self._settings: dict[str, JsonValue] = {"kind": kind, "spec": spec.to_json()}
+        self._lock = lock
+        self._is_new = is_new
+        self._before: dict[_Key, StoredScan] = {}
+        self._journal: BinaryIO | None = None
+        self._holds_scans = False
+
+    @classmethod
+    def claim(cls, path: Path, *, kind: str, spec: PreprocessingSpec) -> "IngestFolder":
+        """Take a folder for this process alone, and read what an earlier one has stored in it.
+
+        Parameters
+        ----------
+        path : Path
+            New, empty, or a cohort that is finished or was stopped.
+        kind : str
+            Of the source.
+        spec : PreprocessingSpec
+            Another kind or spec than before is refused.
+
+        Raises
+        ------
+        OutputFolderNotEmptyError, CohortBusyError, CohortOfOtherSettingsError
+        OSError
+            If it cannot be written.
+        """
+        is_new = not path.exists()
+        path.mkdir(parents=True, exist_ok=True)
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        folder = cls(path, kind=kind, spec=spec, lock=lock, is_new=is_new)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise CohortBusyError(name=path.name) from error
+            folder._take_over()
+        except BaseException:
+            os.close(lock)
+            if is_new:
+                path.rmdir()
+            raise
+        return folder
+
+    def stored_before(self, entry: ScanEntry) -> StoredScan | None:
+        """Return the scan as it was stored, if source and series are still the same."""
+        before = self._before.get((entry.subject_id, entry.session, entry.run, entry.variant))
+        if before is None:
+            return None
+        expected_bytes = series_bytes(before.n_stored_frames, grid_size=self.spec.grid_size)
+        try:
+            same = entry.stamp() == before.source_stamp
+            whole = (self.path / before.series_file).stat().st_size == expected_bytes
+        except OSError:
+            return None
+        return before if same and whole else None
+
+    def no_longer_in(self, entries: Sequence[ScanEntry]) -> list[SourceFinding]:
+        """Tell which stored scans the source no longer has, before they are removed.
+
+        Raises
+        ------
+        CohortOfOtherSettingsError
+            If it has none of them: this is not the cohort that was meant.
+        """
+        here = {(entry.subject_id, entry.session, entry.run, entry.variant) for entry in entries}
+        gone = [scan for key, scan in self._before.items() if key not in here]
+        if gone and len(gone) == len(self._before):
+            raise CohortOfOtherSettingsError(name=self.path.name, setting="source")
+        return [
+            SourceFinding(
+                code="no_longer_in_source",
+                name=scan.source_name,
+                message="the cohort had this scan, the source has it no more: it was removed",
+                subject_id=scan.subject_id,
+            )
+            for scan in gone
+        ]
+
+    def reopen(self, kept: Sequence[StoredScan]) -> None:
+        """Begin to write: from now on the folder is unfinished until its index is written again."""
+        lines = [json.dumps(self._settings, sort_keys=True).encode() + b"\n", *map(_line, kept)]
+        # Set before anything is written: a disk that is full here must not leave an empty cohort behind.
+        self._holds_scans = bool(kept)
+        self._remove_temporary()
+        (self.path / SERIES_FOLDER).mkdir(exist_ok=True)
+        (self.path / WORKSPACE).mkdir()
+        replace_file(self.path / JOURNAL_FILE, b"".join(lines))
+        (self.path / COHORT_FILE).unlink(missing_ok=True)
+        self._journal = (self.path / JOURNAL_FILE).open("ab")
+
+    def note(self, scan: StoredScan) -> None:
+        """Remember a scan whose series has been written."""
+        if self._journal is None:
+            raise RuntimeError("a scan is noted after the folder was reopened")
+        # First: whatever interrupts the next lines, the series is there and may not be taken for nothing.
+        self._holds_scans = True
+        self._journal.write(_line(scan))
+        self._journal.flush()
+        os.fsync(self._journal.fileno())
+
+    def tidy(self, scans: Sequence[StoredScan]) -> None:
+        """Remove what does not belong to the cohort of these scans, before its index is written."""
+        self._remove_temporary()
+        belonging = {self.path / scan.series_file for scan in scans}
+        for file in set((self.path / SERIES_FOLDER).iterdir()) - belonging:
+            file.unlink()
+
+    def close(self) -> None:
+        """Let go of the folder.
+
+        The journal goes once the index is there. Where nothing was stored, everything goes that was made.
+        """
+        if self._journal is not None:
+            self._journal.close()
+            shutil.rmtree(self.path / WORKSPACE, ignore_errors=True)
+            if (self.path / COHORT_FILE).exists():
+                (self.path / JOURNAL_FILE).unlink(missing_ok=True)
+        if not self._holds_scans and not (self.path / COHORT_FILE).exists():
+            (self.path / JOURNAL_FILE).unlink(missing_ok=True)
+            shutil.rmtree(self.path / SERIES_FOLDER, ignore_errors=True)
+            if self._is_new and not any(self.path.iterdir()):
+                self.path.rmdir()
+        os.close(self._lock)
+
+    def _take_over(self) -> None:
+        journal, index = self.path / JOURNAL_FILE, self.path / COHORT_FILE
+        if journal.is_file():
+            first, *lines = journal.read_bytes().splitlines() or [b""]
+            self._require_same(_json(first))
+        elif index.is_file():
+            record = _json(index.read_bytes())
+            source = record.get("source")
+            kind = source.get("kind") if isinstance(source, dict) else None
+            self._require_same({"kind": kind, "spec": record.get("spec")})
+            table = self.path / SCANS_FILE
+            lines = table.read_bytes().splitlines() if table.is_file() else []
+        elif any(self.path.iterdir()):
+            raise OutputFolderNotEmptyError(name=self.path.name)
+        else:
+            return
+        for line in lines:
+            try:
+                scan = SCAN_JSON.validate_json(line)
+            except ValidationError:
+                continue  # the line that was being written when the process was killed
+            self._before[_key(scan)] = scan
+        self._holds_scans = bool(self._before)
+
+    def _require_same(self, found: Mapping[str, JsonValue]) -> None:
+        for setting, value in self._settings.items():
+            if found.get(setting) != value:
+                raise CohortOfOtherSettingsError(name=self.path.name, setting=setting)
+
+    def _remove_temporary(self) -> None:
+        """Remove what a killed process left half written."""
+        shutil.rmtree(self.path / WORKSPACE, ignore_errors=True)
+        for file in [*self.path.glob(".*.*"), *(self.path / SERIES_FOLDER).glob(".*.*")]:
+            file.unlink()
+
+
+def _key(scan: StoredScan) -> _Key:
+    return scan.subject_id, scan.session, scan.run, scan.variant
+
+
+def _line(scan: StoredScan) -> bytes:
+    return SCAN_JSON.dump_json(scan) + b"\n"
+
+
+def _json(text: bytes) -> dict[str, JsonValue]:
+    try:
+        fields = json.loads(text)
+    except ValueError:
+        return {}
+    return fields if isinstance(fields, dict) else {}

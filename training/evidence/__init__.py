@@ -1,0 +1,1 @@
+"""What may be believed of a run: figures with intervals, calibration, baselines, reports."""

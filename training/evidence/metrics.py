@@ -1,0 +1,209 @@
+"""Figures of a classifier on subjects that it never saw, each with an interval over subjects."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Float64, Int
+from scipy.stats import rankdata
+
+from training.errors import CohortError
+from training.evidence import bootstrap
+from training.evidence.calibration import ReliabilityBin, reliability_bins
+
+N_DRAWS = 2000
+LEVEL = 0.95
+N_BINS = 10
+
+Labels = Int[np.ndarray, " S"]
+Probabilities = Float64[np.ndarray, " S"]
+Draws = Float64[np.ndarray, "B n"]
+Figures = Float64[np.ndarray, " B"]
+
+
+class ClassMissingError(CohortError):
+    """Figures that need both classes were asked of subjects of one."""
+
+    code: ClassVar[str] = "evidence_class_missing"
+
+    def __init__(self, *, where: str, n_adhd: int, n_control: int) -> None:
+        self.where = where
+        self.n_adhd = n_adhd
+        self.n_control = n_control
+        super().__init__(
+            f"{where}: expected subjects of both classes, found {n_adhd} ADHD and {n_control} control"
+        )
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and the central 95 % of its bootstrap distribution over subjects."""
+
+    value: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, value: float, drawn: Figures) -> "Estimate":
+        """Set a figure beside what it came to in the draws."""
+        low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        return cls(value=float(value), low=float(low), high=float(high))
+
+    def to_json(self) -> dict[str, float]:
+        """Give the three numbers, rounded to four places."""
+        return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A classifier's figures, with the confusion table that they stand on.
+
+    Attributes
+    ----------
+    auc, average_precision, accuracy, balanced_accuracy, sensitivity, specificity, brier : Estimate
+        ``average_precision`` is the area under the precision-recall steps; by chance it is the share of ADHD.
+    ece : float
+        Expected calibration error over ``reliability``. It has no interval: drawing subjects anew adds
+        scatter to every bin and so only ever makes it larger.
+    reliability : tuple of ReliabilityBin
+    tp, fn, fp, tn : int
+        ADHD is positive; at the threshold.
+    """
+
+    auc: Estimate
+    average_precision: Estimate
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    sensitivity: Estimate
+    specificity: Estimate
+    brier: Estimate
+    ece: float
+    reliability: tuple[ReliabilityBin, ...]
+    tp: int
+    fn: int
+    fp: int
+    tn: int
+
+
+def evaluate(
+    labels: Labels,
+    probabilities: Probabilities,
+    *,
+    threshold: float | Probabilities,
+    seed: int,
+    n_draws: int = N_DRAWS,
+) -> Evaluation:
+    """Evaluate probabilities of ADHD against the diagnoses.
+
+    Subjects are drawn with replacement within each class, so that every draw has both.
+
+    Parameters
+    ----------
+    labels : (S,) int
+        0 control, 1 ADHD; both present.
+    probabilities : (S,) float64
+    threshold : float or (S,) float64
+        Above it a subject is called ADHD; an array gives each subject the threshold of its own fold.
+    seed : int
+    n_draws : int
+        Of the bootstrap.
+
+    Raises
+    ------
+    ClassMissingError
+        If a class is missing.
+    """
+    require_both_classes(labels, where="evaluation")
+    case = labels == 1
+    called = probabilities > threshold
+    n_adhd, n_control = int(case.sum()), int((~case).sum())
+    sample = bootstrap.once_each(len(labels))
+    drawn = bootstrap.draw_counts(labels, n_draws=n_draws, seed=seed)
+
+    def estimate(per_subject: Float64[np.ndarray, " S"]) -> Estimate:
+        return Estimate.of(float(per_subject.sum()), drawn @ per_subject)
+
+    hit, pass_ = called & case, ~called & ~case
+    areas = {
+        name: Estimate.of(float(area(sample, labels, probabilities)[0]), area(drawn, labels, probabilities))
+        for name, area in (
+            ("auc", bootstrap.area_under_roc),
+            ("average_precision", bootstrap.average_precision),
+        )
+    }
+    reliability = reliability_bins(labels, probabilities, n_bins=N_BINS)
+    return Evaluation(
+        auc=areas["auc"],
+        average_precision=areas["average_precision"],
+        accuracy=estimate((hit | pass_) / len(labels)),
+        balanced_accuracy=estimate((hit / n_adhd + pass_ / n_control) / 2),
+        sensitivity=estimate(hit / n_adhd),
+        specificity=estimate(pass_ / n_control),
+        brier=estimate((probabilities - labels) ** 2 / len(labels)),
+        ece=_calibration_error(reliability),
+        reliability=reliability,
+        tp=int(hit.sum()),
+        fn=int((~called & case).sum()),
+        fp=int((called & ~case).sum()),
+        tn=int(pass_.sum()),
+    )
+
+
+def expected_calibration_error(
+    labels: Labels, probabilities: Probabilities, *, n_bins: int = N_BINS
+) -> float:
+    """Give the mean distance of stated from observed shares over bins of equal width, weighted by subjects.
+
+    Parameters
+    ----------
+    labels : (S,) int
+    probabilities : (S,) float64
+    n_bins : int
+
+    Returns
+    -------
+    float
+        0 is perfect. On few subjects chance alone keeps it above 0.
+    """
+    return _calibration_error(reliability_bins(labels, probabilities, n_bins=n_bins))
+
+
+def area_under_roc(cases: Draws, others: Draws) -> Figures:
+    """Give the share of pairs in which the case stands above the other, ties counting half (Mann-Whitney).
+
+    Parameters
+    ----------
+    cases, others : (B, n) float64
+        Scores of the two classes, a row a draw.
+
+    Returns
+    -------
+    (B,) float64
+    """
+    n_cases, n_others = cases.shape[1], others.shape[1]
+    ranks = rankdata(np.concatenate([cases, others], axis=1), axis=1)[:, :n_cases]
+    return np.asarray((ranks.sum(axis=1) - n_cases * (n_cases + 1) / 2) / (n_cases * n_others))
+
+
+def require_both_classes(labels: Labels, *, where: str) -> None:
+    """Refuse labels of one class.
+
+    Parameters
+    ----------
+    labels : (S,) int
+    where : str
+        What is being done, for the message.
+
+    Raises
+    ------
+    ClassMissingError
+        If a class is missing.
+    """
+    n_adhd, n_control = int((labels == 1).sum()), int((labels == 0).sum())
+    if not (n_adhd and n_control):
+        raise ClassMissingError(where=where, n_adhd=n_adhd, n_control=n_control)
+
+
+def _calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:
+    distances = [bin_.n * abs(bin_.observed.value - bin_.mean_probability) for bin_ in bins]
+    return sum(distances) / sum(bin_.n for bin_ in bins)

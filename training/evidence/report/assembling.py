@@ -1,0 +1,108 @@
+"""Every figure of a run, computed by `training.evidence` on the run's own folds."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Float64
+
+from training.evidence.baselines import BASELINES, baseline_probabilities
+from training.evidence.comparison import adds_to_phenotype, paired_difference
+from training.evidence.conformal import Coverage, conformal_sets, coverage
+from training.evidence.groups import UNKNOWN, GroupEvaluation, age_band, evaluate_groups
+from training.evidence.metrics import N_DRAWS, evaluate
+from training.evidence.report.contents import BaselineReport, RunReport
+from training.evidence.report.reading import RunData
+from training.evidence.sites import site_verdict, within_site_auc
+from training.runs import RunSubject
+
+# One seed for every bootstrap: all classifiers are judged on the same drawn people, and a report is
+# the same when it is made again.
+SEED = 0
+_BASELINE_THRESHOLD = 0.5
+
+
+def assemble(data: RunData, *, n_draws: int = N_DRAWS) -> RunReport:
+    """Compute what a report says of a run.
+
+    Parameters
+    ----------
+    data : RunData
+    n_draws : int
+        Of every bootstrap.
+
+    Returns
+    -------
+    RunReport
+
+    Raises
+    ------
+    CohortError
+        If a class is missing among the reported subjects or beside a fold, or there is one fold only.
+    """
+    labels, probabilities = data.labels, data.probabilities
+    thresholds = _thresholds(data)
+    subjects = data.reported_subjects
+    baselines = {name: _out_of_fold(data, name) for name in BASELINES}
+    sites = [subject.site for subject in subjects]
+    folds = [data.record.fold_names[subject.fold] for subject in subjects]
+
+    def by(group: Callable[[RunSubject], str]) -> tuple[GroupEvaluation, ...]:
+        names = [group(subject) for subject in subjects]
+        return evaluate_groups(labels, probabilities, names, threshold=thresholds, seed=SEED, n_draws=n_draws)
+
+    return RunReport(
+        data=data,
+        overall=evaluate(labels, probabilities, threshold=thresholds, seed=SEED, n_draws=n_draws),
+        baselines=tuple(
+            BaselineReport(
+                name=name,
+                evaluation=evaluate(labels, found, threshold=_BASELINE_THRESHOLD, seed=SEED, n_draws=n_draws),
+                difference=paired_difference(labels, probabilities, found, seed=SEED, n_draws=n_draws),
+            )
+            for name, found in baselines.items()
+        ),
+        folds=_in_order(by(lambda subject: data.record.fold_names[subject.fold]), data.record.fold_names),
+        sites=by(lambda subject: subject.site),
+        sexes=by(lambda subject: subject.sex or UNKNOWN),
+        age_bands=by(lambda subject: age_band(subject.age_years)),
+        within_fold_auc=within_site_auc(labels, probabilities, folds, seed=SEED, n_draws=n_draws),
+        coverage=_coverage(data),
+        coverage_level=_level(data),
+        site=site_verdict(labels, probabilities, sites, baselines["site"], seed=SEED, n_draws=n_draws),
+        gain=adds_to_phenotype(
+            data.subjects, data.predictions, data.inner_predictions, seed=SEED, n_draws=n_draws
+        ),
+    )
+
+
+def _thresholds(data: RunData) -> Float64[np.ndarray, " S"]:
+    of_fold = {outcome.fold: outcome.threshold for outcome in data.outcomes}
+    return np.array([of_fold[prediction.fold] for prediction in data.predictions])
+
+
+def _out_of_fold(data: RunData, name: str) -> Float64[np.ndarray, " S"]:
+    # Fitted on all other folds, also on those that are not finished: what is reported of them is the same.
+    return np.asarray(baseline_probabilities(name, data.subjects)[data.reported])
+
+
+def _coverage(data: RunData) -> Coverage | None:
+    if _level(data) is None:
+        return None
+    sets: Bool[np.ndarray, "S 2"] = np.zeros((len(data.predictions), 2), dtype=np.bool_)
+    folds = np.array([prediction.fold for prediction in data.predictions])
+    for outcome in data.outcomes:
+        here = folds == outcome.fold
+        sets[here] = conformal_sets(data.probabilities[here], outcome.conformal_quantiles or {})
+    return coverage(data.labels, sets, sites=[subject.site for subject in data.reported_subjects])
+
+
+def _level(data: RunData) -> float | None:
+    levels = {
+        None if outcome.conformal_quantiles is None else outcome.conformal_quantiles["level"]
+        for outcome in data.outcomes
+    }
+    return levels.pop() if len(levels) == 1 else None
+
+
+def _in_order(groups: Sequence[GroupEvaluation], names: Sequence[str]) -> tuple[GroupEvaluation, ...]:
+    return tuple(sorted(groups, key=lambda group: names.index(group.name)))

@@ -1,0 +1,177 @@
+"""What may not be missed about a run: a reader who sees nothing else sees these."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from training.evidence.report.contents import RunReport
+from training.evidence.report.judging import CHANCE, unbeaten
+from training.evidence.report.wording import area, listed
+
+# Leakage-free imaging reaches 60 to 68 % on people; more than this is a bug until proven otherwise.
+TOO_GOOD = 0.75
+# Below so many people of a class, a sensitivity or specificity is known to about 14 points at best.
+SMALL_CLASS = 50
+
+Weight = Literal["danger", "warning", "note"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Banner:
+    """Something that may not be missed.
+
+    Attributes
+    ----------
+    weight : "danger", "warning" or "note"
+    code : str
+        Stable, for programs.
+    title, text : str
+        With the run's own figures.
+    brief : str
+        The same without them, for several runs at once.
+    """
+
+    weight: Weight
+    code: str
+    title: str
+    text: str
+    brief: str
+
+
+def banners(report: RunReport) -> list[Banner]:
+    """Say what may not be missed about a run, the gravest first."""
+    found = [*_of_the_run(report), *_of_the_result(report), *_of_the_sample(report)]
+    return _gravest_first(found)
+
+
+def banners_of_several(reports: dict[str, RunReport]) -> list[Banner]:
+    """Say once what may not be missed about several runs, with the runs that it holds for."""
+    found: dict[str, dict[str, Banner]] = {}
+    for name, report in reports.items():
+        for banner in banners(report):
+            found.setdefault(banner.code, {})[name] = banner
+    merged = []
+    for of_runs in found.values():
+        first = next(iter(of_runs.values()))
+        alike = len({banner.text for banner in of_runs.values()}) == 1
+        which = "All runs" if len(of_runs) == len(reports) else listed(list(of_runs))
+        merged.append(replace(first, text=f"{which}: {first.text if alike else first.brief}"))
+    return _gravest_first(merged)
+
+
+def _of_the_run(report: RunReport) -> Iterable[Banner]:
+    data = report.data
+    if data.record.simulated:
+        yield Banner(
+            weight="danger",
+            code="simulated",
+            title="Simulated scans",
+            text="No person was measured. These figures show that the software works; they say nothing about "
+            f"how well {data.record.condition} can be told from a scan.",
+            brief="No person was measured. The figures say nothing about people.",
+        )
+    if data.missing:
+        yield Banner(
+            weight="danger",
+            code="unfinished",
+            title="Unfinished run",
+            text=f"Reported from {len(data.outcomes)} of {len(data.record.fold_names)} folds; missing: "
+            f"{listed(data.missing)}. The figures will change.",
+            brief="Some folds are missing. The figures will change.",
+        )
+    if report.leave_site_out:
+        yield Banner(
+            weight="note",
+            code="leave_site_out",
+            title="Leave-site-out",
+            text="Every fold is a site, or the sites of one institution, that the model was not trained on. "
+            "This is the harder question, and the one that a new hospital asks.",
+            brief="Every fold is a site that the model was not trained on.",
+        )
+    if not any(outcome.conformal_quantiles for outcome in data.outcomes):
+        yield Banner(
+            weight="note",
+            code="uncalibrated",
+            title="Not calibrated",
+            text=f"Protocol {data.record.settings.get('protocol', 'paper')!s} keeps no inner part: the "
+            "temperature is 1, the threshold 0.5, and there are no conformal sets.",
+            brief="No inner part was kept: no temperature, threshold or conformal set was fitted.",
+        )
+
+
+def _of_the_result(report: RunReport) -> Iterable[Banner]:
+    overall, simulated = report.overall, report.data.record.simulated
+    if overall.accuracy.value > TOO_GOOD and not simulated:
+        yield Banner(
+            weight="danger",
+            code="too_good",
+            title="Too good to believe",
+            text=f"Accuracy {100 * overall.accuracy.value:.1f} % from scans of people is above "
+            f"{100 * TOO_GOOD:.0f} %, more than leakage-free imaging has reached (60 to 68 %). Take it for "
+            "a bug until proven otherwise: look for subjects in two folds, a site or scanner that gives the "
+            "class away, or choices made on the reported folds.",
+            brief=f"Accuracy from scans of people is above {100 * TOO_GOOD:.0f} %, more than leakage-free "
+            "imaging has reached (60 to 68 %). Take it for a bug until proven otherwise.",
+        )
+    if overall.auc.high < CHANCE:
+        yield Banner(
+            weight="danger",
+            code="worse_than_chance",
+            title="Worse than chance",
+            text=f"AUC {area(overall.auc)}. Look for exchanged labels or folds before anything else.",
+            brief="Look for exchanged labels or folds before anything else.",
+        )
+    elif overall.auc.low <= CHANCE:
+        yield Banner(
+            weight="warning",
+            code="chance",
+            title="Not shown to be better than chance",
+            text=f"AUC {area(overall.auc)}: the interval holds {CHANCE}.",
+            brief=f"The interval of the AUC holds {CHANCE}.",
+        )
+    if not (overall.tp + overall.fp and overall.tn + overall.fn):
+        only = report.data.record.condition if overall.tp + overall.fp else "control"
+        yield Banner(
+            weight="warning",
+            code="one_answer",
+            title="One answer for everybody",
+            text=f"The network called every one of {report.n} {report.people} {only}: it decided nothing.",
+            brief="The network called everybody the same: it decided nothing.",
+        )
+    equals = unbeaten(report)
+    if equals:
+        names = [f"{one.name} (AUC {one.evaluation.auc.value:.2f})" for one in equals]
+        yield Banner(
+            weight="warning",
+            code="baseline_as_good",
+            title="As good without a scan",
+            text=f"The network is not shown to be better than the baseline {listed(names, last='or')}, "
+            "which never saw a brain.",
+            brief="The network is not shown to be better than a baseline that never saw a brain.",
+        )
+    if report.site.site_explains:
+        yield Banner(
+            weight="warning",
+            code="site_explains",
+            title="The site explains it",
+            text=report.site.sentence,
+            brief="Among subjects of one site the network is not shown to tell anything.",
+        )
+
+
+def _of_the_sample(report: RunReport) -> Iterable[Banner]:
+    cases = report.n_cases
+    smaller = min(cases, report.n - cases)
+    if smaller < SMALL_CLASS:
+        yield Banner(
+            weight="warning",
+            code="small_sample",
+            title="Few subjects",
+            text=f"{cases} with {report.data.record.condition} and {report.n - cases} controls. Figures of "
+            f"{smaller} subjects move by ten points and more by chance alone: read the intervals.",
+            brief="Figures of so few subjects move by ten points and more: read the intervals.",
+        )
+
+
+def _gravest_first(found: Sequence[Banner]) -> list[Banner]:
+    return sorted(found, key=lambda banner: ("danger", "warning", "note").index(banner.weight))

@@ -1,0 +1,109 @@
+"""What a report says of one run: every figure with its interval, before anything is drawn or worded."""
+
+from dataclasses import dataclass
+
+from training.evidence.comparison import PhenotypeGain
+from training.evidence.conformal import Coverage
+from training.evidence.groups import GroupEvaluation
+from training.evidence.metrics import Estimate, Evaluation
+from training.evidence.report.reading import RunData
+from training.evidence.sites import SiteVerdict
+
+METRICS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc")
+
+BASELINE_WORDS = {
+    "majority": "calling everybody the larger class",
+    "site": "the site alone",
+    "phenotype": "site, age, sex, handedness and IQ",
+    "motion": "repetition time, length and motion of the scan",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class BaselineReport:
+    """A baseline on the run's own folds, beside the network.
+
+    Attributes
+    ----------
+    name : str
+        Of `BASELINE_WORDS`.
+    evaluation : Evaluation
+        At a threshold of 0.5.
+    difference : Estimate
+        AUC of the network minus that of the baseline, on the same drawn subjects.
+    """
+
+    name: str
+    evaluation: Evaluation
+    difference: Estimate
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunReport:
+    """A run and its figures.
+
+    Attributes
+    ----------
+    data : RunData
+    overall : Evaluation
+        Of all reported subjects, each decided by the threshold of its own fold.
+    baselines : tuple of BaselineReport
+        In the order of `BASELINE_WORDS`.
+    folds, sites, sexes, age_bands : tuple of GroupEvaluation
+    within_fold_auc : Estimate or None
+        Over pairs of one fold, so that no two models are compared; None where no fold has both classes.
+    coverage : Coverage or None
+        None where the protocol calibrates no conformal sets.
+    coverage_level : float or None
+        As promised.
+    site : SiteVerdict
+    gain : PhenotypeGain
+    """
+
+    data: RunData
+    overall: Evaluation
+    baselines: tuple[BaselineReport, ...]
+    folds: tuple[GroupEvaluation, ...]
+    sites: tuple[GroupEvaluation, ...]
+    sexes: tuple[GroupEvaluation, ...]
+    age_bands: tuple[GroupEvaluation, ...]
+    within_fold_auc: Estimate | None
+    coverage: Coverage | None
+    coverage_level: float | None
+    site: SiteVerdict
+    gain: PhenotypeGain
+
+    @property
+    def network(self) -> str:
+        """Letter of the residual network."""
+        return str(self.data.record.settings.get("network", "?"))
+
+    @property
+    def rnn(self) -> str:
+        """Name of the recurrent network as people write it."""
+        return f"Bi-{str(self.data.record.settings.get('rnn', '?')).upper()}"
+
+    @property
+    def title(self) -> str:
+        """What the run is called on the page."""
+        return f"{self.network} + {self.rnn}"
+
+    @property
+    def n(self) -> int:
+        """Number of subjects reported."""
+        return len(self.data.predictions)
+
+    @property
+    def n_cases(self) -> int:
+        """Number of them with the condition."""
+        return self.overall.tp + self.overall.fn
+
+    @property
+    def leave_site_out(self) -> bool:
+        """Whether each fold is a site that training has not seen."""
+        return self.data.record.split == "leave_site_out"
+
+    @property
+    def people(self) -> str:
+        """What a subject is called: nobody shall read "people" of simulated scans."""
+        return "simulated subjects" if self.data.record.simulated else "people"

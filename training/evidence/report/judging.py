@@ -1,0 +1,144 @@
+"""What a reader must know first, in sentences made from the figures.
+
+Nothing here is rounded in the result's favour: an interval that holds no difference is called none.
+"""
+
+from collections.abc import Sequence
+
+from training.evidence.report.contents import BASELINE_WORDS, BaselineReport, RunReport
+from training.evidence.report.wording import area, change, percent
+
+CHANCE = 0.5
+
+
+def best_baseline(report: RunReport) -> BaselineReport:
+    """Name the baseline that ranks best."""
+    return max(report.baselines, key=lambda baseline: baseline.evaluation.auc.value)
+
+
+def unbeaten(report: RunReport) -> list[BaselineReport]:
+    """Name the baselines that the network is not shown to be better than, the best first."""
+    found = [
+        baseline
+        for baseline in report.baselines
+        if baseline.difference.low <= 0 or report.overall.accuracy.value <= _accuracy_of_guessing(baseline)
+    ]
+    return sorted(found, key=lambda baseline: -baseline.evaluation.auc.value)
+
+
+def _accuracy_of_guessing(baseline: BaselineReport) -> float:
+    # Ranking says nothing of one answer for everybody, which may still be right more often.
+    return baseline.evaluation.accuracy.value if baseline.name == "majority" else 0.0
+
+
+def answer(report: RunReport) -> list[str]:
+    """Say in sentences what came out: for the head of the page and the terminal."""
+    overall = report.overall
+    right = overall.tp + overall.tn
+    unseen = (
+        "by a model that had never seen any subject of that site"
+        if report.leave_site_out
+        else ("each by a model that had never seen them")
+    )
+    result = (
+        f"Network {report.title} was right on {right} of {report.n} {report.people}, {unseen}: accuracy "
+        f"{percent(overall.accuracy)}, AUC {area(overall.auc)}; brackets hold 95 % intervals."
+    )
+    # Chance has its sentence already, and a site that explains everything has a banner of its own.
+    said = report.site.finding == "chance" or report.site.site_explains
+    site = "" if said else report.site.sentence
+    sentences = [
+        result,
+        _against_chance(report),
+        _against_guessing(report),
+        _against_baselines(report),
+        _gain(report),
+        site,
+    ]
+    return [sentence for sentence in sentences if sentence]
+
+
+def answer_to_several(reports: dict[str, RunReport]) -> list[str]:
+    """Say in sentences what several runs came to.
+
+    Parameters
+    ----------
+    reports : dict of RunReport
+        By what they are called.
+    """
+    ranked = sorted(reports, key=lambda name: -reports[name].overall.auc.value)
+    best, worst = ranked[0], ranked[-1]
+    above = [name for name in ranked if reports[name].overall.auc.low > CHANCE]
+    ahead = [name for name in ranked if not unbeaten(reports[name])]
+    ranking = (
+        f"Of {len(reports)} runs {best} ranks best, AUC {area(reports[best].overall.auc)}, accuracy "
+        f"{percent(reports[best].overall.accuracy)}, and {worst} worst, AUC "
+        f"{area(reports[worst].overall.auc)}; brackets hold 95 % intervals."
+    )
+    shown = (
+        f"{_how_many(above, len(reports))} shown to be better than chance, "
+        f"{_how_many(ahead, len(reports)).lower()} shown to be better than every baseline that never saw "
+        "a scan."
+    )
+    chosen = (
+        f"{best} was found to be the best on the very subjects that its figures are about: expect less of it "
+        "on new ones."
+    )
+    return [ranking, shown, chosen]
+
+
+def _against_chance(report: RunReport) -> str:
+    auc = report.overall.auc
+    if auc.low > CHANCE:
+        return f"That is better than chance, as far as {report.n} {report.people} can tell."
+    if auc.high < CHANCE:
+        return "That is worse than chance, which no honest model is: look for a mistake in labels or folds."
+    return f"That is not shown to be better than chance: the interval of the AUC holds {CHANCE}."
+
+
+def _against_guessing(report: RunReport) -> str:
+    guessing = next(one.evaluation for one in report.baselines if one.name == "majority")
+    if report.overall.accuracy.value > guessing.accuracy.value:
+        return ""
+    return (
+        "Calling everybody the larger class is right as often or more: "
+        f"{100 * guessing.accuracy.value:.1f} % of the time."
+    )
+
+
+def _against_baselines(report: RunReport) -> str:
+    best = best_baseline(report)
+    auc = best.evaluation.auc
+    name = f"{best.name} ({BASELINE_WORDS[best.name]})"
+    reaches = f"Without looking at a scan, the best baseline, {name}, reaches AUC {area(auc)}"
+    if auc.low <= CHANCE:
+        reaches = (
+            "Without looking at a scan nothing is shown to be better than chance; the best baseline, "
+            f"{name}, reaches AUC {area(auc)}"
+        )
+    difference = f"network minus baseline {change(best.difference)}"
+    if best.difference.high < 0:
+        return f"{reaches}: the network is worse than that, {difference}."
+    if best.difference.low > 0:
+        return f"{reaches}: the network is better than that, {difference}."
+    return f"{reaches}: the network is not shown to be better than that, {difference}."
+
+
+def _gain(report: RunReport) -> str:
+    found = report.gain
+    if found.gain is None:
+        return f"Whether imaging adds to phenotype is not known: {found.reason}."
+    by = f"AUC changes by {change(found.gain)} when the network's answer joins the phenotype"
+    if found.gain.low > 0:
+        return f"Imaging adds to phenotype: {by}."
+    if found.gain.high < 0:
+        return f"Imaging takes away from phenotype: {by}."
+    return f"Imaging is not shown to add to phenotype: {by}."
+
+
+def _how_many(names: Sequence[str], total: int) -> str:
+    if not names:
+        return "None is"
+    if len(names) == total:
+        return "All are"
+    return f"{len(names)} of {total} {'is' if len(names) == 1 else 'are'}"

@@ -1,0 +1,196 @@
+"""One self-contained page: words first, then figures and tables, published rows marked as such."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from training.evidence.claims import check_claim
+from training.evidence.metrics import Estimate
+from training.evidence.proportions import Proportion
+from training.evidence.published import PUBLISHED, SOURCE, PublishedRow
+from training.evidence.report import comparing, figures
+from training.evidence.report.banners import Banner, banners, banners_of_several
+from training.evidence.report.contents import BASELINE_WORDS, RunReport
+from training.evidence.report.judging import answer, answer_to_several, best_baseline
+from training.evidence.report.wording import area, change, listed
+
+_TEMPLATES = Path(__file__).parent / "templates"
+# The published rows are about ADHD; beside another condition they would compare nothing.
+_PUBLISHED_CONDITION = "ADHD"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSection:
+    """A run with what is drawn of it."""
+
+    name: str
+    anchor: str
+    report: RunReport
+    answer: list[str]
+    banners: list[Banner]
+    drawn: dict[str, Markup]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedLine:
+    """A published row, and why its figures cannot be true together where that can be shown."""
+
+    row: PublishedRow
+    objection: str | None
+
+
+def render(reports: Sequence[RunReport]) -> str:
+    """Write the page of one or several runs.
+
+    Parameters
+    ----------
+    reports : sequence of RunReport
+        At least one.
+
+    Returns
+    -------
+    str
+        HTML that loads nothing; the same runs give the same text.
+    """
+    reports = comparing.in_paper_order(reports)
+    runs = comparing.named(reports, by=lambda report: report.title)
+    sections = [_section(name, report, number) for number, (name, report) in enumerate(runs.items(), 1)]
+    several = len(runs) > 1
+    adhd = any(report.data.record.condition == _PUBLISHED_CONDITION for report in reports)
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "share": _share,
+        "area": _area,
+        "change": change,
+        "sentence_area": area,
+        "mebibytes": _mebibytes,
+        "prose": _prose,
+    }
+    return environment.get_template("report.html").render(
+        several=several,
+        title=_title(reports),
+        cohorts=list(dict.fromkeys(_cohort(report) for report in reports)),
+        sections=sections,
+        answer=answer_to_several(runs) if several else sections[0].answer,
+        banners=banners_of_several(runs) if several else sections[0].banners,
+        differences=comparing.differences_between(reports) if several else [],
+        across=_across(reports),
+        published=[_published(row) for row in PUBLISHED] if adhd else [],
+        source=SOURCE,
+        baseline_words=BASELINE_WORDS,
+        best_baseline=best_baseline,
+        code_versions=sorted({report.data.record.code_version for report in reports}),
+    )
+
+
+def _title(reports: Sequence[RunReport]) -> str:
+    conditions = sorted({report.data.record.condition for report in reports})
+    what = reports[0].title if len(reports) == 1 else f"{len(reports)} runs"
+    return f"{_capital(listed(conditions))} from resting-state scans: {what}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _cohort(report: RunReport) -> str:
+    record = report.data.record
+    return (
+        f"Cohort {record.cohort_name}, selection {record.selection}: {report.n} {report.people}, "
+        f"{report.n_cases} with {record.condition}."
+    )
+
+
+def _section(name: str, report: RunReport, number: int) -> RunSection:
+    data, overall = report.data, report.overall
+    compared = [figures.IntervalRow(name="network", estimate=overall.auc, ours=True)]
+    compared += [
+        figures.IntervalRow(name=baseline.name, estimate=baseline.evaluation.auc)
+        for baseline in report.baselines
+    ]
+    by_site = [figures.IntervalRow(name="all sites", estimate=overall.auc, ours=True)]
+    if report.site.within_site is not None:
+        by_site.append(figures.IntervalRow(name="within sites", estimate=report.site.within_site, ours=True))
+    by_site += [
+        figures.IntervalRow(name=site.name, estimate=site.evaluation.auc)
+        for site in report.sites
+        if site.evaluation is not None
+    ]
+    drawn = {
+        "compared": figures.intervals(compared, label="AUC, 95 % interval"),
+        "by_site": figures.intervals(by_site, label="AUC by site, 95 % interval"),
+        "roc": figures.roc(data.labels, data.probabilities, overall),
+        "precision_recall": figures.precision_recall(data.labels, data.probabilities, overall),
+        "reliability": figures.reliability(overall, condition=data.record.condition),
+        "learning": figures.learning_curves(data.epochs, data.outcomes, title=name),
+    }
+    return RunSection(
+        name=name,
+        anchor=f"run-{number}",
+        report=report,
+        answer=answer(report),
+        banners=banners(report),
+        drawn=drawn,
+    )
+
+
+def _across(reports: Sequence[RunReport]) -> list[comparing.DrawnFigure]:
+    if len(reports) == 1:
+        return comparing.metrics_by_fold(reports)
+    return [
+        *comparing.metrics_by_network(reports),
+        *comparing.metrics_by_fold([report for report in reports if report.network == "C"]),
+        *comparing.convergence_by_network(reports),
+        *comparing.memory_by_network(reports),
+    ]
+
+
+def _published(row: PublishedRow) -> PublishedLine:
+    if not (row.sensitivity and row.specificity and row.n and row.positives):
+        return PublishedLine(row=row, objection=None)
+    check = check_claim(
+        accuracy=row.accuracy,
+        sensitivity=row.sensitivity,
+        specificity=row.specificity,
+        n=row.n,
+        positives=row.positives,
+    )
+    # The answer and its first reason; `--check-claim` gives the others.
+    return PublishedLine(row=row, objection=None if check.possible else " ".join(check.sentences[:2]))
+
+
+def _share(estimate: Estimate | Proportion) -> Markup:
+    """Write percent with a smaller interval under it."""
+    return _with_interval(
+        f"{100 * estimate.value:.1f}", f"{100 * estimate.low:.1f}", f"{100 * estimate.high:.1f}"
+    )
+
+
+def _area(estimate: Estimate) -> Markup:
+    return _with_interval(f"{estimate.value:.2f}", f"{estimate.low:.2f}", f"{estimate.high:.2f}")
+
+
+def _with_interval(value: str, low: str, high: str) -> Markup:
+    return Markup('{} <span class="interval">[{}, {}]</span>').format(
+        *(escape(text) for text in (value, low, high))
+    )
+
+
+def _prose(sentence: str) -> str:
+    """Keep a figure, its unit and its interval on one line."""
+    together = re.sub(r" (\[[^],]*), ", "\N{NO-BREAK SPACE}\\1,\N{NO-BREAK SPACE}", sentence)
+    return together.replace(" %", "\N{NO-BREAK SPACE}%")
+
+
+def _mebibytes(n_bytes: int) -> str:
+    return f"{n_bytes / 2**20:,.0f} MiB"

@@ -1,0 +1,165 @@
+"""The same figures as one long table: a line a run, part and metric."""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+
+from training.evidence.conformal import Coverage
+from training.evidence.groups import GroupEvaluation
+from training.evidence.metrics import Evaluation
+from training.evidence.proportions import Proportion
+from training.evidence.published import PUBLISHED
+from training.evidence.report.contents import METRICS, RunReport
+
+_OVERALL = (*METRICS, "average_precision", "brier")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FigureRow:
+    """One figure; empty cells where there is none, for example no interval of a published one.
+
+    Attributes
+    ----------
+    run : str
+        Folder, or the source of a published row.
+    measured : str
+        "here" or "published".
+    part, name : str
+        "overall", "baseline", "fold", "site", "sex", "age band" or "coverage", and which one.
+    n, n_cases : int or None
+    metric : str
+    value, low, high : float or None
+        From 0 to 1; the 95 % interval.
+    """
+
+    run: str
+    measured: str
+    part: str
+    name: str
+    n: int | None
+    n_cases: int | None
+    metric: str
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+def figure_rows(reports: Sequence[RunReport]) -> list[FigureRow]:
+    """Give every figure of the runs, and the published rows after them."""
+    return [row for report in reports for row in _rows_of(report)] + list(_published())
+
+
+def to_csv(rows: Sequence[FigureRow]) -> str:
+    """Write the rows as comma-separated text, header first."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(FigureRow)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(row) for row in rows)
+    return text.getvalue()
+
+
+def _rows_of(report: RunReport) -> Iterator[FigureRow]:
+    yield from _evaluated(report, "overall", "network", report.overall, _OVERALL)
+    whole = {"n": report.n, "n_cases": report.n_cases}
+    yield _row(report, part="overall", name="network", **whole, metric="ece", value=report.overall.ece)
+    for baseline in report.baselines:
+        yield from _evaluated(report, "baseline", baseline.name, baseline.evaluation, METRICS)
+        yield _row(
+            report,
+            part="baseline",
+            name=baseline.name,
+            **whole,
+            metric="auc_of_network_minus_this",
+            value=baseline.difference.value,
+            low=baseline.difference.low,
+            high=baseline.difference.high,
+        )
+    parts = {
+        "fold": report.folds,
+        "site": report.sites,
+        "sex": report.sexes,
+        "age band": report.age_bands,
+    }
+    for part, groups in parts.items():
+        for group in groups:
+            yield from _grouped(report, part, group)
+    if report.coverage is not None:
+        yield from _covered(report, report.coverage)
+
+
+def _evaluated(
+    report: RunReport, part: str, name: str, evaluation: Evaluation, metrics: Sequence[str]
+) -> Iterator[FigureRow]:
+    n_cases = evaluation.tp + evaluation.fn
+    n = n_cases + evaluation.fp + evaluation.tn
+    for metric in metrics:
+        estimate = getattr(evaluation, metric)
+        yield _row(
+            report, part=part, name=name, n=n, n_cases=n_cases, metric=metric,
+            value=estimate.value, low=estimate.low, high=estimate.high,
+        )  # fmt: skip
+
+
+def _grouped(report: RunReport, part: str, group: GroupEvaluation) -> Iterator[FigureRow]:
+    if group.evaluation is not None:
+        yield from _evaluated(report, part, group.name, group.evaluation, METRICS)
+        return
+    n = group.n_adhd + group.n_control
+    for metric in METRICS:
+        yield _row(report, part=part, name=group.name, n=n, n_cases=group.n_adhd, metric=metric)
+
+
+def _covered(report: RunReport, coverage: Coverage) -> Iterator[FigureRow]:
+    named: dict[str, Proportion] = {"overall": coverage.overall, **coverage.by_class, **coverage.by_site}
+    for name, share in named.items():
+        yield _row(
+            report, part="coverage", name=name, n=share.n, n_cases=None, metric="coverage",
+            value=share.value, low=share.low, high=share.high,
+        )  # fmt: skip
+
+
+def _row(
+    report: RunReport,
+    *,
+    part: str,
+    name: str,
+    n: int,
+    n_cases: int | None,
+    metric: str,
+    value: float | None = None,
+    low: float | None = None,
+    high: float | None = None,
+) -> FigureRow:
+    rounded = [None if number is None else round(number, 4) for number in (value, low, high)]
+    return FigureRow(
+        run=report.data.name,
+        measured="here",
+        part=part,
+        name=name,
+        n=n,
+        n_cases=n_cases,
+        metric=metric,
+        value=rounded[0],
+        low=rounded[1],
+        high=rounded[2],
+    )
+
+
+def _published() -> Iterator[FigureRow]:
+    for row in PUBLISHED:
+        for metric in ("accuracy", "sensitivity", "specificity"):
+            printed = getattr(row, metric)
+            if printed is not None:
+                yield FigureRow(
+                    run=row.name,
+                    measured="published",
+                    part="overall",
+                    name=row.protocol,
+                    n=row.n,
+                    n_cases=row.positives,
+                    metric=metric,
+                    value=round(float(printed) / 100, 4),
+                    low=None,
+                    high=None,
+                )

@@ -1,0 +1,29 @@
+"""How figures and lists are written in a sentence."""
+
+from collections.abc import Sequence
+
+from training.evidence.metrics import Estimate
+
+
+def percent(estimate: Estimate) -> str:
+    """Write a share with its interval, in percent."""
+    return f"{100 * estimate.value:.1f} % [{100 * estimate.low:.1f}, {100 * estimate.high:.1f}]"
+
+
+def area(estimate: Estimate) -> str:
+    """Write an area under the curve with its interval."""
+    return f"{estimate.value:.2f} [{estimate.low:.2f}, {estimate.high:.2f}]"
+
+
+def change(estimate: Estimate) -> str:
+    """Write a difference of two areas with its interval, in true minus signs."""
+    value, low, high = (
+        f"{round(number, 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
+        for number in (estimate.value, estimate.low, estimate.high)
+    )
+    return f"{value} [{low}, {high}]"
+
+
+def listed(names: Sequence[str], *, last: str = "and") -> str:
+    """Write names as a sentence does."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"

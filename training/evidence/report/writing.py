@@ -1,0 +1,110 @@
+"""A report's three files: all of them, or none."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import ClassVar
+
+from threadpoolctl import threadpool_limits
+
+from training.errors import CohortError
+from training.evidence.report.as_json import run_json
+from training.evidence.report.assembling import assemble
+from training.evidence.report.contents import RunReport
+from training.evidence.report.page import render
+from training.evidence.report.reading import find_runs, read_run_data
+from training.evidence.report.rows import figure_rows, to_csv
+
+PAGE_FILE = "report.html"
+TABLE_FILE = "report.csv"
+JSON_FILE = "report.json"
+
+ReportProgress = Callable[[str, float], None]
+
+
+class ReportNotWrittenError(CohortError):
+    """A folder that the report cannot be written to; nothing of it is there."""
+
+    code: ClassVar[str] = "report_not_written"
+
+    def __init__(self, *, name: str, found: str) -> None:
+        self.name = name
+        self.found = found
+        super().__init__(f"expected a folder with room that can be written at {name!r}, found: {found}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenReport:
+    """What was written, and where."""
+
+    folder: Path
+    reports: tuple[RunReport, ...]
+    objects: tuple[dict[str, object], ...]
+
+
+def write_report(
+    folders: Sequence[Path],
+    out: Path,
+    *,
+    partial: bool = False,
+    progress: ReportProgress | None = None,
+) -> WrittenReport:
+    """Report runs: ``report.html``, ``report.csv`` and ``report.json`` in one folder.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Run folders, or folders of runs.
+    out : Path
+        Made if it is not there; files of an earlier report in it are replaced.
+    partial : bool
+        Report the finished folds of unfinished runs, marked.
+    progress : callable, optional
+        Told the stage and the fraction of the work done.
+
+    Returns
+    -------
+    WrittenReport
+
+    Raises
+    ------
+    CohortError
+        If a run cannot be reported, or the folder cannot be written; nothing is written then.
+    """
+    tell = progress or _untold
+    runs = find_runs(folders)
+    reports = []
+    for number, run in enumerate(runs):
+        tell(run.name, number / (len(runs) + 1))
+        data = read_run_data(run, partial=partial)
+        # Regressions of a handful of columns lose most of their time to threads that wait for each other.
+        with threadpool_limits(1):
+            reports.append(assemble(data))
+    tell("page", len(runs) / (len(runs) + 1))
+    objects = tuple(run_json(report) for report in reports)
+    contents = {
+        PAGE_FILE: render(reports),
+        TABLE_FILE: to_csv(figure_rows(reports)),
+        JSON_FILE: json.dumps(objects, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
+    }
+    _write_all(out, contents)
+    return WrittenReport(folder=out, reports=tuple(reports), objects=objects)
+
+
+def _write_all(out: Path, contents: Mapping[str, str]) -> None:
+    """Write every file aside before the first takes its place: figures and page are of one report."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=out, prefix=".report-") as aside:
+            for name, text in contents.items():
+                (Path(aside) / name).write_text(text, encoding="utf-8")
+            for name in contents:
+                (Path(aside) / name).replace(out / name)
+    except OSError as error:
+        raise ReportNotWrittenError(name=out.name, found=error.strerror or type(error).__name__) from error
+
+
+def _untold(_stage: str, _fraction: float) -> None:
+    """Take progress that nobody follows."""

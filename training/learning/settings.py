@@ -1,0 +1,212 @@
+"""Every choice of a training, in one place: defaults, a TOML file, options, in rising order of precedence."""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+
+from model.architecture import Architecture, NetworkName, RnnName
+from training.errors import CohortError
+from training.runs import Protocol
+
+Precision = Literal["auto", "float32", "bfloat16"]
+Sensitivity = Annotated[float, Field(gt=0.0, lt=1.0)]
+_NO_FILE = "the options"
+_AUGMENTATION = ("noise_sd", "frame_dropout", "amplitude_jitter")
+
+
+class TrainingSettingsError(CohortError):
+    """A setting that does not exist, or a value that it cannot take."""
+
+    code: ClassVar[str] = "training_settings_invalid"
+
+    def __init__(self, *, name: str, expected: str, found: str) -> None:
+        self.name = name
+        self.expected = expected
+        self.found = found
+        super().__init__(f"training settings in {name}: expected {expected}, found {found}")
+
+
+class TrainingSettings(Architecture):
+    """What a network is and how it is trained; docs/training-settings.md is the table of these fields.
+
+    Attributes
+    ----------
+    network, rnn, width, space, bottleneck_channels, time, blocks, feature_norm, dropout,
+    feature_dropout
+        The architecture, as in the card.
+    protocol, folds, seed, epochs, patience, batch_size, ...
+        Each described by its field.
+    """
+
+    network: NetworkName = Field(default="C", description="Residual network: one to four stages.")
+    rnn: RnnName = Field(
+        default="lstm", description="Recurrent layer that reads the frames in both directions."
+    )
+
+    protocol: Protocol = Field(
+        default="nested",
+        description=(
+            "Early stop on an inner part of the training folds, or, as published, on the training loss."
+        ),
+    )
+    folds: int = Field(default=5, ge=2, le=100, description="Folds of the cross-validation.")
+    seed: int = Field(
+        default=0, ge=0, lt=2**32, description="Of the folds, the first weights and everything drawn."
+    )
+    inner_stopping: float = Field(
+        default=0.15, gt=0.0, lt=0.5, description="Share of the training folds watched for the early stop."
+    )
+    inner_calibration: float = Field(
+        default=0.15,
+        gt=0.0,
+        lt=0.5,
+        description="Share of the training folds kept for temperature, threshold and conformal quantiles.",
+    )
+
+    epochs: int = Field(
+        default=100, ge=1, le=100_000, description="Epochs at most; an early stop comes sooner."
+    )
+    patience: int = Field(
+        default=5, ge=1, le=100_000, description="Stop after this many epochs without a lower watched loss."
+    )
+    batch_size: int = Field(default=32, ge=1, le=4096, description="Windows a step of the optimiser.")
+    micro_batch: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description=(
+            "Windows at once on the device, gradients added up; the whole batch when not set. Normalisation "
+            "then sees only these windows, so another value is another training."
+        ),
+    )
+    windows_per_subject: int = Field(
+        default=1, ge=1, le=1000, description="Random windows a subject gives in an epoch."
+    )
+    learning_rate: float = Field(
+        default=1e-4, gt=0.0, le=1.0, allow_inf_nan=False, description="Of Adam, at the start."
+    )
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="The learning rate stays, or falls to zero over all epochs."
+    )
+    weight_decay: float = Field(
+        default=0.0, ge=0.0, le=10.0, allow_inf_nan=False, description="Decoupled (AdamW); 0 is plain Adam."
+    )
+
+    noise_sd: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=10.0,
+        description="Augmentation: standard deviation of noise added to every voxel, in the scan's own.",
+    )
+    frame_dropout: float = Field(
+        default=0.0, ge=0.0, lt=1.0, description="Augmentation: share of a window's frames set to zero."
+    )
+    amplitude_jitter: float = Field(
+        default=0.0,
+        ge=0.0,
+        lt=1.0,
+        description="Augmentation: a window is scaled by up to this share, up or down.",
+    )
+
+    encoder: Literal["trained", "frozen"] = Field(
+        default="trained",
+        description=(
+            "Whether the residual network is trained, or keeps its random first weights: frames are then "
+            "encoded once, and only the recurrent layer and what follows is fitted."
+        ),
+    )
+    precision: Precision = Field(
+        default="auto",
+        description="Of the residual network in training; auto takes bfloat16 where the device has it.",
+    )
+    threshold_rule: Literal["youden"] | Sensitivity = Field(
+        default="youden",
+        description="How the threshold is chosen: by Youden's index, or for a sensitivity.",
+    )
+    conformal_level: float = Field(
+        default=0.9, gt=0.0, lt=1.0, description="Share of people whose conformal set shall hold their class."
+    )
+    weights_dtype: Literal["float16", "float32"] = Field(
+        default="float32", description="How the checkpoint stores the members' weights."
+    )
+
+    @field_validator("encoder")
+    @classmethod
+    def _augment_no_features(cls, encoder: str, info: ValidationInfo) -> str:
+        asked = [name for name in _AUGMENTATION if info.data.get(name)]
+        if encoder == "frozen" and asked:
+            raise ValueError(
+                f"'trained' with {asked[0]}, because augmentation changes frames before they are encoded"
+            )
+        return encoder
+
+    def to_toml(self) -> str:
+        """Write every setting that is not its unset default; :func:`read_settings` reads it back the same."""
+        lines = [
+            # A JSON scalar of these kinds is a TOML scalar.
+            f"{name} = {json.dumps(value)}"
+            for name, value in self.model_dump(mode="json").items()
+            if value is not None
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def read_settings(
+    path: Path | None = None, *, overrides: Mapping[str, Any] | None = None
+) -> TrainingSettings:
+    """Put defaults, a TOML file and options together; the later wins.
+
+    Parameters
+    ----------
+    path : Path, optional
+        TOML file with settings at its top level; none reads only the defaults.
+    overrides : mapping, optional
+        By the settings' names; what is None is left as it was.
+
+    Raises
+    ------
+    TrainingSettingsError
+        If the file cannot be read, a name is unknown, or a value is not allowed.
+    """
+    name, table = _NO_FILE, {}
+    if path is not None:
+        name, table = repr(path.name), _read_toml(path)
+    given = {key: value for key, value in (overrides or {}).items() if value is not None}
+    _refuse_unknown(table, name=name)
+    _refuse_unknown(given, name=_NO_FILE)
+    try:
+        return TrainingSettings.model_validate(table | given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = str(problem["loc"][0]) if problem["loc"] else "the settings"
+        raise TrainingSettingsError(
+            name=_NO_FILE if field in given else name,
+            expected=f"{field}: {problem['msg']}",
+            found=repr((table | given).get(field)),
+        ) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise TrainingSettingsError(
+            name=repr(path.name), expected="a readable file", found=error.strerror or "none"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise TrainingSettingsError(name=repr(path.name), expected="TOML", found=str(error)) from error
+
+
+def _refuse_unknown(table: Mapping[str, Any], *, name: str) -> None:
+    known = list(TrainingSettings.model_fields)
+    for key in table:
+        if key not in known:
+            nearest = get_close_matches(key, known, n=1, cutoff=0.0)[0]
+            raise TrainingSettingsError(
+                name=name, expected=f"known names (the nearest is {nearest!r})", found=repr(key)
+            )
