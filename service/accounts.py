@@ -1,4 +1,4 @@
-"""Who may use the service: people with passwords and programs with API keys.
+"""Who may use the service: accounts, their passwords and roles. Their keys are in ``service.api_keys``.
 
 Functions take a database session and never commit: the caller decides what belongs to one transaction. Only
 ``verify_login`` opens one of its own, because it must not hold it while it hashes.
@@ -7,27 +7,22 @@ Nothing here knows of HTTP, so the command line and the REST API share it.
 
 import hashlib
 import re
-import secrets
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import ClassVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.db.rows import ApiKeyRow, UserRow
+from service.db.rows import SessionRow, UserRow
 from service.errors import ServiceError
 
-API_KEY_MARK = "rnk_"
-API_KEY_PREFIX_LENGTH = len(API_KEY_MARK) + 8
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 PASSWORD_MIN_LENGTH = 12
 PASSWORD_MAX_LENGTH = 256
-API_KEY_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,100}")
-LAST_USED_RESOLUTION = timedelta(minutes=1)
 
 # OWASP's Argon2id profile m = 19 MiB, t = 2, p = 1 (Password Storage Cheat Sheet). One hash at a time a
 # process: a burst of logins must not multiply the 19 MiB by the number of request threads.
@@ -93,15 +88,6 @@ class PasswordLengthError(ServiceError):
         self.length = length
         allowed = f"{PASSWORD_MIN_LENGTH} to {PASSWORD_MAX_LENGTH}"
         super().__init__(f"expected a password of {allowed} characters, found {length}")
-
-
-class ApiKeyNameError(ServiceError):
-    """A name that an API key cannot be listed under."""
-
-    code: ClassVar[str] = "api_key_name_not_valid"
-
-    def __init__(self) -> None:
-        super().__init__("expected 1 to 100 characters without control characters, found another name")
 
 
 class CredentialsError(ServiceError):
@@ -225,82 +211,50 @@ def verify_login(sessions: sessionmaker[Session], *, username: str, password: st
     return user
 
 
-def create_api_key(session: Session, *, user: UserRow, name: str, lifetime: timedelta | None = None) -> str:
-    """Issue an API key of an account and return its text, which is shown this once and stored only as a hash.
+def disable_user(session: Session, *, username: str) -> UserRow:
+    """Shut an account out: its logins end at once, and neither its password nor its keys are accepted.
 
-    Parameters
-    ----------
-    session : Session
-        The row is flushed, not committed.
-    user : UserRow
-        The account in whose name the key acts, with its role.
-    name : str
-        What the key is for, as its owner will read it in a list.
-    lifetime : timedelta, optional
-        How long it is valid; without it, until it is revoked.
-
-    Returns
-    -------
-    str
-        ``rnk_`` and 256 random bits.
+    What it did and uploaded stays. Disabling it again changes nothing.
 
     Raises
     ------
-    ApiKeyNameError
-        If the name is empty, too long, or holds a control character, which no database or list can take.
+    AccountNotFoundError
+        If there is none.
     """
-    if not API_KEY_NAME.fullmatch(name):
-        raise ApiKeyNameError
-    plain = API_KEY_MARK + secrets.token_urlsafe(32)
-    now = datetime.now(UTC)
-    row = ApiKeyRow(
-        name=name,
-        prefix=plain[:API_KEY_PREFIX_LENGTH],
-        key_hash=secret_hash(plain),
-        user_id=user.id,
-        created_at=now,
-        expires_at=None if lifetime is None else now + lifetime,
-    )
-    session.add(row)
-    session.flush()
-    return plain
+    user = require_user(session, username=username)
+    if user.disabled_at is None:
+        user.disabled_at = datetime.now(UTC)
+        _end_logins(session, user)
+    return user
 
 
-def find_api_key(session: Session, plain: str) -> tuple[ApiKeyRow, UserRow] | None:
-    """Find a key that is valid now, with its account; None if there is none.
+def enable_user(session: Session, *, username: str) -> UserRow:
+    """Let a disabled account in again, with its password and its keys.
 
-    The prefix finds the candidates, a comparison in constant time decides.
+    Raises
+    ------
+    AccountNotFoundError
+        If there is none.
     """
-    candidates = session.execute(
-        select(ApiKeyRow, UserRow)
-        .join(UserRow, UserRow.id == ApiKeyRow.user_id)
-        .where(ApiKeyRow.prefix == plain[:API_KEY_PREFIX_LENGTH])
-    )
-    digest = secret_hash(plain)
-    now = datetime.now(UTC)
-    for key, user in candidates:
-        if not secrets.compare_digest(key.key_hash, digest):
-            continue
-        expired = key.expires_at is not None and key.expires_at <= now
-        if expired or key.revoked_at is not None or user.disabled_at is not None:
-            return None
-        return key, user
-    return None
+    user = require_user(session, username=username)
+    user.disabled_at = None
+    return user
 
 
-def note_api_key_use(key: ApiKeyRow) -> bool:
-    """Record when a key was last used, at most once a minute; True if the row changed."""
-    now = datetime.now(UTC)
-    if key.last_used_at is not None and now - key.last_used_at < LAST_USED_RESOLUTION:
-        return False
-    key.last_used_at = now
-    return True
+def set_password(session: Session, *, username: str, password: str) -> UserRow:
+    """Give an account another password and end its logins: who knew the old one is out.
 
-
-def revoke_api_key(key: ApiKeyRow) -> None:
-    """End a key's validity at once; revoking it again changes nothing."""
-    if key.revoked_at is None:
-        key.revoked_at = datetime.now(UTC)
+    Raises
+    ------
+    AccountNotFoundError
+        If there is no such account.
+    PasswordLengthError
+        If the password has fewer than 12 or more than 256 characters.
+    """
+    user = require_user(session, username=username)
+    user.password_hash = hash_password(password)
+    _end_logins(session, user)
+    return user
 
 
 def secret_hash(plain: str) -> str:
@@ -309,6 +263,10 @@ def secret_hash(plain: str) -> str:
     A slow hash protects what people choose; 256 random bits need none.
     """
     return hashlib.sha256(plain.encode()).hexdigest()
+
+
+def _end_logins(session: Session, user: UserRow) -> None:
+    session.execute(delete(SessionRow).where(SessionRow.user_id == user.id))
 
 
 def _verify(stored: str, password: str) -> bool:

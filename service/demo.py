@@ -7,7 +7,8 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from service.accounts import Role, create_api_key, create_user, find_user
+from service.accounts import Role, create_user, find_user
+from service.api_keys import create_api_key
 
 FILE_NAME = "demo-credentials.json"
 USERNAME = "demo"

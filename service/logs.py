@@ -30,7 +30,27 @@ REMOVED = "[removed]"
 # Their own lines would repeat ours or name addresses with passwords.
 _QUIET = ("celery", "kombu", "amqp", "redis", "alembic", "sqlalchemy", "multiprocessing", "uvicorn.access")
 
+# billiard's logger, which Celery's worker processes tell of their ends. It does not hand on to the root.
+_PROCESSES = "multiprocessing"
+
 get_logger = structlog.stdlib.get_logger
+
+
+class OneLine(logging.Filter):
+    """Reduces what the quiet libraries say of an error to its first line and the error's name.
+
+    Their tracebacks show their own inside: a killed worker is one event, not fifty lines of an event loop.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep every record, shortened where it is theirs."""
+        if record.name.partition(".")[0] in _QUIET:
+            first = next(iter(record.getMessage().strip().splitlines()), "")
+            kind = record.exc_info[0] if record.exc_info else None
+            named = kind is None or kind.__name__ in first
+            record.msg = first if named or kind is None else f"{first} ({kind.__name__})"
+            record.args, record.exc_info, record.exc_text, record.stack_info = (), None, None, None
+        return True
 
 
 def remove_private(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
@@ -82,8 +102,17 @@ def configure(*, log_format: Literal["console", "json"], log_level: str) -> None
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"lines": formatter},
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "lines"}},
+            # Whoever looks for a fault of theirs at the level of debugging gets the whole of it.
+            "filters": {"one_line": {"()": OneLine}} if log_level != "debug" else {},
+            "handlers": {
+                "stderr": {
+                    "class": "logging.StreamHandler",
+                    "formatter": "lines",
+                    "filters": ["one_line"] if log_level != "debug" else [],
+                }
+            },
             "root": {"handlers": ["stderr"], "level": log_level.upper()},
-            "loggers": {name: {"level": "WARNING"} for name in _QUIET},
+            "loggers": {name: {"level": "WARNING"} for name in _QUIET}
+            | {_PROCESSES: {"level": "WARNING", "handlers": ["stderr"], "propagate": False}},
         }
     )

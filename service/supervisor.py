@@ -176,6 +176,7 @@ def _supervise(settings: Settings, children: tuple[Child, ...]) -> None:
             for child in children:
                 child.keep_running(environment)
             time.sleep(POLL_S)
+        _say("Stopping ...")
         _stop(children, settings.shutdown_s)
 
 

@@ -3,20 +3,17 @@
 from datetime import timedelta
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.accounts import (
-    AccountNotFoundError,
     Role,
-    create_api_key,
     create_user,
-    find_api_key,
     require_user,
-    revoke_api_key,
 )
 from service.api.cursor import encode_cursor, newest_first
+from service.api.parameters import known_parameters_only
 from service.api.payloads import (
     ApiKeyPage,
     ApiKeyRequest,
@@ -32,12 +29,23 @@ from service.api.payloads import (
 )
 from service.api.principals import Administrator, AnyResources, ModelReader
 from service.api.problems import problem_responses
-from service.api.refusals import ApiKeyNotFoundError
 from service.api.viewing import row_id
+from service.api_keys import (
+    API_KEY_PREFIX_LENGTH,
+    ApiKeyNotFoundError,
+    create_api_key,
+    require_api_key,
+    revoke_api_key,
+)
 from service.audit import record
 from service.db.rows import ApiKeyRow, AuditEventRow, ModelVersionRow, UserRow
 
-router = APIRouter(prefix="/api/v1/admin", tags=["administration"], responses=problem_responses(401, 403))
+router = APIRouter(
+    prefix="/api/v1/admin",
+    tags=["administration"],
+    responses=problem_responses(401, 403, 422),
+    dependencies=[Depends(known_parameters_only)],
+)
 
 Cursor = Annotated[str | None, Query(max_length=512)]
 Limit = Annotated[int, Query(ge=1, le=200)]
@@ -88,7 +96,9 @@ def get_api_keys(
     )
 
 
-@router.post("/api-keys", status_code=201, summary="Issue an API key", responses=problem_responses(404, 422))
+@router.post(
+    "/api-keys", status_code=201, summary="Issue an API key", responses=problem_responses(404, 409, 422)
+)
 def post_api_key(
     body: ApiKeyRequest, principal: Administrator, resources: AnyResources
 ) -> IssuedApiKeyResponse:
@@ -97,11 +107,7 @@ def post_api_key(
         user = require_user(session, username=body.username or principal.username)
         lifetime = None if body.expires_in_days is None else timedelta(days=body.expires_in_days)
         plain = create_api_key(session, user=user, name=body.name, lifetime=lifetime)
-        found = find_api_key(session, plain)
-        if found is None:
-            # Only a disabled account's key is born without validity.
-            raise AccountNotFoundError
-        key, _ = found
+        key = require_api_key(session, plain[:API_KEY_PREFIX_LENGTH])
         _record_key(session, principal, key, action="api_key.create")
         return IssuedApiKeyResponse(**_key_response(key, user.username).model_dump(), key=plain)
 

@@ -29,8 +29,10 @@ _PAGE = """<!doctype html>
 <title>RestNet REST API</title>
 <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/static/vendor/swagger-ui.css">
+<link rel="stylesheet" href="/static/docs.css">
 </head>
 <body>
+<nav class="back" aria-label="Main"><a href="/">Back to RestNet</a></nav>
 <div id="reader"></div>
 <noscript>Without JavaScript, read <a href="/api/openapi.json">openapi.json</a>.</noscript>
 <script src="/static/vendor/swagger-ui-bundle.js"></script>

@@ -11,21 +11,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from imaging.errors import ScanError
-from service import accounts, jobs, logins, storage
+from service import accounts, api_keys, jobs, logins, storage
 from service.api import refusals
 from service.api.problems import Problem, problem, problem_response
-from service.errors import ServiceError
+from service.errors import ServiceError, as_json
 from service.logs import get_logger
 
 STATUSES: dict[type[Exception], int] = {
     ScanError: 422,
     accounts.AccountNotFoundError: 404,
-    accounts.ApiKeyNameError: 422,
     accounts.CredentialsError: 401,
     accounts.PasswordLengthError: 422,
     accounts.RoleError: 422,
     accounts.UsernameError: 422,
     accounts.UsernameTakenError: 409,
+    api_keys.AccountDisabledError: 409,
+    api_keys.ApiKeyNameError: 422,
+    api_keys.ApiKeyNotFoundError: 404,
     jobs.PredictionFinishedError: 409,
     jobs.PredictionNotFoundError: 404,
     jobs.PredictionNotRetryableError: 409,
@@ -79,7 +81,7 @@ def problem_of(request: Request, error: Exception) -> Problem:
         code=refusal.code,
         detail=str(refusal),
         instance=request.url.path,
-        details={} if isinstance(refusal, refusals.InternalError) else _plain(refusal.details()),
+        details={} if isinstance(refusal, refusals.InternalError) else as_json(refusal.details()),
         reference=refusal.reference if isinstance(refusal, refusals.InternalError) else None,
     )
 
@@ -144,7 +146,3 @@ def install_error_handlers(app: FastAPI, *, page: Renderer | None) -> None:
 
     for kind in (ScanError, ServiceError, RequestValidationError, HTTPException, OperationalError):
         app.add_exception_handler(kind, handle)
-
-
-def _plain(details: dict[str, object]) -> dict[str, Any]:
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in details.items()}

@@ -90,6 +90,8 @@ class PredictionError(BaseModel):
     message: str
     details: dict[str, Any] | None = None
     reference: str | None = Field(default=None, description="To be quoted to the operator")
+    remedy: str | None = Field(default=None, description="What a person can do about it")
+    retryable: bool = Field(description="Whether the same scan may pass when it is tried again")
 
 
 class PredictionResponse(BaseModel):

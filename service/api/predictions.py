@@ -3,12 +3,13 @@
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator
 
 from service import jobs
 from service.api.events import EventResponse, event_stream
+from service.api.parameters import known_parameters_only
 from service.api.payloads import PSEUDONYM, PredictionPage, PredictionResponse
 from service.api.principals import AnyResources, SignedIn
 from service.api.problems import problem_responses
@@ -16,7 +17,12 @@ from service.api.viewing import PredictionFilter, find_prediction, list_predicti
 from service.db.rows import PredictionState
 from service.queue import announce
 
-router = APIRouter(prefix="/api/v1/predictions", tags=["predictions"])
+router = APIRouter(
+    prefix="/api/v1/predictions",
+    tags=["predictions"],
+    responses=problem_responses(422),
+    dependencies=[Depends(known_parameters_only)],
+)
 
 CHANGE_PROBLEMS = problem_responses(401, 403, 404, 409)
 

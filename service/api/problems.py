@@ -5,6 +5,8 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.remedies import remedy
+
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -32,6 +34,7 @@ class Problem(BaseModel):
     instance: str = Field(description="The path that was asked for")
     details: dict[str, Any] | None = Field(default=None, description="The figures of the refusal, by name")
     reference: str | None = Field(default=None, description="Of an internal error, for the operator")
+    remedy: str | None = Field(default=None, description="What a person can do, where there is more to say")
 
 
 def problem(
@@ -53,6 +56,7 @@ def problem(
         instance=instance,
         details=details or None,
         reference=reference,
+        remedy=remedy(code),
     )
 
 

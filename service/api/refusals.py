@@ -60,13 +60,6 @@ class ScanNotFoundError(NotFoundError):
     kind: ClassVar[str] = "scan"
 
 
-class ApiKeyNotFoundError(NotFoundError):
-    """No such API key."""
-
-    code: ClassVar[str] = "api_key_not_found"
-    kind: ClassVar[str] = "API key"
-
-
 class ScanInUseError(ServiceError):
     """A worker is reading the scan that is to be deleted."""
 
@@ -121,8 +114,9 @@ class FieldsNotValidError(ServiceError):
 
     def __init__(self, errors: list[dict[str, str]]) -> None:
         self.errors = errors
-        first = errors[0]
-        super().__init__(f"expected valid values, found a problem with {first['where']}: {first['problem']}")
+        first = f"{errors[0]['where']}: {errors[0]['problem']}"
+        problems = "a problem with" if len(errors) == 1 else f"{len(errors)} problems, the first with"
+        super().__init__(f"expected valid values, found {problems} {first}")
 
 
 class IdempotencyKeyReusedError(ServiceError):

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 
+from service.api.parameters import known_parameters_only
 from service.api.payloads import AcceptedResponse, PredictionLinks, ScanFields, ScanResponse
 from service.api.principals import AnyResources, SignedIn
 from service.api.problems import problem_responses
@@ -11,7 +12,12 @@ from service.api.removal import delete_scan
 from service.api.uploads import receive_scan
 from service.api.viewing import find_scan, scan_response
 
-router = APIRouter(prefix="/api/v1/scans", tags=["scans"])
+router = APIRouter(
+    prefix="/api/v1/scans",
+    tags=["scans"],
+    responses=problem_responses(422),
+    dependencies=[Depends(known_parameters_only)],
+)
 
 
 def _upload_description() -> dict[str, Any]:
@@ -27,14 +33,15 @@ def _upload_description() -> dict[str, Any]:
         {
             "name": "Idempotency-Key",
             "in": "header",
-            "schema": {"type": "string", "maxLength": 255},
+            "schema": {"type": "string", "maxLength": 255, "pattern": "^[!-~]+$"},
             "description": "The same key with the same bytes and fields gives the same prediction again.",
         },
         {
             "name": "X-Filename",
             "in": "header",
             "schema": {"type": "string"},
-            "description": "With a raw body: its name; X-Subject-Id, X-Age-Years, X-Sex, X-Site too.",
+            "description": "With a raw body: its name; X-Subject-Id, X-Age-Years, X-Sex, X-Site too. "
+            "One that is misspelt is refused.",
         },
     ]
     content = {

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from service.api.errors import field_problems
 from service.api.multipart import ScanForm
+from service.api.parameters import RAW_HEADERS, refuse_lost_headers
 from service.api.payloads import ScanFields
 from service.api.principals import Principal
 from service.api.refusals import FieldsNotValidError, MediaTypeError
@@ -21,7 +22,6 @@ from service.storage import Upload, UploadTooLargeError
 FORM_OVERHEAD_BYTES = 64 * 1024
 WRITE_BYTES = 256 * 1024
 RAW_TYPES = frozenset({"", "application/octet-stream", "application/gzip", "application/x-gzip"})
-RAW_HEADERS = {"subject_id": "x-subject-id", "age_years": "x-age-years", "sex": "x-sex", "site": "x-site"}
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
 
@@ -60,6 +60,7 @@ async def receive_scan(
     with resources.storage.receive(max_bytes=max_bytes) as upload:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
+            refuse_lost_headers(request.headers, raw=False)
             form = ScanForm(
                 request.headers["content-type"],
                 allowed_fields=frozenset(ScanFields.model_fields) | extra_fields,
@@ -69,6 +70,7 @@ async def receive_scan(
             name = form.finish()
             said = {field: value for field, value in form.fields.items() if field not in extra_fields}
         elif kind in RAW_TYPES and before_file is None:
+            refuse_lost_headers(request.headers, raw=True)
             name = _raw_name(request)
             said = _raw_fields(request)
             await _stream(request, upload, max_bytes=max_bytes, extract=bytes)
@@ -121,7 +123,7 @@ def _idempotency_key(request: Request) -> str | None:
     if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
         problem = {
             "where": "header.Idempotency-Key",
-            "problem": "expected 1 to 255 ASCII characters",
+            "problem": "expected 1 to 255 printable ASCII characters without blanks",
         }
         raise FieldsNotValidError([problem])
     return key

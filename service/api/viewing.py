@@ -13,7 +13,9 @@ from service.api.cursor import encode_cursor, newest_first
 from service.api.payloads import PredictionError, PredictionPage, PredictionResponse, ScanResponse
 from service.api.principals import Principal
 from service.api.refusals import ScanNotFoundError
+from service.api.remedies import may_pass_next_time, remedy
 from service.db.rows import PredictionRow, PredictionState, ScanRow
+from service.jobs import JobFailure
 
 
 @dataclass(frozen=True)
@@ -80,11 +82,14 @@ def prediction_response(session: Session, row: PredictionRow) -> PredictionRespo
     """Describe a prediction read by :func:`find_prediction`."""
     error = None
     if row.state == PredictionState.FAILED:
+        code = row.error_code or JobFailure.INTERNAL_ERROR.value
         error = PredictionError(
-            code=row.error_code or "internal_error",
+            code=code,
             message=row.error_message or "",
             details=row.error_details,
             reference=row.error_reference,
+            remedy=remedy(code),
+            retryable=may_pass_next_time(code),
         )
     finished_well = row.state == PredictionState.SUCCEEDED and row.result is not None
     return PredictionResponse(

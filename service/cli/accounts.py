@@ -1,32 +1,25 @@
-"""``restnet users`` and ``restnet keys``: who may use the service."""
+"""``restnet users``: who may log in, as what, with which password, and who no longer may."""
 
 import sys
-from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from service.cli.database import DataDir, load_settings, migrated_session
-from service.cli.output import print_json
+from service.cli.output import ACTOR, in_utc, print_json, print_table
 from service.cli.scans import AsJson
 
+if TYPE_CHECKING:
+    from service.db.rows import UserRow
+
+Username = Annotated[str, typer.Argument(help="Letters, digits and . _ @ -")]
+
 users = typer.Typer(no_args_is_help=True)
-keys = typer.Typer(no_args_is_help=True)
-
-
-@users.callback()
-def _users() -> None:
-    """Keep `add` a subcommand although it is the only one."""
-
-
-@keys.callback()
-def _keys() -> None:
-    """Keep `create` a subcommand although it is the only one."""
 
 
 @users.command("add")
 def add_user(
-    username: Annotated[str, typer.Argument(help="Letters, digits and . _ @ -")],
+    username: Username,
     *,
     role: Annotated[
         str, typer.Option(help="clinician, integrator, researcher or administrator.")
@@ -36,14 +29,20 @@ def add_user(
 ) -> None:
     """Add a person. The password is asked for, or read from standard input when that is not a terminal."""
     from service.accounts import create_user, parse_role
+    from service.audit import record
 
     chosen = parse_role(role)
-    if sys.stdin.isatty():
-        password = typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True)
-    else:
-        password = sys.stdin.readline().rstrip("\r\n")
-    with migrated_session(load_settings(data_dir)) as session:
+    password = _ask_password()
+    with migrated_session(load_settings(data_dir), make=True) as session:
         user = create_user(session, username=username, password=password, role=chosen)
+        record(
+            session,
+            actor=ACTOR,
+            action="user.create",
+            subject_kind="user",
+            subject_id=user.id,
+            details={"role": user.role},
+        )
         added = {"id": user.id, "username": user.username, "role": user.role}
     if as_json:
         print_json(added)
@@ -51,26 +50,97 @@ def add_user(
         typer.echo(f"{added['username']} may log in as {added['role']}")
 
 
-@keys.command("create")
-def create_key(
-    username: Annotated[str, typer.Argument(help="The account in whose name the key acts.")],
+@users.command("list")
+def list_users(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the accounts, the oldest first."""
+    from sqlalchemy import select
+
+    from service.db.rows import UserRow
+
+    with migrated_session(load_settings(data_dir)) as session:
+        rows = [_described(user) for user in session.scalars(select(UserRow).order_by(UserRow.created_at))]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, ("username", "role", "created_at", "disabled_at"))
+
+
+@users.command("disable")
+def disable(username: Username, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Shut an account out at once: its logins end, its password and its keys are refused. Scans stay."""
+    from service.accounts import disable_user
+
+    with migrated_session(load_settings(data_dir)) as session:
+        user = disable_user(session, username=username)
+        _record(session, user, action="user.disable")
+        answer = _described(user)
+    _tell(answer, f"{answer['username']} is shut out", as_json=as_json)
+
+
+@users.command("enable")
+def enable(username: Username, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Let a disabled account in again."""
+    from service.accounts import enable_user
+
+    with migrated_session(load_settings(data_dir)) as session:
+        user = enable_user(session, username=username)
+        _record(session, user, action="user.enable")
+        answer = _described(user)
+    _tell(answer, f"{answer['username']} may log in as {answer['role']}", as_json=as_json)
+
+
+@users.command("set-password")
+def change_password(
+    username: Username,
     *,
-    name: Annotated[str, typer.Option(help="What the key is for.")] = "command line",
-    days: Annotated[
-        int | None, typer.Option(help="Valid this long; without it, until revoked.", min=1, max=3650)
-    ] = None,
+    generate: Annotated[
+        bool, typer.Option("--generate", help="Make a password and print it, this once.")
+    ] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make an API key and print it, this once."""
-    from service.accounts import create_api_key, require_user
+    """Give an account another password and end its logins. It is asked for as by `users add`."""
+    import secrets
 
-    lifetime = None if days is None else timedelta(days=days)
-    with migrated_session(load_settings(data_dir)) as session:
-        user = require_user(session, username=username)
-        key = create_api_key(session, user=user, name=name, lifetime=lifetime)
+    from service.accounts import require_user, set_password
+
+    settings = load_settings(data_dir)
+    with migrated_session(settings) as session:
+        # Before anybody types a password twice for nothing.
+        require_user(session, username=username)
+    password = secrets.token_urlsafe(15) if generate else _ask_password()
+    with migrated_session(settings) as session:
+        user = set_password(session, username=username, password=password)
+        _record(session, user, action="user.set_password")
+        answer = _described(user) | ({"password": password} if generate else {})
+    made = f": {password}" if generate else ""
+    _tell(answer, f"{answer['username']} has a new password{made}", as_json=as_json)
+
+
+def _ask_password() -> str:
+    if sys.stdin.isatty():
+        return str(typer.prompt("Password", hide_input=True, confirmation_prompt=True, err=True))
+    return sys.stdin.readline().rstrip("\r\n")
+
+
+def _described(user: "UserRow") -> dict[str, Any]:
+    return {
+        "id": user.id,
+        "username": user.username,
+        "role": user.role,
+        "created_at": in_utc(user.created_at),
+        "disabled_at": in_utc(user.disabled_at),
+    }
+
+
+def _record(session: Any, user: "UserRow", *, action: str) -> None:
+    from service.audit import record
+
+    record(session, actor=ACTOR, action=action, subject_kind="user", subject_id=user.id)
+
+
+def _tell(answer: dict[str, Any], sentence: str, *, as_json: bool) -> None:
     if as_json:
-        print_json({"username": username, "name": name, "api_key": key})
+        print_json(answer)
     else:
-        typer.echo(key)
-        typer.echo("Keep it now: only a hash of it is stored.", err=True)
+        typer.echo(sentence)

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 import typer
 
-from service.cli import accounts, database, scans, servers, simulation
+from service.cli import accounts, cohort, database, keys, reports, scans, servers, simulation, training
 from service.cli.output import refusal_of, show_refusal
 from service.errors import ServiceError
 
@@ -20,11 +20,14 @@ app = typer.Typer(
 app.command("check")(scans.check)
 app.command("predict")(scans.predict)
 app.command("simulate")(simulation.simulate)
+app.command("train")(training.train)
+app.command("report")(reports.report)
 app.command("serve")(servers.serve)
 app.command("worker")(servers.worker)
+app.add_typer(cohort.app, name="cohort", help="Scans and phenotypes, made ready for training.")
 app.add_typer(database.app, name="db", help="The database's schema.")
 app.add_typer(accounts.users, name="users", help="The people who may log in.")
-app.add_typer(accounts.keys, name="keys", help="API keys for programs.")
+app.add_typer(keys.keys, name="keys", help="API keys for programs.")
 
 
 @app.callback()

@@ -26,8 +26,20 @@ class SettingsError(ServiceError):
 
     def __init__(self, *, problems: list[dict[str, str]]) -> None:
         self.problems = problems
-        found = "; ".join(f"{problem['setting']}: {problem['problem']}" for problem in problems)
+        found = "; ".join(": ".join(filter(None, problem.values())) for problem in problems)
         super().__init__(f"expected settings as docs/settings.md describes them, found {found}")
+
+
+class DatabaseNotFoundError(ServiceError):
+    """A data directory without a database, where a command asks about what is in one."""
+
+    code: ClassVar[str] = "database_not_found"
+
+    def __init__(self, *, path: Path) -> None:
+        self.path = str(path)
+        super().__init__(
+            f"expected a database, which `users add`, `db upgrade` and `serve` make, found none: {path}"
+        )
 
 
 DataDir = Annotated[
@@ -51,20 +63,38 @@ def load_settings(data_dir: Path | None = None) -> "Settings":
         return Settings() if data_dir is None else Settings(data_dir=data_dir)
     except ValidationError as error:
         problems = [
-            {"setting": PREFIX + "_".join(map(str, problem["loc"])).upper(), "problem": problem["msg"]}
+            # A rule about two settings names both in its own sentence.
+            {"setting": (PREFIX + str(problem["loc"][0]).upper()) if problem["loc"] else ""}
+            | {"problem": problem["msg"].removeprefix("Value error, ")}
             for problem in error.errors(include_input=False, include_url=False)
+            # Defaults that follow from a refused setting are not refused themselves.
+            if problem["type"] != "default_factory_not_called"
         ]
         raise SettingsError(problems=problems) from error
 
 
 @contextmanager
-def migrated_session(settings: "Settings") -> Iterator["Session"]:
-    """Open a session on a database that has every migration, and commit at the end."""
-    from service.db.engine import make_engine, session_factory
-    from service.db.migrate import upgrade
+def migrated_session(settings: "Settings", *, make: bool = False) -> Iterator["Session"]:
+    """Open a session on a database that has every migration, and commit at the end.
+
+    Parameters
+    ----------
+    settings : Settings
+    make : bool
+        Whether a database that is not there is made. A mistyped folder must not look like an empty one.
+
+    Raises
+    ------
+    DatabaseNotFoundError
+        If it is not there and is not to be made.
+    """
+    from service.db.engine import make_engine, session_factory, sqlite_file
 
     url = settings.database_url.get_secret_value()
-    upgrade(url)
+    file = sqlite_file(url)
+    if not make and file is not None and not file.exists():
+        raise DatabaseNotFoundError(path=file)
+    bring_up_to_date(settings)
     engine = make_engine(url)
     try:
         with session_factory(engine).begin() as session:
@@ -73,12 +103,24 @@ def migrated_session(settings: "Settings") -> Iterator["Session"]:
         engine.dispose()
 
 
+def bring_up_to_date(settings: "Settings") -> None:
+    """Apply every migration; what is written is for this account only, as under ``serve``."""
+    from service.db.engine import sqlite_file
+    from service.db.migrate import upgrade
+    from service.private import make_private_folder, write_privately
+
+    url = settings.database_url.get_secret_value()
+    write_privately()
+    file = sqlite_file(url)
+    if file is not None and file.parent == settings.data_dir:
+        make_private_folder(settings.data_dir)
+    upgrade(url)
+
+
 @app.command("upgrade")
 def upgrade_database(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Bring the database to the newest schema; nothing happens when it is there already."""
-    from service.db.migrate import upgrade
-
-    upgrade(load_settings(data_dir).database_url.get_secret_value())
+    bring_up_to_date(load_settings(data_dir))
     if as_json:
         print_json({"schema": "current"})
     else:

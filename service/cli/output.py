@@ -1,13 +1,24 @@
 """What the commands print: JSON for machines on stdout, sentences for people, progress on stderr."""
 
+import errno
 import json
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import ClassVar
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from service.errors import ServiceError, as_json
+
+# Who acts here, in the audit: whoever may read the data directory.
+ACTOR = "command-line"
 
 ReportProgress = Callable[[str, float], None]
 
@@ -16,6 +27,20 @@ DATABASE_UNAVAILABLE = (
     "expected the database that RESTNET_DATABASE_URL names (without it, the data directory's own) to answer, "
     "found it out of reach or refusing"
 )
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+class PathNotUsableError(ServiceError):
+    """A path that the user chose and the system refuses: missing, forbidden, of another kind, or full."""
+
+    code: ClassVar[str] = "path_not_usable"
+
+    def __init__(self, *, path: str | None, found: str) -> None:
+        self.path = path
+        self.found = found
+        where = "" if path is None else f": {path}"
+        super().__init__(f"expected files and folders that can be read and written, found {found}{where}")
 
 
 def refusal_of(error: Exception) -> dict[str, object] | None:
@@ -32,14 +57,16 @@ def refusal_of(error: Exception) -> dict[str, object] | None:
     """
     from imaging.errors import ScanError
     from model.errors import ModelError
-    from service.errors import ServiceError
     from training.errors import CohortError
 
     if _is_database(error):
         return {"code": "database_unavailable", "message": DATABASE_UNAVAILABLE}
+    if isinstance(error, OSError) and _is_of_the_users_path(error):
+        path = None if error.filename is None else str(error.filename)
+        error = PathNotUsableError(path=path, found=(error.strerror or "a fault of the disk").lower())
     if not isinstance(error, ScanError | ModelError | CohortError | ServiceError):
         return None
-    return {"code": error.code, "message": str(error), **error.details()}
+    return {"code": error.code, "message": str(error), **as_json(error.details())}
 
 
 def _is_database(error: Exception) -> bool:
@@ -49,12 +76,62 @@ def _is_database(error: Exception) -> bool:
     return isinstance(error, OperationalError)
 
 
+def _is_of_the_users_path(error: OSError) -> bool:
+    """Whether the system refused a path that is not part of this program, or has no room left."""
+    if not isinstance(error.filename, str):
+        return error.errno in _NO_ROOM
+    installed = (sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+    packages = (str(_REPOSITORY / name) for name in ("imaging", "model", "training", "service", "migrations"))
+    path = Path(error.filename).absolute()
+    return not any(path.is_relative_to(ours) for ours in (*installed, *packages))
+
+
 def show_refusal(refusal: Mapping[str, object], *, as_json: bool) -> None:
     """Print why something was refused, for a machine on stdout or for a person on stderr."""
     if as_json:
         print_json({"error": refusal})
     else:
-        typer.secho(f"{refusal['message']}  [{refusal['code']}]", fg="red", err=True)
+        message = with_path_as_typed(refusal, sys.argv[1:])
+        typer.secho(f"{message}  [{refusal['code']}]", fg="red", err=True)
+
+
+def with_path_as_typed(refusal: Mapping[str, object], arguments: Sequence[str]) -> str:
+    """Give a refusal's sentence with the path as the person typed it.
+
+    Refusals name a file by its last part alone, because most of them are also stored or sent over REST.
+
+    Parameters
+    ----------
+    refusal : mapping
+        With ``message`` and, where it is about a file, its ``name``.
+    arguments : sequence of str
+        The command line.
+    """
+    message, name = str(refusal["message"]), refusal.get("name")
+    values = {argument.partition("=")[2] if argument.startswith("-") else argument for argument in arguments}
+    typed = [value for value in values if value and Path(value).name == name]
+    # Two files of one name: nothing tells which was meant.
+    if len(typed) != 1:
+        return message
+    places = list(re.finditer(rf"(?<![\w/]){re.escape(str(name))}(?![\w/])", message))
+    if not places:
+        return message
+    return message[: places[-1].start()] + typed[0] + message[places[-1].end() :]
+
+
+def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
+    """Print rows for people: one a line, columns as wide as they need, a dash where there is nothing."""
+    cells = [[name.replace("_at", "").replace("_", " ") for name in columns]]
+    cells += [["-" if row[name] is None else str(row[name]) for name in columns] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        typer.echo(text.rstrip())
+
+
+def in_utc(moment: datetime | None) -> str | None:
+    """Write a moment as REST does, to the second."""
+    return None if moment is None else moment.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def print_json(value: object) -> None:

@@ -1,5 +1,6 @@
 """The first answer of a new installation: one simulated scan, sent over REST as any client would send it."""
 
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -13,7 +14,8 @@ from service.demo import FILE_NAME
 POLL_S = 0.2
 START_LIMIT_S = 120
 ANSWER_LIMIT_S = 300
-FINISHED = ("succeeded", "failed", "cancelled")
+FAILED = ("failed", "cancelled")
+FINISHED = ("succeeded", *FAILED)
 
 
 def score_sample_when_ready(base_url: str, data_dir: Path) -> None:
@@ -31,15 +33,31 @@ def score_sample_when_ready(base_url: str, data_dir: Path) -> None:
         credentials = json.loads((data_dir / FILE_NAME).read_text())
         typer.echo("Sending a simulated scan over REST ...")
         scan = sample_scan(data_dir / "sample")
-        prediction = score(base_url, scan, api_key=credentials["api_key"])
+        key = sample_key(base_url, scan, api_key=credentials["api_key"])
+        prediction = score(base_url, scan, api_key=credentials["api_key"], idempotency_key=key)
         typer.echo(summary(base_url, scan, prediction=prediction, credentials=credentials))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, LookupError, ValueError, StopIteration) as error:
         typer.secho(f"The sample scan was not scored: {error}", fg="red", err=True)
 
 
-def score(base_url: str, scan: Path, *, api_key: str) -> dict[str, Any]:
-    """Send a scan to a running service and wait for its prediction to end, as REST gives it."""
-    return _wait(base_url, api_key=api_key, prediction_id=_upload(base_url, scan, api_key=api_key))
+def score(base_url: str, scan: Path, *, api_key: str, idempotency_key: str | None = None) -> dict[str, Any]:
+    """Send a scan to a running service and wait for its prediction to end, as REST gives it.
+
+    With an ``idempotency_key`` a scan that was sent before is not kept a second time: its answer is given
+    again, and tried again where it failed or was cancelled.
+    """
+    prediction_id = _upload(base_url, scan, api_key=api_key, idempotency_key=idempotency_key)
+    address = f"{base_url}/api/v1/predictions/{prediction_id}"
+    if idempotency_key is not None and _call(address, api_key=api_key)["status"] in FAILED:
+        _call(f"{address}/retry", api_key=api_key, data=b"")
+    return _wait(address, api_key=api_key)
+
+
+def sample_key(base_url: str, scan: Path, *, api_key: str) -> str:
+    """Name what is asked, the same at every start: these bytes of this model."""
+    models = _call(f"{base_url}/api/v1/admin/models", api_key=api_key)["items"]
+    active = next(model["sha256"] for model in models if model["active"])
+    return f"sample-{hashlib.sha256(scan.read_bytes()).hexdigest()[:16]}-{active[:16]}"
 
 
 def summary(base_url: str, scan: Path, *, prediction: dict[str, Any], credentials: dict[str, str]) -> str:
@@ -69,7 +87,7 @@ def _outcome(prediction: dict[str, Any]) -> str:
 
 def sample_scan(folder: Path) -> Path:
     """Return a simulated scan of a person who does not exist; made once."""
-    from training.simulator import simulate_cohort
+    from training.simulation.simulator import simulate_cohort
 
     cohort = folder / "cohort"
     if not cohort.is_dir():
@@ -98,19 +116,21 @@ def wait_until_ready(base_url: str) -> None:
                 raise
 
 
-def _upload(base_url: str, scan: Path, *, api_key: str) -> str:
+def _upload(base_url: str, scan: Path, *, api_key: str, idempotency_key: str | None) -> str:
     with scan.open("rb") as body:
         headers = {"X-Filename": scan.name, "Content-Type": "application/octet-stream"}
         headers["Content-Length"] = str(scan.stat().st_size)
+        if idempotency_key is not None:
+            headers["Idempotency-Key"] = idempotency_key
         return str(
             _call(f"{base_url}/api/v1/scans", api_key=api_key, data=body, headers=headers)["prediction_id"]
         )
 
 
-def _wait(base_url: str, *, api_key: str, prediction_id: str) -> dict[str, Any]:
+def _wait(address: str, *, api_key: str) -> dict[str, Any]:
     deadline = time.monotonic() + ANSWER_LIMIT_S
     while True:
-        prediction = _call(f"{base_url}/api/v1/predictions/{prediction_id}", api_key=api_key)
+        prediction = _call(address, api_key=api_key)
         if prediction["status"] in FINISHED or time.monotonic() > deadline:
             return prediction
         time.sleep(POLL_S)

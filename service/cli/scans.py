@@ -39,7 +39,7 @@ def check(
     if as_json:
         print_json(answer)
     else:
-        _show_check(answer)
+        _show_check(scan, answer)
 
 
 def predict(
@@ -78,10 +78,12 @@ def _predict_one(path: Path, predictor: "Predictor", *, as_json: bool) -> dict[s
         if refusal is None:
             raise
         if not as_json:
-            show_refusal({**refusal, "message": f"{path.name}: {refusal['message']}"}, as_json=False)
+            named = isinstance(error, FileNotReadableError)
+            message = refusal["message"] if named else f"{path}: {refusal['message']}"
+            show_refusal({**refusal, "message": message}, as_json=False)
         return {"scan": {"name": path.name}, "error": refusal}
     if not as_json:
-        _show_prediction(answer)
+        _show_prediction(path, answer)
     return answer
 
 
@@ -90,20 +92,30 @@ def _require_readable(path: Path) -> None:
         with path.open("rb"):
             pass
     except OSError as error:
-        raise FileNotReadableError(name=path.name, found=(error.strerror or "none").lower()) from error
+        raise FileNotReadableError(name=path.name, found=_what_is_there(error)) from error
 
 
-def _show_check(answer: dict[str, Any]) -> None:
-    typer.secho(f"{_what_it_is(answer['scan'])}: accepted, in {answer['space']} space", bold=True)
+def _what_is_there(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "none"
+    if isinstance(error, IsADirectoryError):
+        return "a folder"
+    if isinstance(error, PermissionError):
+        return "one that may not be read"
+    return f"a fault ({(error.strerror or 'of the disk').lower()})"
+
+
+def _show_check(path: Path, answer: dict[str, Any]) -> None:
+    typer.secho(f"{_what_it_is(path, answer['scan'])}: accepted, in {answer['space']} space", bold=True)
     for name, value in answer["quality"].items():
         if isinstance(value, int | float):
             typer.echo(f"  {name:<22} {value:.4g}")
     _show_warnings(answer["warnings"])
 
 
-def _show_prediction(answer: dict[str, Any]) -> None:
+def _show_prediction(path: Path, answer: dict[str, Any]) -> None:
     interval, model = answer["interval"], answer["model"]
-    typer.secho(_what_it_is(answer["scan"]), bold=True)
+    typer.secho(_what_it_is(path, answer["scan"]), bold=True)
     typer.echo(
         f"  probability of ADHD {answer['adhd_probability']:.3f}, "
         f"{interval['level']:.0%} interval {interval['low']:.3f} to {interval['high']:.3f}, "
@@ -114,9 +126,9 @@ def _show_prediction(answer: dict[str, Any]) -> None:
     typer.echo("  Research use only. This is not a diagnosis.")
 
 
-def _what_it_is(scan: dict[str, Any]) -> str:
+def _what_it_is(path: Path, scan: dict[str, Any]) -> str:
     shape = " x ".join(str(n) for n in scan["shape"])
-    return f"{scan['name']}: {shape}, TR {scan['tr_s']:.3g} s"
+    return f"{path}: {shape}, TR {scan['tr_s']:.3g} s"
 
 
 def _show_warnings(warnings: list[dict[str, str]]) -> None:

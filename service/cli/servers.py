@@ -87,13 +87,18 @@ def worker(
     ] = False,
 ) -> None:
     """Run one more worker, on this machine or on another with the same database, broker and storage."""
+    from service.private import make_private_folder
     from service.queue import QUEUES
     from service.worker.process import run_worker
 
     known = [name for name in QUEUES if name in queue]
     if len(known) < len(set(queue)):
         raise typer.BadParameter(f"--queue takes {', '.join(QUEUES)}")
-    raise typer.Exit(run_worker(_settings(data_dir, as_json=as_json), known))
+    settings = _settings(data_dir, as_json=as_json)
+    if settings.data_dir.is_dir():
+        # With every part elsewhere a worker needs none, and makes none.
+        make_private_folder(settings.data_dir)
+    raise typer.Exit(run_worker(settings, known))
 
 
 def _settings(data_dir: Path | None, *, as_json: bool) -> "Settings":

@@ -1,5 +1,6 @@
 """From a database address to sessions."""
 
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, event, make_url
@@ -29,6 +30,14 @@ def make_engine(url: str) -> Engine:
     engine = create_engine(address, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     event.listen(engine, "connect", _prepare_sqlite)
     return engine
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the file that an address of SQLite names; None for another database, or one in memory."""
+    address = make_url(url)
+    if address.get_backend_name() != "sqlite" or address.database in {None, "", ":memory:"}:
+        return None
+    return Path(str(address.database))
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

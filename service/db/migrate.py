@@ -6,9 +6,9 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, make_url
+from sqlalchemy import Connection, Engine
 
-from service.db.engine import make_engine
+from service.db.engine import make_engine, sqlite_file
 
 # An application, installed in place: the scripts lie beside the package.
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
@@ -50,6 +50,6 @@ def _config(connection: Connection) -> Config:
 
 
 def _make_folder(url: str) -> None:
-    address = make_url(url)
-    if address.get_backend_name() == "sqlite" and address.database not in {None, "", ":memory:"}:
-        Path(str(address.database)).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = sqlite_file(url)
+    if file is not None:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -18,14 +18,24 @@ router = APIRouter(include_in_schema=False)
 
 Text = Annotated[str, Form(max_length=1024)]
 
+# A page whose login has ended may still send something; the log-in page says that it did not arrive.
+LOST = {
+    "scan": "You were logged out, so the scan was not taken. Log in and choose it again.",
+    "change": "You were logged out, so nothing was changed. Log in and do it again.",
+}
+
 
 @router.get("/login")
-def show_login(request: Request, next: str = "/") -> Response:  # noqa: A002  (the address's own word)
+def show_login(
+    request: Request,
+    next: str = "/",  # noqa: A002  (the address's own word)
+    lost: str = "",
+) -> Response:
     """Ask for a name and a password, unless somebody is logged in already."""
     target = local_path(next)
     if identify(request) is not None:
         return RedirectResponse(target, status_code=303)
-    return page(request, "login.html", principal=None, next=target, username="", error=None)
+    return page(request, "login.html", principal=None, next=target, username="", error=LOST.get(lost))
 
 
 @router.post("/login")

@@ -9,14 +9,14 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from service.api.problems import Problem
-from service.api.refusals import AuthenticationRequiredError
+from service.api.refusals import AuthenticationRequiredError, CrossSiteRequestError
 from service.web import login, views
 from service.web.rendering import FOLDER, page
 
 HEADINGS = {
     403: (
         "Not allowed",
-        "This account may not do that, or the page was open too long: go back and try again.",
+        "This account may not do that.",
     ),
     404: ("Nothing here", "This page does not exist, or what it showed has been deleted."),
     409: (
@@ -67,6 +67,8 @@ def render_problem(request: Request, problem: Problem) -> Response:
         return _to_login(request)
     fallback = OUR_FAULT if problem.status >= 500 else THEIR_REQUEST
     heading, explanation = HEADINGS.get(problem.status, fallback)
+    if problem.code == CrossSiteRequestError.code and problem.remedy:
+        explanation = problem.remedy
     return page(
         request,
         "error.html",
@@ -79,8 +81,17 @@ def render_problem(request: Request, problem: Problem) -> Response:
 
 
 def _to_login(request: Request) -> Response:
-    back = request.url.path if request.method == "GET" else "/"
-    target = "/login" if back == "/" else f"/login?{urlencode({'next': back})}"
+    path = request.url.path
+    asked = {}
+    if request.method == "GET":
+        back = path + (f"?{request.url.query}" if request.url.query else "")
+    else:
+        # What was sent is lost: the log-in page says so. Back to the page that the form stood on.
+        back = path.rpartition("/")[0] if path.startswith("/predictions/") else "/"
+        lost = {"/scans": "scan", "/logout": ""}.get(path, "change")
+        asked = {"lost": lost} if lost else {}
+    asked |= {"next": back} if back != "/" else {}
+    target = f"/login?{urlencode(asked)}" if asked else "/login"
     if "hx-request" in request.headers:
         # A part of a page cannot be sent elsewhere by a redirect: htmx follows this header as a whole page.
         return Response(status_code=204, headers={"HX-Redirect": target})

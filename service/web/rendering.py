@@ -82,10 +82,12 @@ def sentence(text: str) -> str:
 
 
 def readable_bytes(size: int) -> str:
-    """Write a size: 33554432 is ``33.6 MB``."""
-    value = float(size)
-    for unit in ("bytes", "kB", "MB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} GB"
+    """Write a size in the units that limits are set in: 2**30 is ``1 GiB``."""
+    if size < 1024:
+        return f"{size} bytes"
+    value = size / 1024
+    for unit in ("KiB", "MiB"):
+        if value < 1024:
+            return f"{value:.1f}".removesuffix(".0") + f" {unit}"
+        value /= 1024
+    return f"{value:.1f}".removesuffix(".0") + " GiB"

@@ -1,10 +1,17 @@
-"""Where things lie on the drawings of a result, in percent of their width."""
+"""Where things lie on the drawings of a result, in percent of their width and height."""
 
 from dataclasses import dataclass
 from typing import Any
 
 # Frames that the network reads at once (DESIGN section 5).
 WINDOW_FRAMES = 20
+
+# The charts leave room above and below: values lie between these heights, in percent from the top.
+CHART_TOP, CHART_BOTTOM = 10.0, 90.0
+# Beyond this the figures 0 and 1 of a DVARS chart would be written over each other.
+_ONE_IS_LEGIBLE_BELOW = 6.0
+# Up to this the largest change lies so near to 1 that its figure would be written over that one.
+_LARGEST_IS_LEGIBLE_FROM = 1.5
 
 
 @dataclass(frozen=True)
@@ -17,70 +24,121 @@ class Scale:
         The probability and its interval.
     threshold : float
         Above it the probability speaks for ADHD.
-    band_low, band_high : float
-        A probability within these, with an interval as wide as this one, would hold the threshold: uncertain.
     """
 
     point: float
     low: float
     high: float
     threshold: float
-    band_low: float
-    band_high: float
 
 
 def probability_scale(result: dict[str, Any]) -> Scale:
     """Lay a result out on its scale."""
-    point = 100 * float(result["adhd_probability"])
-    low, high = 100 * float(result["interval"]["low"]), 100 * float(result["interval"]["high"])
-    threshold = 100 * float(result["threshold"])
-    return Scale(
-        point=_on_line(point),
-        low=_on_line(low),
-        high=_on_line(high),
-        threshold=_on_line(threshold),
-        # low <= threshold <= high, solved for the point while its distances to low and high stay.
-        band_low=_on_line(threshold - max(high - point, 0)),
-        band_high=_on_line(threshold + max(point - low, 0)),
-    )
+    interval = result["interval"]
+    values = (result["adhd_probability"], interval["low"], interval["high"], result["threshold"])
+    return Scale(*(_on_line(100 * float(value)) for value in values))
 
 
 @dataclass(frozen=True)
-class Dot:
-    """A window's probability.
+class Stretch:
+    """A window of the run, with its own probability.
 
     Attributes
     ----------
     across : float
-        Its middle along the scan, 0 to 100.
-    share : float
-        The probability, 0 to 1.
+        Its middle along the run, 0 to 100.
+    height : float
+        Its probability on the chart, in percent from the top.
+    begins, ends : str
+        In minutes and seconds of the run.
+    probability : float
+        0 to 1.
     """
 
     across: float
-    share: float
+    height: float
+    begins: str
+    ends: str
+    probability: float
 
 
-def window_dots(windows: list[dict[str, Any]]) -> list[Dot]:
-    """Lay the windows out from the first one's start at the left to the last one's end at the right."""
-    end = max(int(window["start_frame"]) for window in windows) + WINDOW_FRAMES
+def stretches(result: dict[str, Any]) -> list[Stretch]:
+    """Lay the windows out along the run, from its begin at the left to its end at the right.
+
+    Windows are counted in frames of the network's own repetition time, which a reader has not seen: they are
+    shown as times. As much of the run lies before the first window as after the last one.
+    """
+    starts = [int(window["start_frame"]) for window in result["windows"]]
+    n_frames = min(starts) + max(starts) + WINDOW_FRAMES
+    frame_s = float(result["quality"]["duration_s"]) / n_frames
     return [
-        Dot(
-            across=_on_line(100 * (int(window["start_frame"]) + WINDOW_FRAMES / 2) / end),
-            share=float(window["probability"]),
+        Stretch(
+            across=_on_line(100 * (start + WINDOW_FRAMES / 2) / n_frames),
+            height=height(float(window["probability"])),
+            begins=clock(start * frame_s),
+            ends=clock((start + WINDOW_FRAMES) * frame_s),
+            probability=float(window["probability"]),
         )
-        for window in windows
+        for start, window in zip(starts, result["windows"], strict=True)
     ]
 
 
-def trace_points(values: list[float]) -> str:
-    """Return a polyline through values, in a box of 1000 by 100, from zero to just above the largest."""
+@dataclass(frozen=True)
+class Mark:
+    """A figure beside or below a chart: where it stands and what it says."""
+
+    at: float
+    text: str
+
+
+def height(share: float) -> float:
+    """Return where a share of the chart's range lies, in percent from the top."""
+    return round(CHART_BOTTOM - (CHART_BOTTOM - CHART_TOP) * share, 2)
+
+
+def time_marks(duration_s: float) -> list[Mark]:
+    """Write the time below a chart: at its begin, its middle and its end."""
+    return [Mark(at, clock(duration_s * at / 100)) for at in (0.0, 50.0, 100.0)]
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A line through the changes from frame to frame.
+
+    Attributes
+    ----------
+    points : str
+        Of a polyline in a box of 1000 by 100.
+    marks : list of Mark
+        The figures of its axis.
+    """
+
+    points: str
+    marks: list[Mark]
+
+
+def dvars_trace(values: list[float]) -> Trace | None:
+    """Draw DVARS from zero to just above the largest, with 1, the ordinary change, always in view."""
     if len(values) < 2:
-        return ""
-    top = 1.08 * max(*values, 1.0)
+        return None
+    largest = max(values)
+    top = 1.08 * max(largest, 1.0)
     step = 1000 / (len(values) - 1)
-    heights = (100 - 100 * value / top for value in values)
-    return " ".join(f"{index * step:.1f},{height:.1f}" for index, height in enumerate(heights))
+    points = " ".join(
+        f"{index * step:.1f},{100 - 100 * value / top:.1f}" for index, value in enumerate(values)
+    )
+    marks = [Mark(height(0), "0")]
+    if top < _ONE_IS_LEGIBLE_BELOW:
+        marks.append(Mark(height(1 / top), "1"))
+    if largest >= _LARGEST_IS_LEGIBLE_FROM:
+        marks.append(Mark(height(largest / top), f"{largest:.1f}"))
+    return Trace(points, marks)
+
+
+def clock(seconds: float) -> str:
+    """Write a time of the run: 95 s is ``1:35``."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
 
 
 def _on_line(value: float) -> float:

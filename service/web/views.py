@@ -23,6 +23,7 @@ from service.api.principals import (
 )
 from service.api.problems import Problem
 from service.api.refusals import CrossSiteRequestError, FieldsNotValidError
+from service.api.remedies import REMEDIES
 from service.api.removal import delete_scan
 from service.api.resources import Resources
 from service.api.uploads import receive_scan
@@ -33,7 +34,7 @@ from service.queue import announce
 from service.web import wording
 from service.web.access import ByForm, OnPage
 from service.web.rendering import page
-from service.web.scale import probability_scale, trace_points, window_dots
+from service.web.scale import dvars_trace, height, probability_scale, stretches, time_marks
 
 PAGE_LENGTH = 25
 
@@ -82,6 +83,8 @@ def show_predictions(
     listed = PredictionPage(items=[], next_cursor=None)
     problem = ""
     subject = subject_id.strip()
+    with resources.sessions() as session:
+        card = _active_card(session)
     try:
         chosen = _filter(status, subject)
         with resources.sessions() as session:
@@ -93,6 +96,7 @@ def show_predictions(
         request,
         "predictions.html",
         principal=principal,
+        card=card,
         page=listed,
         problem=problem,
         chosen_status=status,
@@ -118,8 +122,10 @@ def show_prediction(
             "decision": wording.decision(shown.result),
             "scale": probability_scale(shown.result),
             "quality": wording.quality_lines(shown.result["quality"]),
-            "dots": window_dots(shown.result["windows"]),
-            "trace": trace_points(shown.result["quality"].get("dvars", [])),
+            "stretches": stretches(shown.result),
+            "threshold_height": height(float(shown.result["threshold"])),
+            "times": time_marks(float(shown.result["quality"]["duration_s"])),
+            "trace": dvars_trace(shown.result["quality"].get("dvars", [])),
             "warnings": wording.warnings_beside_banner(shown.result["warnings"]),
         }
     return page(
@@ -184,6 +190,7 @@ def _home(
         card=card,
         max_bytes=resources.settings.max_upload_bytes,
         refusal=refusal,
+        remedies=REMEDIES,
     )
 
 

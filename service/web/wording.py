@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-from service.jobs import JobFailure
-
 STATES = {
     "queued": "Waiting",
     "preprocessing": "Preparing the scan",
@@ -26,31 +24,50 @@ class Decision:
     caution: str
 
 
+HEADLINES = {"adhd": "Leans towards ADHD", "control": "Leans towards control", "uncertain": "Uncertain"}
+CAUTIONS = {
+    "adhd": "This is not a diagnosis. It says that the model finds this scan more like those of the ADHD "
+    "group it was trained on; history, symptoms and examination decide.",
+    "control": "This does not rule ADHD out. It says that the model finds this scan more like those of the "
+    "control group it was trained on; history, symptoms and examination decide.",
+    "uncertain": "This is an answer, not an error. Nothing should be read into the probability being high or "
+    "low.",
+}
+
+
 def decision(result: dict[str, Any]) -> Decision:
     """Say what a result's decision means and what it does not mean."""
+    named = result["decision"]
+    # A row that names no rule was made when there was only one.
+    by_sets = result.get("decision_rule", "interval") == "conformal"
+    meaning = _by_conformal_sets(named) if by_sets else _by_interval(result)
+    return Decision(HEADLINES[named], meaning, CAUTIONS[named])
+
+
+def _of_interval(result: dict[str, Any]) -> str:
+    low, high, threshold = result["interval"]["low"], result["interval"]["high"], result["threshold"]
+    return "uncertain" if low <= threshold <= high else "adhd" if low > threshold else "control"
+
+
+def _by_interval(result: dict[str, Any]) -> str:
     level = round(100 * float(result["interval"]["level"]))
     threshold = round(100 * float(result["threshold"]))
-    sayings = {
-        "adhd": Decision(
-            "Leans towards ADHD",
-            f"The whole {level} % interval lies above the threshold of {threshold} %.",
-            "This is not a diagnosis. It says that the model finds this scan more like those of the ADHD "
-            "group it was trained on; history, symptoms and examination decide.",
-        ),
-        "control": Decision(
-            "Leans towards control",
-            f"The whole {level} % interval lies below the threshold of {threshold} %.",
-            "This does not rule ADHD out. It says that the model finds this scan more like those of the "
-            "control group it was trained on; history, symptoms and examination decide.",
-        ),
-        "uncertain": Decision(
-            "Uncertain",
-            f"The {level} % interval includes the threshold of {threshold} %: the model cannot tell the two "
-            "groups apart on this scan.",
-            "This is an answer, not an error. Nothing should be read into the probability being high or low.",
-        ),
-    }
-    return sayings[result["decision"]]
+    return {
+        "adhd": f"The whole {level} % interval lies above the threshold of {threshold} %.",
+        "control": f"The whole {level} % interval lies below the threshold of {threshold} %.",
+        "uncertain": f"The {level} % interval includes the threshold of {threshold} %: the model cannot tell "
+        "the two groups apart on this scan.",
+    }[_of_interval(result)]
+
+
+def _by_conformal_sets(named: str) -> str:
+    # Conformal sets look at the probability and not at its interval, nor at the threshold.
+    if named == "uncertain":
+        return "At the error rate this model promises, the probability rules out neither of the two groups."
+    group, other = ("ADHD", "control") if named == "adhd" else ("control", "ADHD")
+    return (
+        f"At the error rate this model promises, the {other} group is ruled out and the {group} group is not."
+    )
 
 
 def banner(intended_use: str) -> str:
@@ -69,8 +86,14 @@ QUALITY = {
         "mean over fluctuation, higher is steadier; filtered data have none",
     ),
     "dvars_mean": ("DVARS, mean", "change from frame to frame; 1 is what these voxels do by themselves"),
-    "dvars_max": ("DVARS, largest", "the most abrupt change; far above the mean it often is a movement"),
-    "spikes": ("Sudden jumps", "frames that differ abruptly from the one before"),
+    "dvars_max": (
+        "DVARS, largest",
+        "the largest of these changes: 2 is twice the ordinary one; a large one often is a movement",
+    ),
+    "spikes": (
+        "Frames that stand out",
+        "unusual for this very scan; in a steady scan even small changes are: the largest is given above",
+    ),
     "template_coverage": ("Brain covered", "share of the template brain that the scan contains"),
     "in_band_power": ("Signal in the resting band", "share of the fluctuation between 0.009 and 0.08 Hz"),
 }
@@ -106,46 +129,57 @@ def _figure(key: str, value: Any) -> str:
     if key in _SHARES:
         return f"{100 * value:.0f}\u202f%"
     if key == "duration_s":
-        return f"{value // 60:.0f} min {value % 60:.0f} s"
+        minutes, seconds = divmod(round(value), 60)
+        return f"{minutes} min {seconds} s"
     if key.endswith("_s"):
         return f"{value:g} s"
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
-def warnings_beside_banner(warnings: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Leave out the warning that the banner above every result gives already."""
-    return [warning for warning in warnings if warning["code"] != "demonstration_model"]
-
-
-_OUR_FAULT = "Try again. If it happens again, give the reference to whoever runs this service."
-_ADVICE = {
-    "not_in_template_space": "Register the scan to the MNI152 template (as the Athena pipeline and fMRIPrep "
-    "do), then upload the registered file.",
-    "worker_lost": "The computer that worked on it stopped several times. " + _OUR_FAULT,
-    "internal_error": _OUR_FAULT,
-    "time_limit": "It took longer than allowed. " + _OUR_FAULT,
-    "stored_file_missing": "The file is no longer in storage: upload it again.",
-    "upload_too_large": "Upload a single run, compressed as .nii.gz.",
-    "scan_missing": "Choose a file first.",
-    "missing_repetition_time": "Write the repetition time into the header (pixdim[4]), then upload the file.",
-    "gzip_corrupt": "The file is damaged: copy it again from its source, then upload that copy.",
-    "data_incomplete": "The file was cut short: copy it again from its source, then upload that copy.",
-    "nifti_pair": "Convert the .hdr/.img pair to one .nii file and upload that.",
-    "analyze_format": "Convert the file to NIfTI (.nii) and upload that.",
-    "too_few_frames": "Upload the whole run, not a part of it.",
-    "not_four_dimensional": "Upload the functional run, a series of volumes over time.",
+WARNINGS = {
+    "template_fit_poor": "The brain lies a little off the place, size or shape that the model expects, "
+    "so it may read neighbouring regions. Look at the registration before relying on the answer.",
+    "left_right_unverified": "The image itself does not clearly show which side is left: that rests on what "
+    "the file says. This is so for many sound scans.",
+    "left_right_suspect": "Left and right may be exchanged in this file. Compare it with the images at the "
+    "scanner before relying on the answer.",
+    "orientation_conflict": "The file gives its orientation twice, and the two disagree. The usual one "
+    "(sform) was used; compare left and right with the images at the scanner.",
+    "time_unit_missing": "The file does not say in which unit its repetition time is, so the unit was "
+    "guessed. Compare the repetition time below with the protocol of the scan.",
+    "nonfinite_background": "Some points outside the brain hold no number. They were taken as background; "
+    "the brain itself is whole.",
 }
-_OTHER_ADVICE = "Check that this is a whole functional run in one .nii or .nii.gz file."
 
 
-def may_pass_next_time(code: str) -> bool:
-    """Whether trying the same scan again can help: not when the scan itself was refused."""
-    return code in set(JobFailure)
+@dataclass(frozen=True)
+class Remark:
+    """A warning for the reader of a result.
+
+    Attributes
+    ----------
+    said : str
+        A clinician's sentence.
+    measured : str
+        What was expected and found, with its figures; empty where that is what is said already.
+    code : str
+    """
+
+    said: str
+    measured: str
+    code: str
 
 
-def advice(code: str) -> str:
-    """Say what a person can do about a refusal."""
-    return _ADVICE.get(code, _OTHER_ADVICE)
+def warnings_beside_banner(warnings: list[dict[str, str]]) -> list[Remark]:
+    """Put warnings into words, but not the one that the banner above every result gives already."""
+    remarks = []
+    for warning in warnings:
+        code, message = warning["code"], warning["message"]
+        if code in WARNINGS:
+            remarks.append(Remark(WARNINGS[code], message, code))
+        elif code != "demonstration_model":
+            remarks.append(Remark(message, "", code))
+    return remarks
 
 
 def progress_line(status: str, *, queue_position: int | None, cancel_requested: bool) -> str:

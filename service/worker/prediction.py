@@ -1,9 +1,7 @@
 """One prediction, from the claim to the result."""
 
-import math
 from collections.abc import Callable
 from time import sleep
-from typing import Any
 from uuid import uuid4
 
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -13,7 +11,7 @@ from imaging.errors import ScanError
 from model.errors import ModelError
 from service import jobs
 from service.db.rows import PredictionRow, ScanRow
-from service.errors import ServiceError
+from service.errors import ServiceError, as_json
 from service.logs import get_logger
 from service.worker.heartbeat import Heartbeat, JobStoppedError, StopReason
 from service.worker.runtime import ModelAwaitedError, Runtime
@@ -152,7 +150,7 @@ def _refuse(
             owner=owner,
             code=refusal.code,
             message=str(refusal),
-            details=_as_json(refusal.details()),
+            details=as_json(refusal.details()),
         ),
     )
     return refusal.code
@@ -199,14 +197,3 @@ def _fail_internally(runtime: Runtime, prediction_id: str, owner: str, reference
         ),
     )
     return jobs.JobFailure.INTERNAL_ERROR
-
-
-def _as_json(value: Any) -> Any:
-    """Return what every database accepts as JSON: no NaN or infinity, no foreign types."""
-    if isinstance(value, dict):
-        return {str(key): _as_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_as_json(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if isinstance(value, str | int | float | bool | None) else str(value)

@@ -9,6 +9,7 @@ from secrets import token_hex
 from time import sleep
 from typing import Any
 
+from celery.apps import worker as celery_worker
 from celery.platforms import SecurityWarning
 from celery.signals import worker_ready, worker_shutting_down
 from sqlalchemy.exc import DBAPIError
@@ -40,6 +41,7 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     os.environ.update(settings.environment())
     app.conf.include = ["service.worker.tasks"]
     app.set_current()
+    _quieten()
     # Root is usual in a container, and no message is ever unpickled: only JSON is accepted.
     warnings.filterwarnings("ignore", category=SecurityWarning)
     name = worker_name(queues[0])
@@ -55,6 +57,9 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
         without_heartbeat=True,
         optimization="fair",
     )
+
+    # Left by Celery for billiard, whose children would write raw lines until they have read our settings.
+    os.environ.pop("_MP_FORK_LOGLEVEL_", None)
 
     # Celery holds receivers weakly: these two live as long as this function.
     def ready(**_kwargs: Any) -> None:
@@ -83,7 +88,17 @@ def worker_name(queue: QueueName) -> str:
     return f"{queue}-{os.getpid()}-{token_hex(4)}@{socket.gethostname()}"
 
 
+def _quieten() -> None:
+    """Keep what the libraries write past every logger out of our streams."""
+    # Standard output belongs to the caller: `serve --json` promises one line there. Ours says it in the log.
+    celery_worker.safe_say = lambda *_: None
+    # billiard's tracker warns of semaphores that it then cleans up; it is a process of its own.
+    known = filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:semaphore_tracker:UserWarning"])
+    os.environ["PYTHONWARNINGS"] = ",".join(known)
+
+
 def _hand_back(sessions: sessionmaker[Session], worker: str) -> None:
+    log.info("worker_stopping")
     # Until the process ends: a message may reach the child after the first round. The child is not signalled,
     # because billiard's idle children take any signal for the end of their pool; it sees that its lease is
     # gone at its next heartbeat.

@@ -80,8 +80,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture(scope="session")
 def scan_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A simulated scan in the Athena geometry, as a person would have it on disk."""
-    from training.scan_files import write_scan
-    from training.simulator import simulate_subject
+    from training.simulation.scan_files import write_scan
+    from training.simulation.simulator import simulate_subject
 
     scan = simulate_subject(0, seed=77)
     path = tmp_path_factory.mktemp("scans") / "sfnwmrda0000077_session_1_rest_1.nii.gz"

@@ -11,18 +11,16 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.accounts import (
-    ApiKeyNameError,
     CredentialsError,
     PasswordLengthError,
     Role,
     UsernameError,
     UsernameTakenError,
-    create_api_key,
     create_user,
-    find_api_key,
     find_user,
     verify_login,
 )
+from service.api_keys import ApiKeyNameError, create_api_key, find_api_key
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
 from service.db.rows import SessionRow

@@ -3,7 +3,8 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.accounts import Role, find_api_key, verify_login
+from service.accounts import Role, verify_login
+from service.api_keys import find_api_key
 from service.demo import FILE_NAME, make_demo_credentials
 
 

@@ -10,10 +10,11 @@ from service import logs
 
 @pytest.fixture(autouse=True)
 def put_back() -> Iterator[None]:
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level)
+    loggers = [logging.getLogger(name) for name in (None, "multiprocessing")]
+    before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     yield
-    root.handlers[:], root.level = before[0], before[1]
+    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        logger.handlers[:], logger.level, logger.propagate = handlers, level, propagate
     structlog.reset_defaults()
 
 
@@ -44,3 +45,26 @@ def test_the_level_and_the_form_for_people(capsys: pytest.CaptureFixture[str]) -
     assert "hidden" not in text
     assert "reference=abc" in text
     assert "ValueError" in text
+
+
+@pytest.mark.parametrize("name", ["celery.worker.request", "multiprocessing"])
+def test_a_fault_inside_the_queue_is_one_line(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    # billiard cuts its logger off from the root.
+    logging.getLogger("multiprocessing").propagate = False
+    logs.configure(log_format="json", log_level="info")
+    logging.getLogger(name).error("Task %r failed:\nall of it", "t", exc_info=RuntimeError("lost"))
+    [line] = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["event"] == "Task 't' failed: (RuntimeError)"
+    assert "exception" not in json.loads(line)
+
+
+def test_debugging_shows_the_whole_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(log_format="json", log_level="debug")
+    logging.getLogger("celery.worker.request").error("failed", exc_info=RuntimeError("lost"))
+    assert "RuntimeError: lost" in json.loads(capsys.readouterr().err)["exception"]
+
+
+def test_our_own_tracebacks_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure(log_format="json", log_level="info")
+    logs.get_logger("service.x").error("failed", reference="abc", exc_info=RuntimeError("ours"))
+    assert "RuntimeError: ours" in json.loads(capsys.readouterr().err)["exception"]

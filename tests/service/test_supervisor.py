@@ -166,7 +166,9 @@ def test_a_child_ends_with_a_supervisor_that_is_killed(modules: Path) -> None:
     orphan.wait(timeout=10)
 
 
-def test_a_signal_ends_the_watch_and_stops_the_children(settings: Settings, modules: Path) -> None:
+def test_a_signal_ends_the_watch_and_stops_the_children(
+    settings: Settings, modules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     child = Child("long", ("long",))
 
     def ask() -> None:
@@ -181,3 +183,4 @@ def test_a_signal_ends_the_watch_and_stops_the_children(settings: Settings, modu
     assert child.process is not None
     assert child.process.returncode is not None
     assert signal.getsignal(signal.SIGTERM) is before
+    assert capsys.readouterr().out.endswith("Stopping ...\n")  # Log lines may precede it where no test set them up.

@@ -13,15 +13,29 @@ const maxBytes = Number(form.dataset.maxBytes);
 let request = null;
 let attempt = null;
 
-function megabytes(bytes) {
-  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
+// In the units that the page writes its limit in: 1 GiB is 1024 MiB.
+function readable(bytes) {
+  if (bytes < 1024) return `${bytes} bytes`;
+  const units = ["KiB", "MiB", "GiB"];
+  let value = bytes / 1024;
+  while (value >= 1024 && units.length > 1) {
+    value /= 1024;
+    units.shift();
+  }
+  return `${value.toFixed(1).replace(/\.0$/, "")} ${units[0]}`;
 }
 
+// What is wrong with a file that is not even sent, and what to do about it; nothing where it may be a scan.
 function complaint(file) {
-  if (!/\.nii(\.gz)?$/i.test(file.name)) return "Expected a file that ends in .nii or .nii.gz.";
-  if (file.size === 0) return "Expected a scan, found an empty file.";
-  if (file.size > maxBytes) return `Expected at most ${megabytes(maxBytes)}, found ${megabytes(file.size)}.`;
-  return "";
+  if (!/\.nii(\.gz)?$/i.test(file.name)) {
+    const remedy = /\.(hdr|img)(\.gz)?$/i.test(file.name) ? form.dataset.pair : form.dataset.notNifti;
+    return ["Expected a file that ends in .nii or .nii.gz.", remedy];
+  }
+  if (file.size === 0) return ["Expected a scan, found an empty file.", form.dataset.empty];
+  if (file.size > maxBytes) {
+    return [`Expected at most ${readable(maxBytes)}, found ${readable(file.size)}.`, form.dataset.tooLarge];
+  }
+  return [];
 }
 
 function tell(sentences, code) {
@@ -42,12 +56,11 @@ function tell(sentences, code) {
 function choose() {
   const file = input.files[0];
   attempt = null;
-  tell([]);
-  chosen.textContent = file ? `${file.name}, ${megabytes(file.size)}` : "";
-  const wrong = file ? complaint(file) : "";
-  input.setCustomValidity(wrong);
-  if (wrong) tell([wrong]);
-  drop.classList.toggle("full", Boolean(file) && !wrong);
+  chosen.textContent = file ? `${file.name}, ${readable(file.size)}` : "";
+  const wrong = file ? complaint(file) : [];
+  input.setCustomValidity(wrong[0] ?? "");
+  tell(wrong);
+  drop.classList.toggle("full", Boolean(file) && wrong.length === 0);
 }
 
 function randomKey() {
@@ -77,10 +90,12 @@ function finished() {
     said.textContent = "Uploaded.";
     location.assign(answer.links.page);
   } else if (request.status === 401) {
-    location.assign("/login");
+    // The login ended in the meantime, most likely in another tab: the page there says what was lost.
+    location.assign("/login?lost=scan");
   } else {
     attempt = null;
-    tell(["This file was not accepted.", sentence(answer.detail ?? `The server answered ${request.status}`)], answer.code);
+    const reason = sentence(answer.detail ?? `The server answered ${request.status}`);
+    tell(["This file was not accepted.", reason, ...(answer.remedy ? [answer.remedy] : [])], answer.code);
   }
 }
 

@@ -22,9 +22,10 @@ from fastapi import FastAPI
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
-from service.accounts import Role, create_api_key, create_user, find_user
+from service.accounts import Role, create_user, find_user
 from service.api.app import create_app
 from service.api.resources import Resources
+from service.api_keys import create_api_key
 from service.db.migrate import upgrade
 from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, ResultRow
 from service.settings import Settings
@@ -83,6 +84,7 @@ def sample_result(probability: float = 0.61, low: float = 0.44, high: float = 0.
         "adhd_probability": probability,
         "interval": {"level": 0.9, "low": low, "high": high},
         "decision": decision,
+        "decision_rule": "interval",
         "threshold": 0.5,
         "windows": [{"start_frame": start, "probability": probability} for start in (0, 20, 40)],
         "quality": {

@@ -13,7 +13,7 @@ from imaging.errors import ScanError
 from service.accounts import Role
 from service.api import errors
 from service.errors import ServiceError
-from tests.service.api.serving import Serving
+from tests.service.api.serving import Serving, scan_bytes
 
 # What only the processes and the command line can meet.
 NEVER_OVER_HTTP = ("service.worker", "service.cli", "service.supervisor")
@@ -54,7 +54,7 @@ def test_every_refusal_of_a_scan_is_the_clients_to_mend() -> None:
 
 
 def test_the_shape_of_a_problem(served: Serving) -> None:
-    answer = served.client.get("/api/v1/scans/x?secret=1", headers=served.key())
+    answer = served.client.get("/api/v1/scans/x", headers=served.key())
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json() == {
         "type": "urn:restnet:error:scan_not_found",
@@ -88,6 +88,23 @@ def test_a_body_that_is_not_json(served: Serving) -> None:
     key = served.key(role=Role.ADMINISTRATOR) | {"Content-Type": "application/json"}
     answer = served.client.post("/api/v1/admin/users", headers=key, content=b"{")
     assert (answer.status_code, answer.json()["code"]) == (422, "request_not_valid")
+
+
+def test_a_number_that_json_lacks_is_given_as_text(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OddError(ScanError):
+        code = "odd"
+
+        def __init__(self, *, found: float) -> None:
+            self.found = found
+            super().__init__("expected a number, found none")
+
+    def refuse(*_args: object) -> None:
+        raise OddError(found=float("nan"))
+
+    monkeypatch.setattr("service.api.submission._read_header", refuse)
+    files = {"scan": ("s.nii.gz", scan_bytes())}
+    answer = served.client.post("/api/v1/scans", headers=served.key(), files=files)
+    assert (answer.status_code, answer.json()["details"]) == (422, {"found": "nan"})
 
 
 @pytest.mark.parametrize("chunked", [False, True])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from service.accounts import Role
+from service.api.remedies import REMEDIES
 from service.db.rows import PredictionRow, PredictionState
 from tests.service.api.serving import Serving, sample_result, scan_bytes
 
@@ -49,6 +50,8 @@ def test_a_failure_says_why(served: Serving) -> None:
         "message": "expected one, found another",
         "details": {"overlap": 0.69},
         "reference": "abc",
+        "remedy": REMEDIES["not_in_template_space"],
+        "retryable": False,
     }
     assert answer["result"] is None
 

@@ -18,7 +18,8 @@ from urllib.parse import urlencode, urlsplit
 import psutil
 import pytest
 
-from service.accounts import Role, create_api_key, create_user
+from service.accounts import Role, create_user
+from service.api_keys import create_api_key
 from service.db.engine import make_engine, session_factory
 from service.db.rows import PredictionRow, PredictionState
 from service.settings import Settings

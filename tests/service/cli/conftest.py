@@ -1,9 +1,18 @@
 import json
+import os
 import sys
 
 import pytest
 
 from service.cli import main
+
+
+@pytest.fixture(autouse=True)
+def umask():
+    """Commands that write to the data directory close what the whole process writes."""
+    previous = os.umask(0o022)
+    yield
+    os.umask(previous)
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@ import sys
 
 import pytest
 
-from service.accounts import find_api_key, verify_login
+from service.accounts import verify_login
+from service.api_keys import find_api_key
 from service.cli.database import load_settings, migrated_session
 from service.db.engine import make_engine, session_factory
 
@@ -58,7 +59,7 @@ def test_what_cannot_be_a_user_is_refused(
     assert (status, answer["error"]["code"]) == (2, code)
 
 
-def test_a_key_for_nobody_is_refused(restnet_json, data_dir):
+def test_a_key_for_nobody_is_refused(clinician, restnet_json, data_dir):
     status, answer = restnet_json("keys", "create", "nobody", "--data-dir", data_dir)
     assert (status, answer["error"]["code"]) == (2, "account_not_found")
 
@@ -90,6 +91,23 @@ def test_a_setting_that_cannot_be_is_refused_by_name(restnet_json, data_dir, mon
     assert (status, answer["error"]["code"]) == (2, "settings_not_valid")
     assert "RESTNET_LEASE_S" in answer["error"]["message"]
     assert not data_dir.exists()
+
+
+def test_a_bad_address_is_not_blamed_on_what_follows_from_it(restnet_json, monkeypatch):
+    monkeypatch.setenv("RESTNET_DATABASE_URL", "hunter22")
+    monkeypatch.setenv("RESTNET_DATA_DIR", "x")
+    status, answer = restnet_json("db", "upgrade")
+    assert (status, answer["error"]["code"]) == (2, "settings_not_valid")
+    assert [problem["setting"] for problem in answer["error"]["problems"]] == ["RESTNET_DATABASE_URL"]
+    assert "default factory" not in str(answer)
+    assert "hunter22" not in str(answer)
+
+
+def test_two_settings_that_contradict_each_other_are_named(restnet_json, monkeypatch):
+    monkeypatch.setenv("RESTNET_LEASE_S", "2")
+    monkeypatch.setenv("RESTNET_HEARTBEAT_S", "2")
+    _, answer = restnet_json("db", "upgrade")
+    assert "found expected heartbeat_s at most half of lease_s" in answer["error"]["message"]
 
 
 def test_upgrading_twice_changes_nothing(restnet_json, data_dir):

@@ -87,6 +87,67 @@ def test_a_proxy_of_the_environment_is_passed_by_and_any_failure_is_waited_out(
     assert score(starting, scan, api_key="rnk_key")["status"] == "succeeded"
 
 
+class Answering(Starting):
+    """A service that keeps what it was sent by its idempotency key, as the real one does."""
+
+    kept: ClassVar[dict[str, str]] = {}
+    uploads: ClassVar[list[str]] = []
+    status: ClassVar[dict[str, str]] = {}
+    retried: ClassVar[list[str]] = []
+
+    def do_GET(self):
+        if self.path.endswith("/admin/models"):
+            models = [{"sha256": "a" * 64, "active": False}, {"sha256": "b" * 64, "active": True}]
+            self._answer(200, {"items": models})
+            return
+        number = self.path.rpartition("/")[2]
+        self._answer(200, {"id": number, "status": self.status.get(number, "succeeded")})
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.endswith("/retry"):
+            number = self.path.split("/")[-2]
+            self.retried.append(number)
+            self.status[number] = "succeeded"
+            self._answer(200, {"id": number})
+            return
+        key = self.headers["Idempotency-Key"]
+        self.uploads.append(key)
+        self._answer(202, {"prediction_id": self.kept.setdefault(key, f"p-{len(self.kept)}")})
+
+
+@pytest.mark.enable_socket
+def test_the_sample_is_kept_once_whatever_the_number_of_starts(monkeypatch, tmp_path):
+    for name, empty in (("kept", {}), ("uploads", []), ("status", {}), ("retried", [])):
+        monkeypatch.setattr(Answering, name, empty)
+    monkeypatch.setattr(sample, "POLL_S", 0.01)
+    scan = tmp_path / "s.nii.gz"
+    scan.write_bytes(b"scan")
+    with HTTPServer(("127.0.0.1", 0), Answering) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}"
+
+        def start():
+            key = sample.sample_key(url, scan, api_key="rnk_key")
+            return score(url, scan, api_key="rnk_key", idempotency_key=key)
+
+        try:
+            first = start()
+            assert start() == first == {"id": "p-0", "status": "succeeded"}
+            Answering.status["p-0"] = "failed"
+            assert start() == first, "what failed is tried again"
+            assert Answering.retried == ["p-0"]
+            scan.write_bytes(b"another scan")
+            assert start()["id"] == "p-1"
+        finally:
+            server.shutdown()
+            thread.join()
+    digest = "bb" * 8
+    assert [key.rpartition("-")[2] for key in Answering.uploads] == [digest] * 4
+    assert len(set(Answering.uploads)) == 2
+
+
 @pytest.mark.enable_socket
 def test_waiting_has_an_end(monkeypatch):
     monkeypatch.setattr(sample, "START_LIMIT_S", 0)

@@ -12,6 +12,7 @@ PREDICTION_KEYS = [
     "adhd_probability",
     "interval",
     "decision",
+    "decision_rule",
     "threshold",
     "windows",
     "quality",

@@ -65,3 +65,12 @@ def test_a_service_that_never_gets_ready_is_not_announced(monkeypatch, capsys):
     servers.announce_when_ready("http://127.0.0.1:1", None, out)
     assert out.getvalue() == ""
     assert "did not get ready" in capsys.readouterr().err
+
+
+def test_a_worker_closes_its_data_directory_and_makes_none(served, restnet, tmp_path):
+    there, missing = tmp_path / "there", tmp_path / "missing"
+    there.mkdir(mode=0o755)
+    for folder in (there, missing):
+        assert restnet("worker", "--queue", "inference", "--data-dir", folder)[0] == 0
+    assert there.stat().st_mode & 0o777 == 0o700
+    assert not missing.exists()

@@ -1,6 +1,8 @@
 """Logging in and out with a browser's plain forms."""
 
 import re
+from html import escape
+from urllib.parse import quote
 
 import pytest
 
@@ -18,17 +20,58 @@ def log_in(served: Serving, **fields: str) -> str:
     return token
 
 
-@pytest.mark.parametrize("path", ["/", "/predictions", "/predictions/x"])
+@pytest.mark.parametrize(
+    "path", ["/", "/predictions", "/predictions/x", "/predictions?status=failed&subject_id=P-1"]
+)
 def test_a_page_leads_to_the_login_and_back(served: Serving, path: str) -> None:
     answer = served.client.get(path, headers=HTML)
     assert answer.status_code == 303
     location = answer.headers["location"]
-    assert location == ("/login" if path == "/" else f"/login?next={path.replace('/', '%2F')}")
+    assert location == ("/login" if path == "/" else f"/login?next={quote(path, safe='')}")
     form = served.client.get(location).text
-    assert f'name="next" value="{path}"' in form
+    assert f'name="next" value="{escape(path)}"' in form
+    assert 'role="alert"' not in form
     served.user()
     back = served.client.post("/login", data={"username": "doctor", "password": PASSWORD, "next": path})
     assert back.headers["location"] == path
+
+
+@pytest.mark.parametrize(
+    ("path", "location", "said"),
+    [
+        ("/scans", "/login?lost=scan", "the scan was not taken"),
+        ("/predictions/x/cancel", "/login?lost=change&next=%2Fpredictions%2Fx", "nothing was changed"),
+        ("/scans/x/delete", "/login?lost=change", "nothing was changed"),
+        ("/logout", "/login", ""),
+    ],
+)
+def test_what_was_sent_after_the_login_ended_is_said_to_be_lost(
+    served: Serving, path: str, location: str, said: str
+) -> None:
+    token = log_in(served)
+    cookie = served.client.cookies["restnet"]
+    served.client.post("/logout", data={"csrf_token": token})
+    # Another tab still holds the form and the cookie.
+    served.client.cookies["restnet"] = cookie
+    answer = served.client.post(path, data={"csrf_token": token}, headers=HTML)
+    assert (answer.status_code, answer.headers["location"]) == (303, location)
+    form = served.client.get(location).text
+    assert ('role="alert"' in form) is bool(said)
+    assert said in form
+
+
+def test_only_our_own_sentences_stand_on_the_login_page(served: Serving) -> None:
+    form = served.client.get("/login", params={"lost": "Send your password to x"})
+    assert form.status_code == 200
+    assert 'role="alert"' not in form.text
+
+
+def test_a_form_of_an_earlier_login_is_told_to_reload(served: Serving) -> None:
+    log_in(served)
+    file = {"scan": ("child.nii.gz", b"x")}
+    answer = served.client.post("/scans", data={"csrf_token": "old"}, files=file, headers=HTML)
+    assert answer.status_code == 403
+    assert "belongs to an earlier login. Reload it" in answer.text
 
 
 def test_a_part_of_a_page_leads_to_the_login_as_a_whole(served: Serving) -> None:

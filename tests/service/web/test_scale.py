@@ -1,11 +1,11 @@
 """Where things lie on the drawn scale."""
 
+from itertools import pairwise
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from service.web.rendering import percent, readable_bytes, sentence
-from service.web.scale import probability_scale, trace_points, window_dots
+from service.web.scale import Mark, Scale, dvars_trace, probability_scale, stretches, time_marks
 
 
 def laid_out(probability: float, low: float, high: float, threshold: float) -> dict[str, object]:
@@ -17,36 +17,51 @@ def laid_out(probability: float, low: float, high: float, threshold: float) -> d
 
 
 def test_a_result_worked_out_by_hand() -> None:
-    scale = probability_scale(laid_out(0.61, 0.44, 0.75, 0.5))
-    assert (scale.point, scale.low, scale.high, scale.threshold) == (61, 44, 75, 50)
-    # 14 to the right of the point, 17 to the left: uncertain from 50 - 14 to 50 + 17.
-    assert (scale.band_low, scale.band_high) == (36, 67)
+    assert probability_scale(laid_out(0.61, 0.44, 0.75, 0.5)) == Scale(61, 44, 75, 50)
 
 
-@given(
-    values=st.lists(st.floats(0.01, 0.99), min_size=3, max_size=3).map(sorted),
-    threshold=st.floats(0.05, 0.95),
+def over(duration_s: float, *starts: int) -> dict[str, object]:
+    windows = [{"start_frame": start, "probability": start / 100} for start in starts]
+    return {"windows": windows, "quality": {"duration_s": duration_s}}
+
+
+def test_windows_lie_along_the_run_in_minutes() -> None:
+    # 100 frames of 2 s; the chart runs from 10 % (probability 1) to 90 % (probability 0).
+    found = stretches(over(200.0, 0, 40, 80))
+    assert [(one.across, one.height) for one in found] == [(10, 90), (50, 58), (90, 26)]
+    assert [(one.begins, one.ends) for one in found] == [("0:00", "0:40"), ("1:20", "2:00"), ("2:40", "3:20")]
+
+
+def test_the_only_window_lies_in_the_middle() -> None:
+    # The middle 20 of 90 frames of 2 s, as the plan of one window takes them.
+    [found] = stretches(over(180.0, 35))
+    assert (found.across, found.begins, found.ends) == (50, "1:10", "1:50")
+
+
+def test_times_stand_below_a_chart() -> None:
+    assert time_marks(180.4) == [Mark(0, "0:00"), Mark(50, "1:30"), Mark(100, "3:00")]
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [([0.0, 0.8], "0 1"), ([1.0, 1.34], "0 1"), ([1.0, 1.97], "0 1 2.0"), ([1.0, 40.0], "0 40.0")],
 )
-def test_the_point_lies_in_the_band_when_the_interval_holds_the_threshold(
-    values: list[float], threshold: float
-) -> None:
-    low, point, high = values
-    scale = probability_scale(laid_out(point, low, high, threshold))
-    assert 0 <= scale.band_low <= scale.band_high <= 100
-    if low + 0.001 < threshold < high - 0.001:
-        assert scale.band_low <= scale.point <= scale.band_high
-    elif not low - 0.001 < threshold < high + 0.001:
-        assert not scale.band_low < scale.point < scale.band_high
+def test_a_trace_has_an_axis_whose_figures_stand_apart(values: list[float], texts: str) -> None:
+    trace = dvars_trace(values)
+    assert trace is not None
+    assert " ".join(mark.text for mark in trace.marks) == texts
+    heights = [mark.at for mark in trace.marks]
+    assert heights[0] == 90
+    assert all(lower - upper > 10 for lower, upper in pairwise(heights))
 
 
-def test_windows_lie_along_the_scan() -> None:
-    dots = window_dots([{"start_frame": start, "probability": start / 100} for start in (0, 40, 80)])
-    assert [(dot.across, dot.share) for dot in dots] == [(10, 0.0), (50, 0.4), (90, 0.8)]
-
-
-def test_a_trace_fills_its_box() -> None:
-    assert trace_points([1.0]) == ""
-    assert trace_points([0.0, 10.0]) == "0.0,100.0 1000.0,7.4"
+def test_the_figures_of_a_trace_stand_where_its_line_runs() -> None:
+    trace = dvars_trace([0.0, 10.0])
+    assert trace is not None
+    # The line's box of 100 lies between 10 % and 90 % of the chart.
+    assert trace.points == "0.0,100.0 1000.0,7.4"
+    assert trace.marks[-1] == Mark(15.93, "10.0")
+    assert dvars_trace([1.0]) is None
 
 
 @pytest.mark.parametrize(
@@ -58,5 +73,6 @@ def test_a_probability_never_looks_certain_when_it_is_not(value: float, text: st
 
 
 def test_sizes_and_sentences() -> None:
-    assert [readable_bytes(size) for size in (12, 33_600_000, 1 << 30)] == ["12 bytes", "33.6 MB", "1.1 GB"]
+    sizes = (12, 2048, 33_600_000, 1 << 30, 3 << 29)
+    assert [readable_bytes(size) for size in sizes] == ["12 bytes", "2 KiB", "32 MiB", "1 GiB", "1.5 GiB"]
     assert (sentence("expected x, found y"), sentence("")) == ("Expected x, found y.", "")

@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from service.db.rows import PredictionRow, PredictionState
-from tests.service.api.serving import PASSWORD, Serving, sample_result, scan_bytes
+from service.api.remedies import REMEDIES
+from service.db.rows import ModelVersionRow, PredictionRow, PredictionState
+from tests.service.api.serving import CARD, PASSWORD, Serving, sample_result, scan_bytes
 
 HTML = {"Accept": "text/html"}
 
@@ -70,6 +71,7 @@ def test_a_refused_file_shows_the_form_again_with_the_reason(served: Serving, to
     assert answer.status_code == 422
     assert "This file was not accepted" in answer.text
     assert "not_four_dimensional" in answer.text
+    assert REMEDIES["not_four_dimensional"] in answer.text
     assert 'id="upload"' in answer.text
 
 
@@ -95,6 +97,26 @@ def test_a_result_is_shown_with_everything_it_takes_to_read_it(served: Serving, 
         "9f" * 32,
     ):
         assert expected in text, expected
+
+
+def test_the_drawings_have_axes_and_a_warning_has_words(served: Serving, token: str) -> None:
+    prediction_id = upload(served, token)
+    measured = "expected an asymmetry that tells the sides apart, found none that is clear (evidence +0.01)"
+    warnings = [{"code": "left_right_unverified", "message": measured}]
+    result = sample_result() | {"warnings": warnings}
+    served.finish(prediction_id, result, model_version_id=served.register_model())
+    page = served.client.get(f"/predictions/{prediction_id}").text.replace("&#8239;", " ")
+    stretches, dvars = re.findall(r'<svg class="chart".*?</figure>', page, flags=re.DOTALL)
+    # 344 s of rest; the largest DVARS is 1.9.
+    assert re.findall(r">([^<>]+)</text>", stretches) == ["100 %", "0 %", "0:00", "2:52", "5:44"]
+    assert re.findall(r">([^<>]+)</text>", dvars) == ["0", "1", "1.9", "0:00", "2:52", "5:44"]
+    assert "threshold of 50" in stretches
+    assert "does not clearly show which side is left" in page
+    # The developer's sentence waits until it is asked for.
+    details = re.findall(r"<details>.*?</details>", page, flags=re.DOTALL)
+    assert page.count("evidence +0.01") == 1
+    assert any("evidence +0.01" in part for part in details)
+    assert "hatch" not in page
 
 
 @pytest.mark.parametrize(
@@ -149,16 +171,42 @@ def test_a_refused_scan_says_what_to_do(served: Serving, token: str) -> None:
     assert "Expected a scan in template space, found one elsewhere." in text
     assert "Register the scan" in text
     assert "not_in_template_space" in text
+
+
+def test_a_failure_that_may_pass_can_be_tried_again(served: Serving, token: str) -> None:
+    prediction_id = upload(served, token)
+    served.set_state(prediction_id, PredictionState.FAILED, error_code="time_limit", error_message="x")
     page = served.client.get(f"/predictions/{prediction_id}").text
-    answer = served.client.post(f"/predictions/{prediction_id}/retry", data={"csrf_token": token})
     assert f'action="/predictions/{prediction_id}/retry"' in page
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/predictions/{prediction_id}")
-    assert "Waiting" in shown(served, prediction_id)
     # A second click changes nothing.
+    for _ in range(2):
+        answer = served.client.post(f"/predictions/{prediction_id}/retry", data={"csrf_token": token})
+        assert (answer.status_code, answer.headers["location"]) == (303, f"/predictions/{prediction_id}")
+        assert "Waiting" in shown(served, prediction_id)
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "offered"),
+    [
+        (PredictionState.FAILED, "gzip_corrupt", False),
+        (PredictionState.FAILED, "not_in_template_space", False),
+        (PredictionState.FAILED, "stored_file_missing", False),
+        (PredictionState.FAILED, "worker_lost", True),
+        (PredictionState.FAILED, "checkpoint_corrupt", True),
+        (PredictionState.CANCELLED, None, True),
+    ],
+)
+def test_trying_again_is_offered_only_where_it_can_help(
+    served: Serving, token: str, state: PredictionState, code: str | None, offered: bool
+) -> None:
+    prediction_id = upload(served, token)
+    served.set_state(prediction_id, state, error_code=code, error_message="x")
     assert (
-        served.client.post(f"/predictions/{prediction_id}/retry", data={"csrf_token": token}).status_code
-        == 303
-    )
+        "Try again"
+        in re.findall(r">([^<]*)</button>", served.client.get(f"/predictions/{prediction_id}").text)
+    ) is offered
+    error = served.client.get(f"/api/v1/predictions/{prediction_id}").json()["error"]
+    assert error is None or error["retryable"] is offered
 
 
 def test_a_fault_gives_its_reference(served: Serving, token: str) -> None:
@@ -218,6 +266,44 @@ def test_the_list_shows_filters_and_pages(
     named = served.client.get("/predictions", params={"status": "", "subject_id": "P-1"}).text
     assert re.findall(r'href="/predictions/([0-9a-f-]{36})"', named) == [made[1]]
     assert "No prediction matches" in served.client.get("/predictions?subject_id=P-9").text
+
+
+def test_the_list_says_what_its_probabilities_are_worth(served: Serving, token: str) -> None:
+    prediction_id = upload(served, token)
+    served.finish(prediction_id, sample_result(), model_version_id=served.register_model())
+    page = served.client.get("/predictions").text
+    assert "Demonstration model, trained on simulated scans" in page
+    [row] = re.findall(r"<tr>(?:(?!</tr>).)*61(?:(?!</tr>).)*</tr>", page, flags=re.DOTALL)
+    assert "demonstration model" in row
+
+
+def test_an_old_demonstration_is_not_taken_for_the_new_model(served: Serving, token: str) -> None:
+    earlier, later = upload(served, token), upload(served, token)
+    version = served.register_model()
+    served.finish(earlier, sample_result(), model_version_id=version)
+    research = CARD | {"intended_use": "research", "trained_on": "people"}
+    served.finish(later, sample_result() | {"model": research}, model_version_id=version)
+    with served.sessions.begin() as session:
+        session.get_one(ModelVersionRow, version).card = research
+    page = served.client.get("/predictions").text
+    assert "Research use only. Not a diagnosis." in page
+    assert page.count("demonstration model") == 1
+
+
+def test_a_bad_pseudonym_meets_its_rule(served: Serving, token: str) -> None:
+    page = served.client.get("/").text
+    for name in ("subject_id", "site"):
+        [field] = re.findall(rf'<input name="{name}"[^>]*>', page)
+        assert 'title="Letters, digits and . _ - only' in field
+
+
+def test_the_limit_is_given_as_it_is_set(served: Serving, token: str) -> None:
+    assert "up to 195.3 KiB" in served.client.get("/").text
+
+
+def test_the_reader_of_the_rest_document_has_a_way_back(served: Serving) -> None:
+    page = served.client.get("/api/docs").text
+    assert re.search(r'<nav[^>]*>.*<a href="/">', page)
 
 
 def test_a_retry_from_the_page_wakes_a_worker(

@@ -1,0 +1,90 @@
+"""What a person can do about a refusal, for the pages and for programs that show it to people."""
+
+from service.jobs import JobFailure
+
+_COPY_AGAIN = "Copy it again from where it was made, then upload that copy."
+_EXPORT_AGAIN = "Export or convert it again from the original images, then upload the new file."
+_TELL_OPERATOR = "The scan is not at fault. Tell whoever runs this service, then try again."
+_SEND_A_FORM = (
+    "Reload the page and choose the file again. A program sends one form with the file in its field 'scan'."
+)
+_OUR_FAULT = "Try again. If it happens again, give the reference to whoever runs this service."
+
+_OF_A_SCAN = {
+    "empty_file": "The export or the copy did not finish: make it again, then upload the new file.",
+    "not_nifti": "Upload one NIfTI file, .nii or .nii.gz. Images from the scanner (DICOM) are converted by "
+    "dcm2niix, and then registered to the MNI152 template.",
+    "analyze_format": "Convert the original images to NIfTI (.nii) and upload that. A conversion of the "
+    "Analyze file would have to guess which side is left.",
+    "nifti_pair": "Convert the .hdr/.img pair to one .nii file and upload that.",
+    "cifti": "Upload the volume file of the same run (.nii or .nii.gz), not the surface or parcel file.",
+    "complex_data": "Export the magnitude images of the run and upload those.",
+    "colour_data": "Upload the measured values of the run, not a coloured picture of them.",
+    "unknown_data_type": _EXPORT_AGAIN,
+    "bad_dimensions": "The header is damaged. " + _EXPORT_AGAIN,
+    "not_four_dimensional": "Upload the functional run: one file with all volumes over time, not one volume "
+    "and not the structural scan.",
+    "too_few_frames": "Upload the whole run, not a part of it.",
+    "scan_too_short": "Upload the whole run, not a part of it.",
+    "scan_too_large": "Upload a single run; resample it to voxels of 2 mm or more if it is finer.",
+    "nonfinite_header": "The header is damaged. " + _EXPORT_AGAIN,
+    "missing_repetition_time": "Write the repetition time into the header (pixdim[4], in seconds), then "
+    "upload the file again.",
+    "implausible_repetition_time": "Correct the repetition time or its unit in the header (pixdim[4]), then "
+    "upload the file again.",
+    "no_orientation": _EXPORT_AGAIN + " Without an orientation nobody can tell left from right.",
+    "singular_affine": "The orientation in the header is damaged. " + _EXPORT_AGAIN,
+    "implausible_affine": "Correct the voxel sizes and the position in the header, or convert the original "
+    "images again.",
+    "bad_scaling": "The scaling in the header is damaged. " + _EXPORT_AGAIN,
+    "bad_data_offset": "The header is damaged. " + _EXPORT_AGAIN,
+    "header_too_large": "Remove the header extensions, then upload the file again.",
+    "data_incomplete": "The file was cut short. " + _COPY_AGAIN,
+    "data_too_long": _EXPORT_AGAIN,
+    "gzip_corrupt": "The file is damaged. " + _COPY_AGAIN,
+    "nonfinite_values": "Repair the preprocessing step that left values without a number inside the brain, "
+    "then upload its result.",
+    "all_zero": "The file holds nothing but zeros. " + _EXPORT_AGAIN,
+    "constant_in_time": "Upload the measured time series, not an average or one volume repeated.",
+    "frames_repeated": "Upload the frames as they were acquired, without filled or repeated ones.",
+    "not_in_template_space": "Register the scan to the MNI152 template (as the Athena pipeline and fMRIPrep "
+    "do), then upload the registered file.",
+}
+_OF_AN_UPLOAD = {
+    "upload_too_large": "Upload a single run, compressed as .nii.gz.",
+    "scan_missing": "Choose a file first.",
+    "request_not_valid": "Correct the value that is named, then send it again.",
+    "multipart_not_valid": _SEND_A_FORM,
+    "media_type_not_supported": _SEND_A_FORM,
+    "cross_site_request": "The page that sent this belongs to an earlier login. Reload it and try again.",
+    "database_unavailable": "Wait a moment, then try again.",
+}
+_OF_THE_SERVICE = {
+    "stored_file_missing": "The file is no longer in storage: upload it again.",
+    "checkpoint_not_found": _TELL_OPERATOR,
+    "checkpoint_corrupt": _TELL_OPERATOR,
+    "checkpoint_format_unknown": _TELL_OPERATOR,
+    "checkpoint_mismatch": _TELL_OPERATOR,
+    "checkpoint_sha256_mismatch": _TELL_OPERATOR,
+    "preprocessing_mismatch": _TELL_OPERATOR,
+    "device_unavailable": _TELL_OPERATOR,
+    JobFailure.WORKER_LOST: "The computer that worked on it stopped several times. " + _OUR_FAULT,
+    JobFailure.TIME_LIMIT: "It took longer than allowed. " + _OUR_FAULT,
+    JobFailure.STORAGE_UNAVAILABLE: "Wait a moment, then try again.",
+    JobFailure.INTERNAL_ERROR: _OUR_FAULT,
+}
+REMEDIES: dict[str, str] = _OF_A_SCAN | _OF_AN_UPLOAD | _OF_THE_SERVICE
+
+_MENDED_BY_OTHERS = frozenset(
+    {*JobFailure, *(code for code, words in _OF_THE_SERVICE.items() if words == _TELL_OPERATOR)}
+)
+
+
+def remedy(code: str) -> str | None:
+    """Say what a person can do about a refusal; None where its own sentence is all there is to say."""
+    return REMEDIES.get(code)
+
+
+def may_pass_next_time(code: str) -> bool:
+    """Whether the same scan may pass when it is tried again: never when the scan itself was refused."""
+    return code in _MENDED_BY_OTHERS

@@ -1,0 +1,239 @@
+"""``restnet cohort``: from downloaded scans to the store that training reads, and who is in it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+import typer
+
+from service.cli.output import print_json, progress_bar
+from service.cli.scans import AsJson
+from service.errors import ServiceError
+
+if TYPE_CHECKING:
+    from training.cohort.ingest import IngestReport
+    from training.cohort.labels import LabelRule
+    from training.cohort.sources import ScanSource
+    from training.cohort.table import PhenotypeTable
+
+app = typer.Typer(no_args_is_help=True)
+
+STOPPED = 130
+_ADHD_COLUMN = "DX"
+_SHOWN = 70  # characters of an example
+
+
+class CohortOptionMissingError(ServiceError):
+    """An option that this source cannot do without."""
+
+    code: ClassVar[str] = "cohort_option_missing"
+
+    def __init__(self, *, option: str, expected: str) -> None:
+        self.option = option
+        self.expected = expected
+        super().__init__(f"expected {option}, {expected}, found none")
+
+
+@app.command()
+def ingest(
+    source: Annotated[Path, typer.Argument(help="The downloaded folder, .tar or .npz.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The cohort's folder: new, empty, or one to go on with.")],
+    phenotypes: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table of the subjects; participants.tsv and .npz archives are found by themselves."
+        ),
+    ] = None,
+    test_ids: Annotated[
+        Path | None, typer.Option(help="Ids of the official test release, one a line.")
+    ] = None,
+    kind: Annotated[
+        Literal["auto", "athena", "bids", "parcels"], typer.Option("--source", help="What SOURCE is.")
+    ] = "auto",
+    atlas: Annotated[Path | None, typer.Option(help="Image of the parcels, for parcel series.")] = None,
+    tr: Annotated[
+        float | None, typer.Option(help="Repetition time in seconds of parcel tables that do not say.")
+    ] = None,
+    label_column: Annotated[str, typer.Option(help="Column of the diagnosis.")] = _ADHD_COLUMN,
+    cases: Annotated[str, typer.Option(help="Its values for label 1.")] = "1,2,3",
+    controls: Annotated[str, typer.Option(help="Its values for label 0.")] = "0",
+    condition: Annotated[
+        str | None, typer.Option(help="What label 1 means.", show_default="ADHD for DX")
+    ] = None,
+    variant: Annotated[
+        Literal["filtered", "unfiltered", "both"],
+        typer.Option(help="Which of Athena's files of a run; where only the other is there, that one."),
+    ] = "filtered",
+    processes: Annotated[
+        int | None, typer.Option(help="That share the work.", min=1, show_default="one a core")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Preprocess every scan once and write a cohort.
+
+    The same command given again goes on where it stopped.
+    """
+    from training.cohort.ingest import ingest as ingest_scans
+    from training.cohort.recognition import open_source
+
+    table_path = _find_table(source, phenotypes)
+    # The cohort itself may lie inside the download.
+    known = [path for path in (table_path, test_ids, out) if path is not None]
+    scans = open_source(source, kind=kind, variant=variant, atlas=atlas, tr_s=tr, ignored=known)
+    table, rule = _read_table(
+        scans,
+        table_path,
+        test_ids=test_ids,
+        rule={"column": label_column, "cases": cases, "controls": controls, "condition": condition},
+    )
+    try:
+        with progress_bar(source.name, shown=not as_json) as report:
+            outcome = ingest_scans(
+                scans,
+                table,
+                out,
+                label_rule=rule,
+                processes=processes or len(os.sched_getaffinity(0)),
+                progress=report,
+            )
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The same command goes on where it stopped.", err=True)
+        raise typer.Exit(STOPPED) from None
+    if as_json:
+        print_json(_as_json(outcome))
+    else:
+        _show(outcome, out)
+
+
+@app.command()
+def summary(
+    cohort: Annotated[Path, typer.Argument(help="A folder that `restnet cohort ingest` wrote.")],
+    *,
+    select: Annotated[
+        str | None, typer.Option(help="all, train, test or seed430: labelled people only.")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="A filter, such as site=NYU,Peking or age<=18; repeatable.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the draw in seed430.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Count who is in a cohort, by site and class: the published table first."""
+    from training.cohort.selection import select as select_subjects
+    from training.cohort.store import CohortStore
+    from training.cohort.summary import format_summary, summarise
+
+    store = CohortStore.open(cohort)
+    subjects: Sequence[Any] = store.subjects
+    if select is not None or where:
+        subjects = select_subjects(store.subjects, select or "all", where=where or (), seed=seed)
+    counted = summarise(subjects, store.scans, condition=store.condition)
+    if as_json:
+        print_json(
+            {
+                "cohort": store.name,
+                "simulated": store.simulated,
+                "fingerprint": store.fingerprint(subjects),
+                **counted.to_json(),
+            }
+        )
+    else:
+        typer.secho(f"{store.name}{' (simulated people)' if store.simulated else ''}", bold=True)
+        typer.echo(format_summary(counted), nl=False)
+
+
+@app.command()
+def verify(
+    cohort: Annotated[Path, typer.Argument(help="A folder that `restnet cohort ingest` wrote.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Read every stored series again and compare it with its checksum."""
+    from training.cohort.store import CohortStore
+
+    store = CohortStore.open(cohort)
+    with progress_bar(store.name, shown=not as_json) as report:
+        store.verify(progress=report)
+    if as_json:
+        print_json({"cohort": store.name, "n_scans": len(store.scans), "intact": True})
+    else:
+        typer.echo(f"{store.name}: {len(store.scans)} scans, every one as it was stored")
+
+
+def _find_table(source: Path, phenotypes: Path | None) -> Path | None:
+    from training.cohort.recognition import PARTICIPANTS
+
+    participants = source / PARTICIPANTS
+    return participants if phenotypes is None and participants.is_file() else phenotypes
+
+
+def _read_table(
+    scans: "ScanSource", path: Path | None, *, test_ids: Path | None, rule: Mapping[str, str | None]
+) -> "tuple[PhenotypeTable, LabelRule]":
+    """Read who the scans are of: the named table, or the one that an archive of series holds itself."""
+    from training.cohort.labels import ADHD_RULE, LabelRule
+    from training.cohort.parcel_archive import ARCHIVE_CODES, ParcelArchive
+    from training.cohort.table import read_phenotypes, read_test_ids
+
+    column, condition = str(rule["column"]), rule["condition"]
+    own = path is None and isinstance(scans, ParcelArchive)
+    if path is None and not own:
+        raise CohortOptionMissingError(option="--phenotypes", expected="the table of the subjects")
+    if condition is None and (own or column != _ADHD_COLUMN):
+        raise CohortOptionMissingError(option="--condition", expected="a name for what label 1 means")
+    meaning = condition or ADHD_RULE.condition
+    if path is None and isinstance(scans, ParcelArchive):
+        return scans.phenotypes(), LabelRule(**ARCHIVE_CODES, condition=meaning)
+    values = {
+        name: tuple(text.strip() for text in str(rule[name]).split(",")) for name in ("cases", "controls")
+    }
+    labels = LabelRule(column=column, cases=values["cases"], controls=values["controls"], condition=meaning)
+    ids = read_test_ids(test_ids) if test_ids is not None else None
+    return read_phenotypes(Path(str(path)), label_rule=labels, test_ids=ids), labels
+
+
+def _as_json(outcome: "IngestReport") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from training.cohort.summary import summarise
+
+    store = outcome.store
+    return {
+        "cohort": {
+            "name": store.name,
+            "condition": store.condition,
+            "simulated": store.simulated,
+            "n_subjects": len(store.subjects),
+            "n_labelled": sum(subject.label is not None for subject in store.subjects),
+            "n_scans": len(store.scans),
+            "fingerprint": store.fingerprint(store.subjects),
+        },
+        "n_new": outcome.n_new,
+        "n_kept": outcome.n_kept,
+        "sites": [asdict(row) for row in summarise(store.subjects, condition=store.condition).table],
+        "left_out": outcome.counts,
+        "findings": [asdict(finding) for finding in outcome.findings],
+    }
+
+
+def _show(outcome: "IngestReport", out: Path) -> None:
+    from training.cohort.store_index import COHORT_FILE
+    from training.cohort.summary import format_table, summarise
+
+    store = outcome.store
+    kept = f", {outcome.n_kept} of them from before" if outcome.n_kept else ""
+    people = "simulated people" if store.simulated else "subjects"
+    typer.secho(f"{store.name}: {len(store.subjects)} {people}, {len(store.scans)} scans{kept}", bold=True)
+    typer.echo(format_table(summarise(store.subjects, condition=store.condition)))
+    if not outcome.findings:
+        typer.echo("Nothing was left out.")
+        return
+    typer.echo("Left out, or odd:")
+    for code, count in outcome.counts.items():
+        first = next(finding for finding in outcome.findings if finding.code == code)
+        example = f"{first.name}: {first.message}"
+        short = example if len(example) <= _SHOWN else f"{example[: _SHOWN - 3]}..."
+        typer.echo(f"  {count:>5}  {code:<24} {short}")
+    typer.echo(f"All of them, by name: {out / COHORT_FILE}")

@@ -1,0 +1,176 @@
+"""``restnet train``: cross-validate one network, or the grid of eight, on a cohort."""
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from service.cli.output import print_json
+from service.cli.scans import AsJson
+from service.cli.training_display import FoldDisplay
+
+if TYPE_CHECKING:
+    from training.learning.settings import TrainingSettings
+
+STOPPED = 130
+_ALL = "all"
+_FIGURES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc")
+
+
+def train(
+    cohort: Annotated[Path, typer.Argument(help="A folder that `restnet cohort ingest` wrote.")],
+    *,
+    out: Annotated[Path, typer.Option(help="The run's folder: new, empty, or one to go on with.")],
+    network: Annotated[
+        Literal["A", "B", "C", "D", "all"] | None, typer.Option(help="Residual network.", show_default="C")
+    ] = None,
+    rnn: Annotated[
+        Literal["lstm", "gru", "all"] | None, typer.Option(help="Recurrent layer.", show_default="lstm")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(help="Of the cross-validation.", show_default="5")] = None,
+    protocol: Annotated[
+        Literal["nested", "paper"] | None,
+        typer.Option(
+            help="Early stop on an inner part, or, as published, on the training loss.", show_default="nested"
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most.", show_default="100")] = None,
+    width: Annotated[int | None, typer.Option(help="Channels of the stem.", show_default="16")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the selection, the folds and the training.", show_default="0")
+    ] = None,
+    select: Annotated[
+        str | None,
+        typer.Option(
+            help="Who takes part: all, train or seed430.",
+            show_default="train where the cohort knows the official releases, otherwise all",
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="A filter, such as site=NYU,Peking or age<=18; repeatable.")
+    ] = None,
+    leave_site_out: Annotated[
+        bool, typer.Option("--leave-site-out", help="A fold for each institution instead.")
+    ] = False,
+    device: Annotated[
+        Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU where there is one.")
+    ] = "auto",
+    config: Annotated[
+        Path | None, typer.Option(help="TOML file of settings; what is given here wins over it.")
+    ] = None,
+    processes: Annotated[int, typer.Option(help="Folds that are trained side by side.", min=1)] = 1,
+    threads: Annotated[
+        int | None, typer.Option(help="Of each process; 1 when there are several.", min=1)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Cross-validate, and write a run's folder with predictions, curves and the ensemble's checkpoint.
+
+    The same command given again goes on where it stopped.
+    """
+    from training.cohort.selection import select as select_subjects
+    from training.cohort.store import CohortStore
+    from training.learning.cross_validation import train_run
+    from training.learning.grid import NETWORKS, RNNS, train_grid
+    from training.learning.settings import read_settings
+
+    single = {"network": network, "rnn": rnn}
+    given = {"folds": folds, "protocol": protocol, "epochs": epochs, "width": width, "seed": seed}
+    settings = read_settings(
+        config, overrides=given | {name: value for name, value in single.items() if value != _ALL}
+    )
+    store = CohortStore.open(cohort)
+    select = select or ("train" if any(one.release for one in store.subjects) else "all")
+    subjects = select_subjects(store.subjects, select, where=where or (), seed=settings.seed)
+    task = partial(
+        train_run,
+        store,
+        subjects,
+        device=device,
+        split="leave_site_out" if leave_site_out else "stratified",
+        selection=_in_words(select, where or (), seed=settings.seed),
+        processes=processes,
+        threads=threads,
+    )
+
+    def train_one(of_network: "TrainingSettings", folder: Path) -> Path:
+        with FoldDisplay(folder, of_network, shown=not as_json).live() as display:
+            run = task(settings=of_network, out=folder, progress=display.update, finished=display.finish)
+        if not as_json:
+            _show(_summary(run))
+        return run
+
+    try:
+        if _ALL in single.values():
+            networks = NETWORKS if network == _ALL else (settings.network,)
+            rnns = RNNS if rnn == _ALL else (settings.rnn,)
+            runs = train_grid(settings, networks=networks, rnns=rnns, out=out, train=train_one)
+        else:
+            runs = [train_one(settings, out)]
+    except KeyboardInterrupt:
+        typer.echo("Stopped. The same command goes on where it stopped.", err=True)
+        raise typer.Exit(STOPPED) from None
+    if as_json:
+        summaries = [_summary(run) for run in runs]
+        print_json({"runs": summaries} if _ALL in single.values() else summaries[0])
+    else:
+        typer.echo(f"Beside its baselines: restnet report {' '.join(map(str, runs))}")
+
+
+def _in_words(select: str, where: Sequence[str], *, seed: int) -> str:
+    words = select if select != "seed430" else f"{select} (seed {seed})"
+    return f"{words} where {' and '.join(where)}" if where else words
+
+
+def _summary(run: Path) -> dict[str, Any]:
+    """Say what a finished run came to, from its folder alone."""
+    from model.card import read_card
+    from training.runs import CHECKPOINT_FILE, SUBJECTS_FILE, RunSubject, read_outcome, read_rows, read_run
+
+    record = read_run(run)
+    card = read_card(run / CHECKPOINT_FILE)
+    subjects = read_rows(run, SUBJECTS_FILE, RunSubject)
+    outcomes = [read_outcome(run, fold).model_dump(mode="json") for fold in range(len(record.fold_names))]
+    return {
+        "run": str(run),
+        "cohort": record.cohort_name,
+        "selection": record.selection,
+        "split": record.split,
+        "n_subjects": len(subjects),
+        "n_cases": sum(subject.label for subject in subjects),
+        "settings": record.settings,
+        "machine": record.machine,
+        "n_parameters": record.n_parameters,
+        "folds": [
+            {"name": name, **outcome} for name, outcome in zip(record.fold_names, outcomes, strict=True)
+        ],
+        "metrics": card.metrics,
+        "checkpoint": {
+            "file": CHECKPOINT_FILE,
+            "name": card.name,
+            "version": card.version,
+            "members": card.members,
+            "trained_on": card.trained_on,
+            "intended_use": card.intended_use,
+        },
+    }
+
+
+def _show(summary: dict[str, Any]) -> None:
+    settings, metrics = summary["settings"], summary["metrics"]
+    typer.secho(
+        f"{summary['run']}: {settings['network']}-{settings['rnn']}, {metrics['measured_on']}", bold=True
+    )
+    for name in _FIGURES:
+        figure = metrics[name]
+        interval = f"95 % {figure['low']:.3f} to {figure['high']:.3f}"
+        typer.echo(f"  {name.replace('_', ' '):<18} {figure['value']:.3f}  ({interval})")
+    table = metrics["confusion"]
+    typer.echo(f"  tp {table['tp']}, fn {table['fn']}, fp {table['fp']}, tn {table['tn']}")
+    checkpoint = summary["checkpoint"]
+    typer.echo(
+        f"  {checkpoint['file']}: {checkpoint['members']} members, {checkpoint['trained_on']} "
+        f"({checkpoint['intended_use']})"
+    )

@@ -1,0 +1,170 @@
+"""Looking after accounts and keys from the command line, and what of it the audit keeps."""
+
+import io
+import sys
+
+import pytest
+from sqlalchemy import select
+
+from service.accounts import CredentialsError, verify_login
+from service.api_keys import find_api_key
+from service.cli.database import load_settings, migrated_session
+from service.db.engine import make_engine, session_factory
+from service.db.rows import AuditEventRow, SessionRow, UserRow
+from service.logins import open_login
+
+PASSWORD, OTHER = "correct horse battery", "wrong donkey accumulator"
+
+
+@pytest.fixture
+def at(monkeypatch, tmp_path):
+    """The options that name the data directory, with an account and a key in it."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(PASSWORD + "\n"))
+    return "--data-dir", tmp_path / "data"
+
+
+@pytest.fixture
+def mina(at, restnet_json):
+    status, added = restnet_json("users", "add", "mina", "--role", "administrator", *at)
+    assert status == 0
+    return added
+
+
+@pytest.fixture
+def key(mina, at, restnet_json):
+    return restnet_json("keys", "create", "mina", "--name", "pacs", *at)[1]["api_key"]
+
+
+@pytest.fixture
+def sessions(at, mina):
+    engine = make_engine(load_settings(at[1]).database_url.get_secret_value())
+    yield session_factory(engine)
+    engine.dispose()
+
+
+def may_log_in(sessions, password):
+    try:
+        return verify_login(sessions, username="mina", password=password).username == "mina"
+    except CredentialsError:
+        return False
+
+
+def actions(at):
+    with migrated_session(load_settings(at[1])) as session:
+        rows = session.scalars(select(AuditEventRow).order_by(AuditEventRow.at))
+        return [(row.action, row.actor, row.subject_id) for row in rows]
+
+
+def test_accounts_are_listed_for_machines_and_for_people(mina, at, restnet_json, restnet):
+    _, [listed] = restnet_json("users", "list", *at)
+    assert {name: listed[name] for name in ("id", "username", "role")} == mina
+    assert listed["disabled_at"] is None
+    assert "password" not in str(listed)
+    status, out, _ = restnet("users", "list", *at)
+    heading, line = out.splitlines()
+    assert status == 0
+    assert heading.split() == ["username", "role", "created", "disabled"]
+    assert line.split() == ["mina", "administrator", listed["created_at"], "-"]
+
+
+def test_a_disabled_account_is_shut_out_until_it_is_enabled(mina, key, at, restnet_json, sessions):
+    from datetime import timedelta
+
+    with sessions.begin() as session:
+        open_login(session, user=session.get_one(UserRow, mina["id"]), lifetime=timedelta(hours=1))
+    status, answer = restnet_json("users", "disable", "MINA", *at)
+    assert (status, answer["id"]) == (0, mina["id"])
+    assert answer["disabled_at"] is not None
+    with sessions() as session:
+        assert find_api_key(session, key) is None
+        assert session.scalars(select(SessionRow)).all() == []
+    assert not may_log_in(sessions, PASSWORD)
+    status, refused = restnet_json("keys", "create", "mina", *at)
+    assert (status, refused["error"]["code"]) == (2, "account_disabled")
+    assert restnet_json("users", "disable", "mina", *at)[1]["disabled_at"] == answer["disabled_at"]
+
+    assert restnet_json("users", "enable", "mina", *at)[1]["disabled_at"] is None
+    assert may_log_in(sessions, PASSWORD)
+    told = [(action, actor) for action, actor, who in actions(at) if who == mina["id"]]
+    assert set(told) == {(f"user.{act}", "command-line") for act in ("create", "disable", "enable")}
+
+
+def test_a_new_password_replaces_the_old_one_and_ends_its_logins(
+    mina, at, restnet_json, sessions, monkeypatch
+):
+    from datetime import timedelta
+
+    with sessions.begin() as session:
+        open_login(session, user=session.get_one(UserRow, mina["id"]), lifetime=timedelta(hours=1))
+    monkeypatch.setattr(sys, "stdin", io.StringIO(OTHER + "\n"))
+    status, answer = restnet_json("users", "set-password", "mina", *at)
+    assert status == 0
+    assert OTHER not in str(answer)
+    assert (may_log_in(sessions, PASSWORD), may_log_in(sessions, OTHER)) == (False, True)
+    with sessions() as session:
+        assert session.scalars(select(SessionRow)).all() == []
+    assert ("user.set_password", "command-line", mina["id"]) in actions(at)
+
+
+def test_a_password_can_be_made_and_is_shown_this_once(mina, at, restnet_json, restnet, sessions):
+    _, answer = restnet_json("users", "set-password", "mina", "--generate", *at)
+    assert len(answer["password"]) >= 20
+    assert may_log_in(sessions, answer["password"])
+    status, out, _ = restnet("users", "set-password", "mina", "--generate", *at)
+    assert status == 0
+    assert may_log_in(sessions, out.strip().rpartition(": ")[2])
+
+
+@pytest.mark.parametrize("command", ["disable", "enable", "set-password"])
+def test_an_account_that_there_is_not_is_refused(command, mina, at, restnet_json):
+    status, answer = restnet_json("users", command, "nobody", *at)
+    assert (status, answer["error"]["code"]) == (2, "account_not_found")
+    assert len(actions(at)) == 1
+
+
+def test_keys_are_listed_without_their_text(key, at, restnet_json, restnet):
+    _, [listed] = restnet_json("keys", "list", *at)
+    assert (listed["username"], listed["name"], listed["prefix"]) == ("mina", "pacs", key[:12])
+    assert (listed["expires_at"], listed["revoked_at"], listed["last_used_at"]) == (None, None, None)
+    _, out, _ = restnet("keys", "list", *at)
+    assert listed["id"] in out
+    assert key not in str(listed) + out
+
+
+@pytest.mark.parametrize("named_by", ["id", "prefix"])
+def test_a_revoked_key_is_refused_at_once(named_by, key, at, restnet_json, sessions):
+    [listed] = restnet_json("keys", "list", *at)[1]
+    status, answer = restnet_json("keys", "revoke", listed[named_by], *at)
+    assert status == 0
+    assert answer["revoked_at"] is not None
+    with sessions() as session:
+        assert find_api_key(session, key) is None
+    assert restnet_json("keys", "revoke", listed[named_by], *at)[1] == answer
+    told = [(action, actor) for action, actor, what in actions(at) if what == listed["id"]]
+    assert sorted(told) == [("api_key.create", "command-line"), ("api_key.revoke", "command-line")]
+
+
+@pytest.mark.parametrize("named", ["nothing", "rnk_", "rnk_12345678"])
+def test_a_key_that_there_is_not_is_refused(named, key, at, restnet_json):
+    status, answer = restnet_json("keys", "revoke", named, *at)
+    assert (status, answer["error"]["code"]) == (2, "api_key_not_found")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["keys", "create", "mina"],
+        ["keys", "list"],
+        ["keys", "revoke", "rnk_12345678"],
+        ["users", "list"],
+        ["users", "disable", "mina"],
+        ["users", "set-password", "mina"],
+    ],
+)
+def test_a_mistyped_data_directory_is_named_and_not_made(command, restnet_json, tmp_path, monkeypatch):
+    mistyped = tmp_path / "daat"
+    monkeypatch.setenv("RESTNET_DATA_DIR", str(mistyped))
+    status, answer = restnet_json(*command)
+    assert (status, answer["error"]["code"]) == (2, "database_not_found")
+    assert str(mistyped) in answer["error"]["message"]
+    assert not mistyped.exists()

@@ -1,0 +1,77 @@
+"""What the result page says in words: for a clinician, and never against its own figures."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from service.web import wording
+from tests.service.api.serving import sample_result
+
+ERRORS = Path(__file__).resolve().parents[3] / "docs" / "errors.md"
+
+
+def test_every_warning_has_a_sentence_for_a_clinician() -> None:
+    table = ERRORS.read_text().split("\n## Warnings\n")[1]
+    documented = set(re.findall(r"^\| `([a-z0-9_]+)`", table, re.MULTILINE))
+    assert len(documented) >= 7
+    assert set(wording.WARNINGS) == documented - {"demonstration_model"}
+
+
+def test_a_warning_is_said_in_words_and_keeps_its_figures() -> None:
+    message = "expected an asymmetry that tells the sides apart, found none that is clear (evidence +0.01)"
+    warnings = [
+        {"code": "left_right_unverified", "message": message},
+        {"code": "demonstration_model", "message": "x"},
+        {"code": "of_a_later_version", "message": "expected x, found y"},
+    ]
+    known, unknown = wording.warnings_beside_banner(warnings)
+    assert known.said == wording.WARNINGS["left_right_unverified"]
+    assert "evidence" not in known.said
+    assert known.measured == message
+    assert (unknown.said, unknown.measured) == ("expected x, found y", "")
+
+
+@pytest.mark.parametrize(
+    ("figures", "named", "expected"),
+    [
+        ((0.86, 0.71, 0.94), "adhd", "interval lies above"),
+        ((0.12, 0.05, 0.29), "control", "interval lies below"),
+        ((0.5, 0.3, 0.7), "uncertain", "interval includes the threshold"),
+    ],
+)
+def test_the_interval_explains_a_decision_that_was_made_by_it(
+    figures: tuple[float, float, float], named: str, expected: str
+) -> None:
+    result = sample_result(*figures) | {"decision": named}
+    assert expected in wording.decision(result).meaning
+    # Rows of the first version name no rule.
+    del result["decision_rule"]
+    assert expected in wording.decision(result).meaning
+
+
+@pytest.mark.parametrize(
+    ("named", "expected"),
+    [
+        ("uncertain", "rules out neither"),
+        ("adhd", "the control group is ruled out"),
+        ("control", "the ADHD group is ruled out"),
+    ],
+)
+def test_conformal_sets_explain_a_decision_that_was_made_by_them(named: str, expected: str) -> None:
+    result = sample_result(0.6, 0.4, 0.7) | {"decision": named, "decision_rule": "conformal"}
+    meaning = wording.decision(result).meaning
+    assert expected in meaning
+    assert "interval" not in meaning
+
+
+def test_few_words_for_a_steady_scan_with_frames_that_stand_out() -> None:
+    lines = {line.name: line for line in wording.quality_lines({"spikes": 8, "dvars_max": 1.34})}
+    assert "in a steady scan even small changes are" in lines["Frames that stand out"].meaning
+    assert "2 is twice the ordinary one" in lines["DVARS, largest"].meaning
+
+
+@pytest.mark.parametrize(("duration_s", "text"), [(344.0, "5 min 44 s"), (119.7, "2 min 0 s")])
+def test_a_length_never_has_sixty_seconds(duration_s: float, text: str) -> None:
+    [line] = wording.quality_lines({"duration_s": duration_s})
+    assert line.value == text
