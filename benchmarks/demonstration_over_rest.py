@@ -5,8 +5,8 @@ unseen seed, uploads every scan, waits for the answers and prints the area under
 bootstrap interval: once with an effect planted, and for several cohorts with none, each and together, because
 one in twenty honest intervals misses the truth. Usage::
 
-    python benchmarks/demonstration_over_rest.py [--subjects 40] [--seed 70001] [--null-cohorts 3]
-        [--out results.json]
+    python benchmarks/demonstration_over_rest.py [--subjects 40] [--seed 70001] [--effect-size 0.5]
+        [--null-cohorts 3] [--out results.json]
 """
 
 import argparse
@@ -46,10 +46,12 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     arguments.add_argument("--subjects", type=int, default=40)
     arguments.add_argument("--seed", type=int, default=70001)
+    arguments.add_argument("--effect-size", type=float, default=0.5)
     arguments.add_argument("--null-cohorts", type=int, default=3)
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
-    plan = [(1.0, options.seed)] + [(0.0, options.seed + number) for number in range(options.null_cohorts)]
+    plan = [(options.effect_size, options.seed)]
+    plan += [(0.0, options.seed + number) for number in range(options.null_cohorts)]
 
     with (
         tempfile.TemporaryDirectory(prefix="restnet-demonstration-") as scratch,
@@ -65,7 +67,7 @@ def main() -> None:
     for row in rows:
         low, high = row["auc_interval_95"]
         print(
-            f"effect size {row['effect_size']:.0f}, seeds {row['seeds']}: "
+            f"effect size {row['effect_size']:g}, seeds {row['seeds']}: "
             f"AUC {row['auc']:.3f} [{low:.3f}, {high:.3f}], "
             f"{row['n_adhd']} ADHD and {row['n_control']} control, decisions {row['decisions']}, "
             f"{row['seconds_a_scan']:.2f} s a scan"
@@ -141,6 +143,7 @@ def describe(cohorts: list[Cohort]) -> dict[str, object]:
     probability = np.array([result["adhd_probability"] for result in results])
     decisions = [result["decision"] for result in results]
     return {
+        "model": " ".join(results[0]["model"][key] for key in ("name", "version")),
         "effect_size": cohorts[0].effect_size,
         "seeds": [cohort.seed for cohort in cohorts],
         "n_adhd": int(truth.sum()),

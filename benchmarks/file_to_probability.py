@@ -38,7 +38,7 @@ from model.checkpoint import load_checkpoint
 from model.networks import RestNetwork
 from model.prediction import predict_scan
 from model.predictor import Predictor
-from training.simulator import simulate_subject, subject_profile
+from training.simulation.simulator import simulate_subject, subject_profile
 
 
 def main() -> None:
@@ -59,7 +59,7 @@ def simulated_scan(folder: Path) -> Path:
     """Write one scan of the size and repetition time of NYU's."""
     nyu = next(index for index in range(100) if subject_profile(index, seed=1).site.name == "NYU")
     scan = simulate_subject(nyu, seed=1)
-    # Not through training.scan_files, which rounds to save disk: real files carry every bit.
+    # Not through training.simulation.scan_files, which rounds to save disk: real files carry every bit.
     image = nib.Nifti1Image(np.concatenate(list(scan.blocks()), axis=3), scan.affine)
     image.header["pixdim"][4] = scan.tr_s
     image.header.set_xyzt_units("mm", "sec")
