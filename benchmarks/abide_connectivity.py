@@ -19,12 +19,9 @@ from numpy.typing import NDArray
 from training.cohort.store import CohortStore
 from training.cohort.subjects import Subject
 from training.errors import CohortError
-from training.evidence.connectivity import (
-    connectivity_features,
-    fisher_z_correlations,
-    ridge_probabilities,
-)
+from training.evidence.connectivity import connectivity_features, fisher_z_correlations
 from training.evidence.metrics import evaluate
+from training.evidence.ridge import ridge_probabilities
 from training.learning.folds import Folds, leave_site_out, split_folds
 
 ROOT = Path(__file__).resolve().parent.parent

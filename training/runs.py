@@ -11,6 +11,8 @@
       predictions.tsv        each subject by the model that never saw it      (Prediction)
       inner_predictions.tsv  the inner parts of every fold                    (InnerPrediction)
       checkpoint.safetensors the ensemble of the folds' models
+      connectivity.json      ridge on connectivity, once a report has had the cohort beside it:
+                             `training.evidence.kept_connectivity`'s own affair
 
 Every file is written whole or not at all. Nothing here needs torch.
 """
@@ -35,11 +37,14 @@ INNER_PREDICTIONS_FILE = "inner_predictions.tsv"
 OUTCOME_FILE = "outcome.json"
 EPOCHS_FILE = "epochs.csv"
 CHECKPOINT_FILE = "checkpoint.safetensors"
+CONNECTIVITY_FILE = "connectivity.json"
+
+# What a prediction calls somebody, whatever the condition.
+CASE, CONTROL = "case", "control"
 
 Protocol = Literal["nested", "paper"]
 Split = Literal["stratified", "leave_site_out"]
 InnerPart = Literal["stopping", "calibration"]
-Called = Literal["adhd", "control"]
 
 Row = TypeVar("Row")
 
@@ -160,8 +165,9 @@ class RunSubject:
 class Prediction:
     """What the model that never saw a subject says of it.
 
-    ``logit`` is the calibrated mean over windows; ``called`` is by the fold's threshold;
-    ``decision`` by its conformal sets, None where there are none.
+    ``logit`` is the calibrated mean over windows; ``called`` is by the fold's threshold, "case" or "control";
+    ``decision`` by its conformal sets, "uncertain" where these do not name one class, None where there are
+    none. A case is whatever the run's ``condition`` says.
     """
 
     subject_id: str

@@ -22,6 +22,12 @@ def report(
     out: Annotated[
         Path | None, typer.Option(help="Where to write; `report` inside the folder named, if it is one.")
     ] = None,
+    cohort: Annotated[
+        Path | None,
+        typer.Option(
+            help="The cohort trained on: measure ridge on connectivity from it, and keep it in the run."
+        ),
+    ] = None,
     partial: Annotated[
         bool, typer.Option("--partial", help="Report the finished folds of an unfinished run, marked.")
     ] = False,
@@ -38,7 +44,7 @@ def report(
 ) -> None:
     """Write a run's evidence: one HTML page, a table and JSON, beside what is known without a scan."""
     if check_claim is not None:
-        if runs or n is None or positives is None:
+        if runs or cohort or n is None or positives is None:
             raise typer.BadParameter("expected --check-claim with --n and --positives and no run")
         _check_claim(check_claim, n=n, positives=positives, as_json=as_json)
         return
@@ -47,7 +53,9 @@ def report(
     from training.evidence.report.writing import write_report
 
     with progress_bar("report", shown=not as_json) as tell:
-        written = write_report(runs, out or _default_folder(runs), partial=partial, progress=tell)
+        written = write_report(
+            runs, out or _default_folder(runs), cohort=cohort, partial=partial, progress=tell
+        )
     if as_json:
         print_json(written.objects)
     else:

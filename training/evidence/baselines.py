@@ -17,6 +17,8 @@ from training.evidence.metrics import require_both_classes
 from training.runs import RunSubject
 
 BASELINES = ("majority", "site", "phenotype", "motion")
+# The one that sees the scans: `training.evidence.connectivity`.
+CONNECTIVITY = "connectivity"
 
 _MAX_DEVIATIONS = 4.0
 
@@ -58,13 +60,13 @@ class Baseline:
     majority: int
 
     def logits(self, subjects: Sequence[Any]) -> Float64[np.ndarray, " S"]:
-        """Give the logit of ADHD for each subject; a fitted baseline other than "majority" has one."""
+        """Give the logit of a case for each subject; a fitted baseline other than "majority" has one."""
         if self.model is None:
             raise ValueError(f"expected a baseline with a regression, found {self.name!r}")
         return np.asarray(self.model.decision_function(self.encode(subjects)), dtype=np.float64)
 
     def probabilities(self, subjects: Sequence[Any]) -> Probabilities:
-        """Give the probability of ADHD for each subject."""
+        """Give the probability of a case for each subject."""
         if self.model is None:
             return np.full(len(subjects), float(self.majority))
         features = self.encode(subjects)

@@ -37,7 +37,7 @@ class ReliabilityBin:
     mean_probability : float
         As stated.
     observed : Proportion
-        Share that had ADHD.
+        Share of cases.
     """
 
     low: float
@@ -55,7 +55,7 @@ def reliability_bins(
     Parameters
     ----------
     labels : (S,) int
-        0 control, 1 ADHD.
+        0 control, 1 case.
     probabilities : (S,) float64
     n_bins : int
 
@@ -130,7 +130,7 @@ def fit_temperature(logits: Float64[np.ndarray, " S"], labels: Int[np.ndarray, "
     logits : (S,) float64
         Mean logits of subjects that were not trained on.
     labels : (S,) int
-        0 control, 1 ADHD.
+        0 control, 1 case.
 
     Returns
     -------

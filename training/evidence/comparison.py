@@ -32,9 +32,9 @@ def paired_difference(
     Parameters
     ----------
     labels : (S,) int
-        0 control, 1 ADHD; both present.
+        0 control, 1 case; both present.
     first, second : (S,) float64
-        Any scores that rise with ADHD.
+        Any scores that rise with being a case.
     seed : int
     n_draws : int
         Of the bootstrap, within each class.

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float64, Int
 from model.decision import conformal_set
 from training.evidence.proportions import Proportion
 
+# As the model's card names them; "adhd" is a case of whatever condition the cohort has.
 CLASSES = ("control", "adhd")
 ALWAYS = 1.0
 
@@ -37,10 +38,10 @@ def fit_quantiles(
     Parameters
     ----------
     probabilities : (S,) float64
-        Calibrated, of ADHD, of subjects that the model was not fitted to. That the temperature was is no
+        Calibrated, of a case, of subjects that the model was not fitted to. That the temperature was is no
         harm to speak of: one number for all leaves their order as it was.
     labels : (S,) int
-        0 control, 1 ADHD.
+        0 control, 1 case.
     level : float
         Share of people whose set shall hold their class, between 0 and 1.
 
@@ -64,7 +65,7 @@ def fit_quantiles(
 
 
 def conformal_sets(probabilities: Float64[np.ndarray, " S"], quantiles: Mapping[str, float]) -> Sets:
-    """Give every subject's set as served, one row a subject, the columns control and ADHD.
+    """Give every subject's set as served, one row a subject, the columns control and case.
 
     Parameters
     ----------
@@ -90,7 +91,7 @@ class Coverage:
     ----------
     overall : Proportion
     by_class : dict of Proportion
-        ``control`` and ``adhd``; a class without subjects is left out.
+        ``control`` and ``adhd``, as in the card; a class without subjects is left out.
     by_site : dict of Proportion
         Sites in alphabetical order.
     n_empty, n_single, n_both : int
@@ -114,7 +115,7 @@ def coverage(labels: Int[np.ndarray, " S"], sets: Sets, *, sites: Sequence[str] 
     Parameters
     ----------
     labels : (S,) int
-        0 control, 1 ADHD.
+        0 control, 1 case.
     sets : (S, 2) bool
         From `conformal_sets`.
     sites : sequence of str, optional

@@ -10,29 +10,19 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int
-from sklearn.linear_model import LogisticRegression
 
 from imaging import PreprocessingSpec
 from imaging.cube import brain_cube
-from training.evidence.baselines import SingleFoldError
-from training.evidence.metrics import require_both_classes
+from training.evidence.baselines import CONNECTIVITY
+from training.evidence.ridge import ridge_probabilities
 from training.runs import RunSubject
-
-CONNECTIVITY = "connectivity"
 
 REGION_MM = 20.0
 _LEAST_SHARE = 1 / 3  # of a whole cube; the brain's rim leaves smaller crumbs
 _LARGEST_CORRELATION = 0.999
 _CONSTANT = 1e-6  # beside the largest region's; a region without signal correlates with nothing
 
-# Of the penalty, in units of the features' number: what fits 110 regions then fits 220.
-_PENALTIES = np.logspace(-3, 1, 13)
-_N_INNER = 5
-_INNER_SEED = 0
-
 Features = Float32[np.ndarray, "S F"]
-Kernel = Float64[np.ndarray, "S S"]
-Labels = Int[np.ndarray, " S"]
 Scores = Float64[np.ndarray, " S"]
 Progress = Callable[[str, float], None]
 
@@ -112,43 +102,6 @@ def connectivity_features(
     return np.array(rows, dtype=np.float32)
 
 
-def ridge_probabilities(features: Features, labels: Labels, folds: Int[np.ndarray, " S"]) -> Scores:
-    """Classify each fold by a ridge regression on the others, its penalty and calibration chosen inside them.
-
-    Parameters
-    ----------
-    features : (S, F) float32
-        Centred inside, by the training part's mean.
-    labels, folds : (S,) int
-
-    Returns
-    -------
-    (S,) float64
-        Probability of label 1.
-
-    Raises
-    ------
-    ClassMissingError, SingleFoldError
-        As `connectivity_probabilities`.
-    """
-    found = np.unique(folds)
-    if len(found) < 2:
-        raise SingleFoldError(baseline=CONNECTIVITY, found=len(found))
-    wide = features.astype(np.float64)
-    kernel = wide @ wide.T / features.shape[1]
-    probabilities = np.empty(len(labels))
-    for fold in found:
-        training, reported = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        require_both_classes(labels[training], where=f"baseline {CONNECTIVITY!r}")
-        inner_scores = _inner_scores(kernel, labels, training)
-        target = _targets(labels[training])
-        best = int(((inner_scores - target) ** 2).mean(axis=1).argmin())
-        scores = _ridge_scores(kernel, labels, training, reported)[best]
-        calibrate = _calibration(inner_scores[best], labels[training])
-        probabilities[reported] = calibrate(scores)
-    return probabilities
-
-
 @dataclass(frozen=True, eq=False)
 class Regions:
     """Which voxels of the cube's brain mask belong to which region.
@@ -203,48 +156,3 @@ def fisher_z_correlations(series: Float32[np.ndarray, "T R"]) -> Float64[np.ndar
     unit = np.divide(centred, norm, out=np.zeros_like(centred), where=lively)
     correlation = (unit.T @ unit)[np.triu_indices(series.shape[1], k=1)]
     return np.asarray(np.arctanh(np.clip(correlation, -_LARGEST_CORRELATION, _LARGEST_CORRELATION)))
-
-
-def _inner_scores(
-    kernel: Kernel, labels: Labels, training: Int[np.ndarray, " n"]
-) -> Float64[np.ndarray, "A n"]:
-    """Score the training part by regressions on parts of it, for every penalty."""
-    generator = np.random.default_rng(_INNER_SEED)
-    part = np.empty(len(training), dtype=np.int64)
-    for label in (0, 1):
-        members = generator.permutation(np.flatnonzero(labels[training] == label))
-        part[members] = np.arange(len(members)) % _N_INNER
-    scores = np.zeros((len(_PENALTIES), len(training)))
-    for i in np.unique(part):
-        scores[:, part == i] = _ridge_scores(kernel, labels, training[part != i], training[part == i])
-    return scores
-
-
-def _ridge_scores(
-    kernel: Kernel, labels: Labels, training: Int[np.ndarray, " n"], asked: Int[np.ndarray, " m"]
-) -> Float64[np.ndarray, "A m"]:
-    """Fit diagnoses as -1 and 1 and score others, for every penalty from one eigendecomposition.
-
-    Centring features by the training mean is done on the kernel, where it comes to the same.
-    """
-    own = kernel[np.ix_(training, training)]
-    across = kernel[np.ix_(asked, training)]
-    mean = own.mean(axis=0)
-    own_centred = own - mean[None] - mean[:, None] + mean.mean()
-    across_centred = across - mean[None] - across.mean(axis=1, keepdims=True) + mean.mean()
-    target = _targets(labels[training])
-    values, vectors = np.linalg.eigh(own_centred)
-    turned = vectors.T @ (target - target.mean())
-    weights = turned[None] / (np.maximum(values, 0.0)[None] + _PENALTIES[:, None])
-    return np.asarray(target.mean() + weights @ (across_centred @ vectors).T)
-
-
-def _calibration(scores: Scores, labels: Labels) -> Callable[[Scores], Scores]:
-    """Learn from inner scores what they mean (Platt)."""
-    spread = float(scores.std()) or 1.0
-    model = LogisticRegression(C=1.0).fit(scores[:, None] / spread, labels)
-    return lambda others: np.asarray(model.predict_proba(others[:, None] / spread)[:, 1])
-
-
-def _targets(labels: Labels) -> Scores:
-    return np.where(labels == 1, 1.0, -1.0)

@@ -1,14 +1,24 @@
-"""The same figures for a part of the subjects: by site, sex, age band or fold."""
+"""The same figures for a part of the subjects: by site, sex, age band or fold.
+
+A part may be a handful of people. Drawing the same few again cannot show a mistake that none of them happened
+to be, so shares have Wilson's interval here, and an AUC of very few people says that it is one.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import hypot
 
 import numpy as np
 from jaxtyping import Float64, Int
 
-from training.evidence.metrics import N_DRAWS, ClassMissingError, Evaluation, evaluate
+from training.evidence.comparison import auc_estimate
+from training.evidence.metrics import N_DRAWS, Estimate
+from training.evidence.proportions import Proportion
 
 UNKNOWN = "unknown"
+
+# Below so many people of a class, draws of them hardly differ, and the interval of an AUC is far too narrow.
+FEW = 5
 
 _AGE_BANDS = (
     (10.0, "under 10 years"),
@@ -18,31 +28,54 @@ _AGE_BANDS = (
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GroupEvaluation:
-    """How a classifier does in one group.
+    """How a classifier does in one group; None is a figure that needs a class which the group lacks.
 
     Attributes
     ----------
     name : str
-    n_adhd, n_control : int
     tp, fn, fp, tn : int
-        At each subject's threshold; also where a class is missing.
-    evaluation : Evaluation or None
-        None where the group has one class only.
-    reason : str or None
-        Why there is none.
+        A case is positive; at each subject's threshold.
+    accuracy : Estimate
+        With Wilson's interval, as ``sensitivity`` and ``specificity`` have.
+    sensitivity, specificity : Estimate or None
+    balanced_accuracy : Estimate or None
+        Their mean, with the interval that theirs leave open (Newcombe 1998, method 10).
+    auc : Estimate or None
+        With the bootstrap's interval; see ``few``.
     """
 
     name: str
-    n_adhd: int
-    n_control: int
     tp: int
     fn: int
     fp: int
     tn: int
-    evaluation: Evaluation | None
-    reason: str | None
+    accuracy: Estimate
+    balanced_accuracy: Estimate | None
+    sensitivity: Estimate | None
+    specificity: Estimate | None
+    auc: Estimate | None
+
+    @property
+    def n(self) -> int:
+        """Number of subjects."""
+        return self.n_cases + self.n_controls
+
+    @property
+    def n_cases(self) -> int:
+        """Number of them with the condition."""
+        return self.tp + self.fn
+
+    @property
+    def n_controls(self) -> int:
+        """Number of the others."""
+        return self.fp + self.tn
+
+    @property
+    def few(self) -> bool:
+        """Whether there is an AUC, of so few people that its interval is too narrow to be believed."""
+        return self.auc is not None and min(self.n_cases, self.n_controls) < FEW
 
 
 def evaluate_groups(
@@ -59,7 +92,7 @@ def evaluate_groups(
     Parameters
     ----------
     labels : (S,) int
-        0 control, 1 ADHD.
+        0 control, 1 case.
     probabilities : (S,) float64
     groups : sequence of str
         One a subject.
@@ -74,13 +107,13 @@ def evaluate_groups(
         By name; age bands from the youngest.
     """
     names, place = np.unique(np.asarray(groups), return_inverse=True)
-    thresholds = np.broadcast_to(np.asarray(threshold, dtype=np.float64), labels.shape)
+    called = probabilities > threshold
     found = [
         _evaluate_group(
             str(name),
             labels[place == i],
             probabilities[place == i],
-            thresholds[place == i],
+            called[place == i],
             seed=seed,
             n_draws=n_draws,
         )
@@ -97,30 +130,48 @@ def age_band(age_years: float | None) -> str:
     return next(name for below, name in _AGE_BANDS if age_years < below)
 
 
+def mean_of_shares(first: Estimate, second: Estimate) -> Estimate:
+    """Average two shares of different people, with the interval that theirs leave open (Newcombe 1998)."""
+    value = (first.value + second.value) / 2
+    below = hypot(first.value - first.low, second.value - second.low) / 2
+    above = hypot(first.high - first.value, second.high - second.value) / 2
+    return Estimate(value=value, low=value - below, high=value + above)
+
+
 def _evaluate_group(
     name: str,
     labels: Int[np.ndarray, " S"],
     probabilities: Float64[np.ndarray, " S"],
-    thresholds: Float64[np.ndarray, " S"],
+    called: np.ndarray,
     *,
     seed: int,
     n_draws: int,
 ) -> GroupEvaluation:
-    evaluation, reason = None, None
-    try:
-        evaluation = evaluate(labels, probabilities, threshold=thresholds, seed=seed, n_draws=n_draws)
-    except ClassMissingError as error:
-        only = "cases" if error.n_adhd else "controls"
-        reason = f"all {len(labels)} subjects are {only}: an AUC and its like need both classes"
-    called, case = probabilities > thresholds, labels == 1
+    case = labels == 1
+    tp, fn = int((called & case).sum()), int((~called & case).sum())
+    fp, tn = int((called & ~case).sum()), int((~called & ~case).sum())
+    sensitivity, specificity = _share(tp, tp + fn), _share(tn, tn + fp)
+    balanced, auc = None, None
+    if sensitivity is not None and specificity is not None:
+        balanced = mean_of_shares(sensitivity, specificity)
+        auc = auc_estimate(labels, probabilities, seed=seed, n_draws=n_draws)
     return GroupEvaluation(
         name=name,
-        n_adhd=int(case.sum()),
-        n_control=int((~case).sum()),
-        tp=int((called & case).sum()),
-        fn=int((~called & case).sum()),
-        fp=int((called & ~case).sum()),
-        tn=int((~called & ~case).sum()),
-        evaluation=evaluation,
-        reason=reason,
+        tp=tp,
+        fn=fn,
+        fp=fp,
+        tn=tn,
+        accuracy=_estimate(Proportion.of(tp + tn, len(labels))),
+        balanced_accuracy=balanced,
+        sensitivity=sensitivity,
+        specificity=specificity,
+        auc=auc,
     )
+
+
+def _share(hits: int, n: int) -> Estimate | None:
+    return _estimate(Proportion.of(hits, n)) if n else None
+
+
+def _estimate(share: Proportion) -> Estimate:
+    return Estimate(value=share.value, low=share.low, high=share.high)

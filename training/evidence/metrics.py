@@ -26,18 +26,18 @@ class ClassMissingError(CohortError):
 
     code: ClassVar[str] = "evidence_class_missing"
 
-    def __init__(self, *, where: str, n_adhd: int, n_control: int) -> None:
+    def __init__(self, *, where: str, n_cases: int, n_controls: int) -> None:
         self.where = where
-        self.n_adhd = n_adhd
-        self.n_control = n_control
+        self.n_cases = n_cases
+        self.n_controls = n_controls
         super().__init__(
-            f"{where}: expected subjects of both classes, found {n_adhd} ADHD and {n_control} control"
+            f"{where}: expected subjects of both classes, found {n_cases} cases and {n_controls} controls"
         )
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure and the central 95 % of its bootstrap distribution over subjects."""
+    """A figure and its 95 % interval: of the bootstrap over subjects, or what its maker says."""
 
     value: float
     low: float
@@ -61,13 +61,13 @@ class Evaluation:
     Attributes
     ----------
     auc, average_precision, accuracy, balanced_accuracy, sensitivity, specificity, brier : Estimate
-        ``average_precision`` is the area under the precision-recall steps; by chance it is the share of ADHD.
+        ``average_precision`` is the area under the precision-recall steps; by chance the share of cases.
     ece : float
         Expected calibration error over ``reliability``. It has no interval: drawing subjects anew adds
         scatter to every bin and so only ever makes it larger.
     reliability : tuple of ReliabilityBin
     tp, fn, fp, tn : int
-        ADHD is positive; at the threshold.
+        A case is positive; at the threshold.
     """
 
     auc: Estimate
@@ -93,17 +93,17 @@ def evaluate(
     seed: int,
     n_draws: int = N_DRAWS,
 ) -> Evaluation:
-    """Evaluate probabilities of ADHD against the diagnoses.
+    """Evaluate probabilities of being a case against the diagnoses.
 
     Subjects are drawn with replacement within each class, so that every draw has both.
 
     Parameters
     ----------
     labels : (S,) int
-        0 control, 1 ADHD; both present.
+        0 control, 1 case; both present.
     probabilities : (S,) float64
     threshold : float or (S,) float64
-        Above it a subject is called ADHD; an array gives each subject the threshold of its own fold.
+        Above it a subject is called a case; an array gives each subject the threshold of its own fold.
     seed : int
     n_draws : int
         Of the bootstrap.
@@ -116,7 +116,7 @@ def evaluate(
     require_both_classes(labels, where="evaluation")
     case = labels == 1
     called = probabilities > threshold
-    n_adhd, n_control = int(case.sum()), int((~case).sum())
+    n_cases, n_controls = int(case.sum()), int((~case).sum())
     sample = bootstrap.once_each(len(labels))
     drawn = bootstrap.draw_counts(labels, n_draws=n_draws, seed=seed)
 
@@ -136,9 +136,9 @@ def evaluate(
         auc=areas["auc"],
         average_precision=areas["average_precision"],
         accuracy=estimate((hit | pass_) / len(labels)),
-        balanced_accuracy=estimate((hit / n_adhd + pass_ / n_control) / 2),
-        sensitivity=estimate(hit / n_adhd),
-        specificity=estimate(pass_ / n_control),
+        balanced_accuracy=estimate((hit / n_cases + pass_ / n_controls) / 2),
+        sensitivity=estimate(hit / n_cases),
+        specificity=estimate(pass_ / n_controls),
         brier=estimate((probabilities - labels) ** 2 / len(labels)),
         ece=_calibration_error(reliability),
         reliability=reliability,
@@ -199,9 +199,9 @@ def require_both_classes(labels: Labels, *, where: str) -> None:
     ClassMissingError
         If a class is missing.
     """
-    n_adhd, n_control = int((labels == 1).sum()), int((labels == 0).sum())
-    if not (n_adhd and n_control):
-        raise ClassMissingError(where=where, n_adhd=n_adhd, n_control=n_control)
+    n_cases, n_controls = int((labels == 1).sum()), int((labels == 0).sum())
+    if not (n_cases and n_controls):
+        raise ClassMissingError(where=where, n_cases=n_cases, n_controls=n_controls)
 
 
 def _calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:

@@ -5,8 +5,11 @@ results and its comparison table. The rows stand on other subjects than ours, an
 testing, so a difference between two rows is not a difference between two methods.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+# What all of them are about; beside another condition they would compare nothing.
+CONDITION = "ADHD"
 SOURCE = "A 3D-ResNet Combined with BRNN: Application in the Auxiliary Diagnosis of ADHD"
 
 _QUOTED = "as the paper quotes it; subjects and way of testing not stated there"
@@ -73,3 +76,13 @@ OWN_RESULTS = (
     ),
 )
 PUBLISHED = COMPARISON_TABLE + OWN_RESULTS
+
+
+def published_beside(conditions: Iterable[str]) -> tuple[PublishedRow, ...]:
+    """Give the published rows if one of the conditions is theirs, otherwise none."""
+    return PUBLISHED if any(is_comparable(condition) for condition in conditions) else ()
+
+
+def is_comparable(condition: str) -> bool:
+    """Say whether published rows may stand beside a run about this condition."""
+    return condition.strip().casefold() == CONDITION.casefold()

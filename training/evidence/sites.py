@@ -71,7 +71,7 @@ def within_site_auc(
     Parameters
     ----------
     labels : (S,) int
-        0 control, 1 ADHD.
+        0 control, 1 case.
     probabilities : (S,) float64
     sites : sequence of str
         One a subject.
@@ -117,7 +117,7 @@ def site_verdict(
     Parameters
     ----------
     labels : (S,) int
-        0 control, 1 ADHD; both present.
+        0 control, 1 case; both present.
     probabilities : (S,) float64
         Of the network, out of fold.
     sites : sequence of str

@@ -16,7 +16,7 @@ _SMALLEST, _LARGEST = 1e-6, 1 - 1e-6  # a card's threshold lies strictly between
 def choose_threshold(
     probabilities: Float64[np.ndarray, " S"], labels: Int[np.ndarray, " S"], *, rule: ThresholdRule
 ) -> float:
-    """Choose the probability above which a subject is called ADHD.
+    """Choose the probability above which a subject is called a case.
 
     Only the order of the subjects decides between thresholds, so the candidates are the middles between
     neighbouring distinct probabilities and the two ends, halfway to 0 and to 1. Subjects of equal probability
@@ -29,14 +29,14 @@ def choose_threshold(
     Under a required sensitivity the fewest false positives win among the thresholds that reach it; among
     equals the highest sensitivity, which is then free.
 
-    On a few dozen subjects the choice is coarse: with 20 ADHD a required 0.9 means two missed at most, and
+    On a few dozen subjects the choice is coarse: with 20 cases a required 0.9 means two missed at most, and
     the sensitivity on other people spreads by about 0.07 (one standard error) around what is met here.
 
     Parameters
     ----------
     probabilities : (S,) float64
     labels : (S,) int
-        0 control, 1 ADHD; both present.
+        0 control, 1 case; both present.
     rule : "youden" or float
         A float is the sensitivity required, above 0 and at most 1.
 
@@ -56,9 +56,9 @@ def choose_threshold(
         raise ValueError(f"expected 'youden' or a sensitivity above 0 and at most 1, found {rule!r}")
     require_both_classes(labels, where="choice of the threshold")
     candidates = _candidates(probabilities)
-    adhd, control = probabilities[labels == 1], probabilities[labels == 0]
-    sensitivity = (adhd[None] > candidates[:, None]).mean(axis=1)
-    specificity = (control[None] <= candidates[:, None]).mean(axis=1)
+    cases, controls = probabilities[labels == 1], probabilities[labels == 0]
+    sensitivity = (cases[None] > candidates[:, None]).mean(axis=1)
+    specificity = (controls[None] <= candidates[:, None]).mean(axis=1)
     if rule == YOUDEN:
         # Rounded, so that equal sums that were added in another order stay equal.
         gain = np.round(sensitivity + specificity, 9)

@@ -14,7 +14,10 @@ from training.evidence.calibration import Scaling
 from training.evidence.conformal import fit_quantiles
 from training.evidence.thresholds import choose_threshold
 from training.learning.settings import TrainingSettings
-from training.runs import Prediction, RunSubject
+from training.runs import CASE, CONTROL, Prediction, RunSubject
+
+# The card's word for a case of any condition is "adhd", as in an answer over REST.
+_DECIDED = {"adhd": CASE, "control": CONTROL, "uncertain": "uncertain"}
 
 
 @dataclass(frozen=True)
@@ -85,8 +88,10 @@ def predict_subjects(
             fold=fold,
             logit=float(logit),
             probability=float(probability),
-            called="adhd" if probability > rule.threshold else "control",
-            decision=None if quantiles is None else conformal_decision(float(probability), quantiles),
+            called=CASE if probability > rule.threshold else CONTROL,
+            decision=None
+            if quantiles is None
+            else _DECIDED[conformal_decision(float(probability), quantiles)],
         )
         for subject, logit, probability in zip(subjects, logits, probabilities, strict=True)
     ]

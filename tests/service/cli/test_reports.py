@@ -3,7 +3,7 @@ from functools import partial
 
 import pytest
 
-from tests.training.evidence.report.made_up_runs import made_up_run
+from tests.training.evidence.report.made_up_runs import made_up_run, store_of
 from training.evidence.report import writing
 from training.evidence.report.assembling import assemble
 
@@ -60,6 +60,35 @@ def test_an_unfinished_run_is_refused_unless_part_of_it_is_asked_for(restnet_jso
     assert "Unfinished run" in (run / "report" / "report.html").read_text()
 
 
+def test_the_cohort_puts_ridge_on_connectivity_beside_the_network_and_the_run_keeps_it(
+    restnet, restnet_json, tmp_path
+):
+    run = made_up_run(tmp_path / "run", n=40, connectivity_auc=None)
+    store = store_of(run, tmp_path / "cohort")
+    _, (before,) = restnet_json("report", run)
+    assert "connectivity" not in before["baselines"]
+    assert "connectivity_not_measured" in [warning["code"] for warning in before["warnings"]]
+    status, (with_cohort,) = restnet_json("report", run, "--cohort", store.folder)
+    assert status == 0
+    assert with_cohort["baselines"]["connectivity"]["auc"]["value"] > 0.9
+    assert with_cohort["baselines"]["connectivity"]["auc_difference"]["high"] < 0
+    _, (after,) = restnet_json("report", run)
+    assert after == with_cohort
+    _, out, _ = restnet("report", run)
+    assert "ridge on connectivity reaches AUC" in out
+
+
+def test_a_cohort_that_the_run_was_not_trained_on_is_refused(restnet_json, run, tmp_path):
+    other = made_up_run(tmp_path / "other", n=40)
+    store = store_of(other, tmp_path / "cohort")
+    status, answer = restnet_json("report", run, "--cohort", store.folder, "--out", tmp_path / "out")
+    assert status == 2
+    assert answer["error"]["code"] == "report_cohort_differs"
+    assert not (tmp_path / "out").exists()
+    status, answer = restnet_json("report", run, "--cohort", tmp_path, "--out", tmp_path / "out")
+    assert (status, answer["error"]["code"]) == (2, "cohort_not_found")
+
+
 def test_what_is_no_run_is_refused(restnet, restnet_json, tmp_path):
     status, answer = restnet_json("report", tmp_path / "nowhere")
     assert status == 2
@@ -97,6 +126,7 @@ def test_a_claim_that_a_table_gives_is_possible_to_the_digits_given(restnet_json
         ("--check-claim", "70", "70", "70"),
         ("--check-claim", "70", "70", "70", "--n", "100"),
         ("--n", "100", "--positives", "50"),
+        ("--cohort", "cohort", "--check-claim", "70", "70", "70", "--n", "100", "--positives", "50"),
         ("run", "--check-claim", "70", "70", "70", "--n", "100", "--positives", "50"),
     ],
 )

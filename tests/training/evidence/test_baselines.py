@@ -146,7 +146,7 @@ def test_one_fold_or_one_class_is_refused_by_name(people):
     with pytest.raises(SingleFoldError, match="'site': expected subjects in at least two folds, found 1"):
         baseline_probabilities("site", together)
     well = [dataclasses.replace(one, label=int(one.fold == 1)) for one in people]
-    with pytest.raises(ClassMissingError, match=r"baseline 'phenotype'.*0 ADHD and 120 control"):
+    with pytest.raises(ClassMissingError, match=r"baseline 'phenotype'.*0 cases and 120 controls"):
         baseline_probabilities("phenotype", well)
 
 

@@ -61,7 +61,7 @@ def a_run(seed, *, imaging, phenotype=1.0, n=200):
                 fold=fold,
                 logit=float(said[i]),
                 probability=0.5,
-                called="adhd",
+                called="case",
                 decision=None,
             )
             for i in range(n)

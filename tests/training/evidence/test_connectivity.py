@@ -10,15 +10,13 @@ from imaging import PreprocessingSpec
 from imaging.cube import brain_cube
 from training.evidence.baselines import SingleFoldError
 from training.evidence.connectivity import (
-    _PENALTIES,
-    _ridge_scores,
     connectivity_features,
     connectivity_probabilities,
     fisher_z_correlations,
-    ridge_probabilities,
     tile_brain,
 )
 from training.evidence.metrics import ClassMissingError, evaluate
+from training.evidence.ridge import _PENALTIES, _kernel, _ridge_path, fit_folds, ridge_probabilities
 from training.runs import RunSubject
 
 GRID = 12  # a coarse brain: the arithmetic is the same
@@ -109,7 +107,9 @@ def test_scores_are_those_of_scikit_learns_ridge_on_centred_features():
     generator = np.random.default_rng(3)
     features, labels = generator.normal(5, 1, size=(40, 90)), generator.integers(2, size=40)
     training, asked = np.arange(30), np.arange(30, 40)
-    found = _ridge_scores(features @ features.T / 90, labels, training, asked)
+    kernel = _kernel(features)
+    weights, intercepts = _ridge_path(kernel[np.ix_(training, training)], labels[training])
+    found = weights @ kernel[np.ix_(training, asked)] + intercepts[:, None]
     for penalty, scores in zip(_PENALTIES, found, strict=True):
         ridge = Ridge(alpha=penalty * 90).fit(features[training], 2 * labels[training] - 1)
         np.testing.assert_allclose(scores, ridge.predict(features[asked]), atol=1e-6)
@@ -140,6 +140,34 @@ def test_what_is_said_of_a_fold_depends_neither_on_its_diagnoses_nor_on_the_othe
     after = ridge_probabilities(changed, np.where(folds == 2, 1 - labels, labels), folds)
     assert after[first] == pytest.approx(before[first], abs=1e-9)
     assert after[others] != pytest.approx(before[others], abs=1e-3)
+
+
+def test_other_diagnoses_in_the_reported_fold_change_nothing_that_was_fitted(cohort):
+    store, subjects = cohort
+    features = connectivity_features(store, [one.subject_id for one in subjects])
+    labels, folds = np.array([one.label for one in subjects]), np.array([one.fold for one in subjects])
+    before = fit_folds(features, labels, folds)
+    generator = np.random.default_rng(5)
+    for fold in range(4):
+        shuffled = labels.copy()
+        shuffled[folds == fold] = generator.permutation(1 - labels[folds == fold])
+        after = fit_folds(features, shuffled, folds)
+        assert np.array_equal(after[fold].weights, before[fold].weights)
+        for name in ("penalty", "intercept", "slope", "lean"):
+            assert getattr(after[fold], name) == getattr(before[fold], name)
+        other = (fold + 1) % 4
+        assert not np.array_equal(after[other].weights, before[other].weights), "they are trained on there"
+
+
+def test_other_scans_in_the_reported_fold_change_nothing_that_was_fitted(cohort):
+    store, subjects = cohort
+    features = connectivity_features(store, [one.subject_id for one in subjects])
+    labels, folds = np.array([one.label for one in subjects]), np.array([one.fold for one in subjects])
+    noise = features.copy()
+    noise[folds == 1] = np.random.default_rng(6).normal(size=noise[folds == 1].shape)
+    before, after = (fit_folds(one, labels, folds)[1] for one in (features, noise))
+    np.testing.assert_allclose(after.weights, before.weights, rtol=1e-9)
+    assert after.penalty == before.penalty
 
 
 def test_a_subjects_scans_are_averaged(cohort):

@@ -110,9 +110,9 @@ def test_about_19_of_20_intervals_hold_the_truth_of_chance():
 
 
 def test_a_missing_class_is_refused():
-    with pytest.raises(ClassMissingError, match="both classes, found 0 ADHD and 4 control") as caught:
+    with pytest.raises(ClassMissingError, match="both classes, found 0 cases and 4 controls") as caught:
         evaluate(np.zeros(4, dtype=np.int64), np.full(4, 0.2), threshold=0.5, seed=0)
-    assert caught.value.details() == {"where": "evaluation", "n_adhd": 0, "n_control": 4}
+    assert caught.value.details() == {"where": "evaluation", "n_cases": 0, "n_controls": 4}
 
 
 def test_the_calibration_error_is_made_of_scikit_learns_reliability_curve():

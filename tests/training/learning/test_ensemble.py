@@ -93,7 +93,7 @@ def test_the_card_is_calibrated_on_all_inner_calibration_parts_and_on_no_reporte
 def test_the_metrics_are_those_of_the_reported_folds(run, card):
     predictions = read_rows(run, PREDICTIONS_FILE, Prediction)
     labels = np.array([one.label for one in read_rows(run, SUBJECTS_FILE, RunSubject)])
-    called = np.array([one.called == "adhd" for one in predictions])
+    called = np.array([one.called == "case" for one in predictions])
     probabilities = [one.probability for one in predictions]
     metrics = card.metrics
     assert metrics["auc"]["value"] == pytest.approx(roc_auc_score(labels, probabilities), abs=1e-4)

@@ -105,7 +105,7 @@ def test_a_prediction_is_what_the_outcome_makes_of_its_logit(trained):
     outcome = read_outcome(trained, 0)
     for row in read_rows(fold_folder(trained, 0), PREDICTIONS_FILE, Prediction):
         assert row.probability == pytest.approx(expit(row.logit), rel=1e-12)
-        assert row.called == ("adhd" if row.probability > outcome.threshold else "control")
+        assert row.called == ("case" if row.probability > outcome.threshold else "control")
         # Two subjects cannot promise 90 %: every class stays in every set.
         assert row.decision == "uncertain"
 

@@ -4,8 +4,9 @@ from training.evidence.conformal import Coverage
 from training.evidence.groups import GroupEvaluation
 from training.evidence.metrics import Estimate, Evaluation
 from training.evidence.report.banners import banners
-from training.evidence.report.contents import METRICS, RunReport
+from training.evidence.report.contents import CLASS_NAMES, METRICS, RunReport
 from training.evidence.report.judging import answer
+from training.evidence.report.wording import FEW_WORDS
 from training.runs import FoldOutcome
 
 Json = dict[str, object]
@@ -97,9 +98,9 @@ def run_json(report: RunReport) -> Json:
     }
 
 
-def figures(evaluation: Evaluation) -> dict[str, dict[str, float]]:
-    """Give the five figures of the interface, each with its interval."""
-    return {name: getattr(evaluation, name).to_json() for name in METRICS}
+def figures(evaluation: Evaluation | GroupEvaluation) -> dict[str, dict[str, float] | None]:
+    """Give the five figures of the interface, each with its interval; None where a class is missing."""
+    return {name: _or_none(getattr(evaluation, name)) for name in METRICS}
 
 
 def _confusion(counts: Evaluation | GroupEvaluation) -> dict[str, int]:
@@ -107,28 +108,32 @@ def _confusion(counts: Evaluation | GroupEvaluation) -> dict[str, int]:
 
 
 def _group(group: GroupEvaluation, condition: str) -> Json:
-    found: Json = {**dict.fromkeys(METRICS)}
-    reason: str | None = f"one class only: {group.n_adhd} with {condition}, {group.n_control} controls"
-    if group.evaluation is not None:
-        found, reason = {**figures(group.evaluation)}, None
+    reason = None
+    if group.auc is None:
+        reason = f"one class only: {group.n_cases} with {condition}, {group.n_controls} controls"
     return {
-        "n": group.n_adhd + group.n_control,
-        "n_cases": group.n_adhd,
-        **found,
+        "n": group.n,
+        "n_cases": group.n_cases,
+        **figures(group),
         "confusion": _confusion(group),
         "reason": reason,
+        "auc_caution": FEW_WORDS if group.few else None,
     }
 
 
 def _training(outcome: FoldOutcome) -> Json:
-    return outcome.model_dump(exclude={"fold"})
+    found: Json = outcome.model_dump(exclude={"fold"})
+    if outcome.conformal_quantiles is not None:
+        quantiles = outcome.conformal_quantiles.items()
+        found["conformal_quantiles"] = {CLASS_NAMES.get(name, name): value for name, value in quantiles}
+    return found
 
 
 def _coverage(coverage: Coverage, level: float | None) -> Json:
     return {
         "level": level,
         "overall": coverage.overall.to_json(),
-        "classes": {name: share.to_json() for name, share in coverage.by_class.items()},
+        "classes": {CLASS_NAMES[name]: share.to_json() for name, share in coverage.by_class.items()},
         "sites": {site: share.to_json() for site, share in coverage.by_site.items()},
         "sets": {"empty": coverage.n_empty, "single": coverage.n_single, "both": coverage.n_both},
         "single_right": None if coverage.single_right is None else coverage.single_right.to_json(),

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from training.evidence.baselines import BASELINES, baseline_probabilities
+from training.evidence.baselines import BASELINES, CONNECTIVITY, baseline_probabilities
 from training.evidence.comparison import adds_to_phenotype, paired_difference
 from training.evidence.conformal import Coverage, conformal_sets, coverage
 from training.evidence.groups import UNKNOWN, GroupEvaluation, age_band, evaluate_groups
@@ -42,7 +42,7 @@ def assemble(data: RunData, *, n_draws: int = N_DRAWS) -> RunReport:
     labels, probabilities = data.labels, data.probabilities
     thresholds = _thresholds(data)
     subjects = data.reported_subjects
-    baselines = {name: _out_of_fold(data, name) for name in BASELINES}
+    baselines = _baselines(data)
     sites = [subject.site for subject in subjects]
     folds = [data.record.fold_names[subject.fold] for subject in subjects]
 
@@ -80,9 +80,12 @@ def _thresholds(data: RunData) -> Float64[np.ndarray, " S"]:
     return np.array([of_fold[prediction.fold] for prediction in data.predictions])
 
 
-def _out_of_fold(data: RunData, name: str) -> Float64[np.ndarray, " S"]:
+def _baselines(data: RunData) -> dict[str, Float64[np.ndarray, " S"]]:
     # Fitted on all other folds, also on those that are not finished: what is reported of them is the same.
-    return np.asarray(baseline_probabilities(name, data.subjects)[data.reported])
+    found = {name: baseline_probabilities(name, data.subjects) for name in BASELINES}
+    if data.connectivity is not None:
+        found[CONNECTIVITY] = data.connectivity
+    return {name: np.asarray(probabilities[data.reported]) for name, probabilities in found.items()}
 
 
 def _coverage(data: RunData) -> Coverage | None:

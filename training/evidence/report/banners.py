@@ -40,7 +40,12 @@ class Banner:
 
 def banners(report: RunReport) -> list[Banner]:
     """Say what may not be missed about a run, the gravest first."""
-    found = [*_of_the_run(report), *_of_the_result(report), *_of_the_sample(report)]
+    found = [
+        *_of_the_run(report),
+        *_of_the_result(report),
+        *_of_the_sample(report),
+        *_of_what_is_lacking(report),
+    ]
     return _gravest_first(found)
 
 
@@ -149,6 +154,16 @@ def _of_the_result(report: RunReport) -> Iterable[Banner]:
             "which never saw a brain.",
             brief="The network is not shown to be better than a baseline that never saw a brain.",
         )
+    linear = report.connectivity
+    if linear is not None and linear.difference.low <= 0:
+        yield Banner(
+            weight="warning",
+            code="connectivity_as_good",
+            title="As good by a linear method",
+            text="The network is not shown to be better than ridge regression on connectivity "
+            f"(AUC {linear.evaluation.auc.value:.2f}), from the same scans on the same folds.",
+            brief="The network is not shown to be better than ridge regression on connectivity.",
+        )
     if report.site.site_explains:
         yield Banner(
             weight="warning",
@@ -156,6 +171,21 @@ def _of_the_result(report: RunReport) -> Iterable[Banner]:
             title="The site explains it",
             text=report.site.sentence,
             brief="Among subjects of one site the network is not shown to tell anything.",
+        )
+
+
+def _of_what_is_lacking(report: RunReport) -> Iterable[Banner]:
+    if report.connectivity is None:
+        text = (
+            "Ridge on connectivity, the yardstick from the same scans, is not beside the network: "
+            "restnet report RUN --cohort COHORT measures it, and keeps it in the run's folder."
+        )
+        yield Banner(
+            weight="note",
+            code="connectivity_not_measured",
+            title="One baseline is lacking",
+            text=text,
+            brief=text,
         )
 
 

@@ -88,15 +88,15 @@ def metrics_by_fold(reports: Sequence[RunReport]) -> list[DrawnFigure]:
     for name, report in named(reports, by=lambda report: report.title).items():
         groups, without = [], []
         for fold in report.folds:
-            if fold.evaluation is None:
+            if fold.sensitivity is None or fold.specificity is None:
                 without.append(f"Fold {fold.name} has one class only.")
                 continue
             groups.append(
                 BarGroup(
                     name=fold.name,
-                    accuracy=fold.evaluation.accuracy,
-                    sensitivity=fold.evaluation.sensitivity,
-                    specificity=fold.evaluation.specificity,
+                    accuracy=fold.accuracy,
+                    sensitivity=fold.sensitivity,
+                    specificity=fold.specificity,
                 )
             )
         if groups:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from training.evidence.baselines import CONNECTIVITY
 from training.evidence.comparison import PhenotypeGain
 from training.evidence.conformal import Coverage
 from training.evidence.groups import GroupEvaluation
@@ -9,6 +10,8 @@ from training.evidence.metrics import Estimate, Evaluation
 from training.evidence.report.reading import RunData
 from training.evidence.sites import SiteVerdict
 
+# What the card calls a case, by what a report does.
+CLASS_NAMES = {"control": "control", "adhd": "case"}
 METRICS = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc")
 
 BASELINE_WORDS = {
@@ -16,6 +19,7 @@ BASELINE_WORDS = {
     "site": "the site alone",
     "phenotype": "site, age, sex, handedness and IQ",
     "motion": "repetition time, length and motion of the scan",
+    CONNECTIVITY: "ridge regression on how regions of the same scans move together",
 }
 
 
@@ -37,6 +41,11 @@ class BaselineReport:
     evaluation: Evaluation
     difference: Estimate
 
+    @property
+    def sees_brains(self) -> bool:
+        """Whether it looks at what the network looks at."""
+        return self.name == CONNECTIVITY
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunReport:
@@ -48,7 +57,7 @@ class RunReport:
     overall : Evaluation
         Of all reported subjects, each decided by the threshold of its own fold.
     baselines : tuple of BaselineReport
-        In the order of `BASELINE_WORDS`.
+        In the order of `BASELINE_WORDS`; that on connectivity is left out where the run keeps none.
     folds, sites, sexes, age_bands : tuple of GroupEvaluation
     within_fold_auc : Estimate or None
         Over pairs of one fold, so that no two models are compared; None where no fold has both classes.
@@ -102,6 +111,16 @@ class RunReport:
     def leave_site_out(self) -> bool:
         """Whether each fold is a site that training has not seen."""
         return self.data.record.split == "leave_site_out"
+
+    @property
+    def blind_baselines(self) -> tuple[BaselineReport, ...]:
+        """The baselines that never saw a brain."""
+        return tuple(baseline for baseline in self.baselines if not baseline.sees_brains)
+
+    @property
+    def connectivity(self) -> BaselineReport | None:
+        """The baseline that sees the same scans, where it was measured."""
+        return next((baseline for baseline in self.baselines if baseline.sees_brains), None)
 
     @property
     def people(self) -> str:

@@ -19,11 +19,15 @@ Probabilities = Float64[np.ndarray, " S"]
 
 @dataclass(frozen=True, kw_only=True)
 class IntervalRow:
-    """One line of an interval plot; `ours` stands out from what it is compared with."""
+    """One line of an interval plot; `ours` stands out from what it is compared with.
+
+    `blind` is what never saw a brain.
+    """
 
     name: str
     estimate: Estimate
     ours: bool = False
+    blind: bool = True
 
 
 def intervals(rows: Sequence[IntervalRow], *, label: str, chance: float = 0.5) -> Markup:
@@ -36,7 +40,7 @@ def intervals(rows: Sequence[IntervalRow], *, label: str, chance: float = 0.5) -
             axes.plot(
                 [estimate.low, estimate.high], [place, place], color=colour, linewidth=2.2, clip_on=False
             )
-            marker = "o" if row.ours else "s"
+            marker = "o" if row.ours else "s" if row.blind else "D"
             axes.plot([estimate.value], [place], marker=marker, color=colour, markersize=6, clip_on=False)
         axes.set_yticks(range(len(rows)), [row.name for row in rows])
         axes.set_ylim(len(rows) - 0.5, -0.5)

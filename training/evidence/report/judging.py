@@ -12,15 +12,15 @@ CHANCE = 0.5
 
 
 def best_baseline(report: RunReport) -> BaselineReport:
-    """Name the baseline that ranks best."""
-    return max(report.baselines, key=lambda baseline: baseline.evaluation.auc.value)
+    """Name the baseline that ranks best of those that never saw a brain."""
+    return max(report.blind_baselines, key=lambda baseline: baseline.evaluation.auc.value)
 
 
 def unbeaten(report: RunReport) -> list[BaselineReport]:
-    """Name the baselines that the network is not shown to be better than, the best first."""
+    """Name the baselines without a brain that the network is not shown to be better than, the best first."""
     found = [
         baseline
-        for baseline in report.baselines
+        for baseline in report.blind_baselines
         if baseline.difference.low <= 0 or report.overall.accuracy.value <= _accuracy_of_guessing(baseline)
     ]
     return sorted(found, key=lambda baseline: -baseline.evaluation.auc.value)
@@ -52,6 +52,7 @@ def answer(report: RunReport) -> list[str]:
         _against_chance(report),
         _against_guessing(report),
         _against_baselines(report),
+        _against_connectivity(report),
         _gain(report),
         site,
     ]
@@ -78,7 +79,7 @@ def answer_to_several(reports: dict[str, RunReport]) -> list[str]:
     shown = (
         f"{_how_many(above, len(reports))} shown to be better than chance, "
         f"{_how_many(ahead, len(reports)).lower()} shown to be better than every baseline that never saw "
-        "a scan."
+        "a brain."
     )
     chosen = (
         f"{best} was found to be the best on the very subjects that its figures are about: expect less of it "
@@ -110,18 +111,30 @@ def _against_baselines(report: RunReport) -> str:
     best = best_baseline(report)
     auc = best.evaluation.auc
     name = f"{best.name} ({BASELINE_WORDS[best.name]})"
-    reaches = f"Without looking at a scan, the best baseline, {name}, reaches AUC {area(auc)}"
+    reaches = f"Without looking at a brain, the best baseline, {name}, reaches AUC {area(auc)}"
     if auc.low <= CHANCE:
         reaches = (
-            "Without looking at a scan nothing is shown to be better than chance; the best baseline, "
+            "Without looking at a brain nothing is shown to be better than chance; the best baseline, "
             f"{name}, reaches AUC {area(auc)}"
         )
-    difference = f"network minus baseline {change(best.difference)}"
-    if best.difference.high < 0:
-        return f"{reaches}: the network is worse than that, {difference}."
-    if best.difference.low > 0:
-        return f"{reaches}: the network is better than that, {difference}."
-    return f"{reaches}: the network is not shown to be better than that, {difference}."
+    return f"{reaches}: {_compared(best)}."
+
+
+def _against_connectivity(report: RunReport) -> str:
+    linear = report.connectivity
+    if linear is None:
+        return ""
+    reaches = f"From the same scans, ridge on connectivity reaches AUC {area(linear.evaluation.auc)}"
+    return f"{reaches}: {_compared(linear)}."
+
+
+def _compared(baseline: BaselineReport) -> str:
+    difference = f"network minus baseline {change(baseline.difference)}"
+    if baseline.difference.high < 0:
+        return f"the network is worse than that, {difference}"
+    if baseline.difference.low > 0:
+        return f"the network is better than that, {difference}"
+    return f"the network is not shown to be better than that, {difference}"
 
 
 def _gain(report: RunReport) -> str:

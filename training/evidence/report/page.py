@@ -11,16 +11,15 @@ from markupsafe import Markup, escape
 from training.evidence.claims import check_claim
 from training.evidence.metrics import Estimate
 from training.evidence.proportions import Proportion
-from training.evidence.published import PUBLISHED, SOURCE, PublishedRow
+from training.evidence.published import SOURCE, PublishedRow, is_comparable, published_beside
 from training.evidence.report import comparing, figures
 from training.evidence.report.banners import Banner, banners, banners_of_several
-from training.evidence.report.contents import BASELINE_WORDS, RunReport
+from training.evidence.report.contents import BASELINE_WORDS, CLASS_NAMES, RunReport
 from training.evidence.report.judging import answer, answer_to_several, best_baseline
-from training.evidence.report.wording import area, change, listed
+from training.evidence.report.wording import FEW_WORDS, area, change, listed
 
 _TEMPLATES = Path(__file__).parent / "templates"
-# The published rows are about ADHD; beside another condition they would compare nothing.
-_PUBLISHED_CONDITION = "ADHD"
+_NONE = Markup("\N{EN DASH}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +59,7 @@ def render(reports: Sequence[RunReport]) -> str:
     runs = comparing.named(reports, by=lambda report: report.title)
     sections = [_section(name, report, number) for number, (name, report) in enumerate(runs.items(), 1)]
     several = len(runs) > 1
-    adhd = any(report.data.record.condition == _PUBLISHED_CONDITION for report in reports)
+    published = published_beside(report.data.record.condition for report in reports)
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -85,9 +84,12 @@ def render(reports: Sequence[RunReport]) -> str:
         banners=banners_of_several(runs) if several else sections[0].banners,
         differences=comparing.differences_between(reports) if several else [],
         across=_across(reports),
-        published=[_published(row) for row in PUBLISHED] if adhd else [],
+        published=[_published(row) for row in published],
+        comparable=[one for one in sections if is_comparable(one.report.data.record.condition)],
         source=SOURCE,
         baseline_words=BASELINE_WORDS,
+        few_words=FEW_WORDS,
+        class_names=CLASS_NAMES,
         best_baseline=best_baseline,
         code_versions=sorted({report.data.record.code_version for report in reports}),
     )
@@ -115,16 +117,18 @@ def _section(name: str, report: RunReport, number: int) -> RunSection:
     data, overall = report.data, report.overall
     compared = [figures.IntervalRow(name="network", estimate=overall.auc, ours=True)]
     compared += [
-        figures.IntervalRow(name=baseline.name, estimate=baseline.evaluation.auc)
+        figures.IntervalRow(
+            name=baseline.name, estimate=baseline.evaluation.auc, blind=not baseline.sees_brains
+        )
         for baseline in report.baselines
     ]
     by_site = [figures.IntervalRow(name="all sites", estimate=overall.auc, ours=True)]
     if report.site.within_site is not None:
         by_site.append(figures.IntervalRow(name="within sites", estimate=report.site.within_site, ours=True))
     by_site += [
-        figures.IntervalRow(name=site.name, estimate=site.evaluation.auc)
+        figures.IntervalRow(name=f"{site.name} *" if site.few else site.name, estimate=site.auc)
         for site in report.sites
-        if site.evaluation is not None
+        if site.auc is not None
     ]
     drawn = {
         "compared": figures.intervals(compared, label="AUC, 95 % interval"),
@@ -169,14 +173,18 @@ def _published(row: PublishedRow) -> PublishedLine:
     return PublishedLine(row=row, objection=None if check.possible else " ".join(check.sentences[:2]))
 
 
-def _share(estimate: Estimate | Proportion) -> Markup:
-    """Write percent with a smaller interval under it."""
+def _share(estimate: Estimate | Proportion | None) -> Markup:
+    """Write percent with a smaller interval under it, a dash where there is none."""
+    if estimate is None:
+        return _NONE
     return _with_interval(
         f"{100 * estimate.value:.1f}", f"{100 * estimate.low:.1f}", f"{100 * estimate.high:.1f}"
     )
 
 
-def _area(estimate: Estimate) -> Markup:
+def _area(estimate: Estimate | None) -> Markup:
+    if estimate is None:
+        return _NONE
     return _with_interval(f"{estimate.value:.2f}", f"{estimate.low:.2f}", f"{estimate.high:.2f}")
 
 

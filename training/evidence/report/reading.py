@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int
 
 from training.errors import CohortError
+from training.evidence.kept_connectivity import find_connectivity
 from training.runs import (
     EPOCHS_FILE,
     INNER_PREDICTIONS_FILE,
@@ -73,6 +74,8 @@ class RunData:
         The finished folds' epochs, by fold.
     missing : tuple of str
         Names of the folds that are not finished.
+    connectivity : (A,) float64 or None
+        Probabilities of ridge on connectivity, of all subjects; None where the folder keeps none of this run.
     """
 
     name: str
@@ -84,6 +87,7 @@ class RunData:
     outcomes: tuple[FoldOutcome, ...]
     epochs: dict[int, tuple[EpochRecord, ...]]
     missing: tuple[str, ...]
+    connectivity: Float64[np.ndarray, " A"] | None
 
     @property
     def reported_subjects(self) -> tuple[RunSubject, ...]:
@@ -101,11 +105,6 @@ class RunData:
     def probabilities(self) -> Float64[np.ndarray, " S"]:
         """Of a case, by the model that never saw the subject."""
         return np.array([prediction.probability for prediction in self.predictions])
-
-    @property
-    def called(self) -> Bool[np.ndarray, " S"]:
-        """Whether the subject was called a case, each by its own fold's threshold."""
-        return np.array([prediction.called == "adhd" for prediction in self.predictions])
 
 
 def find_runs(folders: Sequence[Path]) -> list[Path]:
@@ -155,6 +154,7 @@ def read_run_data(run: Path, *, partial: bool = False) -> RunData:
         raise RunUnfinishedError(name=run.name, missing=list(missing), finished=len(finished))
     subjects = tuple(read_rows(run, SUBJECTS_FILE, RunSubject))
     reported = np.array([subject.fold in finished for subject in subjects])
+    kept = find_connectivity(run, record, subjects)
     return RunData(
         name=run.name,
         record=record,
@@ -165,6 +165,7 @@ def read_run_data(run: Path, *, partial: bool = False) -> RunData:
         outcomes=tuple(read_outcome(run, fold) for fold in finished),
         epochs={fold: tuple(read_rows(run, f"folds/{fold}/{EPOCHS_FILE}", EpochRecord)) for fold in finished},
         missing=missing,
+        connectivity=None if kept is None else kept.of(subjects),
     )
 
 

@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, fields
 
 from training.evidence.conformal import Coverage
 from training.evidence.groups import GroupEvaluation
-from training.evidence.metrics import Evaluation
+from training.evidence.metrics import Estimate, Evaluation
 from training.evidence.proportions import Proportion
-from training.evidence.published import PUBLISHED
-from training.evidence.report.contents import METRICS, RunReport
+from training.evidence.published import PublishedRow, published_beside
+from training.evidence.report.contents import CLASS_NAMES, METRICS, RunReport
+from training.evidence.report.wording import FEW_WORDS
 
 _OVERALL = (*METRICS, "average_precision", "brier")
+_COUNTS = ("tp", "fn", "fp", "tn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +32,9 @@ class FigureRow:
     n, n_cases : int or None
     metric : str
     value, low, high : float or None
-        From 0 to 1; the 95 % interval.
+        From 0 to 1, with the 95 % interval; or a count of the confusion table.
+    note : str or None
+        How careful to be with it.
     """
 
     run: str
@@ -43,11 +47,13 @@ class FigureRow:
     value: float | None
     low: float | None
     high: float | None
+    note: str | None = None
 
 
 def figure_rows(reports: Sequence[RunReport]) -> list[FigureRow]:
-    """Give every figure of the runs, and the published rows after them."""
-    return [row for report in reports for row in _rows_of(report)] + list(_published())
+    """Give every figure of the runs, and after them the published rows, where a run is about the same."""
+    published = published_beside(report.data.record.condition for report in reports)
+    return [row for report in reports for row in _rows_of(report)] + list(_published(published))
 
 
 def to_csv(rows: Sequence[FigureRow]) -> str:
@@ -61,15 +67,18 @@ def to_csv(rows: Sequence[FigureRow]) -> str:
 
 def _rows_of(report: RunReport) -> Iterator[FigureRow]:
     yield from _evaluated(report, "overall", "network", report.overall, _OVERALL)
-    whole = {"n": report.n, "n_cases": report.n_cases}
-    yield _row(report, part="overall", name="network", **whole, metric="ece", value=report.overall.ece)
+    n, n_cases = report.n, report.n_cases
+    yield _row(
+        report, part="overall", name="network", n=n, n_cases=n_cases, metric="ece", value=report.overall.ece
+    )
     for baseline in report.baselines:
         yield from _evaluated(report, "baseline", baseline.name, baseline.evaluation, METRICS)
         yield _row(
             report,
             part="baseline",
             name=baseline.name,
-            **whole,
+            n=n,
+            n_cases=n_cases,
             metric="auc_of_network_minus_this",
             value=baseline.difference.value,
             low=baseline.difference.low,
@@ -83,35 +92,43 @@ def _rows_of(report: RunReport) -> Iterator[FigureRow]:
     }
     for part, groups in parts.items():
         for group in groups:
-            yield from _grouped(report, part, group)
+            yield from _evaluated(report, part, group.name, group, METRICS)
     if report.coverage is not None:
         yield from _covered(report, report.coverage)
 
 
 def _evaluated(
-    report: RunReport, part: str, name: str, evaluation: Evaluation, metrics: Sequence[str]
+    report: RunReport,
+    part: str,
+    name: str,
+    evaluation: Evaluation | GroupEvaluation,
+    metrics: Sequence[str],
 ) -> Iterator[FigureRow]:
     n_cases = evaluation.tp + evaluation.fn
     n = n_cases + evaluation.fp + evaluation.tn
+    few = isinstance(evaluation, GroupEvaluation) and evaluation.few
     for metric in metrics:
-        estimate = getattr(evaluation, metric)
+        estimate: Estimate | None = getattr(evaluation, metric)
         yield _row(
-            report, part=part, name=name, n=n, n_cases=n_cases, metric=metric,
-            value=estimate.value, low=estimate.low, high=estimate.high,
-        )  # fmt: skip
-
-
-def _grouped(report: RunReport, part: str, group: GroupEvaluation) -> Iterator[FigureRow]:
-    if group.evaluation is not None:
-        yield from _evaluated(report, part, group.name, group.evaluation, METRICS)
-        return
-    n = group.n_adhd + group.n_control
-    for metric in METRICS:
-        yield _row(report, part=part, name=group.name, n=n, n_cases=group.n_adhd, metric=metric)
+            report,
+            part=part,
+            name=name,
+            n=n,
+            n_cases=n_cases,
+            metric=metric,
+            value=None if estimate is None else estimate.value,
+            low=None if estimate is None else estimate.low,
+            high=None if estimate is None else estimate.high,
+            note=FEW_WORDS if few and metric == "auc" else None,
+        )
+    for count in _COUNTS:
+        value = getattr(evaluation, count)
+        yield _row(report, part=part, name=name, n=n, n_cases=n_cases, metric=count, value=value)
 
 
 def _covered(report: RunReport, coverage: Coverage) -> Iterator[FigureRow]:
-    named: dict[str, Proportion] = {"overall": coverage.overall, **coverage.by_class, **coverage.by_site}
+    of_class = {CLASS_NAMES[name]: share for name, share in coverage.by_class.items()}
+    named: dict[str, Proportion] = {"overall": coverage.overall, **of_class, **coverage.by_site}
     for name, share in named.items():
         yield _row(
             report, part="coverage", name=name, n=share.n, n_cases=None, metric="coverage",
@@ -130,6 +147,7 @@ def _row(
     value: float | None = None,
     low: float | None = None,
     high: float | None = None,
+    note: str | None = None,
 ) -> FigureRow:
     rounded = [None if number is None else round(number, 4) for number in (value, low, high)]
     return FigureRow(
@@ -143,11 +161,12 @@ def _row(
         value=rounded[0],
         low=rounded[1],
         high=rounded[2],
+        note=note,
     )
 
 
-def _published() -> Iterator[FigureRow]:
-    for row in PUBLISHED:
+def _published(rows: Sequence[PublishedRow]) -> Iterator[FigureRow]:
+    for row in rows:
         for metric in ("accuracy", "sensitivity", "specificity"):
             printed = getattr(row, metric)
             if printed is not None:

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+from training.evidence.groups import FEW
 from training.evidence.metrics import Estimate
+
+FEW_WORDS = f"fewer than {FEW} people of a class: the interval of the AUC is too narrow to be believed"
 
 
 def percent(estimate: Estimate) -> str:

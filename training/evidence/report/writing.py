@@ -10,6 +10,7 @@ from typing import ClassVar
 from threadpoolctl import threadpool_limits
 
 from training.errors import CohortError
+from training.evidence.kept_connectivity import keep_connectivity
 from training.evidence.report.as_json import run_json
 from training.evidence.report.assembling import assemble
 from training.evidence.report.contents import RunReport
@@ -48,6 +49,7 @@ def write_report(
     folders: Sequence[Path],
     out: Path,
     *,
+    cohort: Path | None = None,
     partial: bool = False,
     progress: ReportProgress | None = None,
 ) -> WrittenReport:
@@ -59,6 +61,9 @@ def write_report(
         Run folders, or folders of runs.
     out : Path
         Made if it is not there; files of an earlier report in it are replaced.
+    cohort : Path, optional
+        The store that the runs were trained on: ridge on connectivity is computed from it where a run's
+        folder does not keep it yet, and kept there.
     partial : bool
         Report the finished folds of unfinished runs, marked.
     progress : callable, optional
@@ -75,10 +80,13 @@ def write_report(
     """
     tell = progress or _untold
     runs = find_runs(folders)
+    read = [read_run_data(run, partial=partial) for run in runs]
+    if cohort is not None:
+        keep_connectivity(runs, cohort, progress=tell)
+        read = [read_run_data(run, partial=partial) for run in runs]
     reports = []
-    for number, run in enumerate(runs):
-        tell(run.name, number / (len(runs) + 1))
-        data = read_run_data(run, partial=partial)
+    for number, data in enumerate(read):
+        tell(data.name, number / (len(runs) + 1))
         # Regressions of a handful of columns lose most of their time to threads that wait for each other.
         with threadpool_limits(1):
             reports.append(assemble(data))

@@ -6,7 +6,13 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import norm
 
+from imaging import PreprocessingSpec, brain_cube
+from training.cohort.store import CohortStore
+from training.cohort.store_writing import write_store
+from training.cohort.subjects import Subject
+from training.evidence.kept_connectivity import KeptConnectivity, ground_of
 from training.runs import (
+    CONNECTIVITY_FILE,
     EPOCHS_FILE,
     INNER_PREDICTIONS_FILE,
     OUTCOME_FILE,
@@ -20,11 +26,14 @@ from training.runs import (
     RunRecord,
     RunSubject,
     fold_folder,
+    read_rows,
+    read_run,
     write_json,
     write_rows,
 )
 
 MEGABYTE = 2**20
+COARSE = PreprocessingSpec(grid_size=12)
 SITE_SHARES = {"NYU": 0.4, "Peking": 0.35, "NeuroIMAGE": 0.25}
 TR_S = {"NYU": 2.0, "Peking": 2.0, "NeuroIMAGE": 1.96, "Pittsburgh": 1.5}
 BEST_EPOCH = {"A": 18, "B": 15, "C": 9, "D": 7}
@@ -49,12 +58,14 @@ def made_up_run(
     leave_site_out: bool = False,
     unfinished: tuple[int, ...] = (),
     best_epoch: dict[str, int] | None = None,
+    connectivity_auc: float | None = 0.5,
     seed: int = 0,
 ) -> Path:
     """Write a run of `n` subjects whose logits tell the classes apart with the given area under the curve.
 
     `phenotype_effect` moves the age of the cases by so many standard deviations; `site_cases` gives the share
-    of cases by site, one half if not given; `site_logit` adds a site's share of cases to its logits.
+    of cases by site, one half if not given; `site_logit` adds a site's share of cases to its logits. The run
+    keeps a ridge on connectivity of the given area under the curve; none at all where that is None.
     """
     generator = np.random.default_rng(seed)
     sites = generator.choice(list(SITE_SHARES), size=n, p=list(SITE_SHARES.values()))
@@ -92,35 +103,37 @@ def made_up_run(
         for i in range(n)
     ]
     folder.mkdir(parents=True)
-    write_json(
-        folder / RUN_FILE,
-        RunRecord(
-            settings={
-                "network": network,
-                "rnn": rnn,
-                "width": 16,
-                "protocol": protocol,
-                "folds": folds,
-                "epochs": 100,
-                "patience": 5,
-                "batch_size": 32,
-                "learning_rate": 0.0001,
-                "seed": seed,
-            },
-            cohort_name=cohort,
-            cohort_fingerprint=f"{cohort:0<64}"[:64],
-            condition=condition,
-            simulated=simulated,
-            selection="all",
-            preprocessing={"version": 1, "grid_size": 34, "tr_s": 2.0},
-            split="leave_site_out" if leave_site_out else "stratified",
-            fold_names=fold_names,
-            n_parameters={"A": 40_295_569, "B": 12_034_385, "C": 4_354_769, "D": 2_700_753}[network],
-            machine={"device": "cpu", "threads": 2, "precision": "float32"},
-            code_version="0.1.0",
-        ),
+    record = RunRecord(
+        settings={
+            "network": network,
+            "rnn": rnn,
+            "width": 16,
+            "protocol": protocol,
+            "folds": folds,
+            "epochs": 100,
+            "patience": 5,
+            "batch_size": 32,
+            "learning_rate": 0.0001,
+            "seed": seed,
+        },
+        cohort_name=cohort,
+        cohort_fingerprint=f"{cohort:0<64}"[:64],
+        condition=condition,
+        simulated=simulated,
+        selection="all",
+        preprocessing={"version": 1, "grid_size": 34, "tr_s": 2.0},
+        split="leave_site_out" if leave_site_out else "stratified",
+        fold_names=fold_names,
+        n_parameters={"A": 40_295_569, "B": 12_034_385, "C": 4_354_769, "D": 2_700_753}[network],
+        machine={"device": "cpu", "threads": 2, "precision": "float32"},
+        code_version="0.1.0",
     )
+    write_json(folder / RUN_FILE, record)
     write_rows(folder / SUBJECTS_FILE, subjects)
+    if connectivity_auc is not None:
+        linear = np.random.default_rng([seed, 1]).normal(size=n)
+        linear += np.sqrt(2) * norm.ppf(connectivity_auc) * (labels - 0.5)
+        keep(folder, record, subjects, expit(linear))
     predictions: list[Prediction] = []
     inner: list[InnerPrediction] = []
     for fold in range(len(fold_names)):
@@ -174,6 +187,43 @@ def made_up_run(
     return folder
 
 
+def keep(run: Path, record: RunRecord, subjects: list[RunSubject], probabilities: np.ndarray) -> None:
+    """Write what a report with the cohort at hand keeps in the run."""
+    kept = KeptConnectivity(
+        ground=ground_of(record, subjects),
+        cohort_name=record.cohort_name,
+        n_regions=221,
+        probabilities={
+            subject.subject_id: float(probability)
+            for subject, probability in zip(subjects, probabilities, strict=True)
+        },
+    )
+    write_json(run / CONNECTIVITY_FILE, kept)
+
+
+def store_of(run: Path, folder: Path, *, planted: float = 2.0) -> CohortStore:
+    """Write a cohort with noise for the scans of a run's subjects, coarse and short, and make it the run's.
+
+    In cases the voxels of the brain's first half share a course of the given strength.
+    """
+    rows = read_rows(run, SUBJECTS_FILE, RunSubject)
+    n_voxels = int(brain_cube(COARSE.grid_size).mask.sum())
+    generator = np.random.default_rng(7)
+    series = {}
+    for row in rows:
+        noise = generator.normal(size=(30, n_voxels)).astype(np.float32)
+        noise[:, : n_voxels // 2] += planted * row.label * generator.normal(size=(30, 1))
+        series[row.subject_id] = [noise]
+    subjects = [
+        Subject(subject_id=row.subject_id, site=row.site, label=row.label, diagnosis=str(row.label))
+        for row in rows
+    ]
+    store = write_store(folder, subjects=subjects, series=series, spec=COARSE, name="made-up", simulated=True)
+    record = read_run(run).model_copy(update={"cohort_fingerprint": store.fingerprint(subjects)})
+    write_json(run / RUN_FILE, record)
+    return store
+
+
 def write_tables(
     folder: Path, predictions: list[Prediction], inner: list[InnerPrediction], *, only: int | None = None
 ) -> None:
@@ -187,13 +237,13 @@ def write_tables(
 def predict(subject: RunSubject, logit: float, *, threshold: float, sets: bool) -> Prediction:
     probability = float(expit(logit))
     in_adhd, in_control = 1 - probability <= QUANTILES["adhd"], probability <= QUANTILES["control"]
-    alone = {(True, False): "adhd", (False, True): "control"}.get((in_adhd, in_control), "uncertain")
+    alone = {(True, False): "case", (False, True): "control"}.get((in_adhd, in_control), "uncertain")
     return Prediction(
         subject_id=subject.subject_id,
         fold=subject.fold,
         logit=logit,
         probability=probability,
-        called="adhd" if probability > threshold else "control",
+        called="case" if probability > threshold else "control",
         decision=alone if sets else None,
     )
 

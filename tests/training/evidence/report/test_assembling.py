@@ -11,7 +11,7 @@ from training.evidence.metrics import ClassMissingError
 def test_the_figures_are_scikit_learns_with_each_subject_decided_by_its_own_fold(reported):
     report = reported(n=200)
     data, overall = report.data, report.overall
-    called = np.array([prediction.called == "adhd" for prediction in data.predictions])
+    called = np.array([prediction.called == "case" for prediction in data.predictions])
     (tn, fp), (fn, tp) = confusion_matrix(data.labels, called)
     assert (overall.tp, overall.fn, overall.fp, overall.tn) == (tp, fn, fp, tn)
     assert overall.auc.value == pytest.approx(roc_auc_score(data.labels, data.probabilities))
@@ -27,7 +27,7 @@ def test_the_auc_that_was_planted_lies_in_the_interval(reported):
 def test_groups_are_parts_of_the_whole(reported):
     report = reported(n=200)
     for groups in (report.folds, report.sites, report.sexes, report.age_bands):
-        assert sum(group.n_adhd + group.n_control for group in groups) == report.n
+        assert sum(group.n for group in groups) == report.n
         assert sum(group.tp for group in groups) == report.overall.tp
     assert [fold.name for fold in report.folds] == ["0", "1", "2", "3", "4"]
     assert {site.name for site in report.sites} == {"NYU", "Peking", "NeuroIMAGE"}

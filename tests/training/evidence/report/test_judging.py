@@ -44,6 +44,22 @@ def test_a_baseline_that_is_as_good_is_named_at_the_top(reported):
     assert "the network is worse than that" in " ".join(answer(report))
 
 
+def test_a_linear_method_that_is_as_good_is_named_at_the_top(reported):
+    report = reported(n=200, connectivity_auc=0.72)
+    banner = next(banner for banner in banners(report) if banner.code == "connectivity_as_good")
+    assert f"AUC {report.connectivity.evaluation.auc.value:.2f}" in banner.text
+    said = " ".join(answer(report))
+    assert "ridge on connectivity reaches AUC 0.7" in said
+    assert "Without looking at a brain, the best baseline, connectivity" not in said
+    assert unbeaten(report) == [], "it is none of those that never saw a brain"
+
+
+def test_a_missing_yardstick_is_said_to_be_missing(reported):
+    report = reported(n=200, connectivity_auc=None)
+    assert codes(report) == ["connectivity_not_measured"]
+    assert "ridge on connectivity" not in " ".join(answer(report))
+
+
 def test_site_alone_is_said_to_explain_the_result(reported):
     report = reported(**SITE_ONLY)
     within = report.site.within_site

@@ -114,7 +114,7 @@ def test_every_part_of_the_evidence_is_there(one, reported):
     for count in (report.overall.tp, report.overall.fn, report.overall.fp, report.overall.tn):
         assert str(count) in text
     assert f"Expected calibration error {report.overall.ece:.3f}" in text
-    for baseline in ("majority", "site", "phenotype", "motion"):
+    for baseline in ("majority", "site", "phenotype", "motion", "connectivity"):
         assert f"network minus {baseline}" in text
     assert f"{100 * report.coverage.overall.value:.1f} [" in text
 
@@ -132,12 +132,16 @@ def test_published_rows_are_marked_and_ours_is_not_among_them(one):
 
 
 def test_published_rows_of_adhd_do_not_stand_beside_another_condition(reported):
-    report = reported(n=200)
-    record = report.data.record.model_copy(update={"condition": "autism"})
-    html = render([replace(report, data=replace(report.data, record=record))])
+    report = reported(n=120, condition="autism")
+    html = render([report])
     assert "76.56" not in html
     assert "called autism" in html
     assert "<title>Autism from" in html
+    assert "adhd" not in html.casefold()
+    both = render([report, reported(n=120, network="A")])
+    printed = both[both.index("Beside what others printed on ADHD") : both.index('id="run-1"')]
+    assert ">A + Bi-LSTM<" in printed
+    assert ">C + Bi-LSTM<" not in printed
 
 
 def test_names_from_a_run_cannot_become_markup(reported):
@@ -165,5 +169,24 @@ def test_several_runs_have_an_overview_and_the_figures_of_the_paper(two):
 
 def test_a_site_of_one_class_says_so_instead_of_an_auc(reported):
     shares = {"NYU": 0.5, "Peking": 0.5, "NeuroIMAGE": 0.0}
+    report = reported(n=120, auc=0.8, site_cases=shares)
+    rows = re.findall(r"<tr>.*?</tr>", render([report]), re.DOTALL)
+    site = next(Page(row).text for row in rows if '"row">NeuroIMAGE<' in row)
+    (group,) = (group for group in report.sites if group.name == "NeuroIMAGE")
+    assert f"{100 * group.specificity.value:.1f} [" in site
+    assert site.count("\N{EN DASH}") == 3
+    assert "one class only" in Page(render([report])).text
+
+
+def test_an_auc_of_few_people_is_marked(reported):
+    shares = {"NYU": 0.5, "Peking": 0.5, "NeuroIMAGE": 0.1}
     html = render([reported(n=120, auc=0.8, site_cases=shares)])
-    assert "one class only, so no AUC" in html
+    assert "too narrow to be believed" in html
+    assert "NeuroIMAGE *" in html, "in the figure too"
+    assert "NYU *" not in html
+
+
+def test_a_run_without_connectivity_says_how_to_get_it(reported):
+    html = render([reported(n=200, connectivity_auc=None)])
+    assert html.count("--cohort COHORT") == 2
+    assert "network minus connectivity" not in html

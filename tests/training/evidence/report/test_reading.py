@@ -1,6 +1,5 @@
 import shutil
 
-import numpy as np
 import pytest
 
 from tests.training.evidence.report.made_up_runs import made_up_run
@@ -14,9 +13,6 @@ def test_subjects_and_predictions_stand_in_one_order(tmp_path):
     assert ids == [prediction.subject_id for prediction in data.predictions]
     assert len(ids) == 60
     assert data.labels.tolist() == [subject.label for subject in data.subjects]
-    of_fold = {outcome.fold: outcome.threshold for outcome in data.outcomes}
-    thresholds = np.array([of_fold[prediction.fold] for prediction in data.predictions])
-    assert (data.called == (data.probabilities > thresholds)).all()
 
 
 def test_an_unfinished_run_is_refused_with_the_folds_that_are_missing(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 
 from tests.training.evidence.report.made_up_runs import made_up_run
 from training.evidence import published
+from training.evidence.baselines import BASELINES
 from training.evidence.report import writing
 from training.evidence.report.as_json import run_json
 from training.evidence.report.rows import figure_rows, to_csv
@@ -28,7 +29,7 @@ def test_the_object_of_a_run_has_the_members_of_the_interface(reported):
         )
     assert set(found["confusion"]) == {"tp", "fn", "fp", "tn"}
     assert sum(found["confusion"].values()) == found["n"] == 200
-    assert list(found["baselines"]) == ["majority", "site", "phenotype", "motion"]
+    assert list(found["baselines"]) == [*BASELINES, "connectivity"]
     assert all(set(baseline) >= FIGURES for baseline in found["baselines"].values())
     assert [fold["fold"] for fold in found["folds"]] == ["0", "1", "2", "3", "4"]
     assert set(found["sites"]) == {"NYU", "Peking", "NeuroIMAGE"}
@@ -41,7 +42,9 @@ def test_the_object_of_a_run_has_the_members_of_the_interface(reported):
 def test_a_part_without_a_class_has_no_figures_but_a_reason(reported):
     report = reported(n=120, auc=0.8, site_cases={"NYU": 0.5, "Peking": 0.5, "NeuroIMAGE": 0.0})
     site = run_json(report)["sites"]["NeuroIMAGE"]
-    assert all(site[name] is None for name in FIGURES)
+    assert all(site[name] is None for name in ("auc", "sensitivity", "balanced_accuracy"))
+    assert site["accuracy"] == site["specificity"]
+    assert site["specificity"]["low"] < site["specificity"]["value"] < site["specificity"]["high"]
     assert site["reason"] == f"one class only: 0 with ADHD, {site['n']} controls"
     assert site["confusion"]["tn"] + site["confusion"]["fp"] == site["n"]
 
@@ -62,14 +65,37 @@ def test_the_table_holds_the_figures_of_the_json_and_marks_what_was_published(re
     assert float(one["site", "NYU", "auc"]["value"]) == found["sites"]["NYU"]["auc"]["value"]
     assert int(one["fold", "3", "accuracy"]["n_cases"]) == found["folds"][3]["n_cases"]
     assert (
-        float(one["coverage", "adhd", "coverage"]["value"]) == found["coverage"]["classes"]["adhd"]["value"]
+        float(one["coverage", "case", "coverage"]["value"]) == found["coverage"]["classes"]["case"]["value"]
     )
+    assert (
+        int(one["baseline", "connectivity", "tp"]["value"])
+        == (found["baselines"]["connectivity"]["confusion"]["tp"])
+    )
+    difference = one["baseline", "connectivity", "auc_of_network_minus_this"]
+    assert float(difference["low"]) == found["baselines"]["connectivity"]["auc_difference"]["low"]
     others = [row for row in rows if row["measured"] == "published"]
     assert {(row["value"], row["low"]) for row in others if "C + Bi-LSTM" in row["run"]} == {
         ("0.7656", ""),
         ("0.8016", ""),
         ("0.9022", ""),
     }
+
+
+def test_the_files_of_another_condition_never_say_adhd(reported):
+    report = reported(n=120, condition="autism")
+    for text in (json.dumps(run_json(report)), to_csv(figure_rows([report]))):
+        assert "adhd" not in text.casefold()
+    both = figure_rows([report, reported(n=120)])
+    assert [row for row in both if row.measured == "published"]
+
+
+def test_few_people_of_a_class_are_marked_in_both_files(reported):
+    report = reported(n=120, auc=0.8, site_cases={"NYU": 0.5, "Peking": 0.5, "NeuroIMAGE": 0.1})
+    sites = run_json(report)["sites"]
+    assert "too narrow" in sites["NeuroIMAGE"]["auc_caution"]
+    assert sites["NYU"]["auc_caution"] is None
+    noted = [row for row in figure_rows([report]) if row.note]
+    assert [(row.name, row.metric) for row in noted if row.part == "site"] == [("NeuroIMAGE", "auc")]
 
 
 def test_published_figures_are_those_of_the_paper():

@@ -1,0 +1,178 @@
+"""Ridge regression out of fold on many columns, everything about it chosen on the other folds."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64, Int
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
+from training.evidence.baselines import CONNECTIVITY, SingleFoldError
+from training.evidence.metrics import require_both_classes
+
+# Of the penalty, in units of the features' number: what fits 110 regions then fits 220.
+_PENALTIES = np.logspace(-3, 1, 13)
+_N_INNER = 5
+_INNER_SEED = 0
+
+Features = Float32[np.ndarray, "S F"]
+Kernel = Float64[np.ndarray, "S S"]
+Labels = Int[np.ndarray, " S"]
+Scores = Float64[np.ndarray, " S"]
+
+
+def ridge_probabilities(features: Features, labels: Labels, folds: Int[np.ndarray, " S"]) -> Scores:
+    """Classify each fold by a ridge regression on the others, its penalty and calibration chosen inside them.
+
+    Parameters
+    ----------
+    features : (S, F) float32
+        Centred inside, by the training part's mean.
+    labels, folds : (S,) int
+
+    Returns
+    -------
+    (S,) float64
+        Probability of label 1.
+
+    Raises
+    ------
+    ClassMissingError
+        If the folds beside a fold hold one class only.
+    SingleFoldError
+        If all subjects are in one fold.
+    """
+    kernel = _kernel(features)
+    probabilities = np.empty(len(labels))
+    for fold, ridge in fit_folds(features, labels, folds).items():
+        training, reported = folds != fold, folds == fold
+        probabilities[reported] = ridge.probabilities(kernel[np.ix_(reported, training)])
+    return probabilities
+
+
+def fit_folds(features: Features, labels: Labels, folds: Int[np.ndarray, " S"]) -> "dict[int, Ridge]":
+    """Fit a ridge regression beside each fold.
+
+    Parameters
+    ----------
+    features, labels, folds
+        As for `ridge_probabilities`.
+
+    Returns
+    -------
+    dict of int to Ridge
+        By the fold that is left out.
+
+    Raises
+    ------
+    ClassMissingError, SingleFoldError
+        As `ridge_probabilities`.
+    """
+    found = np.unique(folds)
+    if len(found) < 2:
+        raise SingleFoldError(baseline=CONNECTIVITY, found=len(found))
+    kernel = _kernel(features)
+    fitted = {}
+    for fold in found:
+        training = folds != fold
+        require_both_classes(labels[training], where=f"baseline {CONNECTIVITY!r}")
+        fitted[int(fold)] = fit_ridge(kernel[np.ix_(training, training)], labels[training])
+    return fitted
+
+
+@dataclass(frozen=True, eq=False)
+class Ridge:
+    """A ridge regression and what its scores mean, both fitted on the same people.
+
+    Attributes
+    ----------
+    penalty : float
+        Of `_PENALTIES`; the best for parts of these people that were left out in turn.
+    weights : (n,) float64
+        Of these people: the weights of the features are these, times the people's features.
+    intercept : float
+    slope, lean : float
+        A score's logit is ``slope`` times it, and ``lean``.
+    """
+
+    penalty: float
+    weights: Float64[np.ndarray, " n"]
+    intercept: float
+    slope: float
+    lean: float
+
+    def probabilities(self, across: Float64[np.ndarray, "m n"]) -> Float64[np.ndarray, " m"]:
+        """Give others the probability of label 1, from their kernel with the people fitted on."""
+        return np.asarray(expit(self.slope * (across @ self.weights + self.intercept) + self.lean))
+
+
+def fit_ridge(own: Float64[np.ndarray, "n n"], labels: Int[np.ndarray, " n"]) -> Ridge:
+    """Fit a ridge regression on people of both classes, its penalty and calibration chosen inside them.
+
+    Parameters
+    ----------
+    own : (n, n) float64
+        Kernel of these people, and of nobody else.
+    labels : (n,) int
+    """
+    inner_scores = _inner_scores(own, labels)
+    best = int(((inner_scores - _targets(labels)) ** 2).mean(axis=1).argmin())
+    weights, intercepts = _ridge_path(own, labels)
+    slope, lean = _calibration(inner_scores[best], labels)
+    return Ridge(
+        penalty=float(_PENALTIES[best]),
+        weights=weights[best],
+        intercept=float(intercepts[best]),
+        slope=slope,
+        lean=lean,
+    )
+
+
+def _kernel(features: Features) -> Kernel:
+    wide = features.astype(np.float64)
+    return np.asarray(wide @ wide.T / features.shape[1])
+
+
+def _inner_scores(
+    own: Float64[np.ndarray, "n n"], labels: Int[np.ndarray, " n"]
+) -> Float64[np.ndarray, "A n"]:
+    """Score people by regressions on the others of them, for every penalty."""
+    generator = np.random.default_rng(_INNER_SEED)
+    part = np.empty(len(labels), dtype=np.int64)
+    for label in (0, 1):
+        members = generator.permutation(np.flatnonzero(labels == label))
+        part[members] = np.arange(len(members)) % _N_INNER
+    scores = np.zeros((len(_PENALTIES), len(labels)))
+    for i in np.unique(part):
+        others, here = part != i, part == i
+        weights, intercepts = _ridge_path(own[np.ix_(others, others)], labels[others])
+        scores[:, here] = weights @ own[np.ix_(others, here)] + intercepts[:, None]
+    return scores
+
+
+def _ridge_path(
+    own: Float64[np.ndarray, "n n"], labels: Int[np.ndarray, " n"]
+) -> tuple[Float64[np.ndarray, "A n"], Float64[np.ndarray, " A"]]:
+    """Fit diagnoses as -1 and 1 for every penalty, from one eigendecomposition.
+
+    Centring the features by these people's mean is done on the kernel, where it comes to the same. The
+    weights add up to nothing, so that of centring somebody else's kernel only the intercept is left.
+    """
+    mean = own.mean(axis=0)
+    centred = own - mean[None] - mean[:, None] + mean.mean()
+    target = _targets(labels)
+    values, vectors = np.linalg.eigh(centred)
+    turned = vectors.T @ (target - target.mean())
+    weights = turned[None] / (np.maximum(values, 0.0)[None] + _PENALTIES[:, None]) @ vectors.T
+    return np.asarray(weights), np.asarray(target.mean() - weights @ mean)
+
+
+def _calibration(scores: Scores, labels: Labels) -> tuple[float, float]:
+    """Learn from inner scores what they mean (Platt)."""
+    spread = float(scores.std()) or 1.0
+    model = LogisticRegression(C=1.0).fit(scores[:, None] / spread, labels)
+    return float(model.coef_[0, 0]) / spread, float(model.intercept_[0])
+
+
+def _targets(labels: Labels) -> Scores:
+    return np.where(labels == 1, 1.0, -1.0)
