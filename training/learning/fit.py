@@ -4,8 +4,6 @@ Called again on the same folder with the same subjects and settings, it goes on 
 it ends with bitwise the weights that an uninterrupted training ends with.
 """
 
-import resource
-import sys
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from training.learning.batches import packed_batches, torch_seed
 from training.learning.events import EpochLog
 from training.learning.frozen import encode_subjects, remove_features, settle_normalisation
 from training.learning.logits import encoded_logits, subject_logits
+from training.learning.peak_memory import forget_peak, peak_memory_bytes
 from training.learning.prepared import TrainingSubject
 from training.learning.settings import TrainingSettings
 from training.learning.state import (
@@ -81,7 +80,7 @@ class FitResult:
     epochs_run : int
     seconds_per_epoch : float
     peak_memory_bytes : int
-        Of the process so far, or of the GPU where there is one.
+        As `peak_memory_bytes`, since this training began.
     records : tuple of EpochRecord
     precision : "float32" or "bfloat16"
     """
@@ -138,6 +137,7 @@ def fit(
     """
     _require(training, stopping, settings)
     folder.mkdir(parents=True, exist_ok=True)
+    forget_peak(device)
     network.to(device)
     identity = identify(settings, seed=seed, training=training, stopping=stopping)
     state = load_state(folder / STATE_FILE, identity=identity)
@@ -307,14 +307,6 @@ class _Session:
             stopping_loss=self.records[-1].stopping_loss if self.records else None,
             remaining_s=pace * epochs_left,
         )
-
-
-def peak_memory_bytes(device: torch.device) -> int:
-    """Give the most memory held so far: by the GPU's tensors, or by this process."""
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _require(
