@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from training.evidence.report.contents import RunReport
+from training.evidence.report.contents import BaselineReport, RunReport
 from training.evidence.report.figures_across import BarGroup, bars, convergence, memory_bars
 from training.evidence.report.wording import listed
 
@@ -57,6 +57,16 @@ def differences_between(reports: Sequence[RunReport]) -> list[str]:
     if len(protocols) > 1:
         found.append(f"They follow different protocols: {listed(protocols)}.")
     return found
+
+
+def shared_baselines(reports: Sequence[RunReport]) -> tuple[BaselineReport, ...]:
+    """Give the baselines of runs on the same subjects and folds, which are then the same; otherwise none."""
+    if differences_between(reports):
+        return ()
+    fullest = max((report.baselines for report in reports), key=len)
+    figures = {baseline.name: baseline.evaluation for baseline in fullest}
+    others = (baseline for report in reports for baseline in report.baselines)
+    return fullest if all(other.evaluation == figures[other.name] for other in others) else ()
 
 
 def metrics_by_network(reports: Sequence[RunReport]) -> list[DrawnFigure]:
@@ -161,7 +171,7 @@ def memory_by_network(reports: Sequence[RunReport]) -> list[DrawnFigure]:
     for rnn, runs in _by_rnn(reports).items():
         by_name = named(runs, by=lambda report: report.network)
         peaks = {name: float(_peak(report)) for name, report in by_name.items()}
-        batches = sorted({str(report.data.record.settings.get("batch_size", "?")) for report in runs})
+        batches = sorted({_batch(report) for report in runs})
         devices = sorted({outcome.device for report in runs for outcome in report.data.outcomes})
         seconds = listed(
             [
@@ -184,8 +194,8 @@ def memory_by_network(reports: Sequence[RunReport]) -> list[DrawnFigure]:
 
 def _memory_sentence(peaks: dict[str, float]) -> str:
     caution = (
-        "On a CPU the peak is the whole process's: a network trained after another in the same process "
-        "cannot show less than that one."
+        "On a CPU the peak is the whole process's while a fold is trained, libraries and the scans that it "
+        "reads included. On other systems than Linux a network cannot show less than one trained before it."
     )
     if len(peaks) < 2:
         return caution
@@ -193,6 +203,12 @@ def _memory_sentence(peaks: dict[str, float]) -> str:
     if peaks[most] < (1 + _SAME_MEMORY) * peaks[least]:
         return f"All of them took the same, within 5 %. {caution}"
     return f"{most} took the most, {peaks[most] / peaks[least]:.1f} times what {least} took. {caution}"
+
+
+def _batch(report: RunReport) -> str:
+    settings = report.data.record.settings
+    at_once = settings.get("micro_batch")
+    return f"{settings.get('batch_size', '?')}{f', {at_once} at once' if at_once else ''}"
 
 
 def _mean_best_epoch(report: RunReport) -> float:

@@ -98,7 +98,7 @@ def convergence(
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_ylabel("training loss, mean over folds")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.06 * axes.dataLim.ymax)
         axes.legend(loc="best")
         said = ", ".join(f"{network} {epoch:.1f}" for network, epoch in kept.items())
         return to_svg(figure, says=f"{label}: mean epoch whose weights were kept: {said}")

@@ -81,11 +81,17 @@ def answer_to_several(reports: dict[str, RunReport]) -> list[str]:
         f"{_how_many(ahead, len(reports)).lower()} shown to be better than every baseline that never saw "
         "a brain."
     )
+    linear = [name for name in ranked if reports[name].connectivity is not None]
+    beyond = [name for name in linear if _beats(reports[name].connectivity)]
+    yardstick = (
+        f"{_how_many(beyond, len(linear))} shown to be better than ridge regression on the connectivity of "
+        "the same scans."
+    )
     chosen = (
         f"{best} was found to be the best on the very subjects that its figures are about: expect less of it "
         "on new ones."
     )
-    return [ranking, shown, chosen]
+    return [ranking, shown, *([yardstick] if linear else []), chosen]
 
 
 def _against_chance(report: RunReport) -> str:
@@ -147,6 +153,10 @@ def _gain(report: RunReport) -> str:
     if found.gain.high < 0:
         return f"Imaging takes away from phenotype: {by}."
     return f"Imaging is not shown to add to phenotype: {by}."
+
+
+def _beats(baseline: BaselineReport | None) -> bool:
+    return baseline is not None and baseline.difference.low > 0
 
 
 def _how_many(names: Sequence[str], total: int) -> str:

@@ -16,7 +16,7 @@ from training.evidence.report import comparing, figures
 from training.evidence.report.banners import Banner, banners, banners_of_several
 from training.evidence.report.contents import BASELINE_WORDS, CLASS_NAMES, RunReport
 from training.evidence.report.judging import answer, answer_to_several, best_baseline
-from training.evidence.report.wording import FEW_WORDS, area, change, listed
+from training.evidence.report.wording import FEW_WORDS, area, change, listed, signed
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _NONE = Markup("\N{EN DASH}")
@@ -71,6 +71,7 @@ def render(reports: Sequence[RunReport]) -> str:
         "share": _share,
         "area": _area,
         "change": change,
+        "difference": _difference,
         "sentence_area": area,
         "mebibytes": _mebibytes,
         "prose": _prose,
@@ -91,6 +92,7 @@ def render(reports: Sequence[RunReport]) -> str:
         few_words=FEW_WORDS,
         class_names=CLASS_NAMES,
         best_baseline=best_baseline,
+        shared_baselines=comparing.shared_baselines(reports),
         code_versions=sorted({report.data.record.code_version for report in reports}),
     )
 
@@ -182,10 +184,17 @@ def _share(estimate: Estimate | Proportion | None) -> Markup:
     )
 
 
-def _area(estimate: Estimate | None) -> Markup:
+def _area(estimate: Estimate | None, marked: bool = False) -> Markup:  # noqa: FBT001, FBT002 - a template's filter
     if estimate is None:
         return _NONE
-    return _with_interval(f"{estimate.value:.2f}", f"{estimate.low:.2f}", f"{estimate.high:.2f}")
+    value = f"{estimate.value:.2f}{' *' if marked else ''}"
+    return _with_interval(value, f"{estimate.low:.2f}", f"{estimate.high:.2f}")
+
+
+def _difference(estimate: Estimate | None) -> Markup:
+    if estimate is None:
+        return _NONE
+    return _with_interval(*(signed(number) for number in (estimate.value, estimate.low, estimate.high)))
 
 
 def _with_interval(value: str, low: str, high: str) -> Markup:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from training.evidence.groups import FEW
 from training.evidence.metrics import Estimate
 
-FEW_WORDS = f"fewer than {FEW} people of a class: the interval of the AUC is too narrow to be believed"
+FEW_WORDS = f"fewer than {FEW} people of a class: the AUC means little, and its interval less"
 
 
 def percent(estimate: Estimate) -> str:
@@ -20,11 +20,13 @@ def area(estimate: Estimate) -> str:
 
 def change(estimate: Estimate) -> str:
     """Write a difference of two areas with its interval, in true minus signs."""
-    value, low, high = (
-        f"{round(number, 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
-        for number in (estimate.value, estimate.low, estimate.high)
-    )
+    value, low, high = (signed(number) for number in (estimate.value, estimate.low, estimate.high))
     return f"{value} [{low}, {high}]"
+
+
+def signed(number: float) -> str:
+    """Write a difference with its sign, a true minus sign."""
+    return f"{round(number, 3) + 0.0:+.3f}".replace("-", "\N{MINUS SIGN}")
 
 
 def listed(names: Sequence[str], *, last: str = "and") -> str:

@@ -78,6 +78,23 @@ def test_memory_is_compared_and_equal_peaks_are_called_equal(reported):
     assert "All of them took the same" in comparing.memory_by_network(alike)[0].sentences[1]
 
 
+def test_the_peak_of_a_batch_in_parts_says_so(reported):
+    report = with_network(reported(n=200), "A")
+    settings = {**report.data.record.settings, "micro_batch": 8}
+    record = report.data.record.model_copy(update={"settings": settings})
+    drawn = comparing.memory_by_network([replace(report, data=replace(report.data, record=record))])[0]
+    assert "batch 32, 8 at once" in drawn.svg
+
+
+def test_baselines_are_shared_where_subjects_and_folds_are(reported):
+    run = reported(n=200)
+    without = reported(n=200, connectivity_auc=None)
+    assert comparing.shared_baselines([without, with_network(run, "D")]) == run.baselines
+    elsewhere = with_network(run, "D", cohort_fingerprint="f" * 64)
+    assert comparing.shared_baselines([run, elsewhere]) == ()
+    assert comparing.shared_baselines([run, reported(n=200, unfinished=(4,))]) == ()
+
+
 def test_there_is_a_figure_a_recurrent_network_with_the_networks_by_letter(reported):
     runs = [
         with_network(reported(n=200), name, rnn=rnn)

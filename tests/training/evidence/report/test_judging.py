@@ -133,10 +133,16 @@ def test_several_runs_share_a_banner_and_the_best_is_called_a_choice(reported):
     runs = {"good": reported(n=200), "weak": reported(n=200, auc=0.55, phenotype_effect=1.2)}
     merged = {banner.code: banner.text for banner in banners_of_several(runs)}
     assert merged["baseline_as_good"].startswith("weak: ")
-    ranking, shown, chosen = answer_to_several(runs)
+    ranking, shown, yardstick, chosen = answer_to_several(runs)
     assert ranking.startswith("Of 2 runs good ranks best, AUC 0.7")
     assert "1 of 2 is shown to be better than every baseline" in shown
+    assert yardstick.endswith(
+        "shown to be better than ridge regression on the connectivity of the same scans."
+    )
     assert "expect less" in chosen
+    without = {"one": reported(n=200, connectivity_auc=None), "other": runs["weak"]}
+    assert "None is shown to be better than ridge" in answer_to_several(without)[2]
+    assert len(answer_to_several({"one": without["one"]})) == 3
     alike = {"one": runs["weak"], "other": runs["weak"]}
     texts = {banner.code: banner.text for banner in banners_of_several(alike)}
     assert texts["baseline_as_good"].startswith(

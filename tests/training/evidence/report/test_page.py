@@ -158,6 +158,9 @@ def test_names_from_a_run_cannot_become_markup(reported):
 
 def test_several_runs_have_an_overview_and_the_figures_of_the_paper(two):
     page = Page(two)
+    runs = two[two.index("<h2>The runs</h2>") : two.index("<h2>Networks side by side</h2>")]
+    assert "AUC, minus ridge on connectivity" in runs
+    assert "on the same subjects and folds" not in runs, "the two runs have people of other ages"
     for words in ("2 runs", "The runs", "Networks with a Bi-LSTM", "Folds of C + Bi-LSTM", "Memory and time"):
         assert words in page.text
     assert [reference for reference in page.references if reference.startswith("#run-")] == [
@@ -165,6 +168,14 @@ def test_several_runs_have_an_overview_and_the_figures_of_the_paper(two):
         "#run-2",
     ]
     assert {"run-1", "run-2"} <= set(page.ids)
+
+
+def test_a_grid_has_its_baselines_below_its_runs(reported):
+    html = render([reported(n=200), reported(n=200, network="A")])
+    runs = html[html.index("<h2>The runs</h2>") : html.index("<h2>Networks side by side</h2>")]
+    rows = re.findall(r'<th scope="row"[^>]*>(?:<a[^>]*>)?([^<]+)<', runs)
+    baselines = ["majority", "site", "phenotype", "motion", "connectivity"]
+    assert rows == ["A + Bi-LSTM", "C + Bi-LSTM", *baselines]
 
 
 def test_a_site_of_one_class_says_so_instead_of_an_auc(reported):
@@ -181,7 +192,7 @@ def test_a_site_of_one_class_says_so_instead_of_an_auc(reported):
 def test_an_auc_of_few_people_is_marked(reported):
     shares = {"NYU": 0.5, "Peking": 0.5, "NeuroIMAGE": 0.1}
     html = render([reported(n=120, auc=0.8, site_cases=shares)])
-    assert "too narrow to be believed" in html
+    assert "the AUC means little" in html
     assert "NeuroIMAGE *" in html, "in the figure too"
     assert "NYU *" not in html
 

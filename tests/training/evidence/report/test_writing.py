@@ -92,7 +92,7 @@ def test_the_files_of_another_condition_never_say_adhd(reported):
 def test_few_people_of_a_class_are_marked_in_both_files(reported):
     report = reported(n=120, auc=0.8, site_cases={"NYU": 0.5, "Peking": 0.5, "NeuroIMAGE": 0.1})
     sites = run_json(report)["sites"]
-    assert "too narrow" in sites["NeuroIMAGE"]["auc_caution"]
+    assert "the AUC means little" in sites["NeuroIMAGE"]["auc_caution"]
     assert sites["NYU"]["auc_caution"] is None
     noted = [row for row in figure_rows([report]) if row.note]
     assert [(row.name, row.metric) for row in noted if row.part == "site"] == [("NeuroIMAGE", "auc")]
