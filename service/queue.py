@@ -10,6 +10,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import filebroker, jobs
+from service.db.job import JobRow
+from service.db.rows import PredictionRow, TrainingFoldRow
 from service.logs import get_logger
 from service.settings import Settings
 
@@ -17,7 +19,14 @@ QueueName = Literal["inference", "training", "maintenance"]
 QUEUES: tuple[QueueName, ...] = get_args(QueueName)
 
 PREDICTION_RUN = "prediction.run"
+TRAINING_FOLD = "training.fold"
 MAINTENANCE_SWEEP = "maintenance.sweep"
+
+# Which task does a kind of job, and the queue that its messages go to.
+_TASKS: dict[type[JobRow], tuple[str, QueueName]] = {
+    PredictionRow: (PREDICTION_RUN, "inference"),
+    TrainingFoldRow: (TRAINING_FOLD, "training"),
+}
 
 # How long a request may hang on a broker that does not answer, in seconds.
 BROKER_TIMEOUT_S = 2
@@ -58,8 +67,9 @@ def make_celery(settings: Settings) -> Celery:
         # How long a killed child keeps its place before it counts as lost; the default is 10 s.
         worker_lost_wait=1.0,
         worker_soft_shutdown_timeout=settings.shutdown_s,
-        # The job keeps both limits itself; Celery's is for a process in which no thread runs any more.
-        task_time_limit=settings.hard_time_limit_s + 60,
+        # The job keeps both limits itself; Celery's is for a process in which no thread runs any more. A fold
+        # may take hours and has none: whether its process is alive is for its lease to tell.
+        task_annotations={PREDICTION_RUN: {"time_limit": settings.hard_time_limit_s + 60}},
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,
@@ -73,20 +83,21 @@ def make_celery(settings: Settings) -> Celery:
     return app
 
 
-def publish(app: Celery, prediction_id: str) -> bool:
-    """Announce a queued prediction to the workers; False, with a line in the log, when the broker is away.
+def publish(app: Celery, kind: type[JobRow], job_id: str) -> bool:
+    """Announce a queued job to the workers; False, with a line in the log, when the broker is away.
 
     Call it after the commit: the row is the outbox, and the sweep announces again what was not heard.
     """
+    task, queue = _TASKS[kind]
     try:
-        app.send_task(PREDICTION_RUN, args=[prediction_id], queue="inference", retry=False)
+        app.send_task(task, args=[job_id], queue=queue, retry=False)
     except Exception as error:  # noqa: BLE001  (each transport has its own errors; none may fail an upload)
-        log.warning("publish_failed", prediction_id=prediction_id, reason=type(error).__name__)
+        log.warning("publish_failed", job_id=job_id, reason=type(error).__name__)
         return False
     return True
 
 
-def announce(app: Celery, sessions: sessionmaker[Session], prediction_id: str) -> bool:
+def announce(app: Celery, sessions: sessionmaker[Session], kind: type[JobRow], job_id: str) -> bool:
     """Publish and note it on the row, so that the sweep does not publish it again at once.
 
     Returns
@@ -95,14 +106,26 @@ def announce(app: Celery, sessions: sessionmaker[Session], prediction_id: str) -
         Whether the message is out. The note is a hint: a database that fails here costs one message too many,
         never the job, which is committed.
     """
-    if not publish(app, prediction_id):
+    if not publish(app, kind, job_id):
         return False
     try:
         with sessions.begin() as session:
-            jobs.mark_published(session, [prediction_id])
+            jobs.mark_published(session, kind, [job_id])
     except SQLAlchemyError as error:
-        log.warning("mark_failed", prediction_id=prediction_id, reason=type(error).__name__)
+        log.warning("mark_failed", job_id=job_id, reason=type(error).__name__)
     return True
+
+
+def messages_waiting(app: Celery, kind: type[JobRow]) -> int | None:
+    """Count the messages for a kind of job that no worker has taken yet; None when the broker is away."""
+    _, queue = _TASKS[kind]
+    try:
+        with app.connection_or_acquire() as connection, connection.channel() as channel:
+            # Not passive: kombu looks for Redis's queues without the prefix of their names and finds none.
+            return int(channel.queue_declare(queue).message_count)
+    except Exception as error:  # noqa: BLE001  (each transport has its own errors)
+        log.warning("count_failed", queue=queue, reason=type(error).__name__)
+        return None
 
 
 def _queue(name: QueueName) -> Queue:
@@ -124,7 +147,8 @@ def _broker(settings: Settings) -> dict[str, Any]:
         "broker_url": url,
         "broker_transport_options": {
             "global_keyprefix": "restnet:",
-            # A message that is not acknowledged for this long is delivered again: far above the longest job.
+            # A message that is not acknowledged for this long is delivered once more: far above the longest
+            # prediction. A fold may take longer: whoever gets its message again finds the fold claimed.
             "visibility_timeout": 10 * settings.hard_time_limit_s,
             "socket_connect_timeout": BROKER_TIMEOUT_S,
             "socket_timeout": 5 * BROKER_TIMEOUT_S,

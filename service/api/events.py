@@ -15,7 +15,8 @@ from service.api.refusals import ApiKeyNotValidError
 from service.api.resources import Resources, resources_of
 from service.api.streams import Streams
 from service.api.viewing import find_prediction, prediction_response
-from service.db.rows import TERMINAL, PredictionState
+from service.db.job import TERMINAL
+from service.db.rows import PredictionState
 from service.jobs import PredictionNotFoundError
 
 POLL_S = 0.4

@@ -14,7 +14,7 @@ from service.api.payloads import PSEUDONYM, PredictionPage, PredictionResponse
 from service.api.principals import AnyResources, SignedIn
 from service.api.problems import problem_responses
 from service.api.viewing import PredictionFilter, find_prediction, list_predictions, prediction_response
-from service.db.rows import PredictionState
+from service.db.rows import PredictionRow, PredictionState
 from service.queue import announce
 
 router = APIRouter(
@@ -107,5 +107,5 @@ def retry_prediction(prediction_id: str, principal: SignedIn, resources: AnyReso
         row_id = find_prediction(session, principal, prediction_id).id
         jobs.retry(session, row_id, actor=principal.actor)
         session.commit()
-        announce(resources.queue, resources.sessions, row_id)
+        announce(resources.queue, resources.sessions, PredictionRow, row_id)
         return prediction_response(session, find_prediction(session, principal, prediction_id))

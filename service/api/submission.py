@@ -110,7 +110,7 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
         if not committing:
             discard(resources.storage, storage_key)
         raise
-    announce(resources.queue, resources.sessions, submission.prediction_id)
+    announce(resources.queue, resources.sessions, PredictionRow, submission.prediction_id)
     return submission
 
 

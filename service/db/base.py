@@ -1,12 +1,12 @@
 """What every table shares: constraint names, times in UTC and the database's own clock."""
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 from uuid import uuid4
 
 from sqlalchemy import JSON, DateTime, Dialect, Float, MetaData, String, bindparam
 from sqlalchemy.ext.compiler import compiles
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.expression import FunctionElement
 from sqlalchemy.types import TypeDecorator, TypeEngine
@@ -72,6 +72,11 @@ def _postgresql_now(element: utc_now, compiler: SQLCompiler, **kw: Any) -> str:
 def new_id() -> str:
     """Return a random identifier: 36 characters, hexadecimal with dashes."""
     return str(uuid4())
+
+
+Id = Annotated[str, mapped_column(String(36))]
+Key = Annotated[str, mapped_column(String(36), primary_key=True, default=new_id)]
+CreatedAt = Annotated[datetime, mapped_column(default=utc_now())]
 
 
 class Base(DeclarativeBase):

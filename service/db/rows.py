@@ -2,21 +2,30 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from sqlalchemy import BigInteger, Enum, ForeignKey, Index, String, Text, UniqueConstraint, false, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    UniqueConstraint,
+    false,
+    select,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from service.db.base import Base, new_id, utc_now
+from service.db.base import Base, CreatedAt, Id, Key
+from service.db.job import JobRow, state_type
 
-Id = Annotated[str, mapped_column(String(36))]
-Key = Annotated[str, mapped_column(String(36), primary_key=True, default=new_id)]
 Sha256 = Annotated[str, mapped_column(String(64))]
-CreatedAt = Annotated[datetime, mapped_column(default=utc_now())]
 
 
 class PredictionState(StrEnum):
-    """Where a job stands; equal to its plain string."""
+    """Where a prediction stands; equal to its plain string."""
 
     QUEUED = "queued"
     PREPROCESSING = "preprocessing"
@@ -27,7 +36,16 @@ class PredictionState(StrEnum):
 
 
 RUNNING = (PredictionState.PREPROCESSING, PredictionState.CLASSIFYING)
-TERMINAL = (PredictionState.SUCCEEDED, PredictionState.FAILED, PredictionState.CANCELLED)
+
+
+class FoldState(StrEnum):
+    """Where one fold of a training run stands; equal to its plain string."""
+
+    QUEUED = "queued"
+    TRAINING = "training"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class UserRow(Base):
@@ -123,7 +141,7 @@ class ModelVersionRow(Base):
     created_at: Mapped[CreatedAt]
 
 
-class PredictionRow(Base):
+class PredictionRow(JobRow, Base):
     """One model on one scan: the job and its outcome."""
 
     __tablename__ = "predictions"
@@ -131,44 +149,35 @@ class PredictionRow(Base):
         Index(None, "state", "queued_at", "id"),
         Index(None, "created_at", "id"),
     )
+    RUNNING = RUNNING
+    UNSTARTED: ClassVar[dict[str, Any]] = {"progress": 0.0, "timing": None}
 
-    id: Mapped[Key]
     scan_id: Mapped[Id] = mapped_column(ForeignKey("scans.id", ondelete="CASCADE"), index=True)
     model_version_id: Mapped[Id | None] = mapped_column(ForeignKey("model_versions.id"))
     state: Mapped[PredictionState] = mapped_column(
-        Enum(
-            PredictionState,
-            name="state",
-            native_enum=False,
-            create_constraint=True,
-            length=16,
-            values_callable=lambda states: [state.value for state in states],
-        ),
-        default=PredictionState.QUEUED,
+        state_type(PredictionState), default=PredictionState.QUEUED
     )
-    progress: Mapped[float] = mapped_column(default=0.0)
-    attempts: Mapped[int] = mapped_column(default=0)
-    max_attempts: Mapped[int] = mapped_column(default=3)
-    lease_owner: Mapped[str | None] = mapped_column(String(128))
-    lease_expires_at: Mapped[datetime | None]
-    heartbeat_at: Mapped[datetime | None]
-    cancel_requested: Mapped[bool] = mapped_column(default=False, server_default=false())
-    error_code: Mapped[str | None] = mapped_column(String(64))
-    error_message: Mapped[str | None] = mapped_column(Text)
-    error_details: Mapped[dict[str, Any] | None]
-    error_reference: Mapped[str | None] = mapped_column(String(64))
-    created_at: Mapped[CreatedAt]
-    queued_at: Mapped[CreatedAt]
-    not_before: Mapped[datetime | None]
-    published_at: Mapped[datetime | None]
-    started_at: Mapped[datetime | None]
-    finished_at: Mapped[datetime | None]
     timing: Mapped[dict[str, Any] | None]
     requested_by: Mapped[Id | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
     scan: Mapped[ScanRow] = relationship(lazy="raise")
     model_version: Mapped[ModelVersionRow | None] = relationship(lazy="raise")
     result: Mapped["ResultRow | None"] = relationship(lazy="raise", viewonly=True)
+
+    @classmethod
+    def still_wanted(cls) -> ColumnElement[bool]:
+        """Return the condition that the prediction's scan is not deleted.
+
+        On PostgreSQL it holds a share of the scan's row until the commit, so that it orders itself with a
+        deletion, which takes that row first; SQLite has one writer at a time anyway.
+        """
+        return (
+            select(ScanRow.id)
+            .where(ScanRow.id == cls.scan_id, ScanRow.deleted_at.is_(None))
+            .correlate(cls)
+            .with_for_update(read=True)
+            .exists()
+        )
 
 
 class ResultRow(Base):
@@ -186,6 +195,52 @@ class ResultRow(Base):
     decision: Mapped[str] = mapped_column(String(16))
     result: Mapped[dict[str, Any]]
     created_at: Mapped[CreatedAt]
+
+
+class TrainingRunRow(Base):
+    """A cross-validation whose folds are trained by workers; what it is to do stands in its folder.
+
+    ``run_folder`` and ``cohort_folder`` are absolute, on a file system that every training worker shares.
+    """
+
+    __tablename__ = "training_runs"
+    __table_args__ = (Index(None, "created_at", "id"),)
+
+    id: Mapped[Key]
+    # One row a folder, however often it is asked for: its folds must never be queued twice.
+    run_folder: Mapped[str] = mapped_column(Text, unique=True)
+    cohort_folder: Mapped[str] = mapped_column(Text)
+    device: Mapped[str] = mapped_column(String(16))
+    requested_by: Mapped[Id | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    created_at: Mapped[CreatedAt]
+    # When the ensemble of its folds was written.
+    finished_at: Mapped[datetime | None]
+
+    folds: Mapped[list["TrainingFoldRow"]] = relationship(
+        lazy="raise", back_populates="run", order_by="TrainingFoldRow.fold"
+    )
+
+
+class TrainingFoldRow(JobRow, Base):
+    """One fold of a run: the job, how far it is, and what it came to."""
+
+    __tablename__ = "training_folds"
+    __table_args__ = (UniqueConstraint("run_id", "fold"), Index(None, "state", "queued_at", "id"))
+    RUNNING = (FoldState.TRAINING,)
+    UNSTARTED: ClassVar[dict[str, Any]] = {"progress": 0.0, "figures": None}
+
+    run_id: Mapped[Id] = mapped_column(ForeignKey("training_runs.id", ondelete="CASCADE"))
+    fold: Mapped[int]
+    state: Mapped[FoldState] = mapped_column(state_type(FoldState), default=FoldState.QUEUED)
+    # While it runs: a `FitProgress` as JSON. At the end: a `FoldOutcome`.
+    figures: Mapped[dict[str, Any] | None]
+    outcome: Mapped[dict[str, Any] | None]
+
+    run: Mapped[TrainingRunRow] = relationship(lazy="raise", back_populates="folds")
+
+
+# Every kind of job, in the order in which a sweep looks after them.
+JOB_KINDS: tuple[type[JobRow], ...] = (PredictionRow, TrainingFoldRow)
 
 
 class IdempotencyRow(Base):

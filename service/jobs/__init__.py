@@ -1,33 +1,37 @@
 """Jobs: the database is the truth, a message only wakes a worker, a committed ``queued`` row is the outbox.
 
-What people ask for is in :mod:`service.jobs.requests`, what a worker does under its lease in
-:mod:`service.jobs.lease`, what nobody is left to do in :mod:`service.jobs.recovery`. Every function takes the
-caller's session and leaves the commit to the caller; none of them knows Celery.
+What any kind of job has in common takes the class of its row: what a worker does under its lease is in
+:mod:`service.jobs.lease`, what nobody is left to do in :mod:`service.jobs.recovery`, what people ask for in
+:mod:`service.jobs.requests`. What only one kind has is in :mod:`service.jobs.predictions` and
+:mod:`service.jobs.training`. Every function takes the caller's session and leaves the commit to the caller;
+none of them knows Celery.
 """
 
-from service.jobs.change import PredictionNotFoundError
 from service.jobs.failures import JobFailure
 from service.jobs.lease import (
     OWNER_SEPARATOR,
     Lease,
     claim,
     fail,
-    finish,
     postpone,
     renew,
     stop_cancelled,
+    succeed,
     wait,
 )
-from service.jobs.progress import overall_progress
-from service.jobs.recovery import Sweep, hand_back, mark_published, sweep
-from service.jobs.requests import (
+from service.jobs.predictions import (
     PredictionFinishedError,
+    PredictionNotFoundError,
     PredictionNotRetryableError,
     enqueue,
-    queue_position,
+    finish,
     request_cancel,
     retry,
 )
+from service.jobs.progress import overall_progress
+from service.jobs.recovery import Sweep, hand_back, mark_published, sweep
+from service.jobs.requests import cancel, queue_again, queue_position
+from service.jobs.training import RunToTrain, cancel_runs, enqueue_run, finish_fold, finish_run, folds_of
 
 __all__ = [
     "OWNER_SEPARATOR",
@@ -36,20 +40,29 @@ __all__ = [
     "PredictionFinishedError",
     "PredictionNotFoundError",
     "PredictionNotRetryableError",
+    "RunToTrain",
     "Sweep",
+    "cancel",
+    "cancel_runs",
     "claim",
     "enqueue",
+    "enqueue_run",
     "fail",
     "finish",
+    "finish_fold",
+    "finish_run",
+    "folds_of",
     "hand_back",
     "mark_published",
     "overall_progress",
     "postpone",
+    "queue_again",
     "queue_position",
     "renew",
     "request_cancel",
     "retry",
     "stop_cancelled",
+    "succeed",
     "sweep",
     "wait",
 ]

@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, and_, or_
 from sqlalchemy.orm import Session
 
 from service.db.base import utc_now
-from service.db.rows import RUNNING, PredictionRow, PredictionState, ResultRow
-from service.jobs.change import change, reload, scan_is_there
+from service.db.job import JobRow, JobState
+from service.jobs.change import Job, change
 
 MAX_BACKOFF_S = 300.0
 # Between the worker's name and the mark of one attempt.
@@ -25,11 +25,12 @@ class Lease(Enum):
     LOST = "lost"
 
 
-def claim(session: Session, prediction_id: str, *, owner: str, lease_s: float) -> PredictionRow | None:
+def claim(session: Session, kind: type[Job], job_id: str, *, owner: str, lease_s: float) -> Job | None:
     """Take a queued job that is due; of many claimants exactly one gets it.
 
     Parameters
     ----------
+    kind : type of JobRow
     owner : str
         Unique to this attempt, so that a worker never mistakes a later lease of its own for this one.
     lease_s : float
@@ -37,19 +38,20 @@ def claim(session: Session, prediction_id: str, *, owner: str, lease_s: float) -
 
     Returns
     -------
-    PredictionRow or None
+    JobRow or None
         None when the job is not there, runs already, is finished or not yet due (a duplicate message), or
-        when its scan is deleted.
+        is not wanted any more (``JobRow.still_wanted``).
     """
-    due = or_(PredictionRow.not_before.is_(None), PredictionRow.not_before <= utc_now())
+    due = or_(kind.not_before.is_(None), kind.not_before <= utc_now())
     return change(
         session,
-        prediction_id,
-        and_(PredictionRow.state == PredictionState.QUEUED, due, scan_is_there()),
+        kind,
+        job_id,
+        and_(kind.state == JobState.QUEUED, due, kind.still_wanted()),
         {
-            "state": PredictionState.PREPROCESSING,
-            "progress": 0.0,
-            "attempts": PredictionRow.attempts + 1,
+            **kind.UNSTARTED,
+            "state": kind.RUNNING[0],
+            "attempts": kind.attempts + 1,
             "lease_owner": owner,
             "lease_expires_at": utc_now(lease_s),
             "heartbeat_at": utc_now(),
@@ -61,86 +63,63 @@ def claim(session: Session, prediction_id: str, *, owner: str, lease_s: float) -
 
 def renew(
     session: Session,
-    prediction_id: str,
+    kind: type[JobRow],
+    job_id: str,
     *,
     owner: str,
     lease_s: float,
-    state: PredictionState,
-    progress: float,
+    standing: Mapping[str, Any],
 ) -> Lease:
-    """Extend the lease, store how far the work is, and learn whether it is still wanted."""
-    row = change(
-        session,
-        prediction_id,
-        _held_by(owner),
-        {
-            "state": state,
-            "progress": progress,
-            "lease_expires_at": utc_now(lease_s),
-            "heartbeat_at": utc_now(),
-        },
-    )
+    """Extend the lease, store how far the work is, and learn whether it is still wanted.
+
+    Parameters
+    ----------
+    standing : mapping
+        The columns of the row that tell how far it is: ``progress``, and what else the kind has.
+    """
+    values = {**standing, "lease_expires_at": utc_now(lease_s), "heartbeat_at": utc_now()}
+    row = change(session, kind, job_id, _held_by(kind, owner), values)
     if row is None:
         return Lease.LOST
     return Lease.CANCEL_REQUESTED if row.cancel_requested else Lease.HELD
 
 
-def finish(
-    session: Session,
-    prediction_id: str,
-    *,
-    owner: str,
-    model_version_id: str,
-    result: Mapping[str, Any],
+def succeed(
+    session: Session, kind: type[JobRow], job_id: str, *, owner: str, values: Mapping[str, Any]
 ) -> bool:
-    """Store the result and the success together, if the lease is held, the scan there and nobody cancelled.
+    """End the job well, if the lease is held, the job still wanted and nobody cancelled.
 
     Parameters
     ----------
-    result : mapping
-        The object of ``predict --json``.
+    values : mapping
+        What the row keeps of the outcome.
 
     Returns
     -------
     bool
         False when the job is no longer this worker's, or was cancelled: nothing is written.
     """
-    row = change(
-        session,
-        prediction_id,
-        and_(_held_by(owner), PredictionRow.cancel_requested.is_(False), scan_is_there()),
-        {
-            "state": PredictionState.SUCCEEDED,
-            "progress": 1.0,
-            "model_version_id": model_version_id,
-            "finished_at": utc_now(),
-            "timing": result["timing_ms"],
-            "error_code": None,
-            "error_message": None,
-            "error_details": None,
-            **NO_LEASE,
-        },
-    )
-    if row is None:
-        return False
-    session.add(
-        ResultRow(
-            prediction_id=prediction_id,
-            model_version_id=model_version_id,
-            adhd_probability=result["adhd_probability"],
-            interval_low=result["interval"]["low"],
-            interval_high=result["interval"]["high"],
-            decision=result["decision"],
-            result=dict(result),
-        )
-    )
-    session.flush()
-    return True
+    wanted = and_(_held_by(kind, owner), kind.cancel_requested.is_(False), kind.still_wanted())
+    return change(session, kind, job_id, wanted, {**success(values), **NO_LEASE}) is not None
+
+
+def success(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a job that has succeeded; what was wrong on the way is forgotten."""
+    return {
+        "state": JobState.SUCCEEDED,
+        "progress": 1.0,
+        "finished_at": utc_now(),
+        "error_code": None,
+        "error_message": None,
+        "error_details": None,
+        **values,
+    }
 
 
 def fail(
     session: Session,
-    prediction_id: str,
+    kind: type[JobRow],
+    job_id: str,
     *,
     owner: str,
     code: str,
@@ -154,11 +133,18 @@ def fail(
         "error_details": dict(details) if details else None,
         "error_reference": reference,
     }
-    return change(session, prediction_id, _held_by(owner), values) is not None
+    return change(session, kind, job_id, _held_by(kind, owner), values) is not None
 
 
 def postpone(
-    session: Session, prediction_id: str, *, owner: str, code: str, message: str, backoff_s: float
+    session: Session,
+    kind: type[JobRow],
+    job_id: str,
+    *,
+    owner: str,
+    code: str,
+    message: str,
+    backoff_s: float,
 ) -> bool:
     """Queue the job again for later after an error that may pass; fail it when its attempts are used up.
 
@@ -174,15 +160,26 @@ def postpone(
     bool
         False when the lease is lost: nothing is written.
     """
-    row = reload(session, prediction_id)
+    row = session.get(kind, job_id, populate_existing=True)
+    if row is None:
+        return False
     if row.attempts >= row.max_attempts:
-        return _leave(session, prediction_id, owner, _failure(code, message))
+        return _leave(session, kind, job_id, owner, _failure(code, message))
     wait_s = min(backoff_s * 2.0 ** max(row.attempts - 1, 0), MAX_BACKOFF_S)
-    return _leave(session, prediction_id, owner, _pause(code, message, wait_s))
+    return _leave(session, kind, job_id, owner, _pause(kind, code, message, wait_s))
 
 
-def wait(session: Session, prediction_id: str, *, owner: str, code: str, message: str, wait_s: float) -> bool:
-    """Queue the job again for later for want of what an operator must provide; the attempt does not count.
+def wait(
+    session: Session,
+    kind: type[JobRow],
+    job_id: str,
+    *,
+    owner: str,
+    code: str,
+    message: str,
+    wait_s: float,
+) -> bool:
+    """Queue the job again for later for want of what others must provide; the attempt does not count.
 
     A job that somebody asked to cancel is closed as cancelled.
 
@@ -196,20 +193,20 @@ def wait(session: Session, prediction_id: str, *, owner: str, code: str, message
     bool
         False when the lease is lost: nothing is written.
     """
-    values = {**_pause(code, message, wait_s), "attempts": PredictionRow.attempts - 1}
-    return _leave(session, prediction_id, owner, values)
+    values = {**_pause(kind, code, message, wait_s), "attempts": kind.attempts - 1}
+    return _leave(session, kind, job_id, owner, values)
 
 
-def stop_cancelled(session: Session, prediction_id: str, *, owner: str) -> bool:
+def stop_cancelled(session: Session, kind: type[JobRow], job_id: str, *, owner: str) -> bool:
     """Close a running job whose cancellation the worker has obeyed; False when there was none."""
-    values = {"state": PredictionState.CANCELLED, "finished_at": utc_now(), **NO_LEASE}
-    asked = and_(_held_by(owner), PredictionRow.cancel_requested.is_(True))
-    return change(session, prediction_id, asked, values) is not None
+    values = {"state": JobState.CANCELLED, "finished_at": utc_now(), **NO_LEASE}
+    asked = and_(_held_by(kind, owner), kind.cancel_requested.is_(True))
+    return change(session, kind, job_id, asked, values) is not None
 
 
 def _failure(code: str, message: str) -> dict[str, Any]:
     return {
-        "state": PredictionState.FAILED,
+        "state": JobState.FAILED,
         "finished_at": utc_now(),
         "error_code": code,
         "error_message": message,
@@ -217,10 +214,10 @@ def _failure(code: str, message: str) -> dict[str, Any]:
     }
 
 
-def _pause(code: str, message: str, wait_s: float) -> dict[str, Any]:
+def _pause(kind: type[JobRow], code: str, message: str, wait_s: float) -> dict[str, Any]:
     return {
-        "state": PredictionState.QUEUED,
-        "progress": 0.0,
+        **kind.UNSTARTED,
+        "state": JobState.QUEUED,
         "not_before": utc_now(wait_s),
         "published_at": None,
         # Kept while it waits, so that people see why.
@@ -230,11 +227,11 @@ def _pause(code: str, message: str, wait_s: float) -> dict[str, Any]:
     }
 
 
-def _leave(session: Session, prediction_id: str, owner: str, values: Mapping[str, Any]) -> bool:
-    wanted = and_(_held_by(owner), PredictionRow.cancel_requested.is_(False))
-    left = change(session, prediction_id, wanted, values) is not None
-    return left or stop_cancelled(session, prediction_id, owner=owner)
+def _leave(session: Session, kind: type[JobRow], job_id: str, owner: str, values: Mapping[str, Any]) -> bool:
+    wanted = and_(_held_by(kind, owner), kind.cancel_requested.is_(False))
+    left = change(session, kind, job_id, wanted, values) is not None
+    return left or stop_cancelled(session, kind, job_id, owner=owner)
 
 
-def _held_by(owner: str) -> ColumnElement[bool]:
-    return and_(PredictionRow.lease_owner == owner, PredictionRow.state.in_(RUNNING))
+def _held_by(kind: type[JobRow], owner: str) -> ColumnElement[bool]:
+    return and_(kind.lease_owner == owner, kind.state.in_(kind.RUNNING))

@@ -28,7 +28,7 @@ from service.api.removal import delete_scan
 from service.api.resources import Resources
 from service.api.uploads import receive_scan
 from service.api.viewing import PredictionFilter, find_prediction, list_predictions, prediction_response
-from service.db.rows import ModelVersionRow, PredictionState
+from service.db.rows import ModelVersionRow, PredictionRow, PredictionState
 from service.errors import ServiceError
 from service.queue import announce
 from service.web import wording
@@ -166,7 +166,7 @@ def try_again(prediction_id: str, principal: ByForm, resources: AnyResources) ->
             session.rollback()
         else:
             session.commit()
-            announce(resources.queue, resources.sessions, row_id)
+            announce(resources.queue, resources.sessions, PredictionRow, row_id)
     return _go(f"/predictions/{row_id}")
 
 

@@ -3,16 +3,18 @@
 import os
 import signal
 import threading
+from collections.abc import Mapping
 from enum import Enum
+from math import inf
 from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
-from service.db.rows import PredictionState
+from service.db.job import JobRow
 from service.logs import get_logger
 
 log = get_logger(__name__)
@@ -45,36 +47,38 @@ class Heartbeat:
     Parameters
     ----------
     sessions : sessionmaker
-    prediction_id, owner : str
+    kind : type of JobRow
+    job_id, owner : str
         The job and the name under which it was claimed.
     lease_s, interval_s : float
         How far each renewal reaches, and the time between two, in seconds.
     soft_limit_s : float
-        After this many seconds the job is stopped at its next report.
+        After this many seconds the job is stopped at its next report; never by default.
     hard_limit_s : float
-        After this many seconds the process is killed: the job reports nothing any more.
+        After this many seconds the process is killed: the job reports nothing any more. Never by default.
     """
 
     def __init__(
         self,
         sessions: sessionmaker[Session],
+        kind: type[JobRow],
         *,
-        prediction_id: str,
+        job_id: str,
         owner: str,
         lease_s: float,
         interval_s: float,
-        soft_limit_s: float,
-        hard_limit_s: float,
+        soft_limit_s: float = inf,
+        hard_limit_s: float = inf,
     ) -> None:
         self._sessions = sessions
-        self._prediction_id = prediction_id
+        self._kind = kind
+        self._job_id = job_id
         self._owner = owner
         self._lease_s = lease_s
         self._interval_s = interval_s
         self._stop_at = monotonic() + soft_limit_s
         self._kill_at = monotonic() + hard_limit_s
-        self._state = PredictionState.PREPROCESSING
-        self._progress = 0.0
+        self._standing: Mapping[str, Any] = {"state": kind.RUNNING[0], **kind.UNSTARTED}
         self._stop: StopReason | None = None
         self._wake = threading.Event()
         self._ended = False
@@ -95,25 +99,24 @@ class Heartbeat:
         # A renewal on its way ends before the job's last word is written.
         self._thread.join()
 
-    def report(self, stage: str, fraction: float) -> None:
+    def report(self, progress: float, **standing: object) -> None:
         """Take the job's progress; called by the job itself, many times a second.
 
         Parameters
         ----------
-        stage : str
-            ``preprocessing`` or ``classifying``.
-        fraction : float
-            How much of the stage is done, 0 to 1.
+        progress : float
+            How much of the job is done, 0 to 1; people never see it fall.
+        **standing
+            Other columns of the row that tell how far it is.
 
         Raises
         ------
         JobStoppedError
             If the job was cancelled, lost its lease or ran out of time.
         """
-        state = PredictionState(stage)
-        self._progress = max(self._progress, jobs.overall_progress(state, fraction))
-        if state != self._state:
-            self._state = state
+        before = self._standing
+        self._standing = {**before, **standing, "progress": max(before["progress"], progress)}
+        if self._standing["state"] != before["state"]:
             # People see a new stage at once; within a stage the next beat is soon enough.
             self._wake.set()
         self.check()
@@ -141,24 +144,24 @@ class Heartbeat:
             if monotonic() > self._kill_at:
                 # Killed and not terminated: in a terminated child billiard runs clean-up code of its own, and
                 # a child that ends while it holds the pool's lock stops the pool. During a job it holds none.
-                log.error("job_killed", prediction_id=self._prediction_id)
+                log.error("job_killed", job_id=self._job_id)
                 os.kill(os.getpid(), signal.SIGKILL)
             try:
                 with self._sessions.begin() as session:
                     lease = jobs.renew(
                         session,
-                        self._prediction_id,
+                        self._kind,
+                        self._job_id,
                         owner=self._owner,
                         lease_s=self._lease_s,
-                        state=self._state,
-                        progress=self._progress,
+                        standing=self._standing,
                     )
             except Exception as error:
                 # Whatever it is: a thread that ended here would let the job work on without its lease.
                 known = isinstance(error, DBAPIError)
                 log.warning(
                     "heartbeat_failed",
-                    prediction_id=self._prediction_id,
+                    job_id=self._job_id,
                     reason=type(error).__name__,
                     exc_info=not known,
                 )

@@ -17,8 +17,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs, logs
 from service.db.engine import make_engine, session_factory
+from service.db.rows import JOB_KINDS
 from service.private import write_privately
-from service.queue import QueueName, make_celery
+from service.queue import QUEUES, QueueName, make_celery
 from service.settings import Settings
 from service.storage import open_storage
 from service.worker.sweeper import Sweeper
@@ -44,7 +45,8 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     _quieten()
     # Root is usual in a container, and no message is ever unpickled: only JSON is accepted.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    name = worker_name(queues[0])
+    # Named for its first duty: whether it answers for scans decides what its children load.
+    name = worker_name(min(queues, key=QUEUES.index))
     sessions = session_factory(make_engine(settings.database_url.get_secret_value()))
     worker = app.Worker(
         queues=list(queues),
@@ -104,10 +106,11 @@ def _hand_back(sessions: sessionmaker[Session], worker: str) -> None:
     # gone at its next heartbeat.
     while True:
         try:
-            with sessions.begin() as session:
-                handed_back = jobs.hand_back(session, worker=worker)
-            if handed_back:
-                log.info("jobs_handed_back", prediction_ids=handed_back)
+            for kind in JOB_KINDS:
+                with sessions.begin() as session:
+                    handed_back = jobs.hand_back(session, kind, worker=worker)
+                if handed_back:
+                    log.info("jobs_handed_back", job_ids=handed_back)
         except DBAPIError as error:
             log.warning("hand_back_failed", reason=type(error).__name__)
         sleep(HAND_BACK_S)

@@ -9,8 +9,10 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
+from service.db.job import JobRow
+from service.db.rows import JOB_KINDS
 from service.logs import get_logger
-from service.queue import publish
+from service.queue import messages_waiting, publish
 from service.settings import Settings
 from service.storage import Storage
 from service.worker.orphans import remove_orphans
@@ -23,19 +25,36 @@ TIDY_S = 600.0
 log = get_logger(__name__)
 
 
-def sweep_once(app: Celery, sessions: sessionmaker[Session], *, republish_s: float) -> jobs.Sweep:
-    """Recover jobs whose worker or message was lost, and announce the queued ones that nobody heard of."""
+def sweep_all(app: Celery, sessions: sessionmaker[Session], *, republish_s: float) -> None:
+    """Sweep every kind of job."""
+    for kind in JOB_KINDS:
+        sweep_once(app, sessions, kind, republish_s=republish_s)
+
+
+def sweep_once(
+    app: Celery, sessions: sessionmaker[Session], kind: type[JobRow], *, republish_s: float
+) -> jobs.Sweep:
+    """Recover jobs whose worker or message was lost, and announce the queued ones that nobody heard of.
+
+    What was announced long ago is announced again only while the broker holds fewer messages than jobs wait:
+    where jobs take hours, their messages are not lost but wait as long, and would pile up.
+    """
     with sessions.begin() as session:
-        found = jobs.sweep(session, republish_s=republish_s)
+        found = jobs.sweep(session, kind, republish_s=republish_s)
+    to_announce = list(found.to_publish)
+    if found.to_repeat:
+        n_messages = messages_waiting(app, kind)
+        if n_messages is not None and n_messages < found.n_due:
+            to_announce += found.to_repeat
     published = []
-    for prediction_id in found.to_publish:
-        if not publish(app, prediction_id):
+    for job_id in to_announce:
+        if not publish(app, kind, job_id):
             # The broker is away: the next sweep tries again.
             break
-        published.append(prediction_id)
+        published.append(job_id)
     if published:
         with sessions.begin() as session:
-            jobs.mark_published(session, published)
+            jobs.mark_published(session, kind, published)
     if found.requeued or found.lost or found.cancelled:
         log.warning("jobs_recovered", requeued=found.requeued, lost=found.lost, cancelled=found.cancelled)
     return found
@@ -74,7 +93,7 @@ class Sweeper:
                 return
 
     def _sweep(self) -> None:
-        sweep_once(self._app, self._sessions, republish_s=self._settings.republish_s)
+        sweep_all(self._app, self._sessions, republish_s=self._settings.republish_s)
 
     def _tidy(self) -> None:
         self._storage.purge_quarantine(older_than_s=QUARANTINE_S)

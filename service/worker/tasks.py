@@ -7,10 +7,10 @@ from sqlalchemy.exc import DBAPIError
 from model.errors import ModelError
 from service import logs
 from service.errors import ServiceError
-from service.queue import MAINTENANCE_SWEEP, PREDICTION_RUN
+from service.queue import MAINTENANCE_SWEEP, PREDICTION_RUN, TRAINING_FOLD
 from service.settings import Settings
 from service.worker.runtime import Runtime, open_runtime
-from service.worker.sweeper import sweep_once
+from service.worker.sweeper import sweep_all
 
 log = logs.get_logger(__name__)
 
@@ -38,6 +38,9 @@ def prepare_process(sender: str, **_kwargs: object) -> None:
     """Load the model before the first job, in the child that will run it; ``sender`` is its worker's name."""
     runtime = process_runtime()
     runtime.worker = sender
+    if not sender.startswith("inference-"):
+        # It trains or tidies up, and needs the memory for that.
+        return
     try:
         runtime.active_model()
     except (ServiceError, ModelError) as refusal:
@@ -56,8 +59,16 @@ def run(prediction_id: str) -> None:
     run_prediction(process_runtime(), prediction_id)
 
 
+@shared_task(name=TRAINING_FOLD)  # type: ignore[untyped-decorator]
+def train(fold_id: str) -> None:
+    """Train one fold."""
+    from service.worker.fold import run_fold  # noqa: PLC0415
+
+    run_fold(process_runtime(), fold_id)
+
+
 @shared_task(name=MAINTENANCE_SWEEP)  # type: ignore[untyped-decorator]
 def sweep() -> None:
     """Sweep once, for operators who schedule it themselves."""
     runtime = process_runtime()
-    sweep_once(current_app, runtime.sessions, republish_s=runtime.settings.republish_s)
+    sweep_all(current_app, runtime.sessions, republish_s=runtime.settings.republish_s)

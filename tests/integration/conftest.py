@@ -70,7 +70,7 @@ class Workplace:
             session.flush()
             prediction = jobs.enqueue(session, scan_id=scan_id, max_attempts=self.settings.max_attempts)
         if publish:
-            announce(self.app, self.sessions, prediction.id)
+            announce(self.app, self.sessions, PredictionRow, prediction.id)
         return prediction.id
 
     def worker(self, *queues: str) -> subprocess.Popen[bytes]:

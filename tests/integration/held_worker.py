@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from service.worker import __main__ as entry
-from service.worker import prediction
+from service.worker import job
 from service.worker.runtime import Runtime
 
 MARKS = Path(sys.argv[1])
 
 real_predict = Runtime.predict
-real_write_outcome = prediction.write_outcome
+real_write_outcome = job.write_outcome
 current: list[str] = []
 
 
@@ -71,7 +71,7 @@ def write_outcome(*args: Any, **kwargs: Any) -> bool:
 
 # Spawned children import this file again, so they are patched as well.
 Runtime.predict = predict
-prediction.write_outcome = write_outcome
+job.write_outcome = write_outcome
 
 if __name__ == "__main__":
     sys.exit(entry.main(sys.argv[2:]))

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from service import jobs
-from service.db.rows import PredictionState
+from service.db.rows import PredictionRow, PredictionState
 from service.queue import publish
 from tests.integration.conftest import MakeWorkplace, Workplace
 from tests.servers import end, free_port, redis_server
@@ -31,7 +31,7 @@ def test_jobs_in_one_worker(place: Workplace) -> None:
     assert row.timing["total"] > 0
     assert row.progress == 1
 
-    publish(place.app, answered)
+    publish(place.app, PredictionRow, answered)
     refused = place.upload("text", content=b"this is no scan")
     row = place.wait_for(refused, PredictionState.FAILED)
     assert row.error_code not in {"internal_error", None}

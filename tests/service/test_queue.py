@@ -8,9 +8,19 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
-from service.db.rows import PredictionRow
-from service.queue import MAINTENANCE_SWEEP, PREDICTION_RUN, announce, make_celery, publish
+from service.db.job import JobRow
+from service.db.rows import PredictionRow, TrainingFoldRow
+from service.queue import (
+    MAINTENANCE_SWEEP,
+    PREDICTION_RUN,
+    TRAINING_FOLD,
+    announce,
+    make_celery,
+    messages_waiting,
+    publish,
+)
 from service.settings import Settings
+from tests.servers import free_port, redis_server
 
 
 @pytest.fixture
@@ -27,20 +37,30 @@ def unreachable(tmp_path: Path) -> Celery:
     return make_celery(Settings(data_dir=tmp_path, broker_url="redis://127.0.0.1:1/0"))
 
 
-def test_a_message_carries_an_id_in_json_and_nothing_else(settings: Settings) -> None:
-    assert publish(make_celery(settings), "an-id")
+@pytest.mark.parametrize(
+    ("kind", "task", "queue"),
+    [
+        (PredictionRow, "prediction.run", "inference"),
+        (TrainingFoldRow, "training.fold", "training"),
+    ],
+)
+def test_a_message_carries_an_id_in_json_and_nothing_else(
+    settings: Settings, kind: type[JobRow], task: str, queue: str
+) -> None:
+    assert publish(make_celery(settings), kind, "an-id")
     (file,) = messages(settings)
-    assert file.name.endswith(".inference.msg")
+    assert file.name.endswith(f".{queue}.msg")
     message = json.loads(file.read_text())
-    assert message["headers"]["task"] == PREDICTION_RUN == "prediction.run"
+    assert message["headers"]["task"] == task
+    assert message["headers"]["argsrepr"] == "['an-id']"
     assert message["content-type"] == "application/json"
-    assert message["properties"]["delivery_info"]["routing_key"] == "inference"
+    assert message["properties"]["delivery_info"]["routing_key"] == queue
 
 
 def test_a_broker_that_is_away_costs_nothing_but_a_line(tmp_path: Path) -> None:
     app = unreachable(tmp_path)
     started_at = time.monotonic()
-    assert publish(app, "an-id") is False
+    assert publish(app, PredictionRow, "an-id") is False
     assert time.monotonic() - started_at < 3
 
 
@@ -49,10 +69,10 @@ def test_the_row_remembers_that_it_was_announced(
 ) -> None:
     with sessions.begin() as session:
         prediction_id = jobs.enqueue(session, scan_id=scan_id).id
-    assert not announce(unreachable(tmp_path / "other"), sessions, prediction_id)
+    assert not announce(unreachable(tmp_path / "other"), sessions, PredictionRow, prediction_id)
     with sessions() as session:
         assert session.get_one(PredictionRow, prediction_id).published_at is None
-    assert announce(make_celery(settings), sessions, prediction_id)
+    assert announce(make_celery(settings), sessions, PredictionRow, prediction_id)
     with sessions() as session:
         assert session.get_one(PredictionRow, prediction_id).published_at is not None
     assert len(messages(settings)) == 1
@@ -67,14 +87,14 @@ def test_a_database_that_fails_after_the_commit_does_not_take_the_job_back(
     with sessions.begin() as session:
         prediction_id = jobs.enqueue(session, scan_id=scan_id).id
     monkeypatch.setattr(jobs, "mark_published", locked)
-    assert announce(make_celery(settings), sessions, prediction_id)
+    assert announce(make_celery(settings), sessions, PredictionRow, prediction_id)
     assert len(messages(settings)) == 1
 
 
 @pytest.mark.parametrize("name", ["a#b", "a?b", "a%41b", "a b"])
 def test_messages_stay_in_a_data_directory_with_an_odd_name(tmp_path: Path, name: str) -> None:
     settings = Settings(data_dir=tmp_path / name)
-    assert publish(make_celery(settings), "an-id")
+    assert publish(make_celery(settings), PredictionRow, "an-id")
     assert len(messages(settings)) == 1
     assert list(tmp_path.iterdir()) == [tmp_path / name]
 
@@ -82,8 +102,43 @@ def test_messages_stay_in_a_data_directory_with_an_odd_name(tmp_path: Path, name
 def test_each_queue_gets_only_its_own_messages(settings: Settings) -> None:
     app = make_celery(settings)
     app.send_task(MAINTENANCE_SWEEP, queue="maintenance")
-    publish(app, "an-id")
+    publish(app, PredictionRow, "an-id")
     assert [file.name.split(".")[-2] for file in messages(settings)] == ["maintenance", "inference"]
+
+
+def count_as_they_come(app: Celery) -> list[int | None]:
+    counts = [messages_waiting(app, TrainingFoldRow)]
+    for kind in (TrainingFoldRow, PredictionRow, TrainingFoldRow):
+        publish(app, kind, "an-id")
+        counts.append(messages_waiting(app, TrainingFoldRow))
+    return counts
+
+
+def test_waiting_messages_are_counted_by_their_queue(settings: Settings) -> None:
+    assert count_as_they_come(make_celery(settings)) == [0, 1, 1, 2]
+
+
+@pytest.mark.integration
+@pytest.mark.enable_socket
+def test_waiting_messages_are_counted_in_redis(tmp_path: Path) -> None:
+    with redis_server(free_port()) as url:
+        app = make_celery(Settings(data_dir=tmp_path, broker_url=url))
+        assert count_as_they_come(app) == [0, 1, 1, 2]
+        app.close()
+
+
+def test_nobody_knows_what_waits_in_a_broker_that_is_away(tmp_path: Path) -> None:
+    assert messages_waiting(unreachable(tmp_path), PredictionRow) is None
+
+
+def test_only_predictions_have_a_time_limit(settings: Settings) -> None:
+    def work(job_id: str) -> None:
+        raise AssertionError(job_id)
+
+    app = make_celery(settings)
+    limits = {name: app.task(name=name)(work).time_limit for name in (PREDICTION_RUN, TRAINING_FOLD)}
+    assert limits == {PREDICTION_RUN: settings.hard_time_limit_s + 60, TRAINING_FOLD: None}
+    assert app.conf.task_time_limit is None
 
 
 def test_redis_redelivers_long_after_the_hard_limit() -> None:

@@ -70,7 +70,7 @@ def test_a_deletion_waits_for_a_claim_under_way_and_gives_up(
 
     deletion = threading.Thread(target=try_to_delete)
     with sessions.begin() as session:
-        assert jobs.claim(session, prediction_id, owner="w#1", lease_s=60)
+        assert jobs.claim(session, PredictionRow, prediction_id, owner="w#1", lease_s=60)
         deletion.start()
         deletion.join(timeout=0.3)
         assert deletion.is_alive(), "did not wait for the claim"

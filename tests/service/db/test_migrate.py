@@ -23,9 +23,10 @@ def test_the_migrations_make_exactly_the_tables_of_the_rows(database_url: str) -
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, Base.metadata) == []
     # Constraints that the comparison does not see.
-    checks = {check["name"] for check in inspect(engine).get_check_constraints("predictions")}
+    tables = ("predictions", "training_folds")
+    checks = {check["name"] for name in tables for check in inspect(engine).get_check_constraints(name)}
     engine.dispose()
-    assert checks == {"ck_predictions_state"}
+    assert checks == {"ck_predictions_state", "ck_training_folds_state"}
 
 
 @BOTH_DATABASES

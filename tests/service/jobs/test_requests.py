@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.rows import AuditEventRow, PredictionRow, PredictionState
 from tests.service.conftest import BOTH_DATABASES
+from tests.service.jobs.conftest import Queue
 
 pytestmark = BOTH_DATABASES
 
@@ -18,7 +19,7 @@ def enqueue(sessions: sessionmaker[Session], scan_id: str) -> str:
 
 def claim(sessions: sessionmaker[Session], prediction_id: str) -> None:
     with sessions.begin() as session:
-        assert jobs.claim(session, prediction_id, owner="w#1", lease_s=60)
+        assert jobs.claim(session, PredictionRow, prediction_id, owner="w#1", lease_s=60)
 
 
 def actions(sessions: sessionmaker[Session]) -> list[tuple[str, str]]:
@@ -26,15 +27,30 @@ def actions(sessions: sessionmaker[Session]) -> list[tuple[str, str]]:
         return [(event.actor, event.action) for event in session.scalars(select(AuditEventRow))]
 
 
-def test_positions_in_the_queue(sessions: sessionmaker[Session], scan_id: str) -> None:
-    ids = [enqueue(sessions, scan_id) for _ in range(3)]
-    with sessions() as session:
-        rows = [session.get_one(PredictionRow, prediction_id) for prediction_id in ids]
-        assert [jobs.queue_position(session, row) for row in rows] == [1, 2, 3]
-    claim(sessions, ids[0])
-    with sessions() as session:
-        rows = [session.get_one(PredictionRow, prediction_id) for prediction_id in ids]
-        assert [jobs.queue_position(session, row) for row in rows] == [None, 1, 2]
+def test_positions_in_the_queue(queue: Queue) -> None:
+    def positions() -> list[int | None]:
+        with queue.sessions() as session:
+            return [jobs.queue_position(session, session.get_one(queue.kind, one)) for one in ids]
+
+    ids = [queue.add() for _ in range(3)]
+    assert positions() == [1, 2, 3]
+    queue.claim(ids[0])
+    assert positions() == [None, 1, 2]
+
+
+def test_what_is_tried_again_has_forgotten_everything(queue: Queue, job_id: str) -> None:
+    queue.claim(job_id)
+    with queue.sessions.begin() as session:
+        assert jobs.queue_again(session, queue.kind, job_id) is None, "it runs"
+        jobs.renew(session, queue.kind, job_id, owner="w#1", lease_s=60, standing={"progress": 0.5})
+        error = {"code": "c", "message": "m", "details": {"a": 1}, "reference": "r"}
+        jobs.fail(session, queue.kind, job_id, owner="w#1", **error)
+    with queue.sessions.begin() as session:
+        assert jobs.queue_again(session, queue.kind, job_id)
+    row = queue.row(job_id)
+    assert (row.state, row.progress, row.attempts, row.finished_at) == ("queued", 0.0, 0, None)
+    assert {row.error_code, row.error_message, row.error_details, row.error_reference} == {None}
+    assert queue.claim(job_id)
 
 
 def test_a_queued_job_is_cancelled_at_once_and_noted(sessions: sessionmaker[Session], scan_id: str) -> None:
@@ -44,7 +60,7 @@ def test_a_queued_job_is_cancelled_at_once_and_noted(sessions: sessionmaker[Sess
         assert (row.state, row.finished_at is not None) == (PredictionState.CANCELLED, True)
     with sessions.begin() as session:
         assert jobs.request_cancel(session, prediction_id, actor="user:2").state == "cancelled"
-        assert jobs.claim(session, prediction_id, owner="w#1", lease_s=60) is None
+        assert jobs.claim(session, PredictionRow, prediction_id, owner="w#1", lease_s=60) is None
     assert actions(sessions) == [("user:1", "prediction.cancel")]
 
 
@@ -58,14 +74,14 @@ def test_a_running_job_is_asked_to_stop(sessions: sessionmaker[Session], scan_id
         jobs.request_cancel(session, prediction_id, actor="user:1")
         lease = jobs.renew(
             session,
+            PredictionRow,
             prediction_id,
             owner="w#1",
             lease_s=60,
-            state=PredictionState.PREPROCESSING,
-            progress=0.1,
+            standing={"state": PredictionState.PREPROCESSING, "progress": 0.1},
         )
         assert lease is jobs.Lease.CANCEL_REQUESTED
-        assert jobs.stop_cancelled(session, prediction_id, owner="w#1")
+        assert jobs.stop_cancelled(session, PredictionRow, prediction_id, owner="w#1")
     with sessions() as session:
         assert session.get_one(PredictionRow, prediction_id).state == "cancelled"
     assert actions(sessions) == [("user:1", "prediction.cancel")]
@@ -77,7 +93,7 @@ def test_what_is_over_cannot_be_cancelled_or_is_not_there(
     prediction_id = enqueue(sessions, scan_id)
     claim(sessions, prediction_id)
     with sessions.begin() as session:
-        jobs.fail(session, prediction_id, owner="w#1", code="not_4d", message="m")
+        jobs.fail(session, PredictionRow, prediction_id, owner="w#1", code="not_4d", message="m")
     with sessions() as session:
         with pytest.raises(jobs.PredictionFinishedError, match="found one that has failed") as refusal:
             jobs.request_cancel(session, prediction_id, actor="user:1")
@@ -92,7 +108,16 @@ def test_a_failed_job_starts_afresh(sessions: sessionmaker[Session], scan_id: st
     prediction_id = enqueue(sessions, scan_id)
     claim(sessions, prediction_id)
     with sessions.begin() as session:
-        jobs.fail(session, prediction_id, owner="w#1", code="c", message="m", details={"a": 1}, reference="r")
+        jobs.fail(
+            session,
+            PredictionRow,
+            prediction_id,
+            owner="w#1",
+            code="c",
+            message="m",
+            details={"a": 1},
+            reference="r",
+        )
     with sessions.begin() as session:
         row = session.get_one(PredictionRow, prediction_id)
         assert (row.error_code, row.error_message, row.error_details, row.error_reference) == (

@@ -45,7 +45,7 @@ class OneJob(RuleBasedStateMachine):
     @rule(owner=OWNERS, expired=st.booleans())
     def claim(self, owner: str, *, expired: bool) -> None:
         with self.sessions.begin() as session:
-            if jobs.claim(session, self.job, owner=owner, lease_s=-1 if expired else 60):
+            if jobs.claim(session, PredictionRow, self.job, owner=owner, lease_s=-1 if expired else 60):
                 assert self.holder is None, "claimed while another one held it"
                 self.holder = owner
 
@@ -53,7 +53,12 @@ class OneJob(RuleBasedStateMachine):
     def renew(self, owner: str) -> None:
         with self.sessions.begin() as session:
             lease = jobs.renew(
-                session, self.job, owner=owner, lease_s=60, state=PredictionState.CLASSIFYING, progress=0.7
+                session,
+                PredictionRow,
+                self.job,
+                owner=owner,
+                lease_s=60,
+                standing={"state": PredictionState.CLASSIFYING, "progress": 0.7},
             )
         assert (lease is jobs.Lease.LOST) == (owner != self.holder)
 
@@ -70,18 +75,18 @@ class OneJob(RuleBasedStateMachine):
         pauses = {"postpone": {**error, "backoff_s": 0.0}, "wait": {**error, "wait_s": 0.0}}
         extra = {"fail": error, **pauses}.get(act, {})
         with self.sessions.begin() as session:
-            if getattr(jobs, act)(session, self.job, owner=owner, **extra):
+            if getattr(jobs, act)(session, PredictionRow, self.job, owner=owner, **extra):
                 assert owner == self.holder
 
     @rule()
     def sweep(self) -> None:
         with self.sessions.begin() as session:
-            jobs.sweep(session, republish_s=30)
+            jobs.sweep(session, PredictionRow, republish_s=30)
 
     @rule(worker=st.sampled_from(["a", "b"]))
     def hand_back(self, worker: str) -> None:
         with self.sessions.begin() as session:
-            jobs.hand_back(session, worker=worker)
+            jobs.hand_back(session, PredictionRow, worker=worker)
 
     @rule()
     def cancel(self) -> None:

@@ -14,7 +14,7 @@ from service.worker.heartbeat import Heartbeat, JobStoppedError, StopReason
 def prediction_id(sessions: sessionmaker[Session], scan_id: str) -> str:
     with sessions.begin() as session:
         prediction_id = jobs.enqueue(session, scan_id=scan_id).id
-        jobs.claim(session, prediction_id, owner="w#1", lease_s=0.4)
+        jobs.claim(session, PredictionRow, prediction_id, owner="w#1", lease_s=0.4)
     return prediction_id
 
 
@@ -28,7 +28,8 @@ def beat(
 ) -> Heartbeat:
     return Heartbeat(
         sessions,
-        prediction_id=prediction_id,
+        PredictionRow,
+        job_id=prediction_id,
         owner="w#1",
         lease_s=0.4,
         interval_s=interval_s,
@@ -57,19 +58,19 @@ def test_the_lease_outlives_the_work(sessions: sessionmaker[Session], prediction
     with beat(sessions, prediction_id):
         time.sleep(0.8)
         with sessions.begin() as session:
-            assert jobs.sweep(session, republish_s=30).requeued == ()
+            assert jobs.sweep(session, PredictionRow, republish_s=30).requeued == ()
     time.sleep(0.5)
     with sessions.begin() as session:
-        assert jobs.sweep(session, republish_s=30).requeued == (prediction_id,)
+        assert jobs.sweep(session, PredictionRow, republish_s=30).requeued == (prediction_id,)
 
 
 def test_a_new_stage_shows_at_once_and_progress_never_falls(
     sessions: sessionmaker[Session], prediction_id: str
 ) -> None:
     with beat(sessions, prediction_id, interval_s=30) as heartbeat:
-        heartbeat.report("preprocessing", 0.9)
-        heartbeat.report("classifying", 0.5)
-        heartbeat.report("classifying", 0.1)
+        heartbeat.report(0.45, state=PredictionState.PREPROCESSING)
+        heartbeat.report(0.75, state=PredictionState.CLASSIFYING)
+        heartbeat.report(0.55, state=PredictionState.CLASSIFYING)
         deadline = time.monotonic() + 5
         while (found := row(sessions, prediction_id)).state != PredictionState.CLASSIFYING:
             assert time.monotonic() < deadline
@@ -78,20 +79,20 @@ def test_a_new_stage_shows_at_once_and_progress_never_falls(
 
 def test_a_cancellation_stops_the_job(sessions: sessionmaker[Session], prediction_id: str) -> None:
     with beat(sessions, prediction_id) as heartbeat:
-        heartbeat.report("preprocessing", 0.1)
+        heartbeat.report(0.1)
         with sessions.begin() as session:
             jobs.request_cancel(session, prediction_id, actor="user:1")
         assert stopped(heartbeat) is StopReason.CANCELLED
         # The lease is kept until the job has said its last word.
         time.sleep(0.6)
         with sessions.begin() as session:
-            assert jobs.sweep(session, republish_s=30).cancelled == ()
+            assert jobs.sweep(session, PredictionRow, republish_s=30).cancelled == ()
 
 
 def test_a_lost_lease_stops_the_job(sessions: sessionmaker[Session], prediction_id: str) -> None:
     with beat(sessions, prediction_id) as heartbeat:
         with sessions.begin() as session:
-            jobs.hand_back(session, worker="w")
+            jobs.hand_back(session, PredictionRow, worker="w")
         assert stopped(heartbeat) is StopReason.LEASE_LOST
 
 
@@ -133,10 +134,10 @@ def test_a_fault_in_the_thread_is_told_and_costs_the_lease_only_if_it_stays(
 
 def test_time_is_limited(sessions: sessionmaker[Session], prediction_id: str) -> None:
     with beat(sessions, prediction_id, limit_s=0.1) as heartbeat:
-        heartbeat.report("preprocessing", 0.1)
+        heartbeat.report(0.1)
         time.sleep(0.15)
         with pytest.raises(JobStoppedError, match="time_limit"):
-            heartbeat.report("preprocessing", 0.2)
+            heartbeat.report(0.2)
 
 
 def test_a_process_that_reports_nothing_kills_itself(

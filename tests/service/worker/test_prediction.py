@@ -13,7 +13,7 @@ from model.errors import CheckpointDigestError
 from service import jobs
 from service.db.rows import PredictionRow, ResultRow
 from service.settings import Settings
-from service.worker import prediction
+from service.worker import job
 from service.worker.prediction import run_prediction
 from service.worker.runtime import CheckpointMissingError, NoActiveModelError, Runtime, open_runtime
 
@@ -133,7 +133,7 @@ def test_a_scan_waits_for_a_model_however_long_it_takes(
         raise error
 
     for turn, wait_s in enumerate((0.0, 0.0, 0.0, 30.0), start=1):
-        monkeypatch.setattr(prediction, "MODEL_WAIT_S", wait_s)
+        monkeypatch.setattr(job, "WAIT_S", wait_s)
         row = run(act)
         assert (row.state, row.error_code, row.attempts) == ("queued", code, 0)
         assert len(calls) == turn
@@ -230,7 +230,7 @@ def test_the_last_word_is_said_again_when_the_database_was_away(
         return real_finish(*args, **kwargs)
 
     monkeypatch.setattr(jobs, "finish", finish)
-    monkeypatch.setattr(prediction, "WRITE_PAUSE_S", 0.01)
+    monkeypatch.setattr(job, "WRITE_PAUSE_S", 0.01)
     assert run(lambda _progress: RESULT).state == "succeeded"
 
 

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
+from service.db.base import utc_now
 from service.db.rows import PredictionRow
 from service.queue import make_celery
 from service.settings import Settings
@@ -31,9 +33,30 @@ def test_what_nobody_heard_of_is_published_once(
         jobs.enqueue(session, scan_id=scan_id)
         jobs.enqueue(session, scan_id=scan_id)
     app = make_celery(settings)
-    assert len(sweep_once(app, sessions, republish_s=30).to_publish) == 2
-    assert sweep_once(app, sessions, republish_s=30).to_publish == ()
+    assert len(sweep_once(app, sessions, PredictionRow, republish_s=30).to_publish) == 2
+    assert sweep_once(app, sessions, PredictionRow, republish_s=30).to_publish == ()
     assert messages(settings) == 2
+
+
+def test_what_waits_in_the_broker_is_not_announced_again_but_what_was_lost_is(
+    settings: Settings, sessions: sessionmaker[Session], scan_id: str
+) -> None:
+    with sessions.begin() as session:
+        for _ in range(3):
+            jobs.enqueue(session, scan_id=scan_id)
+    app = make_celery(settings)
+
+    def later() -> int:
+        with sessions.begin() as session:
+            session.execute(update(PredictionRow).values(published_at=utc_now(-3600)))
+        sweep_once(app, sessions, PredictionRow, republish_s=30)
+        return messages(settings)
+
+    sweep_once(app, sessions, PredictionRow, republish_s=30)
+    assert [later(), later()] == [3, 3], "a queue that waits for a worker grew"
+    next((settings.data_dir / "broker" / "messages").iterdir()).unlink()
+    assert later() == 5, "nobody knows which one was lost"
+    assert later() == 5
 
 
 def test_while_the_broker_is_away_nothing_counts_as_published(
@@ -42,7 +65,7 @@ def test_while_the_broker_is_away_nothing_counts_as_published(
     with sessions.begin() as session:
         prediction_id = jobs.enqueue(session, scan_id=scan_id).id
     app = make_celery(Settings(data_dir=tmp_path, broker_url="redis://127.0.0.1:1/0"))
-    sweep_once(app, sessions, republish_s=30)
+    sweep_once(app, sessions, PredictionRow, republish_s=30)
     with sessions() as session:
         assert session.get_one(PredictionRow, prediction_id).published_at is None
 
@@ -52,7 +75,7 @@ def test_the_thread_sweeps_until_it_is_stopped(
 ) -> None:
     with sessions.begin() as session:
         prediction_id = jobs.enqueue(session, scan_id=scan_id).id
-        jobs.claim(session, prediction_id, owner="w#1", lease_s=0.3)
+        jobs.claim(session, PredictionRow, prediction_id, owner="w#1", lease_s=0.3)
     storage = open_storage(settings.storage_url)
     running = Sweeper(settings, app=make_celery(settings), sessions=sessions, storage=storage)
     running.start()
@@ -63,7 +86,7 @@ def test_the_thread_sweeps_until_it_is_stopped(
     running.stop()
     with sessions.begin() as session:
         assert session.get_one(PredictionRow, prediction_id).state == "queued"
-        jobs.claim(session, prediction_id, owner="w#2", lease_s=-1)
+        jobs.claim(session, PredictionRow, prediction_id, owner="w#2", lease_s=-1)
     time.sleep(0.5)
     with sessions() as session:
         assert session.get_one(PredictionRow, prediction_id).state == "preprocessing"

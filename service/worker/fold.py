@@ -1,0 +1,115 @@
+"""One fold of a training run, in folders that every training worker shares."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, cast
+
+from service import jobs
+from service.db.rows import TrainingFoldRow, TrainingRunRow
+from service.errors import ServiceError, as_json
+from service.worker.heartbeat import Heartbeat
+from service.worker.job import Work, Write, run_job
+from service.worker.runtime import Runtime
+from training.learning.fold_lock import FoldInProgressError
+from training.runs import RUN_FILE, read_run
+
+if TYPE_CHECKING:
+    from model.predictor import Device
+    from training.learning.fit import FitProgress
+
+# Somebody else's fold is left to them soon: a cancellation must not wait for their lock.
+LOCK_PATIENCE_S = 2.0
+
+
+class SharedFolderMissingError(ServiceError):
+    """A run's or a cohort's folder that this worker does not see."""
+
+    code: ClassVar[str] = "shared_folder_missing"
+
+    def __init__(self, *, folder: str, name: str) -> None:
+        self.folder = folder
+        self.name = name
+        self.host = socket.gethostname()
+        super().__init__(
+            f"expected the {folder}'s folder {name!r} at the same path on every machine that trains, "
+            f"found none on {self.host}"
+        )
+
+
+def run_fold(runtime: Runtime, fold_id: str) -> None:
+    """Claim a fold and bring it to an end, as :func:`service.worker.job.run_job` says.
+
+    A fold that was begun before, here or on another machine, goes on from its last whole epoch. One that
+    another process is at waits for it.
+    """
+    run_job(FOLD, runtime, fold_id)
+
+
+def _train(runtime: Runtime, row: TrainingFoldRow, owner: str, heartbeat: Heartbeat) -> Write:
+    from training.learning.fold import train_fold  # noqa: PLC0415  (torch)
+
+    with runtime.sessions() as session:
+        asked = session.get_one(TrainingRunRow, row.run_id)
+    run, cohort = Path(asked.run_folder), Path(asked.cohort_folder)
+    _require_shared(run, cohort)
+    report = _Report(heartbeat)
+    with _threads_of(run):
+        outcome = train_fold(
+            run,
+            row.fold,
+            cohort=cohort,
+            device=cast("Device", asked.device),
+            lock_patience_s=LOCK_PATIENCE_S,
+            progress=report,
+        )
+    told = as_json(outcome.model_dump(mode="json"))
+    return lambda session: jobs.finish_fold(session, row.id, owner=owner, outcome=told)
+
+
+def _require_shared(run: Path, cohort: Path) -> None:
+    for folder, path, seen in (("run", run, run / RUN_FILE), ("cohort", cohort, cohort)):
+        if not seen.exists():
+            raise SharedFolderMissingError(folder=folder, name=path.name)
+
+
+@contextmanager
+def _threads_of(run: Path) -> Iterator[None]:
+    """Compute on as many threads as the run was planned for: with another number come other weights."""
+    import torch  # noqa: PLC0415
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(int(str(read_run(run).machine["threads"])))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+class _Report:
+    """Tells the row how far a fold is, after each batch."""
+
+    def __init__(self, heartbeat: Heartbeat) -> None:
+        self._heartbeat = heartbeat
+        self._first_epoch: int | None = None
+
+    def __call__(self, _fold: int, progress: "FitProgress") -> None:
+        if self._first_epoch is None:
+            self._first_epoch = progress.epoch
+        # A worker that was lost after a whole epoch has brought the fold on. Only attempts that end before
+        # one, each at the same place, can go on for ever.
+        advanced = {"attempts": 1} if progress.epoch > self._first_epoch else {}
+        done = (progress.epoch - 1 + progress.batch / progress.n_batches) / progress.n_epochs
+        self._heartbeat.report(done, figures=asdict(progress), **advanced)
+
+
+FOLD = Work(
+    kind=TrainingFoldRow,
+    name="fold",
+    do=_train,
+    awaited=(FoldInProgressError,),
+    out_of_reach="expected the run's and the cohort's folders to be at hand, found the system refusing them",
+    limited=False,
+)

@@ -1,0 +1,208 @@
+"""One job of any kind, from the claim to its last word."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf
+from time import sleep
+from typing import Any, Generic
+from uuid import uuid4
+
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.orm import Session, sessionmaker
+
+from imaging.errors import ScanError
+from model.errors import ModelError
+from service import jobs
+from service.errors import ServiceError, as_json
+from service.jobs.change import Job
+from service.logs import get_logger
+from service.settings import Settings
+from service.worker.heartbeat import Heartbeat, JobStoppedError, StopReason
+from service.worker.runtime import Runtime
+from training.errors import CohortError
+
+WRITE_ATTEMPTS = 5
+WRITE_PAUSE_S = 0.2
+# How often a job looks whether what it waits for is there by now, in seconds.
+WAIT_S = 10.0
+
+log = get_logger(__name__)
+
+# Writes a job's outcome in the caller's transaction; False when the lease is lost or the job not wanted.
+Write = Callable[[Session], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work(Generic[Job]):
+    """What a worker has to know of one kind of job.
+
+    Attributes
+    ----------
+    kind : type of JobRow
+    name : str
+        In the log: ``NAME_started``, ``NAME_id``.
+    do : callable
+        ``do(runtime, row, owner, heartbeat)``: the work itself, which reports to the heartbeat and returns
+        what writes its outcome.
+    awaited : tuple of exception classes
+        Raised where others must provide something: the job waits for it, and no attempt counts.
+    out_of_reach : str
+        What an ``OSError`` of this work means, for people.
+    limited : bool
+        Whether the settings' time limits are for this work.
+    """
+
+    kind: type[Job]
+    name: str
+    do: Callable[[Runtime, Job, str, Heartbeat], Write]
+    awaited: tuple[type[Any], ...]
+    out_of_reach: str
+    limited: bool
+
+
+def run_job(work: Work[Job], runtime: Runtime, job_id: str) -> None:
+    """Claim a job and bring it to an end; a duplicate message ends at the claim.
+
+    Refusals of what the job is about end it; errors of storage or the database postpone it; what is awaited
+    lets it wait, and no attempt counts; anything else ends it with ``internal_error`` and a reference to the
+    traceback in the log. What makes the process exit is let through, and the lease runs out: a job that had
+    to be killed must not get its attempt back.
+    """
+    owner = f"{runtime.worker}{jobs.OWNER_SEPARATOR}{uuid4().hex[:12]}"
+    bound = log.bind(**{f"{work.name}_id": job_id})
+    with runtime.sessions.begin() as session:
+        row = jobs.claim(session, work.kind, job_id, owner=owner, lease_s=runtime.settings.lease_s)
+    if row is None:
+        bound.info(f"{work.name}_skipped")
+        return
+    bound = bound.bind(attempt=row.attempts)
+    bound.info(f"{work.name}_started")
+    ending = _Ending(work, runtime, row, owner)
+    try:
+        state = _work(work, runtime, row, owner, ending)
+    except JobStoppedError as stop:
+        state = ending.stop(stop.reason)
+    except work.awaited as lack:
+        bound.warning(f"{work.name}_waits", code=lack.code)
+        state = ending.wait(lack)
+    except (ScanError, ModelError, CohortError, ServiceError) as refusal:
+        state = ending.refuse(refusal)
+    except DBAPIError as error:
+        bound.warning(f"{work.name}_postponed", reason=type(error).__name__, exc_info=error)
+        message = "expected the service's own database to answer, found it away"
+        state = ending.postpone(jobs.JobFailure.DATABASE_UNAVAILABLE, message)
+    except OSError as error:
+        # Without its traceback, which names the file.
+        bound.warning(f"{work.name}_postponed", reason=type(error).__name__, found=error.strerror)
+        state = ending.postpone(jobs.JobFailure.STORAGE_UNAVAILABLE, work.out_of_reach)
+    except Exception:  # noqa: BLE001  (whatever it is, the user gets a reference and the log the traceback)
+        reference = uuid4().hex[:12]
+        bound.exception(f"{work.name}_error", reference=reference)
+        state = ending.fail_internally(reference)
+    bound.info(f"{work.name}_ended", outcome=state)
+
+
+def write_outcome(sessions: sessionmaker[Session], act: Write) -> bool:
+    """Write a job's last word in one transaction, again when the database was away for a moment.
+
+    Returns
+    -------
+    bool
+        Whether it was written: False when the lease was lost, or when the database stays away: then the lease
+        runs out and the sweep queues the job again.
+    """
+    for attempt in range(WRITE_ATTEMPTS):
+        try:
+            with sessions.begin() as session:
+                return act(session)
+        except OperationalError as error:
+            log.warning("outcome_not_written", reason=type(error).__name__, attempt=attempt + 1)
+            sleep(WRITE_PAUSE_S * 2**attempt)
+    return False
+
+
+def _work(work: Work[Job], runtime: Runtime, row: Job, owner: str, ending: "_Ending") -> str:
+    settings = runtime.settings
+    heartbeat = Heartbeat(
+        runtime.sessions,
+        work.kind,
+        job_id=row.id,
+        owner=owner,
+        lease_s=settings.lease_s,
+        interval_s=settings.heartbeat_s,
+        soft_limit_s=settings.soft_time_limit_s if work.limited else inf,
+        hard_limit_s=settings.hard_time_limit_s if work.limited else inf,
+    )
+    with heartbeat:
+        write = work.do(runtime, row, owner, heartbeat)
+        heartbeat.check()
+        written = write_outcome(runtime.sessions, write)
+    # Cancelled between the last look and the outcome, or no longer ours.
+    return "succeeded" if written else ending.stop(StopReason.CANCELLED)
+
+
+class _Ending:
+    """The ways in which a claimed job ends other than well; each says in a word what became of it."""
+
+    def __init__(self, work: Work[Any], runtime: Runtime, row: Any, owner: str) -> None:
+        self._sessions = runtime.sessions
+        self._settings: Settings = runtime.settings
+        self._job = (work.kind, row.id)
+        self._owner = owner
+
+    def stop(self, reason: StopReason) -> str:
+        def act(session: Session) -> bool:
+            match reason:
+                case StopReason.CANCELLED:
+                    return jobs.stop_cancelled(session, *self._job, owner=self._owner)
+                case StopReason.TIME_LIMIT:
+                    limit_s = self._settings.soft_time_limit_s
+                    return jobs.fail(
+                        session,
+                        *self._job,
+                        owner=self._owner,
+                        code=jobs.JobFailure.TIME_LIMIT,
+                        message=f"expected an answer within {limit_s:g} s, found the work still going on",
+                        details={"limit_s": limit_s},
+                    )
+                case StopReason.LEASE_LOST:
+                    return False
+
+        return reason.value if write_outcome(self._sessions, act) else "lease_lost"
+
+    def wait(self, lack: Any) -> str:
+        words = {"code": lack.code, "message": str(lack), "wait_s": WAIT_S}
+        write_outcome(
+            self._sessions, lambda session: jobs.wait(session, *self._job, owner=self._owner, **words)
+        )
+        return str(lack.code)
+
+    def refuse(self, refusal: ScanError | ModelError | CohortError | ServiceError) -> str:
+        return self._fail(refusal.code, str(refusal), details=as_json(refusal.details()))
+
+    def postpone(self, code: str, message: str) -> str:
+        write_outcome(
+            self._sessions,
+            lambda session: jobs.postpone(
+                session,
+                *self._job,
+                owner=self._owner,
+                code=code,
+                message=message,
+                backoff_s=self._settings.backoff_s,
+            ),
+        )
+        return code
+
+    def fail_internally(self, reference: str) -> str:
+        message = f"expected an answer, found a fault of ours: please report the reference {reference}"
+        return self._fail(jobs.JobFailure.INTERNAL_ERROR, message, reference=reference)
+
+    def _fail(self, code: str, message: str, **more: Any) -> str:
+        write_outcome(
+            self._sessions,
+            lambda session: jobs.fail(
+                session, *self._job, owner=self._owner, code=code, message=message, **more
+            ),
+        )
+        return code
