@@ -1,18 +1,22 @@
 """``restnet train``: cross-validate one network, or the grid of eight, on a cohort."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from service.cli.output import print_json
+from service.cli.database import DataDir, load_settings
+from service.cli.output import print_json, refusal_of, show_refusal
 from service.cli.scans import AsJson
 from service.cli.training_display import FoldDisplay
 
 if TYPE_CHECKING:
+    from model.predictor import Device
+    from service.cli.training_watch import FailedFold
     from training.learning.settings import TrainingSettings
+    from training.runs import Split
 
 STOPPED = 130
 _ALL = "all"
@@ -60,22 +64,41 @@ def train(
     config: Annotated[
         Path | None, typer.Option(help="TOML file of settings; what is given here wins over it.")
     ] = None,
-    processes: Annotated[int, typer.Option(help="Folds that are trained side by side.", min=1)] = 1,
-    threads: Annotated[
-        int | None, typer.Option(help="Of each process; 1 when there are several.", min=1)
+    processes: Annotated[
+        int | None, typer.Option(help="Folds that are trained side by side.", min=1, show_default="1")
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Of each process; 1 when there are several, otherwise every core.", min=1),
+    ] = None,
+    distributed: Annotated[
+        Literal["celery"] | None,
+        typer.Option(
+            help="Let workers train all folds: `restnet worker --queue training`, on any number of machines "
+            "that share the folders, the database and the broker.",
+            show_default="here",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Cross-validate, and write a run's folder with predictions, curves and the ensemble's checkpoint.
 
     The same command given again goes on where it stopped.
     """
+    import torch
+
     from training.cohort.selection import select as select_subjects
     from training.cohort.store import CohortStore
-    from training.learning.cross_validation import train_run
+    from training.learning.cross_validation import plan_run, train_run
     from training.learning.grid import NETWORKS, RNNS, train_grid
     from training.learning.settings import read_settings
+    from training.runs import read_outcome
 
+    if distributed and processes:
+        raise typer.BadParameter("--processes is for folds trained here; with --distributed start workers")
+    if data_dir and not distributed:
+        raise typer.BadParameter("--data-dir is for --distributed: nothing else of training is kept there")
     single = {"network": network, "rnn": rnn}
     given = {"folds": folds, "protocol": protocol, "epochs": epochs, "width": width, "seed": seed}
     settings = read_settings(
@@ -84,31 +107,56 @@ def train(
     store = CohortStore.open(cohort)
     select = select or ("train" if any(one.release for one in store.subjects) else "all")
     subjects = select_subjects(store.subjects, select, where=where or (), seed=settings.seed)
-    task = partial(
-        train_run,
-        store,
-        subjects,
-        device=device,
-        split="leave_site_out" if leave_site_out else "stratified",
-        selection=_in_words(select, where or (), seed=settings.seed),
-        processes=processes,
-        threads=threads,
-    )
+    split: Split = "leave_site_out" if leave_site_out else "stratified"
+    selection = _in_words(select, where or (), seed=settings.seed)
 
-    def train_one(of_network: "TrainingSettings", folder: Path) -> Path:
-        with FoldDisplay(folder, of_network, shown=not as_json).live() as display:
-            run = task(settings=of_network, out=folder, progress=display.update, finished=display.finish)
+    def each_network(train_one: "Callable[[TrainingSettings, Path], Path]") -> list[Path]:
+        if _ALL not in single.values():
+            return [train_one(settings, out)]
+        networks = NETWORKS if network == _ALL else (settings.network,)
+        rnns = RNNS if rnn == _ALL else (settings.rnn,)
+        return train_grid(settings, networks=networks, rnns=rnns, out=out, train=train_one)
+
+    def train_here(of_network: "TrainingSettings", folder: Path) -> Path:
+        with FoldDisplay(shown=not as_json).live() as display:
+            run = train_run(
+                store,
+                subjects,
+                settings=of_network,
+                out=folder,
+                device=device,
+                split=split,
+                selection=selection,
+                processes=processes or 1,
+                threads=threads,
+                progress=partial(display.update, folder),
+                finished=lambda fold: display.finish(folder, fold, read_outcome(folder, fold)),
+            )
         if not as_json:
             _show(_summary(run))
         return run
 
+    def plan(of_network: "TrainingSettings", folder: Path) -> Path:
+        # As many threads as here, so that the weights are those of a training here.
+        plan_run(
+            store,
+            subjects,
+            settings=of_network,
+            out=folder,
+            device=device,
+            split=split,
+            selection=selection,
+            threads=threads or torch.get_num_threads(),
+        )
+        return folder
+
     try:
-        if _ALL in single.values():
-            networks = NETWORKS if network == _ALL else (settings.network,)
-            rnns = RNNS if rnn == _ALL else (settings.rnn,)
-            runs = train_grid(settings, networks=networks, rnns=rnns, out=out, train=train_one)
+        if distributed:
+            runs = _train_by_workers(
+                lambda: each_network(plan), cohort=cohort, device=device, data_dir=data_dir, as_json=as_json
+            )
         else:
-            runs = [train_one(settings, out)]
+            runs = each_network(train_here)
     except KeyboardInterrupt:
         typer.echo("Stopped. The same command goes on where it stopped.", err=True)
         raise typer.Exit(STOPPED) from None
@@ -117,6 +165,47 @@ def train(
         print_json({"runs": summaries} if _ALL in single.values() else summaries[0])
     else:
         typer.echo(f"Beside its baselines: restnet report {' '.join(map(str, runs))}")
+
+
+def _train_by_workers(
+    plan: Callable[[], list[Path]],
+    *,
+    cohort: Path,
+    device: "Device",
+    data_dir: Path | None,
+    as_json: bool,
+) -> list[Path]:
+    """Plan the runs, have workers train them, and tell what became of them."""
+    from service.cli.distributed_training import workers_of
+
+    with workers_of(load_settings(data_dir)) as workers:
+        runs = plan()
+        finished: list[Path] = []
+        with FoldDisplay(shown=not as_json).live() as display:
+            try:
+                failed = workers.train(
+                    runs, cohort=cohort, device=device, display=display, finished=finished.append
+                )
+            except KeyboardInterrupt:
+                display.say("Stopping the workers' folds ...")
+                if not workers.cancel(runs):
+                    display.say("Some folds are still being trained; they stop at their next batch.")
+                raise
+    if not as_json:
+        for run in finished:
+            _show(_summary(run))
+    if failed:
+        _refuse(failed, as_json=as_json)
+    return runs
+
+
+def _refuse(failed: "Sequence[FailedFold]", *, as_json: bool) -> None:
+    """End with the folds that failed, each with its own code; exit 1 where the fault is ours."""
+    from service.cli.distributed_training import FoldsFailedError
+    from service.jobs import JobFailure
+
+    show_refusal(refusal_of(FoldsFailedError(failed)) or {}, as_json=as_json)
+    raise typer.Exit(1 if any(one.code == JobFailure.INTERNAL_ERROR for one in failed) else 2)
 
 
 def _in_words(select: str, where: Sequence[str], *, seed: int) -> str:

@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from training.learning.fit import FitProgress
-    from training.learning.settings import TrainingSettings
+    from training.runs import FoldOutcome
 
 
 class FoldDisplay:
     """A line on stderr for each fold that ends, and, on a terminal, a live one for each under way."""
 
-    def __init__(self, run: Path, settings: "TrainingSettings", *, shown: bool) -> None:
+    def __init__(self, *, shown: bool) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-        self._run, self._shown = run, shown
-        self._name = f"{settings.network}-{settings.rnn}"
+        self._shown = shown
         console = Console(stderr=True)
         self._live = Progress(
             TextColumn("{task.description}"),
@@ -29,7 +28,7 @@ class FoldDisplay:
             transient=True,
             disable=not (shown and console.is_terminal),
         )
-        self._rows: dict[int, Any] = {}
+        self._rows: dict[tuple[Path, int], Any] = {}
 
     @contextmanager
     def live(self) -> Iterator["FoldDisplay"]:
@@ -37,34 +36,42 @@ class FoldDisplay:
         with self._live:
             yield self
 
-    def update(self, fold: int, progress: "FitProgress") -> None:
+    def update(self, run: Path, fold: int, progress: "FitProgress") -> None:
         """Take one `FitProgress`."""
-        if fold not in self._rows:
-            self._rows[fold] = self._live.add_task(self._title(fold), total=progress.n_epochs, standing="")
+        row = self._rows.get((run, fold))
+        if row is None:
+            row = self._live.add_task(title(run, fold), total=progress.n_epochs, standing="")
+            self._rows[run, fold] = row
         done = progress.epoch - 1 + progress.batch / progress.n_batches
-        self._live.update(self._rows[fold], completed=done, standing=standing(progress))
+        self._live.update(row, completed=done, standing=standing(progress))
 
-    def finish(self, fold: int) -> None:
+    def drop(self, run: Path, fold: int) -> None:
+        """Take a fold's live line away: nobody is at it now."""
+        row = self._rows.pop((run, fold), None)
+        if row is not None:
+            self._live.remove_task(row)
+
+    def finish(self, run: Path, fold: int, outcome: "FoldOutcome") -> None:
         """Tell that a fold is done, now or already before."""
-        from training.runs import read_outcome
-
-        if fold in self._rows:
-            self._live.remove_task(self._rows.pop(fold))
+        self.drop(run, fold)
+        epochs = f"{outcome.epochs_run} epochs, weights of epoch {outcome.best_epoch}"
         if self._shown:
-            outcome = read_outcome(self._run, fold)
-            epochs = f"{outcome.epochs_run} epochs, weights of epoch {outcome.best_epoch}"
-            self._live.console.print(
-                f"{self._title(fold)} finished: {epochs}", highlight=False, soft_wrap=True
-            )
+            self.say(f"{title(run, fold)} finished: {epochs}")
 
-    def _title(self, fold: int) -> str:
-        from training.runs import read_run
+    def say(self, line: str, *, style: str | None = None) -> None:
+        """Write a line above the live ones, also where progress is not shown."""
+        self._live.console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
 
-        record = read_run(self._run)
-        place = f"{fold + 1} of {len(record.fold_names)}"
-        if record.split == "leave_site_out":
-            place = f"{record.fold_names[fold]}, {place}"
-        return f"{self._name} fold {place}"
+
+def title(run: Path, fold: int) -> str:
+    """Name a fold as people count it, with its network and, where one is left out, its site."""
+    from training.runs import read_run
+
+    record = read_run(run)
+    place = f"{fold + 1} of {len(record.fold_names)}"
+    if record.split == "leave_site_out":
+        place = f"{record.fold_names[fold]}, {place}"
+    return f"{record.settings['network']}-{record.settings['rnn']} fold {place}"
 
 
 def standing(progress: "FitProgress") -> str:
