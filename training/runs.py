@@ -118,7 +118,7 @@ class FoldOutcome(BaseModel):
         As in the card; None under "paper".
     seconds_per_epoch : float
     peak_memory_bytes : int
-        Of the process, or of the GPU where there is one.
+        Of the process while the fold was trained, or of the GPU where there is one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

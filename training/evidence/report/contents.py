@@ -113,6 +113,11 @@ class RunReport:
         return self.data.record.split == "leave_site_out"
 
     @property
+    def folds_are_sites(self) -> bool:
+        """Whether the folds' figures are those of the sites; an institution may have several of these."""
+        return self.leave_site_out and {fold.name for fold in self.folds} == {one.name for one in self.sites}
+
+    @property
     def blind_baselines(self) -> tuple[BaselineReport, ...]:
         """The baselines that never saw a brain."""
         return tuple(baseline for baseline in self.baselines if not baseline.sees_brains)

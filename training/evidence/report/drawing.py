@@ -15,6 +15,7 @@ import matplotlib as mpl
 from markupsafe import Markup, escape
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE, INK, GREY = (
     "#0072b2",
@@ -68,6 +69,12 @@ def canvas(*, width: float = NARROW, height: float = 3.2) -> Iterator[tuple[Figu
     with mpl.rc_context(_LOOK):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.subplots()
+
+
+def number_epochs(axes: Axes, *, last: int) -> None:
+    """Put whole epochs on the horizontal axis, also where there is one only."""
+    axes.set_xlim(0.5, last + 0.5)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
 def to_svg(figure: Figure, *, says: str) -> Markup:

@@ -6,11 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int
 from markupsafe import Markup
-from matplotlib.ticker import MaxNLocator
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from training.evidence.metrics import Estimate, Evaluation
-from training.evidence.report.drawing import BLUE, GREY, INK, SQUARE, VERMILION, canvas, to_svg
+from training.evidence.report.drawing import (
+    BLUE,
+    GREY,
+    INK,
+    SQUARE,
+    VERMILION,
+    canvas,
+    number_epochs,
+    to_svg,
+)
 from training.runs import EpochRecord, FoldOutcome
 
 Labels = Int[np.ndarray, " S"]
@@ -137,6 +145,7 @@ def learning_curves(
                 color=BLUE,
                 alpha=0.75,
                 linewidth=1.1,
+                marker=_marker(records),
                 label="training" if not number else None,
             )
             stopping = [(r.epoch, r.stopping_loss) for r in records if r.stopping_loss is not None]
@@ -146,6 +155,7 @@ def learning_curves(
                     color=VERMILION,
                     linestyle=(0, (4, 2)),
                     linewidth=1.1,
+                    marker=_marker(stopping),
                     label="inner stopping part" if not number else None,
                 )
             kept = next((record for record in records if record.epoch == outcome.best_epoch), None)
@@ -162,9 +172,14 @@ def learning_curves(
                 )
         axes.axhline(np.log(2), color=GREY, linestyle=(0, (1, 2)), linewidth=1, label="knowing nothing")
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        number_epochs(axes, last=max(len(records) for records in epochs.values()))
         axes.set_ylabel("loss (cross-entropy)")
         axes.set_ylim(bottom=0)
         axes.legend(loc="best", ncols=2 if watched else 1)
         kept_epochs = ", ".join(str(outcome.best_epoch) for outcome in outcomes)
         return to_svg(figure, says=f"learning curves of {title}; weights kept after epochs {kept_epochs}")
+
+
+def _marker(points: Sequence[object]) -> str | None:
+    # A line needs two points.
+    return "." if len(points) == 1 else None

@@ -5,10 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib.ticker import MaxNLocator
 
 from training.evidence.metrics import Estimate
-from training.evidence.report.drawing import BLUE, GREEN, GREY, INK, ORANGE, SKY, VERMILION, canvas, to_svg
+from training.evidence.report.drawing import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    SKY,
+    VERMILION,
+    canvas,
+    number_epochs,
+    to_svg,
+)
 from training.runs import EpochRecord
 
 _BARS = (("accuracy", BLUE, ""), ("sensitivity", ORANGE, "///"), ("specificity", SKY, "..."))
@@ -19,6 +29,8 @@ _LINES = (
     (GREEN, (0, (4, 1.5, 1, 1.5)), "D"),
 )
 _MEBIBYTE = 2**20
+# Of the bars' names; more of them, sites for example, have to lean.
+_LETTERS_BESIDE_EACH_OTHER = 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +64,15 @@ def bars(groups: Sequence[BarGroup], *, label: str) -> Markup:
                 yerr=np.clip([low, high], 0, None),
                 error_kw={"ecolor": INK, "elinewidth": 1},
             )
-        axes.set_xticks(places, [group.name for group in groups])
+        names = [group.name for group in groups]
+        upright = sum(map(len, names)) <= _LETTERS_BESIDE_EACH_OTHER
+        axes.set_xticks(
+            places,
+            names,
+            rotation=0 if upright else 55,
+            ha="center" if upright else "right",
+            rotation_mode="anchor",
+        )
         axes.set_xlabel(label)
         axes.set_ylabel("%")
         axes.set_ylim(0, 104)
@@ -80,9 +100,11 @@ def convergence(
         Mean epoch whose weights were kept, by network; marked on the curve.
     label : str
     """
+    longest = 1
     with canvas(height=3.2) as (figure, axes):
         for (network, folds), (colour, dashes, marker) in zip(curves.items(), _LINES, strict=False):
             length = min(len(records) for records in folds)
+            longest = max(longest, length)
             losses = np.mean([[r.training_loss for r in records[:length]] for records in folds], axis=0)
             epochs = np.arange(1, length + 1)
             axes.plot(epochs, losses, color=colour, linestyle=dashes)
@@ -96,7 +118,7 @@ def convergence(
                 label=f"{network}, kept after {kept[network]:.1f}",
             )
         axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        number_epochs(axes, last=longest)
         axes.set_ylabel("training loss, mean over folds")
         axes.set_ylim(0, 1.06 * axes.dataLim.ymax)
         axes.legend(loc="best")

@@ -3,7 +3,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from training.evidence.metrics import Estimate
-from training.evidence.report import figures
+from training.evidence.report import figures, figures_across
 from training.evidence.report.drawing import canvas, to_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -54,3 +54,31 @@ def test_an_interval_plot_names_every_row_and_says_it_in_words():
     assert {"network", "phenotype", "AUC"} <= set(words(svg))
     label = ET.fromstring(svg).get("aria-label")  # noqa: S314 our own drawing
     assert label == "AUC: network 0.62 (0.55 to 0.69); phenotype 0.81 (0.77 to 0.85)"
+
+
+@pytest.mark.parametrize(("n_epochs", "numbers"), [(1, {"1"}), (3, {"1", "2", "3"})])
+def test_epochs_are_whole_numbers_however_few_they_are(reported, n_epochs, numbers):
+    data = reported(n=200).data
+    epochs = {fold: records[:n_epochs] for fold, records in data.epochs.items()}
+    drawn = words(figures.learning_curves(epochs, data.outcomes, title="C"))
+    across = words(figures_across.convergence({"C": list(epochs.values())}, {"C": 1.0}, label="loss"))
+    for texts in (drawn, across):
+        assert {text for text in texts if text.replace(".", "").isdigit() and "." not in text} >= numbers
+        assert not [text for text in texts if text.startswith(("0.9", "1."))]
+
+
+def test_names_that_have_no_room_beside_each_other_lean():
+    def svg(names):
+        share = Estimate(0.6, 0.5, 0.7)
+        groups = [
+            figures_across.BarGroup(name=name, accuracy=share, sensitivity=share, specificity=share)
+            for name in names
+        ]
+        drawn = ET.fromstring(figures_across.bars(groups, label="folds"))  # noqa: S314 our own drawing
+        return {
+            text.text: text.get("transform", "") + text.get("style", "") for text in drawn.iter(f"{SVG}text")
+        }
+
+    few, many = svg(["0", "1"]), svg([f"institution {i}" for i in range(17)])
+    assert "rotate(-55" not in few["1"]
+    assert "rotate(-55" in many["institution 3"]

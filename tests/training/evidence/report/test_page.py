@@ -178,6 +178,16 @@ def test_a_grid_has_its_baselines_below_its_runs(reported):
     assert rows == ["A + Bi-LSTM", "C + Bi-LSTM", *baselines]
 
 
+def test_sites_that_were_left_out_stand_in_one_table(reported):
+    report = reported(n=200, leave_site_out=True)
+    text = Page(render([report])).text
+    assert "By site, each left out once" in text
+    assert "By site left out" not in text
+    of_institution = replace(report.folds[0], name="an institution")
+    text = Page(render([replace(report, folds=(of_institution, *report.folds[1:]))])).text
+    assert "By site left out" in text
+
+
 def test_a_site_of_one_class_says_so_instead_of_an_auc(reported):
     shares = {"NYU": 0.5, "Peking": 0.5, "NeuroIMAGE": 0.0}
     report = reported(n=120, auc=0.8, site_cases=shares)
