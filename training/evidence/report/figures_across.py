@@ -1,7 +1,9 @@
 """The paper's figures over several runs: networks A to D side by side, for each recurrent network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -21,13 +23,16 @@ from training.evidence.report.drawing import (
 )
 from training.runs import EpochRecord
 
+_Line = tuple[str, Any, str]
+
 _BARS = (("accuracy", BLUE, ""), ("sensitivity", ORANGE, "///"), ("specificity", SKY, "..."))
-_LINES = (
-    (VERMILION, "-", "o"),
-    (ORANGE, (0, (1, 1)), "s"),
-    (BLUE, (0, (5, 1.5)), "^"),
-    (GREEN, (0, (4, 1.5, 1, 1.5)), "D"),
-)
+# A network looks the same in every figure.
+_LINES: dict[str, _Line] = {
+    "A": (VERMILION, "-", "o"),
+    "B": (ORANGE, (0, (1, 1)), "s"),
+    "C": (BLUE, (0, (5, 1.5)), "^"),
+    "D": (GREEN, (0, (4, 1.5, 1, 1.5)), "D"),
+}
 _MEBIBYTE = 2**20
 # Of the bars' names; more of them, sites for example, have to lean.
 _LETTERS_BESIDE_EACH_OTHER = 30
@@ -102,7 +107,7 @@ def convergence(
     """
     longest = 1
     with canvas(height=3.2) as (figure, axes):
-        for (network, folds), (colour, dashes, marker) in zip(curves.items(), _LINES, strict=False):
+        for (network, folds), (colour, dashes, marker) in zip(curves.items(), _lines(curves), strict=True):
             length = min(len(records) for records in folds)
             longest = max(longest, length)
             losses = np.mean([[r.training_loss for r in records[:length]] for records in folds], axis=0)
@@ -140,3 +145,10 @@ def memory_bars(peaks: Mapping[str, float], *, label: str) -> Markup:
         axes.spines["left"].set_color(GREY)
         said = ", ".join(f"{name} {size:.0f}" for name, size in zip(peaks, sizes, strict=True))
         return to_svg(figure, says=f"{label}: {said}")
+
+
+def _lines(networks: Collection[str]) -> list[_Line]:
+    """Give each network its own line; several runs of one network take turns."""
+    if set(networks) <= _LINES.keys():
+        return [_LINES[network] for network in networks]
+    return list(islice(cycle(_LINES.values()), len(networks)))

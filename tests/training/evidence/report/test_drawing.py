@@ -4,7 +4,7 @@ import pytest
 
 from training.evidence.metrics import Estimate
 from training.evidence.report import figures, figures_across
-from training.evidence.report.drawing import canvas, to_svg
+from training.evidence.report.drawing import BLUE, canvas, to_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -65,6 +65,21 @@ def test_epochs_are_whole_numbers_however_few_they_are(reported, n_epochs, numbe
     for texts in (drawn, across):
         assert {text for text in texts if text.replace(".", "").isdigit() and "." not in text} >= numbers
         assert not [text for text in texts if text.startswith(("0.9", "1."))]
+
+
+def test_a_network_looks_the_same_in_every_figure_and_none_is_left_out(reported):
+    folds = list(reported(n=200).data.epochs.values())
+
+    def svg(*names):
+        return figures_across.convergence(
+            dict.fromkeys(names, folds), dict.fromkeys(names, 3.0), label="loss"
+        )
+
+    assert BLUE in svg("A", "C")
+    assert BLUE in svg("C", "D")
+    assert BLUE not in svg("A", "B", "D")
+    five = [f"C (run {i})" for i in range(5)]
+    assert {f"{name}, kept after 3.0" for name in five} <= set(words(svg(*five)))
 
 
 def test_names_that_have_no_room_beside_each_other_lean():
