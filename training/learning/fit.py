@@ -1,4 +1,4 @@
-"""Fit one network: epochs until the watched loss stops falling, saved after each, so that a kill costs one.
+"""Fit one network: epochs until what is watched gets no better, saved after each, so that a kill costs one.
 
 Called again on the same folder with the same subjects and settings, it goes on where it stopped, and on a CPU
 it ends with bitwise the weights that an uninterrupted training ends with.
@@ -35,7 +35,7 @@ from training.learning.state import (
     save_state,
 )
 from training.learning.steps import Stepper, TrainingDivergedError, require_finite
-from training.learning.stopping import chosen_epoch, is_over, lowest_epoch
+from training.learning.stopping import best_epoch, chosen_epoch, is_over
 from training.runs import EpochRecord
 
 __all__ = ["FitProgress", "FitResult", "TrainingDivergedError", "fit", "subject_logits"]
@@ -114,7 +114,7 @@ def fit(
     training : sequence of TrainingSubject
         At least two.
     stopping : sequence of TrainingSubject
-        Watched under the protocol "nested", empty under "paper".
+        Watched under the protocol "nested", both classes; empty under "paper" and where nobody is watched.
     settings : TrainingSettings
     folder : Path
         Made if it is not there; one training's own.
@@ -194,11 +194,7 @@ class _Session:
     def is_over(self) -> bool:
         """Whether no further epoch is to be run."""
         settings = self._settings
-        return (
-            self._finished
-            or len(self.records) >= settings.epochs
-            or is_over(self.records, protocol=settings.protocol, patience=settings.patience)
-        )
+        return self._finished or len(self.records) >= settings.epochs or is_over(self.records, settings)
 
     def resume(self, state: TrainingState) -> None:
         """Stand where the state was saved."""
@@ -262,13 +258,12 @@ class _Session:
     def append(self, record: EpochRecord) -> None:
         """Add an epoch to the history; where it is the best so far, its weights are."""
         self.records.append(record)
-        if lowest_epoch(self.records, protocol=self._settings.protocol) == len(self.records):
+        if best_epoch(self.records, self._settings) == len(self.records):
             self._best = None
 
     def finish(self) -> FitResult:
         """Put the chosen weights into the network."""
-        settings = self._settings
-        best = chosen_epoch(self.records, protocol=settings.protocol, patience=settings.patience)
+        best = chosen_epoch(self.records, self._settings)
         if best != len(self.records) and self._best is not None:
             self._network.load_state_dict(self._best)
         self._best, self._finished = None, True
@@ -314,10 +309,11 @@ def _require(
 ) -> None:
     if len(training) < 2:
         raise ValueError(f"expected at least 2 subjects to train on, found {len(training)}")
-    if (settings.protocol == "nested") != bool(stopping):
-        expected = "some" if settings.protocol == "nested" else "no"
+    found = len({subject.label for subject in stopping})
+    expected = 2 if settings.protocol == "nested" and settings.inner_stopping else 0
+    if found != expected:
         raise ValueError(
-            f"expected {expected} subjects to watch under {settings.protocol!r}, found {len(stopping)}"
+            f"expected subjects of {expected} classes to watch under {settings.protocol!r}, found {found}"
         )
 
 

@@ -58,8 +58,18 @@ class TrainingSettings(Architecture):
     seed: int = Field(
         default=0, ge=0, lt=2**32, description="Of the folds, the first weights and everything drawn."
     )
+    watch: Literal["loss", "auc"] = Field(
+        default="loss",
+        description="What of the inner part decides the early stop: the lowest loss, or the highest AUC.",
+    )
     inner_stopping: float = Field(
-        default=0.15, gt=0.0, lt=0.5, description="Share of the training folds watched for the early stop."
+        default=0.15,
+        ge=0.0,
+        lt=0.5,
+        description=(
+            "Share of the training folds watched for the early stop; with 0 every epoch is run and the last "
+            "weights are kept."
+        ),
     )
     inner_calibration: float = Field(
         default=0.15,
@@ -72,7 +82,7 @@ class TrainingSettings(Architecture):
         default=100, ge=1, le=100_000, description="Epochs at most; an early stop comes sooner."
     )
     patience: int = Field(
-        default=5, ge=1, le=100_000, description="Stop after this many epochs without a lower watched loss."
+        default=5, ge=1, le=100_000, description="Stop after this many epochs without a better watched value."
     )
     batch_size: int = Field(default=32, ge=1, le=4096, description="Windows a step of the optimiser.")
     micro_batch: int | None = Field(
@@ -134,6 +144,13 @@ class TrainingSettings(Architecture):
     weights_dtype: Literal["float16", "float32"] = Field(
         default="float32", description="How the checkpoint stores the members' weights."
     )
+
+    @field_validator("watch")
+    @classmethod
+    def _watch_an_inner_part(cls, watch: str, info: ValidationInfo) -> str:
+        if watch == "auc" and info.data.get("protocol") == "paper":
+            raise ValueError("'loss' under the protocol 'paper', which watches the training loss")
+        return watch
 
     @field_validator("encoder")
     @classmethod

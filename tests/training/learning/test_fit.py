@@ -63,6 +63,15 @@ def test_what_anybody_could_see_is_learnt_in_seconds_and_holds_for_others(tmp_pa
     assert not network.training
 
 
+def test_with_nobody_watched_every_epoch_is_run_and_the_last_weights_are_kept(tmp_path):
+    settings = QUICK.model_copy(update={"inner_stopping": 0.0, "epochs": 4, "patience": 1})
+    network, result = trained(tmp_path / "whole", settings, stopping=[])
+    assert (result.best_epoch, result.epochs_run) == (4, 4)
+    assert {(record.stopping_loss, record.stopping_auc) for record in result.records} == {(None, None)}
+    shorter, _ = trained(tmp_path / "short", settings.model_copy(update={"epochs": 3}), stopping=[])
+    assert not same(network, shorter)
+
+
 def test_a_subjects_logit_is_the_mean_over_the_planned_windows_of_all_scans():
     network = fresh(QUICK).eval()
     subjects = toy_subjects(3, scans=2)
@@ -154,7 +163,7 @@ def test_pieces_of_a_batch_give_its_gradient(tmp_path):
 
 def test_a_step_on_a_cpu_is_the_step_of_the_whole_network_on_dense_frames():
     """The brain-only stem, the pieces and Adam together, against the plain loop written out."""
-    settings = PAPER.model_copy(update={"dropout": 0.0})
+    settings = PAPER.model_copy(update={"dropout": 0.0, "precision": "float32"})
     subjects = toy_subjects(4)
     windows = [PlannedWindow(i, 0, i) for i in range(4)]
     batch = pack(subjects, windows, settings=settings, generator=np.random.default_rng(0))
@@ -267,9 +276,9 @@ def test_a_loss_that_is_no_number_ends_the_training_by_name(tmp_path):
 
 
 def test_subjects_that_do_not_fit_the_protocol_are_refused(tmp_path):
-    with pytest.raises(ValueError, match="expected some subjects to watch under 'nested'"):
+    with pytest.raises(ValueError, match="expected subjects of 2 classes to watch under 'nested', found 0"):
         trained(tmp_path, stopping=[])
-    with pytest.raises(ValueError, match="expected no subjects to watch under 'paper'"):
+    with pytest.raises(ValueError, match="expected subjects of 0 classes to watch under 'paper', found 2"):
         trained(tmp_path, PAPER, stopping=toy_subjects(2))
     with pytest.raises(ValueError, match="at least 2 subjects"):
         trained(tmp_path, training=toy_subjects(1))

@@ -12,9 +12,10 @@ from training.evidence.calibration import fit_scaling
 from training.evidence.conformal import fit_quantiles
 from training.evidence.thresholds import choose_threshold
 from training.learning.cross_validation import plan_run
-from training.learning.fold import WEIGHTS_FILE, train_fold
+from training.learning.fold import WEIGHTS_FILE, split_fold, train_fold
 from training.learning.fold_lock import LOCK_FILE, FoldInProgressError
 from training.learning.run_folder import RunDiffersError, RunNotSavedError, is_finished
+from training.learning.settings import TrainingSettings
 from training.learning.state import STATE_FILE
 from training.runs import (
     EPOCHS_FILE,
@@ -31,6 +32,7 @@ from training.runs import (
     fold_folder,
     read_outcome,
     read_rows,
+    read_run,
 )
 
 PAPER = QUICK.model_copy(update={"protocol": "paper"})
@@ -85,6 +87,13 @@ def test_a_fold_reports_its_own_subjects_and_parts_the_others(trained):
     assert [epoch.epoch for epoch in epochs] == list(range(1, outcome.epochs_run + 1)) == [1, 2]
     lowest = min(epochs, key=lambda epoch: epoch.stopping_loss)
     assert outcome.best_epoch == lowest.epoch
+
+
+def test_where_nobody_shall_be_watched_everybody_but_the_calibration_part_is_trained_on(trained):
+    subjects = read_rows(trained, SUBJECTS_FILE, RunSubject)
+    settings = TrainingSettings.model_validate(read_run(trained).settings)
+    inner = split_fold(subjects, 0, settings=settings.model_copy(update={"inner_stopping": 0.0}))
+    assert (len(inner.training), len(inner.stopping), len(inner.calibration)) == (6, 0, 2)
 
 
 def test_the_fold_is_calibrated_on_its_inner_calibration_part_alone(trained):
