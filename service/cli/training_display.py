@@ -55,11 +55,15 @@ class FoldDisplay:
         """Tell that a fold is done, now or already before."""
         self.drop(run, fold)
         epochs = f"{outcome.epochs_run} epochs, weights of epoch {outcome.best_epoch}"
+        self.note(f"{title(run, fold)} finished: {epochs}")
+
+    def note(self, line: str) -> None:
+        """Write a line above the live ones, where progress is shown."""
         if self._shown:
-            self.say(f"{title(run, fold)} finished: {epochs}")
+            self.say(line)
 
     def say(self, line: str, *, style: str | None = None) -> None:
-        """Write a line above the live ones, also where progress is not shown."""
+        """Write a line that must be read, also where progress is not shown."""
         self._live.console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
 
 

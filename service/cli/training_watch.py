@@ -88,6 +88,7 @@ class Watch:
         self._settings, self._sessions, self._app = settings, sessions, app
         self._runs = {str(folder): run for folder, run in runs.items()}
         self._display, self._finished = display, finished
+        self._begun = False
         self._told: set[str] = set()
         self._over: set[str] = set()
         self._failed: dict[str, FailedFold] = {}
@@ -97,7 +98,6 @@ class Watch:
     def until_over(self) -> list[FailedFold]:
         """Watch until nothing of the runs waits or is being trained; gives the folds that failed."""
         self._sweep()
-        self._display.say("The folds are queued. Ctrl-C cancels them; the same command goes on.")
         while True:
             try:
                 if self._look():
@@ -114,6 +114,11 @@ class Watch:
     def _look(self) -> bool:
         with self._sessions() as session:
             folds = jobs.folds_of(session, [Path(folder) for folder in self._runs])
+        if not self._begun:
+            self._begun = True
+            n_left = sum(fold.state not in TERMINAL for fold in folds)
+            if n_left:
+                self._display.note(f"{n_left} folds for the training workers; Ctrl-C cancels them.")
         for fold in folds:
             self._show(fold)
         for folder in self._runs:
