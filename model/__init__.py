@@ -3,14 +3,22 @@
 Importing this package loads no torch, so that a card can be read where the network is never run. The
 modules that need torch are imported by name: `model.networks`, `model.checkpoint`, `model.predictor`,
 `model.prediction`.
+
+Torch's threads are told here not to spin while they wait for each other, which must happen before torch is
+loaded: beside other work on the same cores, a spinning thread takes the time of the one it waits for
+(docs/architecture.md has the figures). ``OMP_WAIT_POLICY=ACTIVE`` in the environment takes it back.
 """
 
+import os
 from pathlib import Path
 
 from model.card import ModelCard, read_card
 from model.errors import CheckpointError, ModelError
 
 __all__ = ["CheckpointError", "ModelCard", "ModelError", "demonstration_checkpoint", "read_card"]
+
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def demonstration_checkpoint() -> Path:
