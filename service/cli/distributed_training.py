@@ -20,7 +20,7 @@ from service import jobs, logs
 from service.cli.database import bring_up_to_date
 from service.cli.output import ACTOR
 from service.cli.training_display import FoldDisplay
-from service.cli.training_watch import FailedFold, Watch
+from service.cli.training_watch import WORKER_PATIENCE_S, FailedFold, Watch
 from service.db.engine import make_engine, session_factory
 from service.db.rows import FoldState, TrainingFoldRow
 from service.errors import ServiceError
@@ -113,7 +113,7 @@ class Workers:
         KeyboardInterrupt
             After the folds were cancelled; :meth:`cancel` does it.
         """
-        self._enqueue(runs, cohort=cohort, device=device)
+        self._enqueue(runs, cohort=cohort, device=device, display=display)
         folders = dict(zip(_absolute(runs), runs, strict=True))
         watch = Watch(
             self._settings, self._sessions, self._app, runs=folders, display=display, finished=finished
@@ -131,9 +131,13 @@ class Workers:
             sleep(CANCEL_POLL_S)
         return True
 
-    def _enqueue(self, runs: Sequence[Path], *, cohort: Path, device: str) -> None:
+    def _enqueue(self, runs: Sequence[Path], *, cohort: Path, device: str, display: FoldDisplay) -> None:
         # What an earlier command cancelled is not queued again before its worker has let go of it.
+        since, told = monotonic(), False
         while self._stopping(runs):
+            if not told and monotonic() - since > WORKER_PATIENCE_S:
+                display.say("Waiting for workers to stop folds that were cancelled before.", style="yellow")
+                told = True
             sleep(CANCEL_POLL_S)
         while True:
             try:

@@ -45,8 +45,7 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     _quieten()
     # Root is usual in a container, and no message is ever unpickled: only JSON is accepted.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    # Named for its first duty: whether it answers for scans decides what its children load.
-    name = worker_name(min(queues, key=QUEUES.index))
+    name = worker_name(first_duty(queues))
     sessions = session_factory(make_engine(settings.database_url.get_secret_value()))
     worker = app.Worker(
         queues=list(queues),
@@ -83,6 +82,11 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
         if sweeper is not None:
             sweeper.stop()
     return int(worker.exitcode or 0)
+
+
+def first_duty(queues: Sequence[QueueName]) -> QueueName:
+    """Return the queue that a worker is named for: whether it answers for scans decides what it loads."""
+    return min(queues, key=QUEUES.index)
 
 
 def worker_name(queue: QueueName) -> str:

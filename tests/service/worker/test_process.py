@@ -4,9 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from service.queue import QueueName
 from service.settings import Settings
-from service.worker import process
+from service.worker import process, tasks
 from service.worker.process import run_worker, worker_name
+from service.worker.runtime import open_runtime
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +36,19 @@ def test_workers_with_one_number_on_hosts_of_one_name_have_two_names() -> None:
     first, second = worker_name("inference"), worker_name("inference")
     assert first != second
     assert first.startswith(f"inference-{os.getpid()}-")
+
+
+@pytest.mark.parametrize(
+    ("queues", "loads"),
+    [(["training"], False), (["maintenance", "training"], False), (["training", "inference"], True)],
+)
+def test_only_who_answers_for_scans_loads_the_model(
+    queues: list[QueueName], loads: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    loaded = []
+    runtime = open_runtime(Settings(data_dir=tmp_path))
+    monkeypatch.setattr(runtime, "active_model", lambda: loaded.append(1))
+    monkeypatch.setattr(tasks, "_runtime", runtime)
+    name = worker_name(process.first_duty(queues))
+    tasks.prepare_process(sender=name)
+    assert (bool(loaded), runtime.worker) == (loads, name)
