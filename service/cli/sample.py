@@ -91,7 +91,7 @@ def sample_scan(folder: Path) -> Path:
 
     cohort = folder / "cohort"
     if not cohort.is_dir():
-        simulate_cohort(cohort, n_subjects=1, effect_size=1.0, site_effect=0.0, seed=20)
+        simulate_cohort(cohort, n_subjects=1, effect_size=0.5, site_effect=0.0, seed=20)
     return next(cohort.rglob("*.nii.gz"))
 
 

@@ -86,8 +86,6 @@ def train(
 
     The same command given again goes on where it stopped.
     """
-    import torch
-
     from training.cohort.selection import select as select_subjects
     from training.cohort.store import CohortStore
     from training.learning.cross_validation import plan_run, train_run
@@ -146,7 +144,7 @@ def train(
             device=device,
             split=split,
             selection=selection,
-            threads=threads or torch.get_num_threads(),
+            threads=threads,
         )
         return folder
 

@@ -42,7 +42,7 @@ class FoldDisplay:
         if row is None:
             row = self._live.add_task(title(run, fold), total=progress.n_epochs, standing="")
             self._rows[run, fold] = row
-        done = progress.epoch - 1 + progress.batch / progress.n_batches
+        done = progress.share_done * progress.n_epochs
         self._live.update(row, completed=done, standing=standing(progress))
 
     def drop(self, run: Path, fold: int) -> None:
@@ -88,8 +88,10 @@ def standing(progress: "FitProgress") -> str:
     Returns
     -------
     str
-        Epoch, losses, and how long it takes at most.
+        Epoch, losses, and how long it takes at most; before the first epoch, how many scans are encoded.
     """
+    if progress.training_loss is None or progress.remaining_s is None:
+        return f"encoding frames, scan {progress.batch}/{progress.n_batches}"
     watched = "" if progress.stopping_loss is None else f", watched {progress.stopping_loss:.3f}"
     minutes, seconds = divmod(round(progress.remaining_s), 60)
     hours, minutes = divmod(minutes, 60)

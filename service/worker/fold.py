@@ -89,20 +89,21 @@ def _threads_of(run: Path) -> Iterator[None]:
 
 
 class _Report:
-    """Tells the row how far a fold is, after each batch."""
+    """Tells the row how far a fold is, after each batch and each encoded scan."""
 
     def __init__(self, heartbeat: Heartbeat) -> None:
         self._heartbeat = heartbeat
         self._first_epoch: int | None = None
 
     def __call__(self, _fold: int, progress: "FitProgress") -> None:
-        if self._first_epoch is None:
+        # Epoch 0 is the encoding of frames, which every attempt may have to do again.
+        if self._first_epoch is None and progress.epoch:
             self._first_epoch = progress.epoch
         # A worker that was lost after a whole epoch has brought the fold on. Only attempts that end before
         # one, each at the same place, can go on for ever.
-        advanced = {"attempts": 1} if progress.epoch > self._first_epoch else {}
-        done = (progress.epoch - 1 + progress.batch / progress.n_batches) / progress.n_epochs
-        self._heartbeat.report(done, figures=asdict(progress), **advanced)
+        begun = self._first_epoch is not None and progress.epoch > self._first_epoch
+        advanced = {"attempts": 1} if begun else {}
+        self._heartbeat.report(progress.share_done, figures=asdict(progress), **advanced)
 
 
 FOLD = Work(

@@ -129,7 +129,7 @@ def plan_run(
     device: Device = "auto",
     split: Split = "stratified",
     selection: str = "all",
-    threads: int = 1,
+    threads: int | None = None,
 ) -> RunRecord:
     """Split the subjects and begin the run's folder; `train_fold` can then train each fold, anywhere.
 
@@ -161,7 +161,7 @@ def plan_run(
         split=split,
         selection=selection,
         device=device,
-        threads=threads,
+        threads=threads or torch.get_num_threads(),
     )
     begin_run(out, record, rows)
     return record

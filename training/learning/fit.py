@@ -7,6 +7,7 @@ it ends with bitwise the weights that an uninterrupted training ends with.
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -43,27 +44,33 @@ __all__ = ["FitProgress", "FitResult", "TrainingDivergedError", "fit", "subject_
 
 @dataclass(frozen=True, kw_only=True)
 class FitProgress:
-    """Where a training stands after a batch.
+    """Where a training stands after a batch, or, before the first epoch, after a scan was encoded.
 
     Attributes
     ----------
     epoch, n_epochs, batch, n_batches : int
-        From 1; ``n_epochs`` is the limit, an early stop comes sooner.
-    training_loss : float
-        Mean over this epoch's windows so far.
+        From 1; ``n_epochs`` is the limit, an early stop comes sooner. While the frames of a frozen residual
+        network are encoded, ``epoch`` is 0 and the batches are scans.
+    training_loss : float or None
+        Mean over this epoch's windows so far; None while frames are encoded.
     stopping_loss : float or None
         Of the epoch before, where an inner part is watched.
-    remaining_s : float
-        Until the limit of epochs, at the pace so far.
+    remaining_s : float or None
+        Until the limit of epochs, at the pace so far; None while frames are encoded.
     """
 
     epoch: int
     n_epochs: int
     batch: int
     n_batches: int
-    training_loss: float
+    training_loss: float | None
     stopping_loss: float | None
-    remaining_s: float
+    remaining_s: float | None
+
+    @property
+    def share_done(self) -> float:
+        """Of the limit of epochs, 0 to 1; 0 while frames are encoded."""
+        return (self.epoch - 1 + self.batch / self.n_batches) / self.n_epochs if self.epoch else 0.0
 
 
 Progress = Callable[[FitProgress], None]
@@ -122,7 +129,7 @@ def fit(
         Of everything drawn in training.
     device : torch.device
     progress : callable, optional
-        Called after every batch; what it raises stops the work.
+        Called after every batch and every encoded scan; what it raises stops the work.
 
     Raises
     ------
@@ -147,7 +154,12 @@ def fit(
     if settings.encoder == "frozen" and not (state is not None and state.finished):
         settle_normalisation(network, training, seed=seed, device=device)
         people = encode_subjects(
-            network, [*training, *stopping], folder=folder, identity=identity, device=device
+            network,
+            [*training, *stopping],
+            folder=folder,
+            identity=identity,
+            device=device,
+            encoded=None if progress is None else partial(_report_encoded, progress, settings.epochs),
         )
         training, stopping = people[: len(training)], people[len(training) :]
     if state is not None:
@@ -302,6 +314,20 @@ class _Session:
             stopping_loss=self.records[-1].stopping_loss if self.records else None,
             remaining_s=pace * epochs_left,
         )
+
+
+def _report_encoded(progress: Progress, n_epochs: int, scan: int, n_scans: int) -> None:
+    progress(
+        FitProgress(
+            epoch=0,
+            n_epochs=n_epochs,
+            batch=scan,
+            n_batches=n_scans,
+            training_loss=None,
+            stopping_loss=None,
+            remaining_s=None,
+        )
+    )
 
 
 def _require(

@@ -7,7 +7,8 @@ features, in a fraction of the time. The file follows from the seed and the subj
 taken as it is, where it is whole, or made again bit by bit the same; it is gone when the training ends.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -27,6 +28,8 @@ from training.learning.prepared import Series, TrainingSubject
 _FRAMES_PER_STATISTIC = 48
 _STEP = 5
 _PATTERN = "features-*"
+
+ReportEncoded = Callable[[int, int], None]
 
 
 class FeaturesNotStoredError(CohortError):
@@ -81,6 +84,7 @@ def encode_subjects(
     folder: Path,
     identity: str,
     device: torch.device,
+    encoded: ReportEncoded | None = None,
 ) -> list[TrainingSubject]:
     """Give the same subjects with features, (T, D) float16 on disk, in the place of voxels.
 
@@ -95,6 +99,8 @@ def encode_subjects(
     identity : str
         Of the training: a whole file of the same one is taken as it is.
     device : torch.device
+    encoded : callable, optional
+        Called as ``encoded(scan, n_scans)`` after every scan, from 1; what it raises stops the work.
 
     Raises
     ------
@@ -107,17 +113,20 @@ def encode_subjects(
     path = folder / _PATTERN.replace("*", identity[:16])
     if not (path.is_file() and path.stat().st_size == n_bytes):
         remove_features(folder)
-        partial = path.with_name(f"{path.name}.partial")
-        try:
-            # Written, not mapped: on a full disk a mapped page would end the process without a word.
-            with partial.open("wb") as file:
-                for features in _encoded(network, subjects, device=device):
-                    file.write(features.tobytes())
-            partial.replace(path)
-        except OSError as error:
-            remove_features(folder)
-            found = error.strerror or type(error).__name__
-            raise FeaturesNotStoredError(name=folder.name, expected_bytes=n_bytes, found=found) from error
+        unfinished = path.with_name(f"{path.name}.partial")
+        # Written, not mapped: on a full disk a mapped page would end the process without a word.
+        with _storing(folder, n_bytes=n_bytes):
+            file = unfinished.open("wb", buffering=0)
+        with file:
+            for scan, features in enumerate(_encoded(network, subjects, device=device), start=1):
+                with _storing(folder, n_bytes=n_bytes):
+                    left = memoryview(features.tobytes())
+                    while left:
+                        left = left[file.write(left) :]
+                if encoded is not None:
+                    encoded(scan, len(lengths))
+        with _storing(folder, n_bytes=n_bytes):
+            unfinished.replace(path)
     stored = np.memmap(path, dtype=np.float16, mode="r", shape=shape)
     scans = iter(np.split(stored, np.cumsum(lengths)[:-1]))
     return [replace(subject, series=tuple(next(scans) for _ in subject.series)) for subject in subjects]
@@ -129,22 +138,35 @@ def remove_features(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+@contextmanager
+def _storing(folder: Path, *, n_bytes: int) -> Iterator[None]:
+    """Name what the file system refuses, and leave nothing half-written."""
+    try:
+        yield
+    except OSError as error:
+        remove_features(folder)
+        found = error.strerror or type(error).__name__
+        raise FeaturesNotStoredError(name=folder.name, expected_bytes=n_bytes, found=found) from error
+
+
 @torch.inference_mode()
 def _encoded(
     network: RestNetwork, subjects: Sequence[TrainingSubject], *, device: torch.device
 ) -> Iterator[Series]:
-    """Encode every frame of every scan, a chunk at a time, by the folded convolutions that serve."""
+    """Encode every scan, a chunk of frames at a time, by the folded convolutions that serve."""
     encode = JointEncoder([network.eval().encoder])
     size = FRAMES_PER_CHUNK[device.type]
     buffer = FrameBuffer(size, spec=subjects[0].spec, device=device)
     for subject in subjects:
         for series in subject.series:
+            chunks = []
             for first in range(0, len(series), size):
                 frames = torch.from_numpy(np.array(series[first : first + size]))
                 # TensorFloat32 would cost three digits that prediction keeps.
                 with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
                     features = encode(buffer.unpack(frames).unsqueeze(1))[0]
-                yield features.half().cpu().numpy()
+                chunks.append(features.half().cpu().numpy())
+            yield np.concatenate(chunks)
 
 
 def _chunks_of_windows(subjects: Sequence[TrainingSubject], *, seed: int) -> Iterator[Float16[Tensor, "n N"]]:

@@ -205,3 +205,17 @@ def test_the_live_line_says_epoch_losses_and_time(watched, expected):
         remaining_s=3725.2,
     )
     assert standing(progress) == expected
+
+
+def test_the_live_line_counts_scans_while_frames_are_encoded():
+    progress = FitProgress(
+        epoch=0,
+        n_epochs=20,
+        batch=12,
+        n_batches=400,
+        training_loss=None,
+        stopping_loss=None,
+        remaining_s=None,
+    )
+    assert standing(progress) == "encoding frames, scan 12/400"
+    assert progress.share_done == 0.0

@@ -146,6 +146,22 @@ def test_the_watched_loss_is_that_of_the_whole_network_within_half_precision(tmp
     assert result.records[0].stopping_loss == pytest.approx(expected, abs=2e-3)
 
 
+def test_encoding_is_reported_scan_by_scan_and_can_be_stopped(tmp_path):
+    seen = []
+    trained(tmp_path / "whole", FROZEN.model_copy(update={"epochs": 1}), progress=seen.append)
+    encoding = [one for one in seen if one.epoch == 0]
+    assert [(one.batch, one.n_batches) for one in encoding] == [(scan, 20) for scan in range(1, 21)]
+    assert {(one.training_loss, one.remaining_s, one.share_done) for one in encoding} == {(None, None, 0.0)}
+    assert seen[: len(encoding)] == encoding
+
+    def stop(progress):
+        # An error of the listener's own is not one of the disk.
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        trained(tmp_path / "cut", FROZEN, progress=stop)
+
+
 @pytest.mark.parametrize("encoded_again", [False, True])
 @pytest.mark.parametrize("protocol", ["nested", "paper"])
 def test_an_interrupted_training_goes_on_to_the_same_weights(tmp_path, protocol, encoded_again):
