@@ -1,10 +1,10 @@
-"""What does it cost that torch's threads sleep, not spin, while they wait? Alone, and beside other work.
+"""What does it save to bound how long torch's threads spin while they wait? Alone, and beside other work.
 
-Classifies one simulated scan in a fresh process, in turns as RestNet does (``OMP_WAIT_POLICY=PASSIVE``, which
-importing `model` sets) and as libgomp does by itself (spinning for a while: torch is imported first), alone and
-beside as many busy processes as there are cores, as a training or another service would be. Usage::
+Classifies one simulated scan in a fresh process, in turns as RestNet does (``GOMP_SPINCOUNT``, which
+importing `model` sets) and as libgomp does by itself (torch is imported first), alone and beside as many busy
+processes as there are cores, as a training or another service would be. Usage::
 
-    python benchmarks/waiting_threads.py [--rounds 3] [--out results.json]
+    python benchmarks/waiting_threads.py [--rounds 5] [--out results.json]
 """
 
 import argparse
@@ -19,13 +19,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
-FIRST_IMPORT = {"sleeping": "model", "spinning": "torch"}
+FIRST_IMPORT = {"bounded": "model", "unbounded": "torch"}
 SCANS_A_ROUND = 3
 
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    arguments.add_argument("--rounds", type=int, default=3)
+    arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
     cores = len(os.sched_getaffinity(0))
@@ -38,12 +38,12 @@ def main() -> None:
                 for _ in range(options.rounds):
                     for name, imported in FIRST_IMPORT.items():
                         times[name].append(classify_ms(scan, first_import=imported))
-            ratios = [spinning / sleeping for sleeping, spinning in zip(*times.values(), strict=True)]
+            ratios = [unbounded / bounded for bounded, unbounded in zip(*times.values(), strict=True)]
             rows.append(
                 {
                     "busy_processes": n_busy,
                     **{f"{name}_ms": round(median(values), 1) for name, values in times.items()},
-                    "spinning_over_sleeping": [round(ratio, 2) for ratio in sorted(ratios)],
+                    "unbounded_over_bounded": [round(ratio, 2) for ratio in sorted(ratios)],
                 }
             )
             print(rows[-1], flush=True)
@@ -62,7 +62,7 @@ def simulated_scan(folder: Path) -> Path:
 def classify_ms(scan: Path, *, first_import: str) -> float:
     """Give the milliseconds of the last of several classifications of one process."""
     restnet = f"import {first_import}; from service.cli.app import main; main()"
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment = {name: value for name, value in os.environ.items() if name != "GOMP_SPINCOUNT"}
     answer = subprocess.run(
         [sys.executable, "-c", restnet, "predict", *[scan] * SCANS_A_ROUND, "--device", "cpu", "--json"],
         check=True,
@@ -75,11 +75,11 @@ def classify_ms(scan: Path, *, first_import: str) -> float:
 @contextmanager
 def busy_processes(number: int) -> Iterator[None]:
     """Keep so many other processes computing meanwhile."""
-    spinning = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(number)]
     try:
         yield
     finally:
-        for process in spinning:
+        for process in others:
             process.kill()
             process.wait()
 

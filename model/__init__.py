@@ -4,9 +4,9 @@ Importing this package loads no torch, so that a card can be read where the netw
 modules that need torch are imported by name: `model.networks`, `model.checkpoint`, `model.predictor`,
 `model.prediction`.
 
-Torch's threads are told here not to spin while they wait for each other, which must happen before torch is
-loaded: beside other work on the same cores, a spinning thread takes the time of the one it waits for
-(docs/architecture.md has the figures). ``OMP_WAIT_POLICY=ACTIVE`` in the environment takes it back.
+Importing it also bounds how long torch's threads spin while they wait for each other, which must happen
+before torch is loaded: beside other work on the same cores, a spinning thread takes the time of the one it
+waits for (docs/architecture.md has the figures). A ``GOMP_SPINCOUNT`` of the environment is left as it is.
 """
 
 import os
@@ -18,7 +18,8 @@ from model.errors import CheckpointError, ModelError
 __all__ = ["CheckpointError", "ModelCard", "ModelError", "demonstration_checkpoint", "read_card"]
 
 
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Long enough for threads that run; libgomp's own 300000 is milliseconds at each of thousands of waits.
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
 def demonstration_checkpoint() -> Path:

@@ -8,7 +8,7 @@ from jaxtyping import install_import_hook
 # An annotation that lies fails the suite; the product itself never pays for the check.
 install_import_hook(["imaging", "model"], "beartype.beartype")
 
-import model  # noqa: E402, F401  (before any test loads torch: it says how torch's threads wait)
+import model  # noqa: E402, F401  (before any test loads torch: it bounds how long torch's threads spin)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
