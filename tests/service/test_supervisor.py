@@ -183,6 +183,5 @@ def test_a_signal_ends_the_watch_and_stops_the_children(
     assert child.process is not None
     assert child.process.returncode is not None
     assert signal.getsignal(signal.SIGTERM) is before
-    assert capsys.readouterr().out.endswith(
-        "Stopping ...\n"
-    )  # Log lines may precede it where no test set them up.
+    # Log lines come before it where no other test has sent them to standard error.
+    assert capsys.readouterr().out.endswith("Stopping ...\n")
