@@ -2,8 +2,8 @@
 
 ``python benchmarks/abide_connectivity.py COHORT [--data ../shared/data/abide] [--out results.json]`` measures
 it from 20 mm tiles of a stored cohort (`restnet cohort ingest`, see docs/science.md) and, on the same people
-and folds, from the archive's own region series: by five folds of `training.learning.folds` over a few seeds,
-and with each institution left out. Autism, not ADHD.
+and folds, from the archive's own region series: by five folds of `training.validation.folds` over a few
+seeds, and with each institution left out. Autism, not ADHD.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from training.errors import CohortError
 from training.evidence.connectivity import connectivity_features, fisher_z_correlations
 from training.evidence.metrics import evaluate
 from training.evidence.ridge import ridge_probabilities
-from training.learning.folds import Folds, leave_site_out, split_folds
+from training.validation.folds import Folds, leave_site_out, split_folds
 
 ROOT = Path(__file__).resolve().parent.parent
 ARCHIVE = "abide_ho_train.npz"

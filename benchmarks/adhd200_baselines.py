@@ -2,7 +2,7 @@
 
 ``python benchmarks/adhd200_baselines.py [--data ../shared/data/adhd200] [--out results.json]`` prints the
 counts by site and class, the named selections, and the baselines of `training.evidence.baselines`: within a
-selection by five folds of `training.learning.folds`, and on the official test release fitted on a selection
+selection by five folds of `training.validation.folds`, and on the official test release fitted on a selection
 of the training release. The table is not part of the repository; only sums and figures are written.
 """
 
@@ -22,7 +22,7 @@ from training.cohort.table import read_phenotypes, read_test_ids
 from training.errors import CohortError
 from training.evidence.baselines import fit_baseline, out_of_fold
 from training.evidence.metrics import Evaluation, evaluate
-from training.learning.folds import split_folds
+from training.validation.folds import split_folds
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLE, TEST_IDS = "adhd200_preprocessed_phenotypics.tsv", "test_release_ids.txt"

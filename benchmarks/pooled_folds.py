@@ -22,8 +22,8 @@ from sklearn.metrics import roc_auc_score
 
 from training.cohort.subjects import Subject
 from training.evidence.calibration import fit_scaling
-from training.learning.folds import split_folds, split_inner
 from training.simulation.sites import site_and_label
+from training.validation.folds import split_folds, split_inner
 
 SHARE = 0.15  # of each inner part, as in training
 PLANS = ((48, 3), (64, 3), (200, 5))  # people, folds

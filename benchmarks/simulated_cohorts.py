@@ -37,8 +37,8 @@ from training.evidence.baselines import baseline_probabilities
 from training.evidence.report.contents import RunReport
 from training.evidence.report.writing import PAGE_FILE, write_report
 from training.evidence.sites import within_site_auc
-from training.learning.cross_validation import train_run
-from training.learning.settings import TrainingSettings
+from training.fitting.settings import TrainingSettings
+from training.validation.cross_validation import train_run
 
 JOURNAL = "cohorts.jsonl"
 SPEC = PreprocessingSpec(tr_s=4.0)  # still above twice the band's upper end, in half the frames

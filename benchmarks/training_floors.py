@@ -16,10 +16,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from training_loops import Kind, Work, eager_step
 
 from model.networks import RestNetwork
-from training.learning.batches import PackedBatch
-from training.learning.precision import choose_precision
-from training.learning.prepared import inside_brain
-from training.learning.steps import Stepper
+from training.fitting.batches import PackedBatch
+from training.fitting.precision import choose_precision
+from training.fitting.prepared import inside_brain
+from training.fitting.steps import Stepper
 
 
 def floor_eager(work: Work) -> Callable[[], dict[str, Any]]:

@@ -7,7 +7,7 @@ comes from and in how the network is computed:
 - plain: nibabel reads the ``.nii.gz`` and nilearn resamples it, for every window, every epoch;
 - monai: `CacheDataset` holds every preprocessed scan in memory, `ThreadDataLoader` collates the next batch
   in a thread while the network works;
-- ours: `training.learning.fit.fit` on a cohort, with all that it does (a resume point after every epoch).
+- ours: `training.fitting.fit.fit` on a cohort, with all that it does (a resume point after every epoch).
 
 The first two end with the same loss. That of ours differs a little, because `imaging` does not sample a scan
 quite as the others do.
@@ -33,10 +33,10 @@ from imaging import brain_cube
 from model.networks import RestNetwork
 from training.cohort.selection import select
 from training.cohort.store import CohortStore
-from training.learning.batches import plan_epoch, torch_seed
-from training.learning.fit import fit
-from training.learning.prepared import TrainingSubject
-from training.learning.settings import TrainingSettings
+from training.fitting.batches import plan_epoch, torch_seed
+from training.fitting.fit import fit
+from training.fitting.prepared import TrainingSubject
+from training.fitting.settings import TrainingSettings
 
 SEED = 7
 Batches = Iterator[tuple[Tensor, Tensor]]

@@ -39,7 +39,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from training.learning.settings import TrainingSettings
+from training.fitting.settings import TrainingSettings
 
 TRAININGS = ("plain", "monai", "ours")
 FLOORS = ("floor_eager", "floor_ours", "arithmetic")

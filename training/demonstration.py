@@ -33,10 +33,10 @@ from training.cohort.store import CohortStore
 from training.evidence.conformal import conformal_sets, coverage
 from training.evidence.metrics import evaluate
 from training.evidence.sites import within_site_auc
-from training.learning.cross_validation import train_run
-from training.learning.settings import TrainingSettings
+from training.fitting.settings import TrainingSettings
 from training.runs import CHECKPOINT_FILE
 from training.simulation.simulator import simulate_subject, subject_profile
+from training.validation.cross_validation import train_run
 
 SPEC = PreprocessingSpec()
 SETTINGS = TrainingSettings(

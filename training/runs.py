@@ -7,7 +7,7 @@
       subjects.tsv           who took part, in which fold, with confounds     (RunSubject)
       folds/0/outcome.json   what one fold came to, once it is finished       (FoldOutcome)
       folds/0/epochs.csv     its losses by epoch, beside TensorBoard events   (EpochRecord)
-      folds/0/...            its weights and what is needed to resume: `training.learning`'s own affair
+      folds/0/...            its weights and what is needed to resume: `training.validation`'s own affair
       predictions.tsv        each subject by the model that never saw it      (Prediction)
       inner_predictions.tsv  the inner parts of every fold                    (InnerPrediction)
       checkpoint.safetensors the ensemble of the folds' models

@@ -27,8 +27,8 @@ from service.errors import ServiceError
 from service.queue import make_celery
 from service.settings import Settings
 from service.worker.sweeper import sweep_once
-from training.learning.run_folder import is_finished
 from training.runs import read_outcome, read_run
+from training.validation.run_folder import is_finished
 
 if TYPE_CHECKING:
     from model.predictor import Device

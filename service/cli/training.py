@@ -15,7 +15,7 @@ from service.cli.training_display import FoldDisplay
 if TYPE_CHECKING:
     from model.predictor import Device
     from service.cli.training_watch import FailedFold
-    from training.learning.settings import TrainingSettings
+    from training.fitting.settings import TrainingSettings
     from training.runs import Split
 
 STOPPED = 130
@@ -88,10 +88,10 @@ def train(
     """
     from training.cohort.selection import select as select_subjects
     from training.cohort.store import CohortStore
-    from training.learning.cross_validation import plan_run, train_run
-    from training.learning.grid import NETWORKS, RNNS, train_grid
-    from training.learning.settings import read_settings
+    from training.fitting.settings import read_settings
     from training.runs import read_outcome
+    from training.validation.cross_validation import plan_run, train_run
+    from training.validation.grid import NETWORKS, RNNS, train_grid
 
     if distributed and processes:
         raise typer.BadParameter("--processes is for folds trained here; with --distributed start workers")

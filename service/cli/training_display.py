@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from training.learning.fit import FitProgress
+    from training.fitting.fit import FitProgress
     from training.runs import FoldOutcome
 
 

@@ -18,10 +18,10 @@ from service.db.rows import FoldState, TrainingFoldRow
 from service.errors import ServiceError
 from service.settings import Settings
 from service.worker.sweeper import sweep_once
-from training.learning.cross_validation import finish_run
-from training.learning.fit import FitProgress
-from training.learning.run_folder import is_finished
+from training.fitting.fit import FitProgress
 from training.runs import FoldOutcome
+from training.validation.cross_validation import finish_run
+from training.validation.run_folder import is_finished
 
 POLL_S = 0.5
 # A worker that is idle takes a fold at once; who waits for longer wants to know why.

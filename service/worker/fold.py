@@ -13,12 +13,12 @@ from service.errors import ServiceError, as_json
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.runtime import Runtime
-from training.learning.fold_lock import FoldInProgressError
 from training.runs import RUN_FILE, read_run
+from training.validation.fold_lock import FoldInProgressError
 
 if TYPE_CHECKING:
     from model.predictor import Device
-    from training.learning.fit import FitProgress
+    from training.fitting.fit import FitProgress
 
 # Somebody else's fold is left to them soon: a cancellation must not wait for their lock.
 LOCK_PATIENCE_S = 2.0
@@ -49,7 +49,7 @@ def run_fold(runtime: Runtime, fold_id: str) -> None:
 
 
 def _train(runtime: Runtime, row: TrainingFoldRow, owner: str, heartbeat: Heartbeat) -> Write:
-    from training.learning.fold import train_fold  # noqa: PLC0415  (torch)
+    from training.validation.fold import train_fold  # noqa: PLC0415  (torch)
 
     with runtime.sessions() as session:
         asked = session.get_one(TrainingRunRow, row.run_id)

@@ -16,11 +16,11 @@ from sqlalchemy import select
 from service.db.rows import TrainingFoldRow
 from tests.integration.conftest import MakeWorkplace, Workplace
 from tests.servers import end, wait_until
-from tests.training.learning.tiny_cohorts import tiny_store
-from training.learning.cross_validation import train_run
-from training.learning.fold import WEIGHTS_FILE
-from training.learning.settings import TrainingSettings, read_settings
+from tests.training.validation.tiny_cohorts import tiny_store
+from training.fitting.settings import TrainingSettings, read_settings
 from training.runs import CHECKPOINT_FILE, OUTCOME_FILE, fold_folder
+from training.validation.cross_validation import train_run
+from training.validation.fold import WEIGHTS_FILE
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.enable_socket]
 

@@ -13,8 +13,8 @@ from training.cohort.selection import select
 from training.cohort.simulated import SimulatedSource
 from training.evidence.report.writing import PAGE_FILE, write_report
 from training.evidence.sites import within_site_auc
-from training.learning.cross_validation import train_run
-from training.learning.settings import TrainingSettings
+from training.fitting.settings import TrainingSettings
+from training.validation.cross_validation import train_run
 
 pytestmark = pytest.mark.slow
 

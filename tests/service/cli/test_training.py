@@ -4,8 +4,8 @@ import shutil
 import pytest
 
 from service.cli.training_display import standing
-from tests.training.learning.tiny_cohorts import tiny_store
-from training.learning.fit import FitProgress
+from tests.training.validation.tiny_cohorts import tiny_store
+from training.fitting.fit import FitProgress
 from training.runs import CHECKPOINT_FILE, RUN_FILE, SUBJECTS_FILE, RunSubject, read_rows, read_run
 
 TOML = """
@@ -181,7 +181,7 @@ def test_stopped_by_hand_says_how_to_go_on(trained, cohort, config, restnet, mon
     def stopped(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("training.learning.cross_validation.gather_predictions", stopped)
+    monkeypatch.setattr("training.validation.cross_validation.gather_predictions", stopped)
     status, out, err = restnet("train", cohort, "--config", config, "--out", run, *QUICK)
     assert (status, out) == (130, "")
     assert "The same command goes on where it stopped." in err

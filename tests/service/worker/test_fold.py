@@ -19,14 +19,14 @@ from service.worker import fold as fold_work
 from service.worker import job
 from service.worker.fold import run_fold
 from service.worker.runtime import Runtime, open_runtime
-from tests.training.learning.tiny_cohorts import QUICK, tiny_store
+from tests.training.validation.tiny_cohorts import QUICK, tiny_store
 from training.cohort.store import CohortStore
-from training.learning import fold as training_fold
-from training.learning.cross_validation import plan_run, train_run
-from training.learning.fit import FitProgress, TrainingDivergedError
-from training.learning.fold import WEIGHTS_FILE
-from training.learning.fold_lock import fold_alone
+from training.fitting.fit import FitProgress, TrainingDivergedError
 from training.runs import FoldOutcome, fold_folder, read_outcome
+from training.validation import fold as training_fold
+from training.validation.cross_validation import plan_run, train_run
+from training.validation.fold import WEIGHTS_FILE
+from training.validation.fold_lock import fold_alone
 
 TrainFold = Callable[..., FoldOutcome]
 N_THREADS = 1

@@ -1,0 +1,272 @@
+"""A whole run: folds, a model for each, predictions of everybody by a model that never saw them, an ensemble.
+
+``run.json`` is written first. Given the same command again, a run goes on where it stopped: finished folds
+are kept, the fold that was under way goes on from its last whole epoch, and what is made of the folds is made
+again. Given another command, the folder is refused.
+"""
+
+import platform
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+
+from model.card import ModelCard
+from model.networks import RestNetwork
+from model.predictor import Device, choose_device
+from training.cohort.store import CohortStore
+from training.cohort.subjects import Subject
+from training.errors import CohortError
+from training.fitting.precision import choose_precision
+from training.fitting.settings import TrainingSettings
+from training.runs import RunRecord, Split
+from training.validation.ensemble import write_ensemble
+from training.validation.fold import ReportFold, split_fold, train_fold
+from training.validation.fold_processes import train_folds
+from training.validation.folds import Folds, leave_site_out, split_folds
+from training.validation.run_folder import begin_run, gather_predictions, is_finished, run_subjects
+
+ReportFinished = Callable[[int], None]
+
+
+class HeldOutReleaseError(CohortError):
+    """People of the official test release among those to be trained on."""
+
+    code: ClassVar[str] = "test_release_in_training"
+
+    def __init__(self, *, n_subjects: int) -> None:
+        self.n_subjects = n_subjects
+        super().__init__(
+            f"expected nobody of the official test release, which is kept for a last look, "
+            f"found {n_subjects} (select train, or seed430)"
+        )
+
+
+def train_run(
+    store: CohortStore,
+    subjects: Sequence[Subject],
+    *,
+    settings: TrainingSettings,
+    out: Path,
+    device: Device = "auto",
+    split: Split = "stratified",
+    selection: str = "all",
+    processes: int = 1,
+    threads: int | None = None,
+    progress: ReportFold | None = None,
+    finished: ReportFinished | None = None,
+) -> Path:
+    """Cross-validate one network on some subjects of a cohort, or go on with it.
+
+    Parameters
+    ----------
+    store : CohortStore
+    subjects : sequence of Subject
+        Of this store, labelled; in any order.
+    settings : TrainingSettings
+    out : Path
+        The run's folder: new, empty, or this very run's.
+    device : "auto", "cpu" or "cuda"
+    split : "stratified" or "leave_site_out"
+        The latter has a fold for each institution, whatever ``settings.folds`` says.
+    selection : str
+        How the subjects were asked for, for the record.
+    processes : int
+        Above 1 the folds are trained side by side, each in a process of its own.
+    threads : int, optional
+        Of each process; 1 if there are several, otherwise what torch takes. On a CPU the weights are the
+        same, bit for bit, for the same number of threads.
+    progress : callable, optional
+        Called as ``progress(fold, FitProgress)`` after every batch; what it raises stops the work.
+    finished : callable, optional
+        Called as ``finished(fold)`` for every finished fold, also those that were before.
+
+    Returns
+    -------
+    Path
+        The run's folder.
+
+    Raises
+    ------
+    CohortError
+        If somebody is of the official test release (:class:`HeldOutReleaseError`), the subjects cannot be
+        split (`training.validation.folds`), the folder holds something else
+        (`training.validation.run_folder`), or a fold is refused (`training.validation.fold`). All but the
+        last leave nothing behind.
+    """
+    threads = threads or (1 if processes > 1 else torch.get_num_threads())
+    record = plan_run(
+        store,
+        subjects,
+        settings=settings,
+        out=out,
+        device=device,
+        split=split,
+        selection=selection,
+        threads=threads,
+    )
+    _train_folds(
+        out,
+        len(record.fold_names),
+        cohort=store.folder,
+        device=device,
+        processes=processes,
+        threads=threads,
+        progress=progress,
+        finished=finished,
+    )
+    finish_run(out)
+    return out
+
+
+def plan_run(
+    store: CohortStore,
+    subjects: Sequence[Subject],
+    *,
+    settings: TrainingSettings,
+    out: Path,
+    device: Device = "auto",
+    split: Split = "stratified",
+    selection: str = "all",
+    threads: int | None = None,
+) -> RunRecord:
+    """Split the subjects and begin the run's folder; `train_fold` can then train each fold, anywhere.
+
+    Parameters
+    ----------
+    store, subjects, settings, out, device, split, selection, threads
+        As for :func:`train_run`.
+
+    Returns
+    -------
+    RunRecord
+        As written; a fold for each of its ``fold_names``.
+
+    Raises
+    ------
+    CohortError
+        As :func:`train_run`; nothing is left behind then.
+    """
+    _keep_test_release(subjects)
+    folds = _split(subjects, settings=settings, split=split)
+    rows = run_subjects(store, subjects, folds)
+    for fold in range(len(folds.names)):
+        split_fold(rows, fold, settings=settings)  # refuses now what would be refused hours later
+    record = _record(
+        store,
+        subjects,
+        folds,
+        settings=settings,
+        split=split,
+        selection=selection,
+        device=device,
+        threads=threads or torch.get_num_threads(),
+    )
+    begin_run(out, record, rows)
+    return record
+
+
+def _keep_test_release(subjects: Sequence[Subject]) -> None:
+    n_subjects = sum(subject.release == "test" for subject in subjects)
+    if n_subjects:
+        raise HeldOutReleaseError(n_subjects=n_subjects)
+
+
+def finish_run(run: Path) -> ModelCard:
+    """Make of a run's finished folds what is made of all of them: the predictions and the ensemble.
+
+    Raises
+    ------
+    RunFolderError
+        If a fold is not finished.
+    """
+    gather_predictions(run)
+    return write_ensemble(run)
+
+
+def _train_folds(
+    run: Path,
+    n_folds: int,
+    *,
+    cohort: Path,
+    device: Device,
+    processes: int,
+    threads: int,
+    progress: ReportFold | None,
+    finished: ReportFinished | None,
+) -> None:
+    def gather(fold: int) -> None:
+        gather_predictions(run)
+        if finished is not None:
+            finished(fold)
+
+    left = []
+    for fold in range(n_folds):
+        if is_finished(run, fold):
+            gather(fold)
+        else:
+            left.append(fold)
+    if processes > 1:
+        train_folds(
+            run,
+            left,
+            cohort=cohort,
+            device=device,
+            processes=processes,
+            threads=threads,
+            progress=progress,
+            finished=gather,
+        )
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        for fold in left:
+            train_fold(run, fold, cohort=cohort, device=device, progress=progress)
+            gather(fold)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _split(subjects: Sequence[Subject], *, settings: TrainingSettings, split: Split) -> Folds:
+    if split == "leave_site_out":
+        return leave_site_out(subjects)
+    return split_folds(subjects, n_folds=settings.folds, seed=settings.seed)
+
+
+def _record(
+    store: CohortStore,
+    subjects: Sequence[Subject],
+    folds: Folds,
+    *,
+    settings: TrainingSettings,
+    split: Split,
+    selection: str,
+    device: Device,
+    threads: int,
+) -> RunRecord:
+    chosen = choose_device(device)
+    with torch.device("meta"):
+        n_parameters = sum(parameter.numel() for parameter in RestNetwork(settings).parameters())
+    return RunRecord(
+        settings=settings.model_dump(mode="json"),
+        cohort_name=store.name,
+        cohort_fingerprint=store.fingerprint(subjects),
+        condition=store.condition,
+        simulated=store.simulated,
+        selection=selection,
+        preprocessing=store.spec.to_json(),
+        split=split,
+        fold_names=list(folds.names),
+        n_parameters=n_parameters,
+        machine={
+            "device": chosen.type,
+            "name": torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else platform.machine(),
+            "threads": threads,
+            "precision": choose_precision(settings.precision, device=chosen),
+            "torch": torch.__version__,
+        },
+        code_version=version("restnet"),
+    )

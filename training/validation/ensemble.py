@@ -1,0 +1,209 @@
+"""The checkpoint of a finished run: every fold's model as a member, and a card that says what was measured.
+
+Each member's weights have the offset and temperature of its own fold in them, so the members' logits share a
+zero and can be averaged. The card's temperature, threshold and conformal quantiles are fitted to the inner
+calibration predictions of all folds together. Each of them is of one fold's model on a subject that it was
+not fitted to; the reported folds have no say. A subject can stand there for several folds, so these are fewer
+people than rows, and the mean of several models is a little surer than each of them: what the card promises
+is, if anything, cautious. The metrics are those of the single models on the people they never saw; nobody is
+left on whom the ensemble as a whole could be measured.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.torch import load_file
+from scipy.special import expit
+
+from model.architecture import Architecture
+from model.card import ModelCard
+from model.checkpoint import save_checkpoint
+from training.evidence.calibration import fit_temperature
+from training.evidence.conformal import CLASSES, conformal_sets, coverage
+from training.evidence.metrics import evaluate
+from training.fitting.settings import TrainingSettings
+from training.runs import (
+    CHECKPOINT_FILE,
+    INNER_PREDICTIONS_FILE,
+    PREDICTIONS_FILE,
+    SUBJECTS_FILE,
+    FoldOutcome,
+    InnerPrediction,
+    Prediction,
+    RunRecord,
+    RunSubject,
+    fold_folder,
+    read_outcome,
+    read_rows,
+    read_run,
+)
+from training.validation.calibrating import DecisionRule, fit_rule
+from training.validation.fold import WEIGHTS_FILE
+from training.validation.run_folder import saving
+
+_FIGURES = (
+    "auc",
+    "average_precision",
+    "accuracy",
+    "balanced_accuracy",
+    "sensitivity",
+    "specificity",
+    "brier",
+)
+_COUNTS = ("tp", "fn", "fp", "tn")
+_BOOTSTRAP_SEED = 0
+_VERSION_LENGTH = 12
+
+
+def write_ensemble(run: Path) -> ModelCard:
+    """Write the checkpoint of a run whose folds are all finished and gathered.
+
+    Parameters
+    ----------
+    run : Path
+
+    Returns
+    -------
+    ModelCard
+        Of the file written, ``checkpoint.safetensors`` in the run's folder.
+
+    Raises
+    ------
+    RunFolderError
+        If a fold is not finished.
+    RunNotSavedError
+        If the file cannot be written.
+    """
+    record = read_run(run)
+    settings = TrainingSettings.model_validate(record.settings)
+    folds = range(len(record.fold_names))
+    subjects = read_rows(run, SUBJECTS_FILE, RunSubject)
+    outcomes = [read_outcome(run, fold) for fold in folds]
+    temperature, rule = _calibrate_on_inner_parts(run, subjects, settings=settings)
+    card = ModelCard.model_validate(
+        {
+            **{name: getattr(settings, name) for name in Architecture.model_fields},
+            "name": f"{record.cohort_name[:100]} {settings.network}-{settings.rnn}",
+            "version": _version(record),
+            "members": len(folds),
+            "preprocessing": record.preprocessing,
+            "threshold": rule.threshold,
+            "temperature": temperature,
+            "decision_rule": "interval" if rule.conformal_quantiles is None else "conformal",
+            "conformal_quantiles": rule.conformal_quantiles,
+            "cohort_fingerprint": record.cohort_fingerprint,
+            "trained_on": _trained_on(record, subjects),
+            "intended_use": "demonstration" if record.simulated else "research",
+            "metrics": measure(run, record, subjects, outcomes),
+            "code_version": record.code_version,
+        }
+    )
+    members = [load_file(fold_folder(run, fold) / WEIGHTS_FILE) for fold in folds]
+    with saving(run):
+        save_checkpoint(
+            run / CHECKPOINT_FILE, members=members, card=card, weights_dtype=settings.weights_dtype
+        )
+    return card
+
+
+def measure(
+    run: Path, record: RunRecord, subjects: Sequence[RunSubject], outcomes: Sequence[FoldOutcome]
+) -> dict[str, Any]:
+    """Measure a run on the reported folds, each subject by the model and the threshold of its fold.
+
+    Parameters
+    ----------
+    run : Path
+        Gathered.
+    record : RunRecord
+    subjects : sequence of RunSubject
+    outcomes : sequence of FoldOutcome
+        By fold.
+
+    Returns
+    -------
+    dict
+        JSON values: figures with 95 % intervals over subjects, the confusion table and, where there are
+        conformal sets, how often they held the truth.
+    """
+    predictions = read_rows(run, PREDICTIONS_FILE, Prediction)
+    labels = np.array([subject.label for subject in subjects])
+    probabilities = np.array([prediction.probability for prediction in predictions])
+    thresholds = np.array([outcomes[prediction.fold].threshold for prediction in predictions])
+    evaluation = evaluate(labels, probabilities, threshold=thresholds, seed=_BOOTSTRAP_SEED)
+    values = asdict(evaluation)
+    return {
+        "measured_on": _measured_on(record, len(subjects)),
+        "split": record.split,
+        "protocol": record.settings["protocol"],
+        **{name: getattr(evaluation, name).to_json() for name in _FIGURES},
+        "ece": round(evaluation.ece, 4),
+        "confusion": {name: values[name] for name in _COUNTS},
+        **_coverage(subjects, predictions, outcomes),
+    }
+
+
+def _coverage(
+    subjects: Sequence[RunSubject], predictions: Sequence[Prediction], outcomes: Sequence[FoldOutcome]
+) -> dict[str, Any]:
+    """Measure the conformal sets; nothing under the protocol "paper", which has none."""
+    quantiles = [outcome.conformal_quantiles for outcome in outcomes]
+    if any(one is None for one in quantiles):
+        return {}
+    sets = np.zeros((len(subjects), len(CLASSES)), dtype=np.bool_)
+    for fold, of_fold in enumerate(quantiles):
+        rows = np.array([prediction.fold == fold for prediction in predictions])
+        if of_fold is not None:
+            sets[rows] = conformal_sets(
+                np.array([one.probability for one in predictions if one.fold == fold]), of_fold
+            )
+    found = coverage(np.array([subject.label for subject in subjects]), sets)
+    levels = {one["level"] for one in quantiles if one is not None}
+    return {
+        "coverage": {
+            "level": min(levels),
+            "overall": found.overall.to_json(),
+            **{name: held.to_json() for name, held in found.by_class.items()},
+        },
+        "uncertain_share": round((found.n_empty + found.n_both) / len(subjects), 4),
+    }
+
+
+def _calibrate_on_inner_parts(
+    run: Path, subjects: Sequence[RunSubject], *, settings: TrainingSettings
+) -> tuple[float, DecisionRule]:
+    rows = read_rows(run, INNER_PREDICTIONS_FILE, InnerPrediction)
+    label = {subject.subject_id: subject.label for subject in subjects}
+    kept = [row for row in rows if row.part == "calibration"]
+    if not kept:
+        return 1.0, DecisionRule()
+    logits = np.array([row.logit for row in kept])
+    labels = np.array([label[row.subject_id] for row in kept])
+    temperature = fit_temperature(logits, labels)
+    return temperature, fit_rule(expit(logits / temperature), labels, settings=settings)
+
+
+def _trained_on(record: RunRecord, subjects: Sequence[RunSubject]) -> str:
+    n_cases = sum(subject.label for subject in subjects)
+    if record.simulated:
+        return f"{len(subjects)} simulated subjects (cohort {record.cohort_name}); no person's scan"
+    return (
+        f"{len(subjects)} people of cohort {record.cohort_name}: "
+        f"{n_cases} with {record.condition}, {len(subjects) - n_cases} controls"
+    )
+
+
+def _measured_on(record: RunRecord, n_subjects: int) -> str:
+    people = "simulated subjects" if record.simulated else "people"
+    left_out = "fold" if record.split == "stratified" else "site"
+    return f"{n_subjects} {people}, each by the one model that was trained without their {left_out}"
+
+
+def _version(record: RunRecord) -> str:
+    """Name the run by what it was asked to do: the same again is the same version."""
+    text = record.model_dump_json(exclude={"machine"})
+    return hashlib.sha256(text.encode()).hexdigest()[:_VERSION_LENGTH]

@@ -1,0 +1,244 @@
+"""One fold of a run, from the run's folder to its outcome: a function of paths and a number.
+
+In this order: part the other folds, fit, calibrate on what was not fitted, and only then, once every number
+is fixed, look at the fold that is reported. ``outcome.json`` is written last; a fold that has one is done.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from safetensors.torch import save
+from scipy.special import expit
+
+from model.files import replace_file
+from model.networks import RestNetwork
+from model.predictor import Device, choose_device
+from training.cohort.store import CohortStore
+from training.evidence.calibration import Scaling, fit_scaling
+from training.fitting.fit import FitProgress, fit, subject_logits
+from training.fitting.prepared import TrainingSubject
+from training.fitting.settings import TrainingSettings
+from training.fitting.state import STATE_FILE
+from training.runs import (
+    INNER_PREDICTIONS_FILE,
+    OUTCOME_FILE,
+    PREDICTIONS_FILE,
+    SUBJECTS_FILE,
+    FoldOutcome,
+    InnerPart,
+    InnerPrediction,
+    RunRecord,
+    RunSubject,
+    fold_folder,
+    read_outcome,
+    read_rows,
+    read_run,
+    write_json,
+    write_rows,
+)
+from training.validation.calibrating import DecisionRule, build_in, fit_rule, predict_subjects
+from training.validation.fold_lock import LOCK_PATIENCE_S, fold_alone
+from training.validation.folds import InnerSplit, split_inner
+from training.validation.run_folder import RunDiffersError, is_finished, saving
+
+WEIGHTS_FILE = "weights.safetensors"
+_PURPOSES = ("inner parts", "first weights", "training")
+_Purpose = Literal["inner parts", "first weights", "training"]
+
+ReportFold = Callable[[int, FitProgress], None]
+
+
+def train_fold(
+    run: Path,
+    fold: int,
+    *,
+    cohort: Path,
+    device: Device = "auto",
+    lock_patience_s: float = LOCK_PATIENCE_S,
+    progress: ReportFold | None = None,
+) -> FoldOutcome:
+    """Train, calibrate and report one fold, or go on with it, or give its outcome again.
+
+    Parameters
+    ----------
+    run : Path
+        A run's folder, begun: with ``run.json`` and ``subjects.tsv``.
+    fold : int
+        From 0.
+    cohort : Path
+        The store that the run was begun on; it may lie elsewhere by now.
+    device : "auto", "cpu" or "cuda"
+    lock_patience_s : float
+        How long to wait for another process that is at this fold.
+    progress : callable, optional
+        Called as ``progress(fold, FitProgress)`` after every batch; what it raises stops the work.
+
+    Raises
+    ------
+    RunFolderError
+        If the folder is no run.
+    RunDiffersError
+        If the store does not hold the subjects that the run was begun with.
+    FoldInProgressError
+        If another process is at this fold.
+    InnerPartWithoutClassError
+        If the other folds are too few for inner parts.
+    TrainingDivergedError, TrainingStateError, TrainingStateNotSavedError
+        From the fit.
+    """
+    record = read_run(run)
+    subjects = read_rows(run, SUBJECTS_FILE, RunSubject)
+    folder = fold_folder(run, fold)
+    with saving(run):
+        folder.mkdir(parents=True, exist_ok=True)
+    with fold_alone(run, fold, patience_s=lock_patience_s):
+        if is_finished(run, fold):
+            return read_outcome(run, fold)
+        store = _open_store(cohort, run=run, record=record, subjects=subjects)
+        settings = TrainingSettings.model_validate(record.settings)
+        return _train(
+            run,
+            fold,
+            subjects,
+            store=store,
+            settings=settings,
+            device=choose_device(device),
+            progress=progress,
+        )
+
+
+def split_fold(
+    subjects: Sequence[RunSubject], fold: int, *, settings: TrainingSettings
+) -> InnerSplit[RunSubject]:
+    """Part the subjects of the other folds; under the protocol "paper" all of them are trained on.
+
+    Raises
+    ------
+    InnerPartWithoutClassError
+        If they are too few for inner parts.
+    """
+    others = [subject for subject in subjects if subject.fold != fold]
+    if settings.protocol == "paper":
+        return InnerSplit(training=tuple(others), stopping=(), calibration=())
+    return split_inner(
+        others,
+        stopping=settings.inner_stopping,
+        calibration=settings.inner_calibration,
+        seed=_seed(settings, fold, "inner parts"),
+    )
+
+
+def _train(
+    run: Path,
+    fold: int,
+    subjects: Sequence[RunSubject],
+    *,
+    store: CohortStore,
+    settings: TrainingSettings,
+    device: torch.device,
+    progress: ReportFold | None,
+) -> FoldOutcome:
+    folder = fold_folder(run, fold)
+    inner = split_fold(subjects, fold, settings=settings)
+    torch.manual_seed(_seed(settings, fold, "first weights"))
+    network = RestNetwork(settings)
+    with saving(run):
+        fitted = fit(
+            network,
+            _with_scans(inner.training, store),
+            stopping=_with_scans(inner.stopping, store),
+            settings=settings,
+            folder=folder,
+            seed=_seed(settings, fold, "training"),
+            device=device,
+            progress=None if progress is None else partial(progress, fold),
+        )
+    scaling, rule = Scaling(), DecisionRule()
+    if inner.calibration:
+        held_out = _with_scans(inner.calibration, store)
+        labels = np.array([subject.label for subject in held_out])
+        scaling = fit_scaling(subject_logits(network, held_out, device=device), labels)
+        build_in(scaling, network)
+    with saving(run):
+        weights = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
+        replace_file(folder / WEIGHTS_FILE, save(weights))
+    inner_rows: list[InnerPrediction] = []
+    parts: dict[InnerPart, tuple[RunSubject, ...]]
+    parts = {"stopping": inner.stopping, "calibration": inner.calibration}
+    for part, people in parts.items():
+        if people:
+            logits = subject_logits(network, _with_scans(people, store), device=device)
+            inner_rows += _inner_predictions(people, logits, fold=fold, part=part)
+            if part == "calibration":
+                labels = np.array([subject.label for subject in people])
+                rule = fit_rule(expit(logits), labels, settings=settings)
+    # Every number is fixed by now; nothing before this line has seen the reported fold.
+    reported = [subject for subject in subjects if subject.fold == fold]
+    logits = subject_logits(network, _with_scans(reported, store), device=device)
+    outcome = FoldOutcome(
+        fold=fold,
+        n_training=len(inner.training),
+        n_stopping=len(inner.stopping),
+        n_calibration=len(inner.calibration),
+        n_test=len(reported),
+        epochs_run=fitted.epochs_run,
+        best_epoch=fitted.best_epoch,
+        offset=scaling.offset,
+        temperature=scaling.temperature,
+        threshold=rule.threshold,
+        conformal_quantiles=rule.conformal_quantiles,
+        seconds_per_epoch=fitted.seconds_per_epoch,
+        peak_memory_bytes=fitted.peak_memory_bytes,
+        device=device.type,
+    )
+    with saving(run):
+        write_rows(folder / INNER_PREDICTIONS_FILE, inner_rows, row_class=InnerPrediction)
+        write_rows(folder / PREDICTIONS_FILE, predict_subjects(reported, logits, fold=fold, rule=rule))
+        write_json(folder / OUTCOME_FILE, outcome)
+    # Only weights are needed from now on.
+    (folder / STATE_FILE).unlink(missing_ok=True)
+    return outcome
+
+
+def _inner_predictions(
+    people: Sequence[RunSubject], logits: Float64[np.ndarray, " S"], *, fold: int, part: InnerPart
+) -> list[InnerPrediction]:
+    return [
+        InnerPrediction(subject_id=subject.subject_id, fold=fold, part=part, logit=float(logit))
+        for subject, logit in zip(people, logits, strict=True)
+    ]
+
+
+def _with_scans(subjects: Sequence[RunSubject], store: CohortStore) -> list[TrainingSubject]:
+    """Join subjects with their scans; the label is the run's."""
+    return [
+        TrainingSubject(
+            subject_id=subject.subject_id,
+            site=subject.site,
+            label=subject.label,
+            series=tuple(store.series(scan) for scan in store.scans_of(subject.subject_id)),
+            spec=store.spec,
+        )
+        for subject in subjects
+    ]
+
+
+def _open_store(cohort: Path, *, run: Path, record: RunRecord, subjects: Sequence[RunSubject]) -> CohortStore:
+    store = CohortStore.open(cohort)
+    taking_part = {subject.subject_id for subject in subjects}
+    found = store.fingerprint(one for one in store.subjects if one.subject_id in taking_part)
+    if found != record.cohort_fingerprint:
+        difference = {"field": "cohort_fingerprint", "expected": found, "found": record.cohort_fingerprint}
+        raise RunDiffersError(name=run.name, differences=[difference])
+    return store
+
+
+def _seed(settings: TrainingSettings, fold: int, purpose: _Purpose) -> int:
+    """Derive a seed of its own for each fold and purpose; the network's name has no say in it."""
+    sequence = np.random.SeedSequence(settings.seed, spawn_key=(fold, _PURPOSES.index(purpose)))
+    return int(sequence.generate_state(1)[0])
