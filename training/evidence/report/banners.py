@@ -155,7 +155,16 @@ def _of_the_result(report: RunReport) -> Iterable[Banner]:
             brief="The network is not shown to be better than a baseline that never saw a brain.",
         )
     linear = report.connectivity
-    if linear is not None and linear.difference.low <= 0:
+    if linear is not None and linear.difference.high < 0:
+        yield Banner(
+            weight="warning",
+            code="connectivity_better",
+            title="Beaten by a linear method",
+            text="Ridge regression on connectivity is better than the network "
+            f"(AUC {linear.evaluation.auc.value:.2f}), from the same scans on the same folds.",
+            brief="Ridge regression on connectivity is better than the network.",
+        )
+    elif linear is not None and linear.difference.low <= 0:
         yield Banner(
             weight="warning",
             code="connectivity_as_good",

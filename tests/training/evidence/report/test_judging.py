@@ -54,6 +54,14 @@ def test_a_linear_method_that_is_as_good_is_named_at_the_top(reported):
     assert unbeaten(report) == [], "it is none of those that never saw a brain"
 
 
+def test_a_linear_method_that_is_better_is_said_to_be(reported):
+    report = reported(n=400, auc=0.6, connectivity_auc=0.9)
+    assert report.connectivity.difference.high < 0
+    banner = next(banner for banner in banners(report) if banner.code.startswith("connectivity"))
+    assert (banner.code, banner.title) == ("connectivity_better", "Beaten by a linear method")
+    assert f"AUC {report.connectivity.evaluation.auc.value:.2f}" in banner.text
+
+
 def test_a_missing_yardstick_is_said_to_be_missing(reported):
     report = reported(n=200, connectivity_auc=None)
     assert codes(report) == ["connectivity_not_measured"]
