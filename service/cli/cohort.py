@@ -187,7 +187,8 @@ def _read_table(
     if path is None and isinstance(scans, ParcelArchive):
         return scans.phenotypes(), LabelRule(**ARCHIVE_CODES, condition=meaning)
     values = {
-        name: tuple(text.strip() for text in str(rule[name]).split(",")) for name in ("cases", "controls")
+        name: tuple(filter(None, (text.strip() for text in str(rule[name]).split(","))))
+        for name in ("cases", "controls")
     }
     labels = LabelRule(column=column, cases=values["cases"], controls=values["controls"], condition=meaning)
     ids = read_test_ids(test_ids) if test_ids is not None else None

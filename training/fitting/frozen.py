@@ -146,7 +146,8 @@ def _storing(folder: Path, *, n_bytes: int) -> Iterator[None]:
     except OSError as error:
         remove_features(folder)
         found = error.strerror or type(error).__name__
-        raise FeaturesNotStoredError(name=folder.name, expected_bytes=n_bytes, found=found) from error
+        place = "/".join(folder.absolute().parts[-3:])  # RUN/folds/0
+        raise FeaturesNotStoredError(name=place, expected_bytes=n_bytes, found=found) from error
 
 
 @torch.inference_mode()

@@ -197,7 +197,8 @@ def read_settings(
     _refuse_unknown(table, name=name)
     _refuse_unknown(given, name=_NO_FILE)
     try:
-        return TrainingSettings.model_validate(table | given)
+        # TOML knows its types: true is no number of epochs, and "2" none of folds.
+        return TrainingSettings.model_validate(table | given, strict=True)
     except ValidationError as error:
         problem = error.errors()[0]
         field = str(problem["loc"][0]) if problem["loc"] else "the settings"

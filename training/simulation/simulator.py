@@ -8,8 +8,11 @@ last places.
 """
 
 import json
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +59,22 @@ class SimulationSettingError(CohortError):
         self.expected = expected
         self.found = found
         super().__init__(f"expected {setting} {expected}, found {found}")
+
+
+class SimulationNotWrittenError(CohortError):
+    """Scans that could not be written, for example on a full disk; nothing of the cohort is left then."""
+
+    code = "simulation_not_written"
+
+    def __init__(self, *, name: str, n_written: int, n_subjects: int, found: str) -> None:
+        self.name = name
+        self.n_written = n_written
+        self.n_subjects = n_subjects
+        self.found = found
+        super().__init__(
+            f"expected room in {name!r} for the scans of {n_subjects} subjects, "
+            f"found after {n_written}: {found}; nothing was left behind"
+        )
 
 
 class OutputFolderNotEmptyError(CohortError):
@@ -194,6 +213,8 @@ def simulate_cohort(
         If a number has no meaning.
     OutputFolderNotEmptyError
         If the folder holds anything.
+    SimulationNotWrittenError
+        If the disk is full or the like; the folder is empty again then.
     """
     require_settings(n_subjects=n_subjects, effect_size=effect_size, site_effect=site_effect)
     profiles = [subject_profile(index, seed=seed) for index in range(n_subjects)]
@@ -206,18 +227,40 @@ def simulate_cohort(
         "effect_size": effect_size,
         "site_effect": site_effect,
     }
-    # First of all: no folder with simulated scans in it is ever without.
-    replace_file(out_dir / MARKER_NAME, (json.dumps(settings, indent=2) + "\n").encode())
-    table = phenotype_table(profile.phenotype for profile in profiles)
-    replace_file(out_dir / TABLE_NAME, table.encode())
-    for done, profile in enumerate(profiles, start=1):
+    writing = partial(_writing, out_dir, n_subjects=n_subjects)
+    with writing(n_written=0):
+        # First of all: no folder with simulated scans in it is ever without.
+        replace_file(out_dir / MARKER_NAME, (json.dumps(settings, indent=2) + "\n").encode())
+        table = phenotype_table(profile.phenotype for profile in profiles)
+        replace_file(out_dir / TABLE_NAME, table.encode())
+    for number, profile in enumerate(profiles):
         bold = _bold(profile, seed=seed, effect_size=effect_size, site_effect=site_effect)
         path = out_dir / profile.file_path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_scan(path, bold, affine=ATHENA_AFFINE, tr_s=profile.site.tr_s)
+        with writing(n_written=number):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_scan(path, bold, affine=ATHENA_AFFINE, tr_s=profile.site.tr_s)
         if progress is not None:
-            progress(SIMULATING, done / n_subjects)
+            progress(SIMULATING, (number + 1) / n_subjects)
     return profiles
+
+
+@contextmanager
+def _writing(out_dir: Path, *, n_written: int, n_subjects: int) -> Iterator[None]:
+    """Empty the folder again where the file system refuses: a part of a cohort looks like a whole one."""
+    try:
+        yield
+    except OSError as error:
+        for path in out_dir.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+        raise SimulationNotWrittenError(
+            name=out_dir.name,
+            n_written=n_written,
+            n_subjects=n_subjects,
+            found=(error.strerror or type(error).__name__).lower(),
+        ) from error
 
 
 def require_settings(*, n_subjects: int, effect_size: float, site_effect: float) -> None:

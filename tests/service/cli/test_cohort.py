@@ -117,6 +117,15 @@ def test_another_conditions_labels_are_read_from_their_column(restnet_json, rele
     assert [subject.label for subject in CohortStore.open(tmp_path / "cohort").subjects] == [1, 0]
 
 
+def test_a_class_without_a_value_is_refused(restnet_json, release, tmp_path):
+    out, table = tmp_path / "cohort", release / TABLE_NAME
+    status, refused = restnet_json(
+        "cohort", "ingest", release, "--phenotypes", table, "--out", out, "--cases", " , "
+    )
+    assert (status, refused["error"]["code"]) == (2, "label_rule_invalid")
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     ("made", "options", "code"),
     [

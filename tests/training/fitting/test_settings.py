@@ -70,6 +70,8 @@ def test_options_win_over_the_file_and_the_file_over_the_defaults(tmp_path):
         ),
         ("width = 0", "expected width: Input should be greater than or equal to 1, found 0"),
         ("width = 2.5", "expected width"),
+        ("epochs = true", "expected epochs"),
+        ('folds = "2"', "expected folds"),
         ('space = "pool"', "expected space"),
         ("threshold_rule = 1.0", "expected threshold_rule"),
         ("learning_rate = nan", "expected learning_rate"),

@@ -1,5 +1,6 @@
 import csv
 import gzip
+import resource
 from collections import Counter
 
 import nibabel as nib
@@ -15,6 +16,7 @@ from training.simulation.brain_networks import NETWORKS, NODE_MM, NODE_NETWORK
 from training.simulation.phenotypes import COLUMNS, TABLE_NAME
 from training.simulation.simulator import (
     OutputFolderNotEmptyError,
+    SimulationNotWrittenError,
     SimulationSettingError,
     simulate_cohort,
     simulate_subject,
@@ -217,6 +219,21 @@ def test_a_folder_with_anything_in_it_is_left_alone(tmp_path):
         simulate_cohort(tmp_path, n_subjects=1)
     assert caught.value.code == "output_folder_not_empty"
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_disk_that_fills_leaves_nothing_that_could_be_taken_for_a_cohort(tmp_path):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A file that may not grow further fails as one on a full disk does: the table fits, a scan does not.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+    try:
+        with pytest.raises(
+            SimulationNotWrittenError, match="scans of 2 subjects, found after 0: "
+        ) as refused:
+            simulate_cohort(tmp_path / "sim", n_subjects=2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert refused.value.details()["name"] == "sim"
+    assert list((tmp_path / "sim").iterdir()) == []
 
 
 @pytest.mark.parametrize(

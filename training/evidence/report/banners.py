@@ -149,7 +149,7 @@ def _of_the_result(report: RunReport) -> Iterable[Banner]:
         yield Banner(
             weight="warning",
             code="baseline_as_good",
-            title="As good without a scan",
+            title="Not shown to be better than without a scan",
             text=f"The network is not shown to be better than the baseline {listed(names, last='or')}, "
             "which never saw a brain.",
             brief="The network is not shown to be better than a baseline that never saw a brain.",
@@ -168,7 +168,7 @@ def _of_the_result(report: RunReport) -> Iterable[Banner]:
         yield Banner(
             weight="warning",
             code="connectivity_as_good",
-            title="As good by a linear method",
+            title="Not shown to be better than a linear method",
             text="The network is not shown to be better than ridge regression on connectivity "
             f"(AUC {linear.evaluation.auc.value:.2f}), from the same scans on the same folds.",
             brief="The network is not shown to be better than ridge regression on connectivity.",
