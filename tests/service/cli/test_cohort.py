@@ -207,8 +207,10 @@ def test_ctrl_c_stops_and_the_same_command_completes(restnet_json, tmp_path):
     arguments = [str(word) for word in ingest_arguments(release, out)]
     script = tmp_path / "run.py"
     script.write_text(
-        f"import sys\nsys.argv = {['restnet', *arguments]!r}\n"
-        "from service.cli import main\nif __name__ == '__main__':\n    main()\n"
+        f"import signal, sys\nsys.argv = {['restnet', *arguments]!r}\n"
+        "from service.cli import main\nif __name__ == '__main__':\n"
+        # What a shell starts in the background ignores Ctrl-C, and its children with it.
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n    main()\n"
     )
     process = subprocess.Popen(
         [sys.executable, script],
