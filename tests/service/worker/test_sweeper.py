@@ -111,7 +111,7 @@ def test_storage_is_tidied_at_the_start_and_then_at_its_own_pace(
     scan_id: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(sweeper, "TIDY_S", 0.5)
+    monkeypatch.setattr(sweeper, "TIDY_S", 2)
     root = settings.data_dir / "storage"
     left = [root / "quarantine" / "left.part", root / "scans" / "0f" / "orphan.nii"]
 
