@@ -17,24 +17,25 @@ Patches are gathered a block at a time, small enough for a processor's cache, an
 gradient. What is kept is which of the eight was the largest.
 """
 
-from functools import lru_cache
-from itertools import product
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Float16
-from torch import Tensor, nn
+from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from imaging import brain_cube
 from model.encoder import FrameEncoder
+from training.fitting.brain_patches import (
+    N_SHIFTS,
+    PATCH_VOXELS,
+    BrainPatches,
+    narrow,
+    narrow_statistics,
+    update_running,
+    widen,
+)
 
-_POOL = 2
-_KERNEL = 3
-_PATCH = _KERNEL + _POOL - 1
-_SHIFTS = tuple(product(range(_POOL), repeat=3))
 _FRAMES_PER_BLOCK = 16
 _CELLS_PER_BLOCK = 256
 
@@ -49,7 +50,7 @@ class BrainStem:
     """
 
     def __init__(self, grid_size: int) -> None:
-        self._patches = _Patches(grid_size)
+        self._patches = _PatchBlocks(grid_size)
 
     def __call__(self, encoder: FrameEncoder, frames: Float16[Tensor, "n N"]) -> Float[Tensor, "n w p p p"]:
         """Give the pooled maps, channels last in memory, and update the running statistics.
@@ -65,34 +66,24 @@ class BrainStem:
         pooled, mean, variance = _Stem.apply(  # type: ignore[no-untyped-call]
             encoder.stem.weight, norm.weight, norm.bias, frames, self._patches, norm.eps
         )
-        _update(norm, mean, variance, n_values=len(frames) * self._patches.n_voxels)
+        update_running(norm, mean, variance, n_values=len(frames) * self._patches.n_voxels)
         edge = self._patches.n_cells_along
         maps: Tensor = pooled.reshape(len(frames), edge, edge, edge, -1)
         return maps.permute(0, 4, 1, 2, 3)
 
 
-class _Patches:
-    """Where the patches of the pooled cells lie in packed frames."""
+class _PatchBlocks:
+    """The patches, a block of cells in a block of frames at a time: as much as a processor's cache holds."""
 
     def __init__(self, grid_size: int) -> None:
-        mask = brain_cube(grid_size).mask
-        self.n_voxels = mask.size
-        self.n_cells_along = grid_size // _POOL
-        n_inside = int(mask.sum())
-        # Every voxel outside the brain is the last row of a block's frames, which is zero.
-        row = np.full(np.array(mask.shape) + _KERNEL - 1, n_inside)
-        row[1:-1, 1:-1, 1:-1][mask] = np.arange(n_inside)
-        rows = np.stack(
-            [
-                row[a : a + grid_size : _POOL, b : b + grid_size : _POOL, c : c + grid_size : _POOL].ravel()
-                for a, b, c in product(range(_PATCH), repeat=3)
-            ]
-        )
-        active = np.flatnonzero((rows < n_inside).any(axis=0))
-        self.n_cells = rows.shape[1]
-        blocks = np.split(active, range(_CELLS_PER_BLOCK, len(active), _CELLS_PER_BLOCK))
-        self.cells = [torch.from_numpy(cells) for cells in blocks]
-        self._rows = [torch.from_numpy(rows[:, cells].ravel()) for cells in blocks]
+        patches = BrainPatches(grid_size)
+        self.n_voxels, self.n_cells = patches.n_voxels, patches.n_cells
+        self.n_cells_along = patches.n_cells_along
+        blocks = range(0, len(patches.cells), _CELLS_PER_BLOCK)
+        self.cells = [torch.from_numpy(patches.cells[first : first + _CELLS_PER_BLOCK]) for first in blocks]
+        self._voxels = [
+            torch.from_numpy(patches.voxels[:, first : first + _CELLS_PER_BLOCK].ravel()) for first in blocks
+        ]
 
     def columns(self, frames: Float16[Tensor, "f N"]) -> Float[Tensor, "M f"]:
         """Lay a block of frames out by voxel, with a row of zeros at the end."""
@@ -103,7 +94,7 @@ class _Patches:
 
     def gather(self, columns: Float[Tensor, "M f"], block: int) -> Float[Tensor, "64 m"]:
         """Give the patches of a block of cells in a block of frames, (64, cells * frames)."""
-        return columns.index_select(0, self._rows[block]).reshape(_PATCH**3, -1)
+        return columns.index_select(0, self._voxels[block]).reshape(PATCH_VOXELS, -1)
 
 
 class _Stem(Function):
@@ -116,15 +107,15 @@ class _Stem(Function):
         scale: Tensor,
         shift: Tensor,
         frames: Tensor,
-        patches: _Patches,
+        patches: _PatchBlocks,
         eps: float,
     ) -> tuple[Tensor, Tensor, Tensor]:
         sign = torch.where(scale < 0, -1.0, 1.0)
-        kernels = _widen(weight * sign.reshape(-1, 1, 1, 1, 1))
+        kernels = widen(weight * sign.reshape(-1, 1, 1, 1, 1))
         n_channels = len(weight)
         pooled = torch.zeros(len(frames), patches.n_cells, n_channels)
-        total = torch.zeros(_PATCH**3, dtype=torch.float64)
-        gram = torch.zeros(_PATCH**3, _PATCH**3, dtype=torch.float64)
+        total = torch.zeros(PATCH_VOXELS, dtype=torch.float64)
+        gram = torch.zeros(PATCH_VOXELS, PATCH_VOXELS, dtype=torch.float64)
         largest = []
         for first in range(0, len(frames), _FRAMES_PER_BLOCK):
             columns = patches.columns(frames[first : first + _FRAMES_PER_BLOCK])
@@ -133,13 +124,13 @@ class _Stem(Function):
                 patch = patches.gather(columns, block)
                 total += patch.sum(dim=1)
                 gram += patch @ patch.T
-                values = (kernels @ patch).reshape(len(_SHIFTS), n_channels, -1)
+                values = (kernels @ patch).reshape(N_SHIFTS, n_channels, -1)
                 best = values.amax(dim=0)
                 largest.append(values == best)
                 by_cell = best.reshape(n_channels, -1, n_frames).permute(2, 1, 0)
                 pooled[first : first + n_frames, cells] = by_cell
         n_values = len(frames) * patches.n_voxels
-        sum_27, gram_27 = _narrow_statistics(total, gram)
+        sum_27, gram_27 = narrow_statistics(total, gram)
         flat = weight.reshape(n_channels, -1).double()
         mean = flat @ sum_27 / n_values
         variance = ((flat @ gram_27) * flat).sum(dim=1) / n_values - mean**2
@@ -159,7 +150,7 @@ class _Stem(Function):
         weight, scale, frames, pooled = ctx.saved_tensors
         patches, n_channels = ctx.patches, len(weight)
         gradient = gradients[0] * (pooled > 0)
-        through = torch.zeros(len(_SHIFTS) * n_channels, _PATCH**3, dtype=torch.float64)
+        through = torch.zeros(N_SHIFTS * n_channels, PATCH_VOXELS, dtype=torch.float64)
         largest = iter(ctx.largest)
         for first in range(0, len(frames), _FRAMES_PER_BLOCK):
             columns = patches.columns(frames[first : first + _FRAMES_PER_BLOCK])
@@ -175,7 +166,7 @@ class _Stem(Function):
         n_values = len(frames) * patches.n_voxels
         flat = weight.reshape(n_channels, -1).double()
         # Through the chosen values themselves ...
-        through_27 = _narrow(through, n_channels)
+        through_27 = narrow(through, n_channels)
         shift_gradient = gradient.sum(dim=(0, 1), dtype=torch.float64)
         scale_gradient = ((through_27 * flat).sum(dim=1) - mean * shift_gradient) / deviation
         # ... and through the mean and the variance that every value of the channel has a part in.
@@ -190,51 +181,3 @@ class _Stem(Function):
             None,
             None,
         )
-
-
-@lru_cache(maxsize=1)
-def _positions() -> tuple[Tensor, ...]:
-    """Give, for each of the eight shifts, where the kernel's 27 weights lie in the patch's 64."""
-    number = np.arange(_PATCH**3).reshape(_PATCH, _PATCH, _PATCH)
-    return tuple(
-        torch.from_numpy(number[a : a + _KERNEL, b : b + _KERNEL, c : c + _KERNEL].ravel().copy())
-        for a, b, c in _SHIFTS
-    )
-
-
-def _widen(weight: Float[Tensor, "w 1 3 3 3"]) -> Float[Tensor, "W 64"]:
-    """Write the kernels for each shift of a cell's patch, ordered by shift and then by channel."""
-    flat = weight.reshape(len(weight), -1)
-    wide = flat.new_zeros(len(_SHIFTS), len(weight), _PATCH**3)
-    for shift, positions in enumerate(_positions()):
-        wide[shift, :, positions] = flat
-    return wide.flatten(0, 1)
-
-
-def _narrow(wide: Float[Tensor, "W 64"], n_channels: int) -> Float[Tensor, "w 27"]:
-    """Add up what belongs to the same weight of the kernel: the transpose of :func:`_widen`."""
-    parts = wide.reshape(len(_SHIFTS), n_channels, -1)
-    return sum(
-        (parts[shift][:, positions] for shift, positions in enumerate(_positions())),
-        start=wide.new_zeros(n_channels, _KERNEL**3),
-    )
-
-
-def _narrow_statistics(
-    total: Float[Tensor, "64"], gram: Float[Tensor, "64 64"]
-) -> tuple[Float[Tensor, "27"], Float[Tensor, "27 27"]]:
-    """Give the sum and the Gram matrix of the 3x3x3 patches of every value."""
-    sum_27 = sum((total[at] for at in _positions()), start=total.new_zeros(_KERNEL**3))
-    gram_27 = sum((gram[at][:, at] for at in _positions()), start=gram.new_zeros(_KERNEL**3, _KERNEL**3))
-    return sum_27, gram_27
-
-
-@torch.no_grad()
-def _update(norm: nn.BatchNorm3d, mean: Tensor, variance: Tensor, *, n_values: int) -> None:
-    """Move a BatchNorm's running statistics as its own forward pass does."""
-    if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
-        raise ValueError("expected a BatchNorm with running statistics, found one without")
-    momentum = norm.momentum if norm.momentum is not None else 1 / (int(norm.num_batches_tracked) + 1)
-    norm.num_batches_tracked += 1
-    norm.running_mean.lerp_(mean, momentum)
-    norm.running_var.lerp_(variance * (n_values / (n_values - 1)), momentum)

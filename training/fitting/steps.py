@@ -12,10 +12,11 @@ from imaging import PreprocessingSpec
 from model.networks import RestNetwork
 from model.shapes import Features
 from training.errors import CohortError
-from training.fitting.batches import FrameBuffer, PackedBatch
+from training.fitting.batches import PackedBatch
 from training.fitting.brain_stem import BrainStem
 from training.fitting.precision import Used, choose_precision, encoding_in
 from training.fitting.settings import TrainingSettings
+from training.fitting.wide_stem import WideStem
 
 
 class TrainingDivergedError(CohortError):
@@ -70,14 +71,14 @@ class Stepper:
         )
         self._network, self._settings, self._device = network, settings, device
         self._at_once = min(settings.micro_batch or settings.batch_size, settings.batch_size)
-        # On a CPU the brain's voxels are enough; a GPU is fast at the dense convolution.
-        self._source: BrainStem | FrameBuffer | None = (
-            None
-            if self._frozen
-            else BrainStem(spec.grid_size)
-            if device.type == "cpu"
-            else FrameBuffer(self._at_once * spec.window_frames, spec=spec, device=device)
-        )
+        self._dtype: torch.dtype = getattr(torch, self.precision)
+        self._stem: BrainStem | WideStem | None = None
+        if not self._frozen:
+            self._stem = (
+                BrainStem(spec.grid_size)
+                if device.type == "cpu"
+                else WideStem(spec.grid_size, device=device, dtype=self._dtype)
+            )
 
     @property
     def learning_rate(self) -> float:
@@ -124,16 +125,13 @@ class Stepper:
         return total
 
     def _encode(self, frames: Float16[Tensor, "n N"]) -> Features:
-        encoder = self._network.encoder
-        if self._source is None:
-            return frames.to(self._device, non_blocking=True)  # encoded before
-        if isinstance(self._source, BrainStem):
-            pooled = self._source(encoder, frames)
-            with encoding_in(self.precision, device=self._device):
-                return encoder.after_stem(pooled)
-        dense = self._source.unpack(frames).unsqueeze(1)
+        frames = frames.to(self._device, non_blocking=True)
+        if self._stem is None:
+            return frames  # encoded before
+        # One float32 map would make every sum with a shortcut float32 too.
+        pooled = self._stem(self._network.encoder, frames).to(self._dtype)
         with encoding_in(self.precision, device=self._device):
-            return encoder(dense)  # type: ignore[no-any-return]
+            return self._network.encoder.after_stem(pooled)
 
     def _set_learning_rate(self, share_done: float) -> None:
         rate = self._settings.learning_rate

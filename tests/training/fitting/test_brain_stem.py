@@ -7,6 +7,7 @@ import torch
 from imaging import brain_cube
 from model.encoder import FrameEncoder
 from training.fitting.brain_stem import BrainStem
+from training.fitting.wide_stem import WideStem
 
 # More than a block of 16, and not a multiple of it.
 N_FRAMES = 19
@@ -42,13 +43,22 @@ def close(found, expected):
     torch.testing.assert_close(found.double() / scale, expected / scale, atol=1e-5, rtol=0)
 
 
+def wide_stem(dtype=torch.float32):
+    """The stem that a GPU uses, which computes the same anywhere."""
+    return WideStem(34, device=torch.device("cpu"), dtype=dtype)
+
+
+STEMS = pytest.mark.parametrize("stem", [BrainStem(34), wide_stem()], ids=["a CPU's", "a GPU's"])
+
+
+@STEMS
 @pytest.mark.parametrize("width", [1, 5])
-def test_maps_gradients_and_running_statistics_are_those_of_the_layers_one_by_one(width):
+def test_maps_gradients_and_running_statistics_are_those_of_the_layers_one_by_one(stem, width):
     ours = encoder(width)
     theirs = copy.deepcopy(ours)
     packed = frames()
     expected = written_out(theirs, packed)
-    found = BrainStem(34)(ours, packed)
+    found = stem(ours, packed)
     assert found.shape == expected.shape == (N_FRAMES, width, 17, 17, 17)
     close(found.detach(), expected.detach())
     weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
@@ -61,22 +71,37 @@ def test_maps_gradients_and_running_statistics_are_those_of_the_layers_one_by_on
     assert int(ours.stem_norm.num_batches_tracked) == 1
 
 
-def test_a_frame_without_signal_still_has_the_norms_shift():
+@STEMS
+def test_a_frame_without_signal_still_has_the_norms_shift(stem):
     """Cells outside the brain are not computed; they hold what a dense convolution of zeros would."""
     made = encoder(3)
     packed = frames()
     packed[4] = 0
-    found = BrainStem(34)(made, packed)
+    found = stem(made, packed)
     theirs = encoder(3)
     close(found.detach()[4], written_out(theirs, packed).detach()[4])
     assert float(found.detach()[4].std(dim=(1, 2, 3)).max()) == pytest.approx(0, abs=1e-6)
 
 
-def test_channels_lie_last_in_memory():
-    found = BrainStem(34)(encoder(4), frames())
+@STEMS
+def test_channels_lie_last_in_memory(stem):
+    found = stem(encoder(4), frames())
     assert found.is_contiguous(memory_format=torch.channels_last_3d)
 
 
-def test_the_same_frames_give_the_same_bits():
-    first, again = (BrainStem(34)(encoder(4), frames()) for _ in range(2))
+@STEMS
+def test_the_same_frames_give_the_same_bits(stem):
+    first, again = (stem(encoder(4), frames()) for _ in range(2))
     assert torch.equal(first, again)
+
+
+def test_bfloat16_differs_by_its_rounding_alone():
+    made, packed = encoder(4), frames()
+    expected = written_out(copy.deepcopy(made), packed).detach()
+    found = wide_stem(torch.bfloat16)(made, packed)
+    assert found.dtype == torch.bfloat16
+    # 8 bits of a value, on its way through a product and a scale.
+    assert float((found.detach().double() - expected).abs().max() / expected.abs().max()) < 2**-6
+    found.float().square().mean().backward()
+    assert made.stem.weight.grad.dtype == torch.float32
+    assert float(made.stem.weight.grad.abs().max()) > 0

@@ -307,36 +307,3 @@ def test_killed_at_any_moment_it_ends_with_bitwise_the_same_weights(tmp_path):
     # The eight awkward moments; the random times add to them on all but the fastest machine.
     assert len(killed) >= 8
     assert done.stdout.splitlines()[-1] == "the same"
-
-
-@pytest.mark.gpu
-def test_the_gpu_gives_the_cpus_logits():
-    if not torch.cuda.is_available():
-        pytest.skip("this machine has no CUDA device")
-    gpu = torch.device("cuda")
-    settings = TrainingSettings(width=16)
-    network, subjects = fresh(settings), toy_subjects(3, scans=2)
-    on_cpu = subject_logits(network.to(CPU), subjects, device=CPU)
-    on_gpu = subject_logits(network.to(gpu), subjects, device=gpu)
-    # The stated tolerance: float32 without TensorFloat32, sums in another order.
-    np.testing.assert_allclose(on_gpu, on_cpu, atol=1e-4)
-
-
-@pytest.mark.gpu
-def test_training_on_a_gpu_follows_the_cpu(tmp_path):
-    if not torch.cuda.is_available():
-        pytest.skip("this machine has no CUDA device")
-    settings = PAPER.model_copy(update={"precision": "float32", "dropout": 0.0})
-    losses = []
-    for device in ("cpu", "cuda"):
-        result = fit(
-            fresh(settings),
-            toy_subjects(8),
-            stopping=[],
-            settings=settings,
-            folder=tmp_path / device,
-            seed=3,
-            device=torch.device(device),
-        )
-        losses.append([record.training_loss for record in result.records])
-    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)
