@@ -14,6 +14,7 @@ from imaging.findings import ScanWarning
 from imaging.orientation import read_affine
 from imaging.sample_type import sample_type, scaling
 from imaging.shapes import Affine
+from imaging.simulation_mark import simulation_warnings
 from imaging.stream import DataIncompleteError, EmptyFileError, ScanBytes
 from imaging.timing import repetition_time_s
 
@@ -136,7 +137,7 @@ def read_header(source: ScanBytes) -> ScanHeader:
         slope=slope,
         intercept=intercept,
         data_offset=_data_offset(fields, header_bytes=len(raw)),
-        warnings=timing_warnings + orientation_warnings,
+        warnings=simulation_warnings(fields) + timing_warnings + orientation_warnings,
     )
 
 

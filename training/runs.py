@@ -25,7 +25,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from model.files import replace_file
 from training.errors import CohortError
@@ -72,6 +72,10 @@ class RunRecord(BaseModel):
         The fingerprint is the sha256 over the subjects, labels and stored series that were selected.
     condition : str
         What label 1 means, for example "ADHD" or "autism".
+    simulated : bool
+        Whether any of the cohort's people do not exist.
+    mixed : bool
+        Whether only some of its scans are known to be simulated; written where it is so.
     selection : str
         As asked for.
     preprocessing : dict
@@ -93,6 +97,7 @@ class RunRecord(BaseModel):
     cohort_fingerprint: str
     condition: str
     simulated: bool
+    mixed: bool = Field(default=False, exclude_if=lambda mixed: not mixed)
     selection: str
     preprocessing: dict[str, JsonValue]
     split: Split
@@ -100,6 +105,13 @@ class RunRecord(BaseModel):
     n_parameters: int
     machine: dict[str, JsonValue]
     code_version: str
+
+    @property
+    def people(self) -> str:
+        """What a subject is called: nobody shall read "people" of simulated scans."""
+        if self.mixed:
+            return "subjects"
+        return "simulated subjects" if self.simulated else "people"
 
 
 class FoldOutcome(BaseModel):

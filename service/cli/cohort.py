@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from training.cohort.ingest import IngestReport
     from training.cohort.labels import LabelRule
     from training.cohort.sources import ScanSource
+    from training.cohort.store import CohortStore
     from training.cohort.table import PhenotypeTable
 
 app = typer.Typer(no_args_is_help=True)
@@ -140,7 +141,7 @@ def summary(
             }
         )
     else:
-        typer.secho(f"{store.name}{' (simulated people)' if store.simulated else ''}", bold=True)
+        typer.secho(f"{store.name}{f' ({_people(store)})' if store.simulated else ''}", bold=True)
         typer.echo(format_summary(counted), nl=False)
 
 
@@ -225,8 +226,9 @@ def _show(outcome: "IngestReport", out: Path) -> None:
 
     store = outcome.store
     kept = f", {outcome.n_kept} of them from before" if outcome.n_kept else ""
-    people = "simulated people" if store.simulated else "subjects"
-    typer.secho(f"{store.name}: {len(store.subjects)} {people}, {len(store.scans)} scans{kept}", bold=True)
+    typer.secho(
+        f"{store.name}: {len(store.subjects)} {_people(store)}, {len(store.scans)} scans{kept}", bold=True
+    )
     typer.echo(format_table(summarise(store.subjects, condition=store.condition)))
     if not outcome.findings:
         typer.echo("Nothing was left out.")
@@ -238,3 +240,9 @@ def _show(outcome: "IngestReport", out: Path) -> None:
         short = example if len(example) <= _SHOWN else f"{example[: _SHOWN - 3]}..."
         typer.echo(f"  {count:>5}  {code:<24} {short}")
     typer.echo(f"All of them, by name: {out / COHORT_FILE}")
+
+
+def _people(store: "CohortStore") -> str:
+    if store.mixed:
+        return "subjects, simulated and others"
+    return "simulated people" if store.simulated else "subjects"

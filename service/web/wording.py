@@ -137,6 +137,8 @@ def _figure(key: str, value: Any) -> str:
 
 
 WARNINGS = {
+    "simulated_scan": "This scan was made by RestNet's simulator: nobody was measured. The answer shows how "
+    "the software works and says nothing about a person.",
     "template_fit_poor": "The brain lies a little off the place, size or shape that the model expects, "
     "so it may read neighbouring regions. Look at the registration before relying on the answer.",
     "left_right_unverified": "The image itself does not clearly show which side is left: that rests on what "

@@ -85,6 +85,12 @@ def test_a_demonstration_says_so_and_a_research_model_does_not(scan_file, make_p
     assert "demonstration_model" not in codes(make_predictor(intended_use="research"))
 
 
+def test_a_simulated_scan_is_called_one_whatever_the_model(scan_file, make_predictor):
+    answer = predict_scan(scan_file, make_predictor(intended_use="research"), display_name="person.nii.gz")
+    first = answer.to_json()["warnings"][0]
+    assert (first["code"], "nobody was measured" in first["message"]) == ("simulated_scan", True)
+
+
 def test_progress_goes_through_both_stages_in_order(scan_file, make_predictor):
     seen = []
     predict_scan(scan_file, make_predictor(), progress=lambda stage, done: seen.append((stage, done)))

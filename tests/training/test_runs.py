@@ -121,6 +121,21 @@ def run(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("run")
 
 
+@pytest.mark.parametrize(
+    ("told", "people"),
+    [
+        ({"simulated": False}, "people"),
+        ({"simulated": True}, "simulated subjects"),
+        ({"simulated": True, "mixed": True}, "subjects"),
+    ],
+)
+def test_a_run_keeps_what_its_subjects_are(run, told, people):
+    write_json(run / RUN_FILE, RECORD.model_copy(update=told))
+    assert read_run(run).people == people
+    # Where nothing is mixed, the file is what an earlier version reads and writes.
+    assert ("mixed" in (run / RUN_FILE).read_text()) is ("mixed" in told)
+
+
 @pytest.mark.parametrize("row_class", ROWS)
 @pytest.mark.parametrize("name", ["rows.tsv", "rows.csv"])
 def test_rows_come_back_bit_for_bit(row_class, name, run):

@@ -170,7 +170,8 @@ def ingest(
                 else:
                     kept.append(before)
             findings += folder.no_longer_in(known)
-            folder.reopen(kept)
+            simulated = source.simulated or (folder.told_simulated and bool(kept))
+            folder.reopen(kept, simulated=simulated)
             for result in _reported(run_jobs(jobs, processes=processes), len(kept), len(known), progress):
                 if isinstance(result, Refused):
                     findings.append(result.finding)
@@ -179,8 +180,13 @@ def ingest(
                     new.append(result.scan)
             if not kept and not new:
                 raise NoUsableScanError(name=source.name, reasons=count_codes(findings))
+            scans = [*kept, *new]
+            findings += _simulated_among(scans)
             findings.sort(key=lambda finding: (finding.code, finding.name, finding.message))
-            _write_index(folder, source, table, label_rule, scans=[*kept, *new], findings=findings)
+            simulated = simulated or any(scan.is_marked for scan in scans)
+            _write_index(
+                folder, source, table, label_rule, scans=scans, simulated=simulated, findings=findings
+            )
     except OSError as error:
         if error.errno in DISK_FULL:
             raise DiskFullError(name=out.name, stored=len(kept) + len(new), expected=len(known)) from error
@@ -221,6 +227,21 @@ def _without_partner(entries: Sequence[ScanEntry], subjects: Sequence[Subject]) 
             )
 
 
+def _simulated_among(scans: Sequence[StoredScan]) -> Iterator[SourceFinding]:
+    """Name the simulated scans among others, which make the whole cohort a simulated one."""
+    marked = [scan for scan in scans if scan.is_marked]
+    if len(marked) == len(scans):
+        return
+    for scan in marked:
+        yield SourceFinding(
+            code="simulated_scan",
+            name=scan.source_name,
+            message=f"it carries the simulator's mark ({len(marked)} of {len(scans)} scans do): "
+            "the whole cohort counts as simulated",
+            subject_id=scan.subject_id,
+        )
+
+
 def _reported(
     results: Generator[Done | Refused], done: int, total: int, progress: Progress | None
 ) -> Generator[Done | Refused]:
@@ -242,6 +263,7 @@ def _write_index(
     label_rule: LabelRule,
     *,
     scans: Sequence[StoredScan],
+    simulated: bool,
     findings: Sequence[SourceFinding],
 ) -> None:
     with_scan = {scan.subject_id for scan in scans}
@@ -252,7 +274,7 @@ def _write_index(
         scans=scans,
         name=folder.path.name,
         condition=label_rule.condition,
-        simulated=source.simulated,
+        simulated=simulated,
         spec=folder.spec,
         source={"kind": source.kind, "name": source.name, "table": table.name, **source.provenance()},
         label_rule={

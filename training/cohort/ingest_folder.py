@@ -2,7 +2,8 @@
 
 ::
 
-    OUT/ingest.jsonl    settings, then a line for each stored scan, until cohort.json is written
+    OUT/ingest.jsonl    settings and whether the source is called simulated, then a line for each stored scan,
+                        until cohort.json is written
     OUT/series/         as in the finished cohort
     OUT/incoming/       what is unpacked for a scan while it is read
 """
@@ -64,11 +65,21 @@ class CohortOfOtherSettingsError(CohortError):
 
 
 class IngestFolder:
-    """A claimed folder; make one with :meth:`claim`, and close it whatever happens."""
+    """A claimed folder; make one with :meth:`claim`, and close it whatever happens.
+
+    Attributes
+    ----------
+    path : Path
+    spec : PreprocessingSpec
+    told_simulated : bool
+        Whether an earlier call was told that its scans are simulated, which none of them says itself: scans
+        that were written before there was a mark.
+    """
 
     def __init__(self, path: Path, *, kind: str, spec: PreprocessingSpec, lock: int, is_new: bool) -> None:
         self.path = path
         self.spec = spec
+        self.told_simulated = False
         self._settings: dict[str, JsonValue] = {"kind": kind, "spec": spec.to_json()}
         self._lock = lock
         self._is_new = is_new
@@ -147,9 +158,17 @@ class IngestFolder:
             for scan in gone
         ]
 
-    def reopen(self, kept: Sequence[StoredScan]) -> None:
-        """Begin to write: from now on the folder is unfinished until its index is written again."""
-        lines = [json.dumps(self._settings, sort_keys=True).encode() + b"\n", *map(_line, kept)]
+    def reopen(self, kept: Sequence[StoredScan], *, simulated: bool) -> None:
+        """Begin to write: from now on the folder is unfinished until its index is written again.
+
+        Parameters
+        ----------
+        kept : sequence of StoredScan
+        simulated : bool
+            What is said of the source's scans, whether or not they carry the mark.
+        """
+        first = {**self._settings, "simulated": simulated}
+        lines = [json.dumps(first, sort_keys=True).encode() + b"\n", *map(_line, kept)]
         # Set before anything is written: a disk that is full here must not leave an empty cohort behind.
         self._holds_scans = bool(kept)
         self._remove_temporary()
@@ -197,12 +216,13 @@ class IngestFolder:
         journal, index = self.path / JOURNAL_FILE, self.path / COHORT_FILE
         if journal.is_file():
             first, *lines = journal.read_bytes().splitlines() or [b""]
-            self._require_same(_json(first))
+            before = _json(first)
+            self._require_same(before)
         elif index.is_file():
-            record = _json(index.read_bytes())
-            source = record.get("source")
+            before = _json(index.read_bytes())
+            source = before.get("source")
             kind = source.get("kind") if isinstance(source, dict) else None
-            self._require_same({"kind": kind, "spec": record.get("spec")})
+            self._require_same({"kind": kind, "spec": before.get("spec")})
             table = self.path / SCANS_FILE
             lines = table.read_bytes().splitlines() if table.is_file() else []
         elif any(self.path.iterdir()):
@@ -216,6 +236,8 @@ class IngestFolder:
                 continue  # the line that was being written when the process was killed
             self._before[_key(scan)] = scan
         self._holds_scans = bool(self._before)
+        marked = any(scan.is_marked for scan in self._before.values())
+        self.told_simulated = before.get("simulated") is True and not marked
 
     def _require_same(self, found: Mapping[str, JsonValue]) -> None:
         for setting, value in self._settings.items():

@@ -118,7 +118,7 @@ class ScanSource(Protocol):
 
     @property
     def simulated(self) -> bool:
-        """Whether these people do not exist."""
+        """Whether the source says that these people do not exist; their scans may say so themselves."""
         ...
 
     @property

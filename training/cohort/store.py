@@ -116,8 +116,13 @@ class CohortStore:
 
     @property
     def simulated(self) -> bool:
-        """Whether these people do not exist."""
+        """Whether any of these people do not exist."""
         return self.record.simulated
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some scans carry the simulator's mark and others do not."""
+        return 0 < sum(scan.is_marked for scan in self.scans) < len(self.scans)
 
     def scans_of(self, subject_id: str) -> tuple[StoredScan, ...]:
         """Return a subject's scans, none for a stranger."""

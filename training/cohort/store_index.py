@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
 from imaging import PreprocessingSpec, PreprocessingSpecError
+from imaging.simulation_mark import SIMULATED_SCAN
 from training.cohort.subject_table import parse_subjects
 from training.cohort.subjects import Subject
 from training.errors import CohortError
@@ -124,6 +125,11 @@ class StoredScan:
     series_file: str
     series_sha256: str
 
+    @property
+    def is_marked(self) -> bool:
+        """Whether its file carried the simulator's mark."""
+        return SIMULATED_SCAN.code in self.warnings
+
 
 SCAN_JSON = TypeAdapter(StoredScan)
 
@@ -136,6 +142,7 @@ class CohortRecord(BaseModel):
     name, condition : str
         For people; the condition is what label 1 means.
     simulated : bool
+        Whether any of these people do not exist.
     spec : dict
         The `PreprocessingSpec` as JSON.
     source : dict

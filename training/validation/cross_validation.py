@@ -256,6 +256,7 @@ def _record(
         cohort_fingerprint=store.fingerprint(subjects),
         condition=store.condition,
         simulated=store.simulated,
+        mixed=store.mixed,
         selection=selection,
         preprocessing=store.spec.to_json(),
         split=split,

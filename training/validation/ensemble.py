@@ -189,6 +189,9 @@ def _calibrate_on_inner_parts(
 
 def _trained_on(record: RunRecord, subjects: Sequence[RunSubject]) -> str:
     n_cases = sum(subject.label for subject in subjects)
+    if record.mixed:
+        cohort = f"cohort {record.cohort_name}, which mixes simulated scans with others"
+        return f"{len(subjects)} subjects of {cohort}"
     if record.simulated:
         return f"{len(subjects)} simulated subjects (cohort {record.cohort_name}); no person's scan"
     return (
@@ -198,9 +201,8 @@ def _trained_on(record: RunRecord, subjects: Sequence[RunSubject]) -> str:
 
 
 def _measured_on(record: RunRecord, n_subjects: int) -> str:
-    people = "simulated subjects" if record.simulated else "people"
     left_out = "fold" if record.split == "stratified" else "site"
-    return f"{n_subjects} {people}, each by the one model that was trained without their {left_out}"
+    return f"{n_subjects} {record.people}, each by the one model that was trained without their {left_out}"
 
 
 def _version(record: RunRecord) -> str:

@@ -28,7 +28,13 @@ def release(tmp_path_factory):
 
 
 @pytest.fixture
-def unread(monkeypatch):
+def marked():
+    """Ids of those whose scans carry the simulator's mark, where preprocessing is not really done."""
+    return []
+
+
+@pytest.fixture
+def unread(monkeypatch, marked):
     """Preprocessing is shown elsewhere: here every scan becomes the same noise, in this process."""
     series = np.random.default_rng(0).standard_normal((40, 12_658))
 
@@ -40,7 +46,7 @@ def unread(monkeypatch):
             dvars_mean=1.0,
             spikes=0,
             quality={},
-            warnings=(),
+            warnings=("simulated_scan",) if entry.subject_id in marked else (),
             source_sha256="0" * 64,
         )
 
@@ -80,6 +86,20 @@ def test_people_are_told_counts_by_site_and_what_was_left_out(restnet, release, 
     assert f"All of them, by name: {tmp_path / 'cohort' / 'cohort.json'}" in said
     status, said, _ = restnet(*ingest_arguments(release, tmp_path / "cohort"))
     assert "2 scans, 2 of them from before" in said
+
+
+def test_a_simulated_scan_among_others_is_told(restnet, restnet_json, release, unread, marked, tmp_path):
+    first, second = sorted(release.rglob("*.nii.gz"))
+    marked.append(second.name[8:15].lstrip("0"))
+    out = tmp_path / "cohort"
+    status, said, _ = restnet(*ingest_arguments(release, out))
+    assert status == 0
+    assert "cohort: 2 subjects, simulated and others, 2 scans" in said
+    assert f"1  simulated_scan           {second.name}" in said
+    assert first.name not in said
+    status, said, _ = restnet("cohort", "summary", out)
+    assert "cohort (subjects, simulated and others)" in said
+    assert restnet_json("cohort", "summary", out)[1]["simulated"] is True
 
 
 def test_a_summary_counts_a_selection(restnet, restnet_json, release, unread, tmp_path):

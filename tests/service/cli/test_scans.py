@@ -36,6 +36,7 @@ def test_check_tells_a_person_the_same(restnet, simulated_scan):
     assert status == 0
     assert simulated_scan.name in out
     assert "accepted, in template space" in out
+    assert "nobody was measured" in out
 
 
 def test_a_refusal_names_code_expectation_and_finding(restnet, restnet_json, tmp_path):

@@ -119,6 +119,13 @@ def test_the_drawings_have_axes_and_a_warning_has_words(served: Serving, token: 
     assert "hatch" not in page
 
 
+def test_the_page_of_a_simulated_scan_says_that_nobody_was_measured(served: Serving, token: str) -> None:
+    prediction_id = upload(served, token)
+    result = sample_result() | {"warnings": [{"code": "simulated_scan", "message": "expected a person"}]}
+    served.finish(prediction_id, result, model_version_id=served.register_model())
+    assert "simulator: nobody was measured" in shown(served, prediction_id)
+
+
 @pytest.mark.parametrize(
     ("figures", "headline", "caution"),
     [

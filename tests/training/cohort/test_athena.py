@@ -1,8 +1,10 @@
 import hashlib
 import io
+import shutil
 import tarfile
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,6 +15,7 @@ from training.cohort.athena import SCAN_NAME, AthenaSource
 from training.cohort.ingest import ingest
 from training.cohort.scan_files import ArchiveDamagedError
 from training.cohort.sources import DuplicateScanError
+from training.cohort.store import CohortStore
 from training.cohort.subjects import plain_id
 from training.cohort.table import read_phenotypes
 from training.simulation.phenotypes import TABLE_NAME
@@ -236,6 +239,34 @@ def test_a_simulated_folder_is_ingested_and_known_for_what_it_is(simulated_folde
     expected = preprocess(open_scan(file), SPEC).frames[:, brain_cube(12).mask].astype(np.float16)
     # Here on all threads, there on one: float16 may round its last bit otherwise.
     np.testing.assert_allclose(report.store.series(scan), expected, rtol=2e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_simulated_scan_that_was_copied_alone_is_known_for_what_it_is(simulated_folder, tmp_path, packed):
+    (file,) = simulated_folder.rglob("*.nii.gz")
+    release = tmp_path / "release"
+    (release / "NYU").mkdir(parents=True)
+    shutil.copy(file, release / "NYU")
+    names = [f"NYU/{file.name}"]
+    source = AthenaSource(pack(tmp_path / "site.tar", release, names) if packed else release)
+    table = read_phenotypes(simulated_folder / TABLE_NAME)
+    report = ingest(source, table, tmp_path / "cohort", spec=SPEC, processes=0)
+    assert not source.simulated
+    assert CohortStore.open(tmp_path / "cohort").simulated
+    assert report.findings == ()
+
+
+def test_a_scan_without_the_mark_among_simulated_ones_is_told(tmp_path):
+    simulate_cohort(tmp_path / "folder", n_subjects=2, seed=3)
+    first, second = sorted((tmp_path / "folder").rglob("*.nii.gz"))
+    image = nib.load(second)
+    image.header["descrip"] = b""
+    nib.save(image, second)
+    table_path = tmp_path / "folder" / TABLE_NAME
+    source = AthenaSource(tmp_path / "folder", ignored=[table_path])
+    report = ingest(source, read_phenotypes(table_path), tmp_path / "cohort", spec=SPEC, processes=0)
+    assert (report.store.simulated, report.store.mixed) == (True, True)
+    assert [(finding.code, finding.name) for finding in report.findings] == [("simulated_scan", first.name)]
 
 
 def test_a_scan_in_an_archive_is_the_scan_in_a_folder(simulated_folder, tmp_path):

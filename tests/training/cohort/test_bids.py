@@ -106,7 +106,7 @@ def test_participants_and_scans_become_a_cohort(simulated_scan, tmp_path):
     assert [(s.subject_id, s.label, s.sex, s.age_years) for s in store.subjects] == [("a1", 1, "female", 9.5)]
     assert (store.scans[0].variant, store.scans[0].n_frames, store.scans[0].tr_s) == ("bids", 74, 2.5)
     assert store.condition == "autism"
-    assert not store.simulated
+    assert store.simulated, "its scan carries the mark, and no simulation.json lies beside it"
     assert report.counts["row_without_scan"] == 1
     written = json.loads((tmp_path / "cohort" / "cohort.json").read_text())
     assert written["label_rule"] == {"column": "group", "cases": ["patient"], "controls": ["control"]}

@@ -1,12 +1,13 @@
 import ast
 import errno
 import hashlib
+import json
 import os
 import re
 import subprocess
 import sys
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,6 +46,7 @@ class MadeEntry(ScanEntry):
     made: list[str]
     error: BaseException | None = None
     version: int = 1
+    warnings: tuple[str, ...] = ("template_fit_poor",)
 
     def stamp(self):
         return f"version {self.version}"
@@ -63,7 +65,7 @@ class MadeEntry(ScanEntry):
             dvars_mean=1.25,
             spikes=3,
             quality={"tsnr": None},
-            warnings=("template_fit_poor",),
+            warnings=self.warnings,
             source_sha256=hashlib.sha256(repr(seed).encode()).hexdigest(),
         )
 
@@ -71,11 +73,11 @@ class MadeEntry(ScanEntry):
 class MadeSource:
     kind = "made"
     name = "a made release"
-    simulated = False
 
-    def __init__(self, *entries, findings=()):
+    def __init__(self, *entries, findings=(), simulated=False):
         self.listed = entries
         self.findings = findings
+        self.simulated = simulated
 
     def entries(self):
         return self.listed
@@ -251,6 +253,95 @@ def test_a_run_that_is_stopped_goes_on_where_it_stopped(tmp_path, stopped_at):
     assert (report.n_new, report.n_kept) == (3 - stopped_at, stopped_at)
     assert sorted(read) == ["scan 1", "scan 2", "scan 3"]
     assert digests(out) == digests(tmp_path / "whole" / "cohort")
+
+
+MARKED = ("simulated_scan",)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_a_cohort_of_marked_scans_is_simulated_and_nothing_is_odd(tmp_path, told):
+    entries, _ = made(1, 2, warnings=MARKED)
+    report = ingest(
+        MadeSource(*entries, simulated=told), table(1, 2), tmp_path / "cohort", spec=SPEC, processes=0
+    )
+    assert report.store.simulated
+    assert not report.store.mixed
+    assert report.findings == ()
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_simulated_scans_among_others_make_the_cohort_simulated_and_are_named(tmp_path, told):
+    entries, _ = made(1, 2, 3)
+    entries[1] = replace(entries[1], warnings=(*MARKED, "template_fit_poor"))
+    source = MadeSource(*entries, simulated=told)
+    report = ingest(source, table(1, 2, 3), tmp_path / "cohort", spec=SPEC, processes=0)
+    store = CohortStore.open(tmp_path / "cohort")
+    assert (store.simulated, store.mixed) == (True, True)
+    assert report.counts == {"simulated_scan": 1}
+    (finding,) = store.record.report["findings"]
+    assert (finding["name"], finding["subject_id"]) == ("scan 2", "2")
+    assert "1 of 3 scans" in finding["message"]
+
+
+def test_a_mark_is_remembered_by_a_run_that_goes_on_and_goes_with_its_scan(tmp_path):
+    entries, read = made(1, 2, 3)
+    entries[0] = replace(entries[0], warnings=MARKED)
+
+    def stop(stage, done):
+        if done >= 0.3:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "cohort"
+    with pytest.raises(KeyboardInterrupt):
+        run(entries, out, progress=stop)
+    for _ in range(2):  # a stopped one, then a finished one
+        report = run(entries, out)
+        assert read == ["scan 1", "scan 2", "scan 3"]
+        assert report.store.simulated
+        assert [finding.name for finding in report.findings] == ["scan 1"]
+    alone = run(entries[1:], out, people=(2, 3))
+    assert not alone.store.simulated
+
+
+@pytest.mark.parametrize("finished", [False, True])
+def test_scans_without_a_mark_stay_simulated_once_the_source_said_so(tmp_path, finished):
+    """As those of an earlier version: ``simulation.json`` may be gone when the command is given again."""
+    entries, read = made(1, 2, 3)
+
+    def stop(stage, done):
+        if not finished and done >= 0.3:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "cohort"
+    with suppress(KeyboardInterrupt):
+        ingest(
+            MadeSource(*entries, simulated=True), table(1, 2, 3), out, spec=SPEC, processes=0, progress=stop
+        )
+    for _ in range(2):
+        report = run(entries, out)
+        assert report.store.simulated
+        assert read == ["scan 1", "scan 2", "scan 3"]
+    others = [replace(entry, version=2) for entry in entries]
+    assert not run(others, out).store.simulated, "none of its scans is left"
+
+
+def test_a_run_that_an_earlier_version_began_goes_on(tmp_path):
+    entries, read = made(1, 2, 3)
+
+    def stop(stage, done):
+        if done >= 0.3:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "cohort"
+    with pytest.raises(KeyboardInterrupt):
+        run(entries, out, progress=stop)
+    first, *scans = (out / "ingest.jsonl").read_text().splitlines(keepends=True)
+    settings = json.loads(first)
+    del settings["simulated"]
+    (out / "ingest.jsonl").write_text("".join([json.dumps(settings) + "\n", *scans]))
+    report = run(entries, out)
+    assert (report.n_kept, report.store.simulated) == (1, False)
+    assert read == ["scan 1", "scan 2", "scan 3"]
 
 
 def test_what_a_killed_process_left_half_written_goes(tmp_path):

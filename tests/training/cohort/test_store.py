@@ -69,6 +69,16 @@ def test_what_was_stored_comes_back_in_half_precision_at_full_length(folder):
         second_run[0, 0] = 1
 
 
+@pytest.mark.parametrize(("n_marked", "mixed"), [(0, False), (1, True), (3, True), (4, False)])
+def test_a_cohort_is_mixed_where_some_scans_carry_the_simulators_mark(folder, n_marked, mixed):
+    store = CohortStore.open(folder)
+    scans = [
+        replace(scan, warnings=("simulated_scan",) * (number < n_marked))
+        for number, scan in enumerate(store.scans)
+    ]
+    assert replace(store, scans=tuple(scans)).mixed is mixed
+
+
 def test_digests_are_those_of_the_files(folder):
     store = CohortStore.open(folder)
     for scan in store.scans:

@@ -174,6 +174,7 @@ def test_the_same_cohort_is_the_same_bytes_and_reads_back_as_simulated(tmp_path)
     assert image.get_data_dtype() == np.float32
     assert image.header.get_zooms() == (4.0, 4.0, 4.0, 2.0)
     assert image.header.get_xyzt_units() == ("mm", "sec")
+    assert image.header["descrip"].item() == b"RestNet simulated scan"
     kept, simulated = image.get_fdata(dtype=np.float32), samples(simulate_subject(0, seed=3))
     np.testing.assert_allclose(kept, simulated, rtol=2**-12)
     assert len(gzip.decompress(one.read_bytes())) == 352 + simulated.nbytes
@@ -185,7 +186,9 @@ def test_a_simulated_scan_is_accepted(tmp_path):
     (path,) = tmp_path.rglob("*.nii.gz")
     report = check_scan(path)
     assert report.space == "template"
-    assert {warning.code for warning in report.warnings} <= {"left_right_unverified", "left_right_suspect"}
+    known, *others = [warning.code for warning in report.warnings]
+    assert known == "simulated_scan"
+    assert set(others) <= {"left_right_unverified", "left_right_suspect"}
 
 
 @pytest.mark.parametrize("n_threads", [2, 3])

@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,6 +65,18 @@ def test_a_cohort_of_people_is_research_and_counted(tmp_path):
     assert (card.temperature, card.threshold) == (1.0, 0.5), "the paper calibrates nothing"
     assert (card.decision_rule, card.conformal_quantiles) == ("interval", None)
     assert "coverage" not in card.metrics
+
+
+def test_a_cohort_with_a_marked_scan_is_a_demonstration_that_claims_nothing_of_anybody(tmp_path):
+    store = tiny_store(tmp_path / "cohort")
+    first, *others = store.scans
+    store = replace(store, scans=(replace(first, warnings=("simulated_scan",)), *others))
+    settings = QUICK.model_copy(update={"epochs": 1, "protocol": "paper"})
+    run = train_run(store, store.subjects, settings=settings, out=tmp_path / "run", device="cpu")
+    card = load_checkpoint(run / CHECKPOINT_FILE).card
+    assert card.intended_use == "demonstration"
+    assert card.trained_on == "16 subjects of cohort tiny, which mixes simulated scans with others"
+    assert card.metrics["measured_on"].startswith("16 subjects, each")
 
 
 def test_the_card_is_calibrated_on_all_inner_calibration_parts_and_on_no_reported_fold(run, card, tmp_path):

@@ -66,7 +66,16 @@ def banners_of_several(reports: dict[str, RunReport]) -> list[Banner]:
 
 def _of_the_run(report: RunReport) -> Iterable[Banner]:
     data = report.data
-    if data.record.simulated:
+    if data.record.mixed:
+        yield Banner(
+            weight="danger",
+            code="simulated",
+            title="Simulated scans among others",
+            text="Some of the cohort's scans are simulated, and the network may tell those from the others. "
+            f"These figures say nothing about how well {data.record.condition} can be told from a scan.",
+            brief="Some of the cohort's scans are simulated. The figures say nothing about people.",
+        )
+    elif data.record.simulated:
         yield Banner(
             weight="danger",
             code="simulated",

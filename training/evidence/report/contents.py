@@ -129,5 +129,5 @@ class RunReport:
 
     @property
     def people(self) -> str:
-        """What a subject is called: nobody shall read "people" of simulated scans."""
-        return "simulated subjects" if self.data.record.simulated else "people"
+        """What a subject is called."""
+        return self.data.record.people

@@ -89,6 +89,17 @@ def test_above_75_percent_on_people_is_a_bug_until_proven_otherwise(reported):
     assert "people" not in " ".join(answer(simulated))
 
 
+def test_simulated_scans_among_others_are_neither_people_nor_nobody(reported):
+    report = reported(n=80, auc=0.97, simulated=True, mixed=True)
+    first = banners(report)[0]
+    assert (first.weight, first.code, first.title) == ("danger", "simulated", "Simulated scans among others")
+    assert "too_good" not in codes(report)
+    said = " ".join([*answer(report), *(banner.text for banner in banners(report))])
+    assert "80 subjects" in said
+    for untrue in ("people", "simulated subjects", "No person"):
+        assert untrue not in said
+
+
 def test_worse_than_chance_is_a_mistake_to_look_for(reported):
     report = reported(n=120, auc=0.2)
     assert codes(report)[0] == "worse_than_chance"
