@@ -11,7 +11,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float64
 from safetensors.torch import save
 from scipy.special import expit
 
@@ -158,25 +157,27 @@ def _train(
             device=device,
             progress=None if progress is None else partial(progress, fold),
         )
+    parts: dict[InnerPart, tuple[RunSubject, ...]]
+    parts = {"stopping": inner.stopping, "calibration": inner.calibration}
+    inner_logits = {
+        part: subject_logits(network, _with_scans(people, store), device=device)
+        for part, people in parts.items()
+        if people
+    }
     scaling, rule = Scaling(), DecisionRule()
     if inner.calibration:
-        held_out = _with_scans(inner.calibration, store)
-        labels = np.array([subject.label for subject in held_out])
-        scaling = fit_scaling(subject_logits(network, held_out, device=device), labels)
+        labels = np.array([subject.label for subject in inner.calibration])
+        scaling = fit_scaling(inner_logits["calibration"], labels)
         build_in(scaling, network)
+        rule = fit_rule(expit(scaling(inner_logits["calibration"])), labels, settings=settings)
     with saving(run):
         weights = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
         replace_file(folder / WEIGHTS_FILE, save(weights))
-    inner_rows: list[InnerPrediction] = []
-    parts: dict[InnerPart, tuple[RunSubject, ...]]
-    parts = {"stopping": inner.stopping, "calibration": inner.calibration}
-    for part, people in parts.items():
-        if people:
-            logits = subject_logits(network, _with_scans(people, store), device=device)
-            inner_rows += _inner_predictions(people, logits, fold=fold, part=part)
-            if part == "calibration":
-                labels = np.array([subject.label for subject in people])
-                rule = fit_rule(expit(logits), labels, settings=settings)
+    inner_rows = [
+        InnerPrediction(subject_id=subject.subject_id, fold=fold, part=part, logit=float(logit))
+        for part, logits in inner_logits.items()
+        for subject, logit in zip(parts[part], scaling(logits), strict=True)
+    ]
     # Every number is fixed by now; nothing before this line has seen the reported fold.
     reported = [subject for subject in subjects if subject.fold == fold]
     logits = subject_logits(network, _with_scans(reported, store), device=device)
@@ -203,15 +204,6 @@ def _train(
     # Only weights are needed from now on.
     (folder / STATE_FILE).unlink(missing_ok=True)
     return outcome
-
-
-def _inner_predictions(
-    people: Sequence[RunSubject], logits: Float64[np.ndarray, " S"], *, fold: int, part: InnerPart
-) -> list[InnerPrediction]:
-    return [
-        InnerPrediction(subject_id=subject.subject_id, fold=fold, part=part, logit=float(logit))
-        for subject, logit in zip(people, logits, strict=True)
-    ]
 
 
 def _with_scans(subjects: Sequence[RunSubject], store: CohortStore) -> list[TrainingSubject]:
