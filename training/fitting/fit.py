@@ -168,7 +168,12 @@ def fit(
             remove_features(folder)
             return session.finish()
     cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(cuda), EpochLog(folder, history=session.records) as log:
+    with (
+        torch.random.fork_rng(cuda),
+        # In one order, or what a GPU adds up would part a resumed training from a whole one.
+        torch.backends.cudnn.flags(enabled=True, deterministic=True),
+        EpochLog(folder, history=session.records) as log,
+    ):
         while not session.is_over:
             record = session.run_epoch(training, stopping, progress=progress)
             session.append(record)
