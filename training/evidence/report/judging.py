@@ -6,6 +6,7 @@ Nothing here is rounded in the result's favour: an interval that holds no differ
 from collections.abc import Sequence
 
 from training.evidence.report.contents import BASELINE_WORDS, BaselineReport, RunReport
+from training.evidence.report.inner_choice import InnerChoice
 from training.evidence.report.wording import area, change, percent
 
 CHANCE = 0.5
@@ -59,13 +60,15 @@ def answer(report: RunReport) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
-def answer_to_several(reports: dict[str, RunReport]) -> list[str]:
+def answer_to_several(reports: dict[str, RunReport], choice: InnerChoice | None = None) -> list[str]:
     """Say in sentences what several runs came to.
 
     Parameters
     ----------
     reports : dict of RunReport
         By what they are called.
+    choice : InnerChoice, optional
+        What choosing among them on inner parts came to.
     """
     ranked = sorted(reports, key=lambda name: -reports[name].overall.auc.value)
     best, worst = ranked[0], ranked[-1]
@@ -91,7 +94,17 @@ def answer_to_several(reports: dict[str, RunReport]) -> list[str]:
         f"{best} was found to be the best on the very subjects that its figures are about: expect less of it "
         "on new ones."
     )
-    return [ranking, shown, *([yardstick] if linear else []), chosen]
+    inner = [] if choice is None else [_of_choice(choice)]
+    return [ranking, shown, *([yardstick] if linear else []), chosen, *inner]
+
+
+def _of_choice(choice: InnerChoice) -> str:
+    linear = choice.above_connectivity
+    beside = "" if linear is None else f", minus that of ridge on connectivity {change(linear)}"
+    return (
+        "Chosen instead without a look at what is reported, fold by fold on inner subjects, the runs reach "
+        f"AUC {area(choice.evaluation.auc)}{beside}."
+    )
 
 
 def _against_chance(report: RunReport) -> str:

@@ -15,6 +15,7 @@ from training.evidence.published import SOURCE, PublishedRow, is_comparable, pub
 from training.evidence.report import comparing, figures
 from training.evidence.report.banners import Banner, banners, banners_of_several
 from training.evidence.report.contents import BASELINE_WORDS, CLASS_NAMES, RunReport
+from training.evidence.report.inner_choice import choose_on_inner_parts
 from training.evidence.report.judging import answer, answer_to_several, best_baseline
 from training.evidence.report.wording import FEW_WORDS, area, change, listed, signed
 
@@ -59,6 +60,7 @@ def render(reports: Sequence[RunReport]) -> str:
     runs = comparing.named(reports, by=lambda report: report.title)
     sections = [_section(name, report, number) for number, (name, report) in enumerate(runs.items(), 1)]
     several = len(runs) > 1
+    choice = choose_on_inner_parts(runs)
     published = published_beside(report.data.record.condition for report in reports)
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -81,7 +83,7 @@ def render(reports: Sequence[RunReport]) -> str:
         title=_title(reports),
         cohorts=list(dict.fromkeys(_cohort(report) for report in reports)),
         sections=sections,
-        answer=answer_to_several(runs) if several else sections[0].answer,
+        answer=answer_to_several(runs, choice) if several else sections[0].answer,
         banners=banners_of_several(runs) if several else sections[0].banners,
         differences=comparing.differences_between(reports) if several else [],
         across=_across(reports),
@@ -92,6 +94,7 @@ def render(reports: Sequence[RunReport]) -> str:
         few_words=FEW_WORDS,
         class_names=CLASS_NAMES,
         best_baseline=best_baseline,
+        choice=choice,
         shared_baselines=comparing.shared_baselines(reports),
         code_versions=sorted({report.data.record.code_version for report in reports}),
     )

@@ -11,10 +11,12 @@ from training.evidence.metrics import Estimate, Evaluation
 from training.evidence.proportions import Proportion
 from training.evidence.published import PublishedRow, published_beside
 from training.evidence.report.contents import CLASS_NAMES, METRICS, RunReport
+from training.evidence.report.inner_choice import choose_on_inner_parts
 from training.evidence.report.wording import FEW_WORDS
 
 _OVERALL = (*METRICS, "average_precision", "brier")
 _COUNTS = ("tp", "fn", "fp", "tn")
+_CHOICE = "chosen in each fold on inner parts"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +26,7 @@ class FigureRow:
     Attributes
     ----------
     run : str
-        Folder, or the source of a published row.
+        Folder, the source of a published row, or that it was chosen among the runs fold by fold.
     measured : str
         "here" or "published".
     part, name : str
@@ -51,9 +53,16 @@ class FigureRow:
 
 
 def figure_rows(reports: Sequence[RunReport]) -> list[FigureRow]:
-    """Give every figure of the runs, and after them the published rows, where a run is about the same."""
+    """Give every figure of the runs, what a choice among them on inner parts comes to, and published rows.
+
+    The last only where a run is about the same condition.
+    """
     published = published_beside(report.data.record.condition for report in reports)
-    return [row for report in reports for row in _rows_of(report)] + list(_published(published))
+    choice = choose_on_inner_parts({report.data.name: report for report in reports})
+    rows = [row for report in reports for row in _rows_of(report)]
+    if choice is not None:
+        rows += _evaluated(_CHOICE, "overall", "network", choice.evaluation, METRICS)
+    return rows + list(_published(published))
 
 
 def to_csv(rows: Sequence[FigureRow]) -> str:
@@ -66,15 +75,21 @@ def to_csv(rows: Sequence[FigureRow]) -> str:
 
 
 def _rows_of(report: RunReport) -> Iterator[FigureRow]:
-    yield from _evaluated(report, "overall", "network", report.overall, _OVERALL)
-    n, n_cases = report.n, report.n_cases
+    run, n, n_cases = report.data.name, report.n, report.n_cases
+    yield from _evaluated(run, "overall", "network", report.overall, _OVERALL)
     yield _row(
-        report, part="overall", name="network", n=n, n_cases=n_cases, metric="ece", value=report.overall.ece
+        run,
+        part="overall",
+        name="network",
+        n=n,
+        n_cases=n_cases,
+        metric="ece",
+        value=report.overall.ece,
     )
     for baseline in report.baselines:
-        yield from _evaluated(report, "baseline", baseline.name, baseline.evaluation, METRICS)
+        yield from _evaluated(run, "baseline", baseline.name, baseline.evaluation, METRICS)
         yield _row(
-            report,
+            run,
             part="baseline",
             name=baseline.name,
             n=n,
@@ -92,13 +107,13 @@ def _rows_of(report: RunReport) -> Iterator[FigureRow]:
     }
     for part, groups in parts.items():
         for group in groups:
-            yield from _evaluated(report, part, group.name, group, METRICS)
+            yield from _evaluated(run, part, group.name, group, METRICS)
     if report.coverage is not None:
         yield from _covered(report, report.coverage)
 
 
 def _evaluated(
-    report: RunReport,
+    run: str,
     part: str,
     name: str,
     evaluation: Evaluation | GroupEvaluation,
@@ -110,7 +125,7 @@ def _evaluated(
     for metric in metrics:
         estimate: Estimate | None = getattr(evaluation, metric)
         yield _row(
-            report,
+            run,
             part=part,
             name=name,
             n=n,
@@ -123,7 +138,7 @@ def _evaluated(
         )
     for count in _COUNTS:
         value = getattr(evaluation, count)
-        yield _row(report, part=part, name=name, n=n, n_cases=n_cases, metric=count, value=value)
+        yield _row(run, part=part, name=name, n=n, n_cases=n_cases, metric=count, value=value)
 
 
 def _covered(report: RunReport, coverage: Coverage) -> Iterator[FigureRow]:
@@ -131,13 +146,13 @@ def _covered(report: RunReport, coverage: Coverage) -> Iterator[FigureRow]:
     named: dict[str, Proportion] = {"overall": coverage.overall, **of_class, **coverage.by_site}
     for name, share in named.items():
         yield _row(
-            report, part="coverage", name=name, n=share.n, n_cases=None, metric="coverage",
+            report.data.name, part="coverage", name=name, n=share.n, n_cases=None, metric="coverage",
             value=share.value, low=share.low, high=share.high,
         )  # fmt: skip
 
 
 def _row(
-    report: RunReport,
+    run: str,
     *,
     part: str,
     name: str,
@@ -151,7 +166,7 @@ def _row(
 ) -> FigureRow:
     rounded = [None if number is None else round(number, 4) for number in (value, low, high)]
     return FigureRow(
-        run=report.data.name,
+        run=run,
         measured="here",
         part=part,
         name=name,
