@@ -53,7 +53,6 @@ class Work:
     cohort: Path
     n_subjects: int
     settings: TrainingSettings
-    device: str
     threads: int | None
 
     def subjects(self) -> list[TrainingSubject]:
@@ -65,7 +64,7 @@ class Work:
     def network(self) -> RestNetwork:
         """Draw the first weights, the same for everybody."""
         torch.manual_seed(SEED)
-        return RestNetwork(self.settings).to(self.device)
+        return RestNetwork(self.settings)
 
     def plan(self, subjects: list[TrainingSubject], epoch: int) -> list[list[Any]]:
         """Draw an epoch's windows, the same for everybody."""
@@ -87,11 +86,9 @@ def serve(kind: Kind, work: Work, pipe: Connection) -> None:
     while pipe.recv() == "train":
         began, cpu_began = perf_counter(), process_time()
         facts = train()
-        if work.device == "cuda":
-            torch.cuda.synchronize()
         pipe.send({"seconds": perf_counter() - began, "cpu_s": process_time() - cpu_began} | facts)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    pipe.send({"peak_bytes": peak if sys.platform == "darwin" else 1024 * peak, **gpu_memory(work.device)})
+    pipe.send({"peak_bytes": peak if sys.platform == "darwin" else 1024 * peak})
 
 
 def plain(work: Work) -> Callable[[], dict[str, Any]]:
@@ -169,7 +166,6 @@ def monai(work: Work) -> Callable[[], dict[str, Any]]:
             batch_size=work.settings.batch_size,
             num_workers=0,
             generator=torch.Generator(),
-            pin_memory=work.device == "cuda",
         )
         for windows, labels in loader:
             yield windows, labels.float()
@@ -189,7 +185,7 @@ def ours(work: Work) -> Callable[[], dict[str, Any]]:
                 settings=work.settings,
                 folder=Path(folder),
                 seed=SEED,
-                device=torch.device(work.device),
+                device=torch.device("cpu"),
             )
         return {
             "loss": result.records[-1].training_loss,
@@ -210,7 +206,7 @@ def train_eagerly(work: Work, batches: Callable[[int], Batches]) -> dict[str, An
         total, seen, asked = 0.0, 0, perf_counter()
         for windows, labels in batches(epoch):
             waiting_s += perf_counter() - asked
-            total += eager_step(network, optimiser, windows.to(work.device), labels.to(work.device))
+            total += eager_step(network, optimiser, windows, labels)
             seen += len(labels)
             asked = perf_counter()
         loss = total / seen
@@ -232,10 +228,6 @@ def standardised(frames: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Demean each voxel, blank what is outside the brain, divide by the brain's one standard deviation."""
     frames = (frames - frames.mean(axis=0)) * mask
     return (frames / frames[:, mask].std()).astype(np.float32)
-
-
-def gpu_memory(device: str) -> dict[str, int]:
-    return {"gpu_peak_bytes": torch.cuda.max_memory_allocated()} if device == "cuda" else {}
 
 
 TRAININGS: dict[str, Kind] = {"plain": plain, "monai": monai, "ours": ours}

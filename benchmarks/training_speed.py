@@ -13,14 +13,13 @@ are then what holds, because threads that wait for each other spin. Both are alw
 Precision: fp32 for the plain loop and MONAI; ours takes bfloat16 where the processor multiplies it natively
 and fp32 elsewhere, and the result says which.
 
-On a GPU (`--device cuda`) the same runs there, and the share of the rate of a large matrix product is that
-of the GPU. This path has not been run yet.
+`training_on_a_gpu.py` measures what a GPU makes of it.
 
 Usage::
 
     python -m pip install --constraint constraints.txt --group benchmark
     python benchmarks/training_speed.py [--subjects 24] [--epochs 2] [--rounds 3] [--widths 16 4]
-        [--device cpu] [--threads N] [--out results.json]
+        [--threads N] [--out results.json]
 """
 
 import argparse
@@ -54,7 +53,6 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=3)
     arguments.add_argument("--batch", type=int, default=8)
     arguments.add_argument("--widths", type=int, nargs="+", default=[16, 4])
-    arguments.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     arguments.add_argument("--threads", type=int, help="of torch, in each process")
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
@@ -63,7 +61,6 @@ def main() -> None:
         facts = in_a_process(make_cohort, Path(scratch), options.subjects)
         result: dict[str, Any] = {
             "machine": machine(),
-            "device": options.device,
             "load_average": {"before": load_before},
             "subjects": options.subjects,
             "epochs": options.epochs,
@@ -82,7 +79,6 @@ def main() -> None:
                 "cohort": facts["cohort"],
                 "n_subjects": options.subjects,
                 "settings": settings,
-                "device": options.device,
                 "threads": options.threads,
             }
             row = measure(work, rounds=options.rounds)
