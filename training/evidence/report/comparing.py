@@ -147,6 +147,11 @@ def convergence_sentence(by_name: dict[str, RunReport]) -> str:
     by_name : dict of RunReport
         By the network's letter; with one recurrent network.
     """
+    if not any(_watched(report) for report in by_name.values()):
+        return (
+            "Nobody was watched for an early stop: every epoch was run, and of convergence there is only "
+            "what the curves show."
+        )
     kept = []
     for name, report in by_name.items():
         epochs = [outcome.best_epoch for outcome in report.data.outcomes]
@@ -213,6 +218,12 @@ def _batch(report: RunReport) -> str:
 
 def _mean_best_epoch(report: RunReport) -> float:
     return float(np.mean([outcome.best_epoch for outcome in report.data.outcomes]))
+
+
+def _watched(report: RunReport) -> bool:
+    """Whether anything could stop the training early: an inner part, or, under "paper", its own loss."""
+    paper = report.data.record.settings.get("protocol") == "paper"
+    return paper or any(outcome.n_stopping for outcome in report.data.outcomes)
 
 
 def _still_improving(report: RunReport) -> bool:

@@ -68,6 +68,20 @@ def test_networks_that_ran_out_of_epochs_say_little_of_convergence(four):
     assert "faster" not in said
 
 
+def test_runs_that_watched_nobody_say_nothing_of_convergence(four):
+    runs = {
+        name: replace(
+            report,
+            data=replace(
+                report.data,
+                outcomes=tuple(one.model_copy(update={"n_stopping": 0}) for one in report.data.outcomes),
+            ),
+        )
+        for name, report in four(A=8, C=8).items()
+    }
+    assert comparing.convergence_sentence(runs).startswith("Nobody was watched for an early stop")
+
+
 def test_memory_is_compared_and_equal_peaks_are_called_equal(reported):
     runs = [with_network(reported(n=200), name, peak=peak) for name, peak in (("A", 4 * 2**30), ("D", 2**31))]
     drawn = comparing.memory_by_network(runs)[0]
