@@ -102,7 +102,8 @@ def read_phenotypes(
     Parameters
     ----------
     path : Path
-        Tab- or comma-separated: either version of the ADHD-200 table, ABIDE's, or BIDS' participants.tsv.
+        Separated by tabs, commas or semicolons: either version of the ADHD-200 table, ABIDE's, or BIDS'
+        participants.tsv.
     label_rule : LabelRule, optional
     test_ids : frozenset of str, optional
         Who is in the official test release; everybody else is then in the training release. Without it the
