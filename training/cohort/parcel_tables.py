@@ -224,9 +224,9 @@ def read_series(name: str, content: bytes) -> tuple[tuple[int, ...], Float32[np.
         If it is no such table.
     """
     try:
-        lines = [line for line in content.decode().splitlines() if line.strip()]
+        lines = [line for line in content.decode("utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
-        raise ParcelSeriesError(name=name, expected="a table of text", found="binary data") from error
+        raise ParcelSeriesError(name=name, expected="a table of text in UTF-8", found="another file") from error
     separator = next((mark for mark in "\t," if lines and mark in lines[0]), None)
     header = [cell.strip() for cell in lines[0].split(separator)] if lines else []
     columns = {

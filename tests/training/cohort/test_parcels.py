@@ -301,7 +301,7 @@ def test_of_two_variants_of_a_series_one_is_taken(atlas, tmp_path):
         (b"Mean_1\tMean_2\n", "a row a frame"),
         (b"Mean_1\tMean_2\n1\tx\n", "others in row 1"),
         (b"Mean_1\tMean_2\n1\t2\n3\n", "others in row 2"),
-        (b"\xff\xfe\x00", "binary data"),
+        (b"\xff\xfe\x00", "text in UTF-8"),
     ],
 )
 def test_tables_that_hold_no_series_are_refused(text, said):
@@ -314,6 +314,8 @@ def test_ids_and_values_are_read_from_their_columns():
         parcel_ids, series = read_series("7.csv", text.encode())
         assert parcel_ids == (3, 11)
         np.testing.assert_array_equal(series, np.float32([[1.5, 2], [-1e-3, 4]]))
+    marked = read_series("7.csv", b"\xef\xbb\xbf3,11\n1.5,2\n")
+    assert marked[0] == (3, 11), "a byte order mark hides no parcel"
     assert np.isnan(read_series("7.csv", b"1,2\n,5\nnan,6\n")[1][:, 0]).all()
 
 
