@@ -137,6 +137,60 @@ def test_another_conditions_labels_are_read_from_their_column(restnet_json, rele
     assert [subject.label for subject in CohortStore.open(tmp_path / "cohort").subjects] == [1, 0]
 
 
+@pytest.mark.parametrize(
+    ("option", "value"), [("--condition", " "), ("--label-column", ""), ("--label-column", " ")]
+)
+def test_a_name_of_blanks_is_none(restnet_json, release, tmp_path, option, value):
+    out = tmp_path / "cohort"
+    status, refused = restnet_json(*ingest_arguments(release, out, option, value))
+    assert (status, refused["error"]["code"]) == (2, "cohort_option_missing")
+    assert refused["error"]["option"] == option
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("made", "options"),
+    [
+        ("a/sfnwmrda0000001_session_1_rest_1.nii.gz", ("--tr", 2)),
+        ("a/sfnwmrda0000001_session_1_rest_1.nii.gz", ("--atlas", "atlas.nii")),
+        ("NYU.tar", ("--tr", 2)),
+        ("sub-1/func/sub-1_task-rest_space-MNI152_desc-preproc_bold.nii.gz", ("--tr", 2)),
+        ("sub-1/func/sub-1_task-rest_space-MNI152_desc-preproc_bold.nii.gz", ("--atlas", "atlas.nii")),
+        ("sub-1/func/sub-1_task-rest_space-MNI152_desc-preproc_bold.nii.gz", ("--variant", "filtered")),
+        ("1.npz", ("--tr", 2, "--atlas", "atlas.nii")),
+        ("1.npz", ("--variant", "both", "--atlas", "atlas.nii")),
+        ("1.npz", ("--cases", 2, "--atlas", "atlas.nii", "--condition", "autism")),
+        ("1.npz", ("--controls", 2, "--atlas", "atlas.nii", "--condition", "autism")),
+        ("1.npz", ("--label-column", "DX", "--atlas", "atlas.nii", "--condition", "autism")),
+        ("1.csv", ("--variant", "both", "--atlas", "atlas.nii", "--tr", 2)),
+        ("1.csv", ("--variant", "unfiltered", "--atlas", "atlas.nii", "--tr", 2)),
+    ],
+)
+def test_an_option_that_a_source_has_no_use_for_is_refused(restnet_json, release, tmp_path, made, options):
+    source, out = tmp_path / "source", tmp_path / "cohort"
+    (source / made).parent.mkdir(parents=True)
+    (source / made).write_bytes(b"nothing of this kind")
+    if made == "NYU.tar":
+        source /= made
+    # An archive's own table is asked for by naming none.
+    table = () if "--condition" in options else ("--phenotypes", release / TABLE_NAME)
+    status, refused = restnet_json("cohort", "ingest", source, *table, "--out", out, *options)
+    assert (status, refused["error"]["code"]) == (2, "cohort_option_without_effect")
+    assert refused["error"]["option"] == options[0]
+    assert not out.exists()
+
+
+def test_an_archive_beside_tables_of_series_is_refused(restnet_json, release, tmp_path):
+    (tmp_path / "1.npz").touch()
+    (tmp_path / "1.csv").touch()
+    options = ("--atlas", "atlas.nii", "--out", tmp_path / "cohort")
+    status, refused = restnet_json(
+        "cohort", "ingest", tmp_path, *options, "--phenotypes", release / TABLE_NAME
+    )
+    assert (status, refused["error"]["code"]) == (2, "source_not_recognised")
+    assert "name the .npz itself" in refused["error"]["found"]
+
+
 def test_a_class_without_a_value_is_refused(restnet_json, release, tmp_path):
     out, table = tmp_path / "cohort", release / TABLE_NAME
     status, refused = restnet_json(
@@ -280,9 +334,16 @@ def test_an_archive_of_series_is_its_own_table(restnet_json, tmp_path):
     arguments = ("cohort", "ingest", archive, "--atlas", atlas, "--out", tmp_path / "cohort")
     status, refused = restnet_json(*arguments)
     assert (status, refused["error"]["option"]) == (2, "--condition")
-    status, answer = restnet_json(*arguments, "--condition", "autism")
+    test_ids = tmp_path / "test_ids.txt"
+    test_ids.write_text("52\n53\n")
+    status, answer = restnet_json(*arguments, "--condition", "autism", "--test-ids", test_ids)
     assert status == 0
     assert answer["cohort"]["condition"] == "autism"
+    assert [subject.release for subject in CohortStore.open(tmp_path / "cohort").subjects] == [
+        "train",
+        "test",
+    ]
+    assert answer["left_out"] == {"test_id_without_row": 1}
     assert [(row["site"], row["n_cases"], row["n_controls"]) for row in answer["sites"]] == [
         ("NYU", 1, 0),
         ("UM_1", 0, 1),

@@ -287,6 +287,10 @@ def test_of_two_variants_of_a_series_one_is_taken(atlas, tmp_path):
 
     assert taken() == "sfnwmrda"
     assert taken(variant="unfiltered") == "snwmrda"
+    (tmp_path / "snwmrda0010042_session_1_rest_1_cc200_TCs.1D").unlink()
+    source = ParcelTables(tmp_path, atlas=atlas, tr_s=2.0, variant="unfiltered")
+    assert [entry.source_name[:8] for entry in source.entries()] == ["sfnwmrda"]
+    assert [finding.code for finding in source.findings if "parcel" not in finding.code] == ["only_filtered"]
     write_table(tmp_path / "sfnwmrda10042_session_1_rest_1_cc200_TCs.1D", courses())
     with pytest.raises(DuplicateScanError):
         ParcelTables(tmp_path, atlas=atlas, tr_s=2.0).entries()
