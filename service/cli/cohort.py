@@ -256,14 +256,18 @@ def _as_json(outcome: "IngestReport") -> dict[str, Any]:
 
 def _show(outcome: "IngestReport", out: Path) -> None:
     from training.cohort.store_index import COHORT_FILE
-    from training.cohort.summary import format_table, summarise
+    from training.cohort.summary import format_table, obstacle_to_training, summarise
 
     store = outcome.store
     kept = f", {outcome.n_kept} of them from before" if outcome.n_kept else ""
     typer.secho(
         f"{store.name}: {len(store.subjects)} {_people(store)}, {len(store.scans)} scans{kept}", bold=True
     )
-    typer.echo(format_table(summarise(store.subjects, condition=store.condition)))
+    counted = summarise(store.subjects, condition=store.condition)
+    typer.echo(format_table(counted))
+    obstacle = obstacle_to_training(counted)
+    if obstacle is not None:
+        typer.secho(obstacle, fg="yellow")
     if not outcome.findings:
         typer.echo("Nothing was left out.")
         return

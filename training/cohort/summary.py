@@ -194,7 +194,29 @@ def format_summary(summary: CohortSummary) -> str:
     lines = [format_table(summary), "", groups, "", f"Not known (+n above): {gaps}."]
     if summary.without_scans:
         lines.append(f"Without a scan: {summary.without_scans}.")
+    obstacle = obstacle_to_training(summary)
+    if obstacle is not None:
+        lines.append(obstacle)
     return "\n".join(lines) + "\n"
+
+
+def obstacle_to_training(summary: CohortSummary) -> str | None:
+    """Say why nothing can be trained on these people; None where both classes are there.
+
+    Scans without a diagnosis may well be made ready, but nobody should learn of it only when training begins.
+    """
+    everybody = summary.table[-1]
+    if not everybody.n_total:
+        return (
+            "Nobody here has a diagnosis: training on them will be refused. Where that is not meant, see "
+            "--phenotypes, --label-column, --cases and --controls of `restnet cohort ingest`."
+        )
+    if not everybody.n_cases or not everybody.n_controls:
+        missing = summary.condition if everybody.n_controls else "control"
+        return (
+            f"Nobody here has the diagnosis {missing}: training on them, which needs both, will be refused."
+        )
+    return None
 
 
 def _site_row(site: str | None, people: Sequence[Subject]) -> SiteRow:

@@ -88,6 +88,32 @@ def test_people_are_told_counts_by_site_and_what_was_left_out(restnet, release, 
     assert "2 scans, 2 of them from before" in said
 
 
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        (
+            ("--cases", "8", "--controls", "9"),
+            "Nobody here has a diagnosis: training on them will be refused",
+        ),
+        (
+            ("--cases", "0,1,2,3", "--controls", "9"),
+            "Nobody here has the diagnosis control: training on them",
+        ),
+        (("--cases", "8", "--controls", "0,1,2,3"), "Nobody here has the diagnosis ADHD: training on them"),
+    ],
+)
+def test_a_cohort_that_cannot_be_trained_on_says_so_at_once(restnet, release, unread, tmp_path, codes, said):
+    out = tmp_path / "cohort"
+    status, told, _ = restnet(*ingest_arguments(release, out, *codes))
+    assert status == 0, "unlabelled scans may be made ready, to be predicted"
+    assert said in told
+    assert said in restnet("cohort", "summary", out)[1]
+    assert restnet("train", out, "--out", tmp_path / "run")[0] == 2
+    both = tmp_path / "both"
+    assert "Nobody here" not in restnet(*ingest_arguments(release, both))[1]
+    assert "Nobody here" not in restnet("cohort", "summary", both)[1]
+
+
 def test_a_simulated_scan_among_others_is_told(restnet, restnet_json, release, unread, marked, tmp_path):
     first, second = sorted(release.rglob("*.nii.gz"))
     marked.append(second.name[8:15].lstrip("0"))
