@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
-from service.cli.output import print_json, progress_bar
+from service.cli.output import print_json, progress_bar, say
 from service.cli.scans import AsJson
 from service.errors import ServiceError
 
@@ -106,7 +106,7 @@ def ingest(
                 progress=report,
             )
     except KeyboardInterrupt:
-        typer.echo("Stopped. The same command goes on where it stopped.", err=True)
+        say("Stopped. The same command goes on where it stopped.", err=True)
         raise typer.Exit(STOPPED) from None
     if as_json:
         print_json(_as_json(outcome))
@@ -147,7 +147,7 @@ def summary(
             }
         )
     else:
-        typer.secho(f"{store.name}{f' ({_people(store)})' if store.simulated else ''}", bold=True)
+        say(f"{store.name}{f' ({_people(store)})' if store.simulated else ''}", bold=True)
         typer.echo(format_summary(counted), nl=False)
 
 
@@ -166,7 +166,7 @@ def verify(
     if as_json:
         print_json({"cohort": store.name, "n_scans": len(store.scans), "intact": True})
     else:
-        typer.echo(f"{store.name}: {len(store.scans)} scans, every one as it was stored")
+        say(f"{store.name}: {len(store.scans)} scans, every one as it was stored")
 
 
 def _find_table(source: Path, phenotypes: Path | None) -> Path | None:
@@ -260,24 +260,22 @@ def _show(outcome: "IngestReport", out: Path) -> None:
 
     store = outcome.store
     kept = f", {outcome.n_kept} of them from before" if outcome.n_kept else ""
-    typer.secho(
-        f"{store.name}: {len(store.subjects)} {_people(store)}, {len(store.scans)} scans{kept}", bold=True
-    )
+    say(f"{store.name}: {len(store.subjects)} {_people(store)}, {len(store.scans)} scans{kept}", bold=True)
     counted = summarise(store.subjects, condition=store.condition)
     typer.echo(format_table(counted))
     obstacle = obstacle_to_training(counted)
     if obstacle is not None:
-        typer.secho(obstacle, fg="yellow")
+        say(obstacle, fg="yellow")
     if not outcome.findings:
-        typer.echo("Nothing was left out.")
+        say("Nothing was left out.")
         return
-    typer.echo("Left out, or odd:")
+    say("Left out, or odd:")
     for code, count in outcome.counts.items():
         first = next(finding for finding in outcome.findings if finding.code == code)
         example = f"{first.name}: {first.message}"
         short = example if len(example) <= _SHOWN else f"{example[: _SHOWN - 3]}..."
-        typer.echo(f"  {count:>5}  {code:<24} {short}")
-    typer.echo(f"All of them, by name: {out / COHORT_FILE}")
+        say(f"  {count:>5}  {code:<24} {short}")
+    say(f"All of them, by name: {out / COHORT_FILE}")
 
 
 def _people(store: "CohortStore") -> str:

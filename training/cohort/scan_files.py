@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, ClassVar
 
 from imaging import open_scan
+from imaging.printable import encodable
 from training.cohort.sources import BoldEntry, OpenedScan, file_sha256, file_stamp
 from training.cohort.store_index import Variant
 from training.errors import CohortError
@@ -69,7 +70,8 @@ class MemberEntry(BoldEntry):
         """Tell the member from a changed one, in whichever archive of this name it stands."""
         if self.archive.stat().st_size < self.offset + self.size:
             raise FileNotFoundError(2, "the archive ends before this member")
-        return f"{self.size} bytes of {self.mtime} at {self.offset} in {self.archive.name}"
+        archive = encodable(self.archive.name)
+        return f"{self.size} bytes of {self.mtime} at {self.offset} in {archive}"
 
     @contextmanager
     def open_source(self, workspace: Path) -> Iterator[OpenedScan]:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from imaging.printable import printable
 from training.cohort.subjects import Subject
 
 CLASSES: tuple[int | None, ...] = (1, 0, None)
@@ -277,10 +278,12 @@ def _missing(subjects: Sequence[Subject]) -> dict[str, int]:
 
 
 def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(cells[column]) for cells in (header, *rows)) for column in range(len(header))]
+    # A site's name is whatever stood in a cell.
+    lines = [list(map(printable, cells)) for cells in (header, *rows)]
+    widths = [max(len(cells[column]) for cells in lines) for column in range(len(header))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-        for cells in (header, *rows)
+        for cells in lines
     )
 
 

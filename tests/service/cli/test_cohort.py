@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -287,6 +289,45 @@ def test_participants_of_derivatives_are_found_by_themselves(restnet_json, unrea
     assert status == 0
     assert [row["n_cases"] for row in answer["sites"]] == [1, 1]
     assert answer["cohort"]["simulated"] is False
+
+
+def test_names_and_cells_can_neither_break_nor_forge_a_line(restnet, restnet_json, release, unread, tmp_path):
+    source, out = tmp_path / "source", tmp_path / "cohort\x1b[2J"
+    source.mkdir()
+    # Bytes: a file's name need not be text.
+    names = list(map(os.fsdecode, (b"a\nall sites  99", b"b\x1b[31mred", b"c\xffd")))
+    for name in names:
+        (source / name).touch()
+    (scan, *_) = sorted(release.rglob("*.nii.gz"))
+    shutil.copy(scan, source / scan.name)
+    table = tmp_path / "table.csv"
+    table.write_text(f'ID,Site,DX\n{scan.name[8:15]},"x\nall sites\x9b[/red]",0\n')
+    arguments = ("cohort", "ingest", source, "--phenotypes", table, "--out", out)
+    status, said, told = restnet(*arguments)
+    assert status == 0, told
+    assert r"x\nall sites\x9b[/red]" in said
+    assert all(mark.isprintable() or mark == "\n" for mark in said)
+    assert sum(line.startswith("all sites") for line in said.splitlines()) == 1
+    status, answer = restnet_json(*arguments)
+    odd = [finding["name"] for finding in answer["findings"] if finding["code"] == "file_not_understood"]
+    assert sorted(odd) == sorted(names)
+    kept = json.loads((out / "cohort.json").read_text())["report"]["findings"]
+    assert r"c\udcffd" in [finding["name"] for finding in kept]
+    status, said, told = restnet("cohort", "summary", tmp_path / "no\nsuch\x1b[2J")
+    assert told.count("\n") == 1
+    assert "\x1b[2J" not in told
+
+
+@pytest.mark.parametrize("name", [b"1\xff", b"1\n2"])
+def test_a_source_of_any_name_makes_a_cohort_that_opens(restnet_json, unread, tmp_path, name):
+    source = tmp_path / os.fsdecode(name) / "sub-1"
+    source.mkdir(parents=True)
+    (source / "sub-1_task-rest_space-MNI152NLin6Asym_desc-preproc_bold.nii.gz").touch()
+    (source.parent / "participants.tsv").write_text("participant_id\tDX\n1\t1\n")
+    out = tmp_path / os.fsdecode(b"out\xfe")
+    status, answer = restnet_json("cohort", "ingest", source.parent, "--out", out)
+    assert status == 0, answer
+    assert restnet_json("cohort", "verify", out)[0] == 0
 
 
 def test_a_stop_says_that_the_same_command_goes_on(restnet, release, unread, tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import json
+import os
 
 import nibabel as nib
 import numpy as np
@@ -275,6 +276,15 @@ def test_tables_become_the_same_cohort_as_their_painted_volumes(atlas, tmp_path)
     }
     expected, _ = reference(painted_scan(courses(), atlas, tr_s=2.0, leave_out=(STRAY,)))
     np.testing.assert_allclose(report.store.series(report.store.scans[0]), expected, atol=5e-3)
+
+
+def test_a_table_of_any_name_makes_a_cohort_that_opens(atlas, tmp_path):
+    name = os.fsdecode(b"sub-7_odd\xff\xe2\x80\xa8name.tsv")  # no text, and a separator of lines
+    write_table(tmp_path / "tables" / name, courses())
+    person = Subject(subject_id="7", site="NYU", label=0, diagnosis="0")
+    source = ParcelTables(tmp_path / "tables", atlas=atlas, tr_s=2.0)
+    report = ingest(source, PhenotypeTable("t", (person,), ()), tmp_path / "cohort", processes=0)
+    assert [scan.source_name for scan in report.store.scans] == ["sub-7_odd\\udcff\u2028name.tsv"]
 
 
 def test_of_two_variants_of_a_series_one_is_taken(atlas, tmp_path):
