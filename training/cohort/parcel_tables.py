@@ -27,6 +27,7 @@ from pydantic import JsonValue
 from imaging import PreprocessingSpec, ScanError
 from training.cohort.athena import VariantChoice
 from training.cohort.painting import AtlasError, ParcelSeriesError, shared_painter
+from training.cohort.paths import real_path
 from training.cohort.scan_files import find_files
 from training.cohort.sources import (
     OptionWithoutEffectError,
@@ -134,7 +135,7 @@ class ParcelTables:
     @property
     def name(self) -> str:
         """The folder's name."""
-        return self.root.resolve().name
+        return real_path(self.root).name
 
     def entries(self) -> list[ScanEntry]:
         """List the tables by subject, session and run; the first readable one is held against the atlas.

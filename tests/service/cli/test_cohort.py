@@ -330,6 +330,30 @@ def test_a_source_of_any_name_makes_a_cohort_that_opens(restnet_json, unread, tm
     assert restnet_json("cohort", "verify", out)[0] == 0
 
 
+def test_links_that_lead_round_in_a_circle_are_told(restnet_json, release, unread, tmp_path):
+    source, loop = tmp_path / "source", tmp_path / "source" / "loop"
+    source.mkdir()
+    loop.symlink_to(loop)
+    (source / "up").symlink_to(source)
+    (scan, *_) = sorted(release.rglob("*.nii.gz"))
+    shutil.copy(scan, source / scan.name)
+    status, answer = restnet_json(
+        "cohort", "ingest", source, "--phenotypes", release / TABLE_NAME, "--out", tmp_path / "cohort"
+    )
+    assert status == 0
+    odd = {finding["name"] for finding in answer["findings"] if finding["code"] == "file_not_understood"}
+    assert odd == {"loop", "up"}
+    refusals = {
+        "source_not_recognised": ("ingest", loop, "--out", tmp_path / "other"),
+        "phenotype_table_unreadable": ("ingest", release, "--phenotypes", loop, "--out", tmp_path / "other"),
+        "output_not_writable": ingest_arguments(release, loop)[1:],
+        "cohort_not_found": ("summary", loop),
+    }
+    for code, arguments in refusals.items():
+        status, refused = restnet_json("cohort", *arguments)
+        assert (status, refused["error"]["code"]) == (2, code)
+
+
 def test_a_stop_says_that_the_same_command_goes_on(restnet, release, unread, tmp_path, monkeypatch):
     def stop(*arguments, **options):
         raise KeyboardInterrupt
