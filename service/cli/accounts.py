@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli.database import DataDir, load_settings, migrated_session
-from service.cli.output import ACTOR, in_utc, print_json, print_table
+from service.cli.output import ACTOR, in_utc, print_json, print_table, say
 from service.cli.scans import AsJson
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def add_user(
     if as_json:
         print_json(added)
     else:
-        typer.echo(f"{added['username']} may log in as {added['role']}")
+        say(f"{added['username']} may log in as {added['role']}")
 
 
 @users.command("list")
@@ -143,4 +143,4 @@ def _tell(answer: dict[str, Any], sentence: str, *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
     else:
-        typer.echo(sentence)
+        say(sentence)

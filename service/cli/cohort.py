@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
-from service.cli.output import print_json, progress_bar
+from service.cli.output import print_json, progress_bar, say
 from service.cli.scans import AsJson
 from service.errors import ServiceError
 
@@ -57,16 +57,21 @@ def ingest(
     tr: Annotated[
         float | None, typer.Option(help="Repetition time in seconds of parcel tables that do not say.")
     ] = None,
-    label_column: Annotated[str, typer.Option(help="Column of the diagnosis.")] = _ADHD_COLUMN,
-    cases: Annotated[str, typer.Option(help="Its values for label 1.")] = "1,2,3",
-    controls: Annotated[str, typer.Option(help="Its values for label 0.")] = "0",
+    label_column: Annotated[
+        str | None, typer.Option(help="Column of the diagnosis.", show_default=_ADHD_COLUMN)
+    ] = None,
+    cases: Annotated[str | None, typer.Option(help="Its values for label 1.", show_default="1,2,3")] = None,
+    controls: Annotated[str | None, typer.Option(help="Its values for label 0.", show_default="0")] = None,
     condition: Annotated[
         str | None, typer.Option(help="What label 1 means.", show_default="ADHD for DX")
     ] = None,
     variant: Annotated[
-        Literal["filtered", "unfiltered", "both"],
-        typer.Option(help="Which of Athena's files of a run; where only the other is there, that one."),
-    ] = "filtered",
+        Literal["filtered", "unfiltered", "both"] | None,
+        typer.Option(
+            help="Which of Athena's files of a run; where only the other is there, that one.",
+            show_default="filtered",
+        ),
+    ] = None,
     processes: Annotated[
         int | None, typer.Option(help="That share the work.", min=1, show_default="one a core")
     ] = None,
@@ -87,7 +92,8 @@ def ingest(
         scans,
         table_path,
         test_ids=test_ids,
-        rule={"column": label_column, "cases": cases, "controls": controls, "condition": condition},
+        condition=condition,
+        codes={"--label-column": label_column, "--cases": cases, "--controls": controls},
     )
     try:
         with progress_bar(source.name, shown=not as_json) as report:
@@ -100,7 +106,7 @@ def ingest(
                 progress=report,
             )
     except KeyboardInterrupt:
-        typer.echo("Stopped. The same command goes on where it stopped.", err=True)
+        say("Stopped. The same command goes on where it stopped.", err=True)
         raise typer.Exit(STOPPED) from None
     if as_json:
         print_json(_as_json(outcome))
@@ -141,7 +147,7 @@ def summary(
             }
         )
     else:
-        typer.secho(f"{store.name}{f' ({_people(store)})' if store.simulated else ''}", bold=True)
+        say(f"{store.name}{f' ({_people(store)})' if store.simulated else ''}", bold=True)
         typer.echo(format_summary(counted), nl=False)
 
 
@@ -160,7 +166,7 @@ def verify(
     if as_json:
         print_json({"cohort": store.name, "n_scans": len(store.scans), "intact": True})
     else:
-        typer.echo(f"{store.name}: {len(store.scans)} scans, every one as it was stored")
+        say(f"{store.name}: {len(store.scans)} scans, every one as it was stored")
 
 
 def _find_table(source: Path, phenotypes: Path | None) -> Path | None:
@@ -171,29 +177,57 @@ def _find_table(source: Path, phenotypes: Path | None) -> Path | None:
 
 
 def _read_table(
-    scans: "ScanSource", path: Path | None, *, test_ids: Path | None, rule: Mapping[str, str | None]
+    scans: "ScanSource",
+    path: Path | None,
+    *,
+    test_ids: Path | None,
+    condition: str | None,
+    codes: Mapping[str, str | None],
 ) -> "tuple[PhenotypeTable, LabelRule]":
-    """Read who the scans are of: the named table, or the one that an archive of series holds itself."""
+    """Read who the scans are of: the named table, or the one that an archive of series holds itself.
+
+    ``codes`` are the options about a table's column of the diagnosis, None where they are not given.
+    """
     from training.cohort.labels import ADHD_RULE, LabelRule
     from training.cohort.parcel_archive import ARCHIVE_CODES, ParcelArchive
-    from training.cohort.table import read_phenotypes, read_test_ids
+    from training.cohort.sources import OptionWithoutEffectError
+    from training.cohort.table import read_phenotypes, read_test_ids, with_releases
 
-    column, condition = str(rule["column"]), rule["condition"]
+    column = codes["--label-column"]
+    column = ADHD_RULE.column if column is None else column.strip()
+    if not column:
+        raise CohortOptionMissingError(option="--label-column", expected="the name of a column")
     own = path is None and isinstance(scans, ParcelArchive)
     if path is None and not own:
         raise CohortOptionMissingError(option="--phenotypes", expected="the table of the subjects")
-    if condition is None and (own or column != _ADHD_COLUMN):
+    if condition is None and not own and column == ADHD_RULE.column:
+        condition = ADHD_RULE.condition
+    if not (condition or "").strip():
         raise CohortOptionMissingError(option="--condition", expected="a name for what label 1 means")
-    meaning = condition or ADHD_RULE.condition
-    if path is None and isinstance(scans, ParcelArchive):
-        return scans.phenotypes(), LabelRule(**ARCHIVE_CODES, condition=meaning)
-    values = {
-        name: tuple(filter(None, (text.strip() for text in str(rule[name]).split(","))))
-        for name in ("cases", "controls")
-    }
-    labels = LabelRule(column=column, cases=values["cases"], controls=values["controls"], condition=meaning)
+    meaning = str(condition).strip()
     ids = read_test_ids(test_ids) if test_ids is not None else None
+    if path is None and isinstance(scans, ParcelArchive):
+        for option, value in codes.items():
+            if value is not None:
+                raise OptionWithoutEffectError(
+                    option=option,
+                    expected="a table named by --phenotypes",
+                    found="an archive that holds its own labels",
+                )
+        table = scans.phenotypes()
+        table = table if ids is None else with_releases(table, ids)
+        return table, LabelRule(**ARCHIVE_CODES, condition=meaning)
+    labels = LabelRule(
+        column=column,
+        cases=_values(codes["--cases"], ADHD_RULE.cases),
+        controls=_values(codes["--controls"], ADHD_RULE.controls),
+        condition=meaning,
+    )
     return read_phenotypes(Path(str(path)), label_rule=labels, test_ids=ids), labels
+
+
+def _values(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
+    return default if text is None else tuple(filter(None, (value.strip() for value in text.split(","))))
 
 
 def _as_json(outcome: "IngestReport") -> dict[str, Any]:
@@ -222,24 +256,26 @@ def _as_json(outcome: "IngestReport") -> dict[str, Any]:
 
 def _show(outcome: "IngestReport", out: Path) -> None:
     from training.cohort.store_index import COHORT_FILE
-    from training.cohort.summary import format_table, summarise
+    from training.cohort.summary import format_table, obstacle_to_training, summarise
 
     store = outcome.store
     kept = f", {outcome.n_kept} of them from before" if outcome.n_kept else ""
-    typer.secho(
-        f"{store.name}: {len(store.subjects)} {_people(store)}, {len(store.scans)} scans{kept}", bold=True
-    )
-    typer.echo(format_table(summarise(store.subjects, condition=store.condition)))
+    say(f"{store.name}: {len(store.subjects)} {_people(store)}, {len(store.scans)} scans{kept}", bold=True)
+    counted = summarise(store.subjects, condition=store.condition)
+    typer.echo(format_table(counted))
+    obstacle = obstacle_to_training(counted)
+    if obstacle is not None:
+        say(obstacle, fg="yellow")
     if not outcome.findings:
-        typer.echo("Nothing was left out.")
+        say("Nothing was left out.")
         return
-    typer.echo("Left out, or odd:")
+    say("Left out, or odd:")
     for code, count in outcome.counts.items():
         first = next(finding for finding in outcome.findings if finding.code == code)
         example = f"{first.name}: {first.message}"
         short = example if len(example) <= _SHOWN else f"{example[: _SHOWN - 3]}..."
-        typer.echo(f"  {count:>5}  {code:<24} {short}")
-    typer.echo(f"All of them, by name: {out / COHORT_FILE}")
+        say(f"  {count:>5}  {code:<24} {short}")
+    say(f"All of them, by name: {out / COHORT_FILE}")
 
 
 def _people(store: "CohortStore") -> str:

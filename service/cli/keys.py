@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from service.cli.database import DataDir, load_settings, migrated_session
-from service.cli.output import ACTOR, in_utc, print_json, print_table
+from service.cli.output import ACTOR, in_utc, print_json, print_table, say
 from service.cli.scans import AsJson
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def create_key(
     if as_json:
         print_json({"username": username, "name": name, "api_key": key})
     else:
-        typer.echo(key)
-        typer.echo("Keep it now: only a hash of it is stored.", err=True)
+        say(key)
+        say("Keep it now: only a hash of it is stored.", err=True)
 
 
 @keys.command("list")
@@ -79,7 +79,7 @@ def revoke_key(
     if as_json:
         print_json(answer)
     else:
-        typer.echo(f"the key {answer['prefix']}... of {answer['username']} is no longer accepted")
+        say(f"the key {answer['prefix']}... of {answer['username']} is no longer accepted")
 
 
 def _described(key: "ApiKeyRow", username: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from imaging.printable import printable
 from service.errors import ServiceError, as_json
 
 # Who acts here, in the audit: whoever may read the data directory.
@@ -28,6 +29,7 @@ DATABASE_UNAVAILABLE = (
     "found it out of reach or refusing"
 )
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
+_NOT_ASCII = re.compile(r"[^\x00-\x7e]")
 _REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -86,13 +88,18 @@ def _is_of_the_users_path(error: OSError) -> bool:
     return not any(path.is_relative_to(ours) for ours in (*installed, *packages))
 
 
+def say(line: str, *, fg: str | None = None, bold: bool = False, err: bool = False) -> None:
+    """Print one line for people; what in it does not print, a file's name for example, is shown escaped."""
+    typer.secho(printable(line), fg=fg, bold=bold or None, err=err)
+
+
 def show_refusal(refusal: Mapping[str, object], *, as_json: bool) -> None:
     """Print why something was refused, for a machine on stdout or for a person on stderr."""
     if as_json:
         print_json({"error": refusal})
     else:
         message = with_path_as_typed(refusal, sys.argv[1:])
-        typer.secho(f"{message}  [{refusal['code']}]", fg="red", err=True)
+        say(f"{message}  [{refusal['code']}]", fg="red", err=True)
 
 
 def with_path_as_typed(refusal: Mapping[str, object], arguments: Sequence[str]) -> str:
@@ -122,7 +129,7 @@ def with_path_as_typed(refusal: Mapping[str, object], arguments: Sequence[str]) 
 def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
     """Print rows for people: one a line, columns as wide as they need, a dash where there is nothing."""
     cells = [[name.replace("_at", "").replace("_", " ") for name in columns]]
-    cells += [["-" if row[name] is None else str(row[name]) for name in columns] for row in rows]
+    cells += [["-" if row[name] is None else printable(str(row[name])) for name in columns] for row in rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
@@ -135,8 +142,14 @@ def in_utc(moment: datetime | None) -> str | None:
 
 
 def print_json(value: object) -> None:
-    """Print one JSON value, keys in the order of the interface."""
-    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+    """Print one JSON value, keys in the order of the interface; what does not print is escaped."""
+    text = json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False)
+    sys.stdout.write(_NOT_ASCII.sub(_printable_in_json, text) + "\n")
+
+
+def _printable_in_json(found: re.Match[str]) -> str:
+    character = found[0]
+    return character if character.isprintable() else json.dumps(character)[1:-1]
 
 
 @contextmanager
@@ -156,8 +169,9 @@ def progress_bar(title: str, *, shown: bool) -> Iterator[ReportProgress]:
         Fraction of the whole work in 0..1.
     """
     console = Console(stderr=True)
+    title = printable(title)
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
         TimeElapsedColumn(),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from service.cli.output import print_json, progress_bar
+from service.cli.output import print_json, progress_bar, say
 from service.cli.scans import AsJson
 
 if TYPE_CHECKING:
@@ -73,12 +73,12 @@ def _show(written: "WrittenReport") -> None:
 
     colours = {"danger": "red", "warning": "yellow", "note": "blue"}
     for one in written.reports:
-        typer.secho(f"{one.data.name}: {one.title}", bold=True)
+        say(f"{one.data.name}: {one.title}", bold=True)
         for banner in banners(one):
-            typer.secho(f"  {banner.title.upper()}. {banner.text}", fg=colours[banner.weight])
+            say(f"  {banner.title.upper()}. {banner.text}", fg=colours[banner.weight])
         for sentence in answer(one):
-            typer.echo(f"  {sentence}")
-    typer.echo(f"Written: {written.folder / PAGE_FILE}, with the same figures as CSV and JSON beside it.")
+            say(f"  {sentence}")
+    say(f"Written: {written.folder / PAGE_FILE}, with the same figures as CSV and JSON beside it.")
 
 
 def _check_claim(claim: Claim, *, n: int, positives: int, as_json: bool) -> None:
@@ -107,4 +107,4 @@ def _check_claim(claim: Claim, *, n: int, positives: int, as_json: bool) -> None
         )
         return
     for sentence in check.sentences:
-        typer.echo(sentence)
+        say(sentence)

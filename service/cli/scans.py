@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
-from service.cli.output import print_json, progress_bar, refusal_of, show_refusal
+from service.cli.output import print_json, progress_bar, refusal_of, say, show_refusal
 from service.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -106,24 +106,24 @@ def _what_is_there(error: OSError) -> str:
 
 
 def _show_check(path: Path, answer: dict[str, Any]) -> None:
-    typer.secho(f"{_what_it_is(path, answer['scan'])}: accepted, in {answer['space']} space", bold=True)
+    say(f"{_what_it_is(path, answer['scan'])}: accepted, in {answer['space']} space", bold=True)
     for name, value in answer["quality"].items():
         if isinstance(value, int | float):
-            typer.echo(f"  {name:<22} {value:.4g}")
+            say(f"  {name:<22} {value:.4g}")
     _show_warnings(answer["warnings"])
 
 
 def _show_prediction(path: Path, answer: dict[str, Any]) -> None:
     interval, model = answer["interval"], answer["model"]
-    typer.secho(_what_it_is(path, answer["scan"]), bold=True)
-    typer.echo(
+    say(_what_it_is(path, answer["scan"]), bold=True)
+    say(
         f"  probability of ADHD {answer['adhd_probability']:.3f}, "
         f"{interval['level']:.0%} interval {interval['low']:.3f} to {interval['high']:.3f}, "
         f"threshold {answer['threshold']:.2f}: {answer['decision']}"
     )
-    typer.echo(f"  model {model['name']} {model['version']} ({model['intended_use']}): {model['trained_on']}")
+    say(f"  model {model['name']} {model['version']} ({model['intended_use']}): {model['trained_on']}")
     _show_warnings(answer["warnings"])
-    typer.echo("  Research use only. This is not a diagnosis.")
+    say("  Research use only. This is not a diagnosis.")
 
 
 def _what_it_is(path: Path, scan: dict[str, Any]) -> str:
@@ -133,4 +133,4 @@ def _what_it_is(path: Path, scan: dict[str, Any]) -> str:
 
 def _show_warnings(warnings: list[dict[str, str]]) -> None:
     for warning in warnings:
-        typer.secho(f"  warning: {warning['message']}  [{warning['code']}]", fg="yellow")
+        say(f"  warning: {warning['message']}  [{warning['code']}]", fg="yellow")

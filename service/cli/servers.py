@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from service.cli.database import DataDir, load_settings
+from service.cli.output import say
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -69,7 +70,7 @@ def announce_when_ready(base_url: str, credentials: Path | None, out: TextIO) ->
     try:
         wait_until_ready(base_url)
     except OSError as error:
-        typer.secho(f"The service did not get ready: {error}", fg="red", err=True)
+        say(f"The service did not get ready: {error}", fg="red", err=True)
         return
     line = {"address": base_url} | ({"credentials": str(credentials)} if credentials else {})
     out.write(json.dumps(line, ensure_ascii=False) + "\n")

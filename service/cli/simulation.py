@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from service.cli.output import print_json, progress_bar
+from service.cli.output import print_json, progress_bar, say
 from service.cli.scans import AsJson
 
 
@@ -46,4 +46,4 @@ def simulate(
             }
         )
     else:
-        typer.echo(f"{len(profiles)} simulated subjects written; their table is {TABLE_NAME}")
+        say(f"{len(profiles)} simulated subjects written; their table is {TABLE_NAME}")

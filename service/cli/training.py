@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from service.cli.database import DataDir, load_settings
-from service.cli.output import print_json, refusal_of, show_refusal
+from service.cli.output import print_json, refusal_of, say, show_refusal
 from service.cli.scans import AsJson
 from service.cli.training_display import FoldDisplay
 
@@ -156,13 +156,13 @@ def train(
         else:
             runs = each_network(train_here)
     except KeyboardInterrupt:
-        typer.echo("Stopped. The same command goes on where it stopped.", err=True)
+        say("Stopped. The same command goes on where it stopped.", err=True)
         raise typer.Exit(STOPPED) from None
     if as_json:
         summaries = [_summary(run) for run in runs]
         print_json({"runs": summaries} if _ALL in single.values() else summaries[0])
     else:
-        typer.echo(f"Beside its baselines: restnet report {' '.join(map(str, runs))}")
+        say(f"Beside its baselines: restnet report {' '.join(map(str, runs))}")
 
 
 def _train_by_workers(
@@ -247,17 +247,15 @@ def _summary(run: Path) -> dict[str, Any]:
 
 def _show(summary: dict[str, Any]) -> None:
     settings, metrics = summary["settings"], summary["metrics"]
-    typer.secho(
-        f"{summary['run']}: {settings['network']}-{settings['rnn']}, {metrics['measured_on']}", bold=True
-    )
+    say(f"{summary['run']}: {settings['network']}-{settings['rnn']}, {metrics['measured_on']}", bold=True)
     for name in _FIGURES:
         figure = metrics[name]
         interval = f"95 % {figure['low']:.3f} to {figure['high']:.3f}"
-        typer.echo(f"  {name.replace('_', ' '):<18} {figure['value']:.3f}  ({interval})")
+        say(f"  {name.replace('_', ' '):<18} {figure['value']:.3f}  ({interval})")
     table = metrics["confusion"]
-    typer.echo(f"  tp {table['tp']}, fn {table['fn']}, fp {table['fp']}, tn {table['tn']}")
+    say(f"  tp {table['tp']}, fn {table['fn']}, fp {table['fp']}, tn {table['tn']}")
     checkpoint = summary["checkpoint"]
-    typer.echo(
+    say(
         f"  {checkpoint['file']}: {checkpoint['members']} members, {checkpoint['trained_on']} "
         f"({checkpoint['intended_use']})"
     )

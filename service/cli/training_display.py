@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from imaging.printable import printable
+
 if TYPE_CHECKING:
     from training.fitting.fit import FitProgress
     from training.runs import FoldOutcome
@@ -20,9 +22,9 @@ class FoldDisplay:
         self._shown = shown
         console = Console(stderr=True)
         self._live = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
-            TextColumn("{task.fields[standing]}"),
+            TextColumn("{task.fields[standing]}", markup=False),
             TimeElapsedColumn(),
             console=console,
             transient=True,
@@ -64,7 +66,7 @@ class FoldDisplay:
 
     def say(self, line: str, *, style: str | None = None) -> None:
         """Write a line that must be read, also where progress is not shown."""
-        self._live.console.print(line, style=style, highlight=False, markup=False, soft_wrap=True)
+        self._live.console.print(printable(line), style=style, highlight=False, markup=False, soft_wrap=True)
 
 
 def title(run: Path, fold: int) -> str:
@@ -75,7 +77,7 @@ def title(run: Path, fold: int) -> str:
     place = f"{fold + 1} of {len(record.fold_names)}"
     if record.split == "leave_site_out":
         place = f"{record.fold_names[fold]}, {place}"
-    return f"{record.settings['network']}-{record.settings['rnn']} fold {place}"
+    return printable(f"{record.settings['network']}-{record.settings['rnn']} fold {place}")
 
 
 def standing(progress: "FitProgress") -> str:

@@ -8,6 +8,7 @@ read by `training.cohort.table`; the facts here were counted from them.
 import math
 from types import MappingProxyType
 
+from training.cohort.cells import decimal
 from training.cohort.subjects import Handedness
 
 SITE_NAMES = MappingProxyType(
@@ -72,7 +73,7 @@ def handedness(text: str) -> Handedness | None:
     if word in _SIDES:
         return _SIDES[word]
     try:
-        return _side_of_score(float(word))
+        return _side_of_score(decimal(word))
     except ValueError:
         return None
 

@@ -17,6 +17,7 @@ from typing import Literal
 
 from pydantic import JsonValue
 
+from training.cohort.paths import real_path
 from training.cohort.scan_files import FoundFile, entry_of, find_files
 from training.cohort.sources import ScanEntry, SourceFinding, require_different
 from training.cohort.store_index import Variant
@@ -53,13 +54,13 @@ class AthenaSource:
         self.variant = variant
         self.findings: Sequence[SourceFinding] = ()
         # A site's folder of a simulated cohort is asked for by itself, too.
-        self.simulated = (root.resolve().parent / MARKER_NAME).is_file()
+        self.simulated = (real_path(root).parent / MARKER_NAME).is_file()
         self._ignored = ignored
 
     @property
     def name(self) -> str:
         """The folder's or the archive's name."""
-        return self.root.resolve().name
+        return real_path(self.root).name
 
     def entries(self) -> list[ScanEntry]:
         """List the chosen scans by subject, session and run; says what else was found.

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import JsonValue
 
+from training.cohort.paths import real_path
 from training.cohort.scan_files import FoundFile, entry_of, find_files
 from training.cohort.sources import ScanEntry, SourceFinding, require_different
 from training.cohort.subjects import plain_id
@@ -50,7 +51,7 @@ class BidsSource:
     @property
     def name(self) -> str:
         """The folder's name."""
-        return self.root.resolve().name
+        return real_path(self.root).name
 
     def entries(self) -> list[ScanEntry]:
         """List the resting-state scans in MNI space by subject, session and run.

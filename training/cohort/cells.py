@@ -1,10 +1,13 @@
 """Single cells of phenotype tables: what is missing, and what the codes of sex, quality and number mean."""
 
 import math
+import re
 
 from training.cohort.subjects import Sex
 
 _MISSING = frozenset({"", "n/a", "na", "#n/a", "nan", "none", "null", "-999", "-9999"})
+
+_DECIMAL_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+")
 
 _SEXES: dict[str, Sex] = {
     "f": "female",
@@ -53,10 +56,23 @@ def sex(text: str, *, zero_is_female: bool) -> Sex | None:
     return _SEXES.get(code)
 
 
+def decimal(text: str) -> float:
+    """Read a number, with a decimal comma too, which tables separated by semicolons have.
+
+    Nothing that is read so reaches a thousand, so that the comma cannot part thousands.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    return float(text.replace(",", ".") if _DECIMAL_COMMA.fullmatch(text) else text)
+
+
 def number(text: str, *, largest: float) -> float | None:
     """Read a positive number of at most `largest`; None where it is none."""
     try:
-        value = float(text)
+        value = decimal(text)
     except ValueError:
         return None
     return value if math.isfinite(value) and 0 < value <= largest else None

@@ -1,5 +1,6 @@
 """A table of text as cells: its separator and encoding are read from its content, not from its name."""
 
+import codecs
 import csv
 import io
 from collections.abc import Iterator
@@ -12,6 +13,16 @@ from training.errors import CohortError
 MAX_BYTES = 64 * 2**20  # hundreds of times the whole ADHD-200 table
 
 _TEXT_CONTROLS = {"\t", "\n", "\r", "\x0b", "\x0c"}
+_MOST_SHOWN = 60  # characters of a header
+_SEPARATORS = "\t,;"
+# The longer marks first: that of UTF-32 begins with that of UTF-16.
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8-sig",
+}
 
 
 class TableUnreadableError(CohortError):
@@ -65,12 +76,12 @@ class DelimitedTable:
 
 
 def read_delimited(path: Path) -> DelimitedTable:
-    """Read a tab- or comma-separated table.
+    """Read a table whose cells are separated by tabs, commas or semicolons.
 
     Parameters
     ----------
     path : Path
-        With or without a byte order mark; any line ends.
+        UTF-8 with or without a byte order mark, UTF-16 or UTF-32 with one, or Windows-1252; any line ends.
 
     Returns
     -------
@@ -79,17 +90,23 @@ def read_delimited(path: Path) -> DelimitedTable:
     Raises
     ------
     TableUnreadableError
-        If there is no such file, or it is empty, too large or not text.
+        If there is no such file, or it is empty, too large, not text, or of one column.
     TableRowError
         If a row has more cells than the header, or a quote is never closed.
     """
-    text, exact_text = read_text(path, expected="a table of tab- or comma-separated text")
+    text, exact_text = read_text(path, expected="a table of text, separated by tabs, commas or semicolons")
     lines = list(_lines(path.name, text))
     if not lines:
         raise TableUnreadableError(
             name=path.name, expected="a header and a row a subject", found="an empty file"
         )
     header = lines[0][1]
+    if len(header) == 1:
+        raise TableUnreadableError(
+            name=path.name,
+            expected="a header of several columns, separated by tabs, commas or semicolons",
+            found=f"one column, {_shown(header[0])}",
+        )
     rows = []
     for line, cells in lines[1:]:
         if any(cells[len(header) :]):
@@ -131,20 +148,44 @@ def read_text(path: Path, *, expected: str) -> tuple[str, bool]:
     if len(content) > MAX_BYTES:
         found = f"more than {MAX_BYTES // 2**20} MiB"
         raise TableUnreadableError(name=path.name, expected=expected, found=found)
-    try:
-        text, exact = content.decode("utf-8-sig"), True
-    except UnicodeDecodeError:
-        text, exact = content.decode("cp1252", errors="replace"), False
-    if any(character < " " and character not in _TEXT_CONTROLS for character in set(text)):
-        found = "binary data (a spreadsheet: save it as text)"
-        raise TableUnreadableError(name=path.name, expected=expected, found=found)
+    text, exact = _decode(content, name=path.name, expected=expected)
+    _require_text(text, name=path.name, expected=expected)
     return text, exact
+
+
+def _decode(content: bytes, *, name: str, expected: str) -> tuple[str, bool]:
+    marked = next((mark for mark in _BYTE_ORDER_MARKS if content.startswith(mark)), None)
+    encoding = "utf-8" if marked is None else _BYTE_ORDER_MARKS[marked]
+    try:
+        return content.decode(encoding), True
+    except UnicodeDecodeError as error:
+        if marked is None or encoding == "utf-8-sig":
+            return content.removeprefix(codecs.BOM_UTF8).decode("cp1252", errors="replace"), False
+        found = f"damaged {encoding.upper()} (byte {error.start:,})"
+        raise TableUnreadableError(name=name, expected=expected, found=found) from error
+
+
+def _require_text(text: str, *, name: str, expected: str) -> None:
+    """Refuse what is no text: NULs above all, which every spreadsheet, image and archive has."""
+    if "\0" in text:
+        # Latin letters as UTF-16 are every second byte zero; without its mark the order can only be guessed.
+        pairs = text[: len(text) // 2 * 2]
+        halves = pairs[::2], pairs[1::2]
+        is_utf16 = any("\0" not in half for half in halves) and any(set(half) == {"\0"} for half in halves)
+        found = "UTF-16 without a byte order mark" if is_utf16 else "binary data"
+        hint = "save it as UTF-8" if is_utf16 else "a spreadsheet: save it as text"
+        raise TableUnreadableError(name=name, expected=expected, found=f"{found} ({hint})")
+    odd = next((at for at, mark in enumerate(text) if mark < " " and mark not in _TEXT_CONTROLS), None)
+    if odd is not None:
+        line = len(text[: odd + 1].splitlines())
+        found = f"the control character U+{ord(text[odd]):04X} in line {line}"
+        raise TableUnreadableError(name=name, expected=expected, found=found)
 
 
 def _lines(name: str, text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
     first = next((line for line in text.splitlines() if line.strip()), "")
     # strict: otherwise a quote that is never closed swallows the rest of the table without a word.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter="\t" if "\t" in first else ",", strict=True)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_separator(first), strict=True)
     try:
         for cells in reader:
             stripped = tuple(cell.strip() for cell in cells)
@@ -157,3 +198,15 @@ def _lines(name: str, text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
             expected="cells whose quotes are closed",
             found=f"others ({error})",
         ) from error
+
+
+def _separator(header: str) -> str:
+    """Tell a header's separator: a tab wherever there is one, else the first mark outside quotes."""
+    unquoted = "".join(header.split('"')[::2])
+    if "\t" in unquoted:
+        return "\t"
+    return next((mark for mark in unquoted if mark in _SEPARATORS), ",")
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= _MOST_SHOWN else f"{text[:_MOST_SHOWN]}...")

@@ -16,6 +16,7 @@ from typing import ClassVar
 from imaging import PreprocessingSpec
 from training.cohort.ingest_folder import IngestFolder
 from training.cohort.labels import ADHD_RULE, LabelRule
+from training.cohort.paths import real_path
 from training.cohort.scan_work import DISK_FULL, Done, Job, Refused, run_jobs
 from training.cohort.sources import ScanEntry, ScanSource, SourceFinding, require_different
 from training.cohort.store import CohortStore
@@ -145,7 +146,7 @@ def ingest(
         becomes a finding instead, and the rest goes on.
     """
     spec = spec or PreprocessingSpec()
-    out = out.resolve()  # "." has no name
+    out = real_path(out)  # "." has no name
     try:
         entries = list(source.entries())
     except OSError as error:

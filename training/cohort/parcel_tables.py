@@ -27,8 +27,10 @@ from pydantic import JsonValue
 from imaging import PreprocessingSpec, ScanError
 from training.cohort.athena import VariantChoice
 from training.cohort.painting import AtlasError, ParcelSeriesError, shared_painter
+from training.cohort.paths import real_path
 from training.cohort.scan_files import find_files
 from training.cohort.sources import (
+    OptionWithoutEffectError,
     PreparedSeries,
     ScanEntry,
     SourceFinding,
@@ -105,7 +107,7 @@ class ParcelTables:
     tr_s : float, optional
         Of every scan whose table has no ``.json`` beside it.
     variant : "filtered" or "unfiltered", optional
-        Which of Athena's two tables of a run is taken where there are both.
+        Which of Athena's two tables of a run is taken where there are both; the filtered one if not given.
     ignored : sequence of Path
         Files and folders that are known to be something else, for example the phenotype table.
     """
@@ -119,20 +121,21 @@ class ParcelTables:
         *,
         atlas: Path,
         tr_s: float | None = None,
-        variant: VariantChoice = "filtered",
+        variant: VariantChoice | None = None,
         ignored: Sequence[Path] = (),
     ) -> None:
         self.root = root
         self.atlas = atlas
         self.tr_s = tr_s
-        self.variant = variant
+        self.variant: VariantChoice = variant or "filtered"
+        self._variant_given = variant is not None
         self.findings: Sequence[SourceFinding] = ()
         self._ignored = ignored
 
     @property
     def name(self) -> str:
         """The folder's name."""
-        return self.root.resolve().name
+        return real_path(self.root).name
 
     def entries(self) -> list[ScanEntry]:
         """List the tables by subject, session and run; the first readable one is held against the atlas.
@@ -143,9 +146,18 @@ class ParcelTables:
             If the tables cannot be painted with this atlas.
         DuplicateScanError
             If two tables claim to be the same run.
+        OptionWithoutEffectError
+            If a variant is asked for, and no table's name says which it is.
         """
         findings: list[SourceFinding] = []
-        entries = _one_variant(list(self._tables(findings)), preferred=self.variant)
+        tables = list(self._tables(findings))
+        if self._variant_given and tables and not any(map(_says_variant, tables)):
+            raise OptionWithoutEffectError(
+                option="--variant",
+                expected="tables named sfnwmrda* or snwmrda*",
+                found=f"others, such as {tables[0].source_name!r}",
+            )
+        entries = _one_variant(tables, preferred=self.variant, findings=findings)
         require_different(entries)
         for entry in entries:
             try:
@@ -224,9 +236,11 @@ def read_series(name: str, content: bytes) -> tuple[tuple[int, ...], Float32[np.
         If it is no such table.
     """
     try:
-        lines = [line for line in content.decode().splitlines() if line.strip()]
+        lines = [line for line in content.decode("utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
-        raise ParcelSeriesError(name=name, expected="a table of text", found="binary data") from error
+        raise ParcelSeriesError(
+            name=name, expected="a table of text in UTF-8", found="another file"
+        ) from error
     separator = next((mark for mark in "\t," if lines and mark in lines[0]), None)
     header = [cell.strip() for cell in lines[0].split(separator)] if lines else []
     columns = {
@@ -261,16 +275,37 @@ def _name_of(path: Path) -> re.Match[str] | None:
     return next((match for name in _NAMES if (match := name.fullmatch(path.stem))), None)
 
 
-def _one_variant(entries: list[TableEntry], *, preferred: VariantChoice) -> list[TableEntry]:
+def _says_variant(entry: TableEntry) -> bool:
+    return entry.source_name.startswith(("sfnwmrda", "snwmrda"))
+
+
+def _one_variant(
+    entries: list[TableEntry], *, preferred: VariantChoice, findings: list[SourceFinding]
+) -> list[TableEntry]:
     """Of Athena's filtered and unfiltered table of a run keep one; both hold the same signal."""
     runs: dict[tuple[str, str, str], list[TableEntry]] = {}
     for entry in entries:
         runs.setdefault((entry.subject_id, entry.session, entry.run), []).append(entry)
+    other = "filtered" if preferred == "unfiltered" else "unfiltered"
     wanted = "snwmrda" if preferred == "unfiltered" else "sfnwmrda"
     kept = []
     for same in runs.values():
         chosen = [entry for entry in same if entry.source_name.startswith(wanted)]
-        kept += chosen if chosen and all("nwmrda" in entry.source_name for entry in same) else same
+        if not all(map(_says_variant, same)):
+            kept += same
+            continue
+        kept += chosen or same
+        if not chosen:
+            message = f"the run has no {preferred} table: the {other} one was taken"
+            findings += [
+                SourceFinding(
+                    code=f"only_{other}",
+                    name=entry.source_name,
+                    message=message,
+                    subject_id=entry.subject_id,
+                )
+                for entry in same
+            ]
     return kept
 
 

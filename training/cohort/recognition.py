@@ -10,7 +10,7 @@ from training.cohort.bids import BidsSource
 from training.cohort.parcel_archive import ParcelArchive
 from training.cohort.parcel_tables import ParcelTables, is_table_name
 from training.cohort.scan_files import find_files
-from training.cohort.sources import ScanSource
+from training.cohort.sources import OptionWithoutEffectError, ScanSource
 from training.errors import CohortError
 
 SourceKind = Literal["auto", "athena", "bids", "parcels"]
@@ -47,7 +47,7 @@ def open_source(
     path: Path,
     *,
     kind: SourceKind = "auto",
-    variant: VariantChoice = "filtered",
+    variant: VariantChoice | None = None,
     atlas: Path | None = None,
     tr_s: float | None = None,
     ignored: Sequence[Path] = (),
@@ -61,9 +61,11 @@ def open_source(
     kind : str, optional
         "auto" tells it from the names of the files.
     variant : str, optional
-        Of Athena's files.
-    atlas, tr_s : optional
-        Of parcel series.
+        Of Athena's files, "filtered" if not given; of tables of their series "filtered" or "unfiltered".
+    atlas : Path, optional
+        Of parcel series, which cannot do without.
+    tr_s : float, optional
+        Of tables of parcel series that do not say.
     ignored : sequence of Path
         Files and folders in it that are known to be something else.
 
@@ -75,19 +77,27 @@ def open_source(
     Raises
     ------
     SourceNotRecognisedError, AtlasMissingError
+    OptionWithoutEffectError
+        If an option is given that this kind of source has no use for.
     """
     if not path.exists():
         raise SourceNotRecognisedError(name=path.name, found="nothing")
     kind = recognise(path, ignored=ignored) if kind == "auto" else kind
     if kind == "athena":
-        return AthenaSource(path, variant=variant, ignored=ignored)
+        _require_unused("the Athena release", atlas=atlas, tr_s=tr_s)
+        return AthenaSource(path, variant=variant or "filtered", ignored=ignored)
     if kind == "bids":
+        _require_unused("fMRIPrep's derivatives", variant=variant, atlas=atlas, tr_s=tr_s)
         return BidsSource(path, ignored=ignored)
     if atlas is None:
         raise AtlasMissingError(name=path.name)
     archive = find_archive(path)
     if archive is not None:
+        _require_unused("an archive of parcel series", variant=variant, tr_s=tr_s)
+        _require_no_tables(path, ignored=ignored)
         return ParcelArchive(archive, atlas=atlas)
+    if variant == "both":
+        _require_unused("parcel series, of which one variant of a run is taken", variant=variant)
     return ParcelTables(path, atlas=atlas, tr_s=tr_s, variant=variant, ignored=[*ignored, atlas])
 
 
@@ -121,6 +131,31 @@ def recognise(path: Path, *, ignored: Sequence[Path] = ()) -> Literal["athena", 
         nothing = "none of their names" if files else "an empty folder"
         raise SourceNotRecognisedError(name=path.name, found=mixed if kinds else nothing)
     return kinds.pop()
+
+
+def _require_unused(
+    kind: str,
+    *,
+    variant: VariantChoice | None = None,
+    atlas: Path | None = None,
+    tr_s: float | None = None,
+) -> None:
+    """Refuse an option that this kind of source would pass over in silence."""
+    options = {
+        "--variant": (variant, "the Athena release, or tables of its parcels' series (filtered, unfiltered)"),
+        "--atlas": (atlas, "parcel series"),
+        "--tr": (tr_s, "tables of parcel series; every other source says it for each scan"),
+    }
+    for option, (value, expected) in options.items():
+        if value is not None:
+            raise OptionWithoutEffectError(option=option, expected=expected, found=kind)
+
+
+def _require_no_tables(path: Path, *, ignored: Sequence[Path]) -> None:
+    """Refuse a folder with tables of series beside the archive, which would be passed over."""
+    if path.is_dir() and any(is_table_name(found.file) for found in find_files(path, ignored=ignored)):
+        found = "an archive and tables of series in one folder: name the .npz itself, or part them"
+        raise SourceNotRecognisedError(name=path.name, found=found)
 
 
 def find_archive(path: Path) -> Path | None:

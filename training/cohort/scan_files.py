@@ -11,6 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, ClassVar
 
 from imaging import open_scan
+from imaging.printable import encodable
+from training.cohort.paths import real_path
 from training.cohort.sources import BoldEntry, OpenedScan, file_sha256, file_stamp
 from training.cohort.store_index import Variant
 from training.errors import CohortError
@@ -69,7 +71,8 @@ class MemberEntry(BoldEntry):
         """Tell the member from a changed one, in whichever archive of this name it stands."""
         if self.archive.stat().st_size < self.offset + self.size:
             raise FileNotFoundError(2, "the archive ends before this member")
-        return f"{self.size} bytes of {self.mtime} at {self.offset} in {self.archive.name}"
+        archive = encodable(self.archive.name)
+        return f"{self.size} bytes of {self.mtime} at {self.offset} in {archive}"
 
     @contextmanager
     def open_source(self, workspace: Path) -> Iterator[OpenedScan]:
@@ -130,14 +133,14 @@ def find_files(root: Path, *, ignored: Iterable[Path] = ()) -> Iterator[FoundFil
     if root.is_file():
         yield from _members(root, PurePosixPath(root.name))
         return
-    known = {path.resolve() for path in ignored}
+    known = {real_path(path) for path in ignored}
     for folder, folders, names in os.walk(root, onerror=_raise):
-        folders[:] = sorted(name for name in folders if (Path(folder) / name).resolve() not in known)
+        folders[:] = sorted(name for name in folders if real_path(Path(folder) / name) not in known)
         # Linked folders are not followed, they may lead round in circles; the caller hears of them.
         linked = [name for name in folders if (Path(folder) / name).is_symlink()]
         for name in sorted([*names, *linked]):
             file = Path(folder) / name
-            if file.resolve() in known:
+            if real_path(file) in known:
                 continue
             inside = PurePosixPath(file.relative_to(root).as_posix())
             if _is_archive(name):

@@ -16,6 +16,7 @@ from typing import ClassVar
 from threadpoolctl import threadpool_limits
 
 from imaging import PreprocessingSpec, ScanError
+from imaging.printable import encodable
 from training.cohort.ingest_folder import WORKSPACE
 from training.cohort.sources import ScanEntry, SourceFinding
 from training.cohort.store_index import StoredScan
@@ -139,7 +140,7 @@ def do_job(job: Job) -> Done | Refused:
             spikes=prepared.spikes,
             quality=prepared.quality,
             warnings=prepared.warnings,
-            source_name=entry.source_name,
+            source_name=encodable(entry.source_name),
             source_sha256=prepared.source_sha256,
             source_stamp=stamp,
             series_file=name,

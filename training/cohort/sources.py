@@ -187,6 +187,18 @@ class DuplicateScanError(CohortError):
         )
 
 
+class OptionWithoutEffectError(CohortError):
+    """An option that this source has no use for: whoever gives it expects something of it."""
+
+    code: ClassVar[str] = "cohort_option_without_effect"
+
+    def __init__(self, *, option: str, expected: str, found: str) -> None:
+        self.option = option
+        self.expected = expected
+        self.found = found
+        super().__init__(f"{option}: expected {expected}, found {found}")
+
+
 def require_different(entries: Sequence[ScanEntry]) -> None:
     """Refuse two entries for the same run and variant: nobody can say which one counts.
 

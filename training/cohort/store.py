@@ -29,6 +29,7 @@ import numpy as np
 from jaxtyping import Float16
 
 from imaging import PreprocessingSpec, brain_cube
+from training.cohort.paths import real_path
 from training.cohort.store_index import (
     CohortDamagedError,
     CohortFormatError,
@@ -97,7 +98,7 @@ class CohortStore:
         ------
         CohortNotFoundError, CohortUnfinishedError, CohortFormatError, CohortDamagedError, SeriesDamagedError
         """
-        folder = folder.resolve()
+        folder = real_path(folder)
         record, spec, subjects, scans = read_index(folder)
         store = cls(folder=folder, record=record, spec=spec, subjects=subjects, scans=scans)
         for scan in scans:

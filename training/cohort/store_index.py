@@ -185,7 +185,7 @@ def read_index(
     try:
         spec = PreprocessingSpec.from_json(record.spec)
         subjects = tuple(parse_subjects(subjects_text))
-        scans = tuple(SCAN_JSON.validate_json(line) for line in scans_text.splitlines())
+        scans = tuple(SCAN_JSON.validate_json(line) for line in scans_text.removesuffix("\n").split("\n"))
     except (PreprocessingSpecError, ValidationError, KeyError, TypeError, ValueError) as error:
         raise CohortDamagedError(
             name=folder.name, expected="a valid index", found="others than its version's fields in it"

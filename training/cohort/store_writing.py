@@ -11,6 +11,7 @@ from jaxtyping import Float
 from pydantic import JsonValue
 
 from imaging import PreprocessingSpec
+from imaging.printable import encodable
 from model.files import replace_file
 from training.cohort.store import CohortStore
 from training.cohort.store_index import (
@@ -84,16 +85,16 @@ def write_index(
     """
     order = {subject.subject_id: number for number, subject in enumerate(subjects)}
     ordered = sorted(scans, key=lambda scan: (order[scan.subject_id], scan.session, scan.run, scan.variant))
-    subjects_text = format_subjects(subjects).encode()
+    subjects_text = encodable(format_subjects(subjects)).encode()
     scans_text = b"".join(SCAN_JSON.dump_json(scan) + b"\n" for scan in ordered)
     record = CohortRecord(
-        name=name,
-        condition=condition,
+        name=encodable(name),
+        condition=encodable(condition),
         simulated=simulated,
         spec=spec.to_json(),
-        source=dict(source),
-        label_rule=dict(label_rule),
-        report=dict(report),
+        source=_encodable_fields(source),
+        label_rule=_encodable_fields(label_rule),
+        report=_encodable_fields(report),
         code_version=version("restnet"),
         subjects_sha256=hashlib.sha256(subjects_text).hexdigest(),
         scans_sha256=hashlib.sha256(scans_text).hexdigest(),
@@ -101,6 +102,19 @@ def write_index(
     replace_file(folder / SUBJECTS_FILE, subjects_text)
     replace_file(folder / SCANS_FILE, scans_text)
     replace_file(folder / COHORT_FILE, (record.model_dump_json(indent=2) + "\n").encode())
+
+
+def _encodable_fields(fields: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """Write names of files, which are bytes and may be no text, so that JSON can hold them."""
+    return {key: _encodable(value) for key, value in fields.items()}
+
+
+def _encodable(value: JsonValue) -> JsonValue:
+    if isinstance(value, str):
+        return encodable(value)
+    if isinstance(value, list):
+        return list(map(_encodable, value))
+    return _encodable_fields(value) if isinstance(value, dict) else value
 
 
 def write_store(

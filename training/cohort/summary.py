@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
+from imaging.printable import printable
 from training.cohort.subjects import Subject
 
 CLASSES: tuple[int | None, ...] = (1, 0, None)
@@ -194,7 +195,29 @@ def format_summary(summary: CohortSummary) -> str:
     lines = [format_table(summary), "", groups, "", f"Not known (+n above): {gaps}."]
     if summary.without_scans:
         lines.append(f"Without a scan: {summary.without_scans}.")
+    obstacle = obstacle_to_training(summary)
+    if obstacle is not None:
+        lines.append(obstacle)
     return "\n".join(lines) + "\n"
+
+
+def obstacle_to_training(summary: CohortSummary) -> str | None:
+    """Say why nothing can be trained on these people; None where both classes are there.
+
+    Scans without a diagnosis may well be made ready, but nobody should learn of it only when training begins.
+    """
+    everybody = summary.table[-1]
+    if not everybody.n_total:
+        return (
+            "Nobody here has a diagnosis: training on them will be refused. Where that is not meant, see "
+            "--phenotypes, --label-column, --cases and --controls of `restnet cohort ingest`."
+        )
+    if not everybody.n_cases or not everybody.n_controls:
+        missing = summary.condition if everybody.n_controls else "control"
+        return (
+            f"Nobody here has the diagnosis {missing}: training on them, which needs both, will be refused."
+        )
+    return None
 
 
 def _site_row(site: str | None, people: Sequence[Subject]) -> SiteRow:
@@ -255,10 +278,12 @@ def _missing(subjects: Sequence[Subject]) -> dict[str, int]:
 
 
 def _aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(cells[column]) for cells in (header, *rows)) for column in range(len(header))]
+    # A site's name is whatever stood in a cell.
+    lines = [list(map(printable, cells)) for cells in (header, *rows)]
+    widths = [max(len(cells[column]) for cells in lines) for column in range(len(header))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-        for cells in (header, *rows)
+        for cells in lines
     )
 
 

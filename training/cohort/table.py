@@ -29,6 +29,7 @@ __all__ = [
     "TableFinding",
     "read_phenotypes",
     "read_test_ids",
+    "with_releases",
 ]
 
 UNKNOWN_SITE = "unknown"
@@ -102,7 +103,8 @@ def read_phenotypes(
     Parameters
     ----------
     path : Path
-        Tab- or comma-separated: either version of the ADHD-200 table, ABIDE's, or BIDS' participants.tsv.
+        Separated by tabs, commas or semicolons: either version of the ADHD-200 table, ABIDE's, or BIDS'
+        participants.tsv.
     label_rule : LabelRule, optional
     test_ids : frozenset of str, optional
         Who is in the official test release; everybody else is then in the training release. Without it the
@@ -126,17 +128,22 @@ def read_phenotypes(
     findings = list(_about_the_table(table, columns))
     rows = _one_row_a_subject(table, columns, findings)
     reader = _RowReader(columns, label_rule, zero_is_female=_zero_is_female(table, columns))
-    subjects = [reader.subject(subject_id, row, findings) for subject_id, row in rows.items()]
-    if test_ids is not None:
-        subjects = [
-            replace(subject, release="test" if subject.subject_id in test_ids else "train")
-            for subject in subjects
-        ]
-        findings += [
-            TableFinding("test_id_without_row", absent, f"test subject {absent} has no row")
-            for absent in sorted(test_ids - rows.keys())
-        ]
-    return PhenotypeTable(table.name, tuple(subjects), tuple(findings))
+    subjects = tuple(reader.subject(subject_id, row, findings) for subject_id, row in rows.items())
+    known = PhenotypeTable(table.name, subjects, tuple(findings))
+    return known if test_ids is None else with_releases(known, test_ids)
+
+
+def with_releases(table: PhenotypeTable, test_ids: frozenset[str]) -> PhenotypeTable:
+    """Say of everybody in a table whether they are in the official test release or the training release."""
+    subjects = tuple(
+        replace(subject, release="test" if subject.subject_id in test_ids else "train")
+        for subject in table.subjects
+    )
+    absent = sorted(test_ids - {subject.subject_id for subject in subjects})
+    findings = tuple(
+        TableFinding("test_id_without_row", name, f"test subject {name} has no row") for name in absent
+    )
+    return PhenotypeTable(table.name, subjects, table.findings + findings)
 
 
 def read_test_ids(path: Path) -> frozenset[str]:

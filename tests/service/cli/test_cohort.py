@@ -1,4 +1,6 @@
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,6 +90,32 @@ def test_people_are_told_counts_by_site_and_what_was_left_out(restnet, release, 
     assert "2 scans, 2 of them from before" in said
 
 
+@pytest.mark.parametrize(
+    ("codes", "said"),
+    [
+        (
+            ("--cases", "8", "--controls", "9"),
+            "Nobody here has a diagnosis: training on them will be refused",
+        ),
+        (
+            ("--cases", "0,1,2,3", "--controls", "9"),
+            "Nobody here has the diagnosis control: training on them",
+        ),
+        (("--cases", "8", "--controls", "0,1,2,3"), "Nobody here has the diagnosis ADHD: training on them"),
+    ],
+)
+def test_a_cohort_that_cannot_be_trained_on_says_so_at_once(restnet, release, unread, tmp_path, codes, said):
+    out = tmp_path / "cohort"
+    status, told, _ = restnet(*ingest_arguments(release, out, *codes))
+    assert status == 0, "unlabelled scans may be made ready, to be predicted"
+    assert said in told
+    assert said in restnet("cohort", "summary", out)[1]
+    assert restnet("train", out, "--out", tmp_path / "run")[0] == 2
+    both = tmp_path / "both"
+    assert "Nobody here" not in restnet(*ingest_arguments(release, both))[1]
+    assert "Nobody here" not in restnet("cohort", "summary", both)[1]
+
+
 def test_a_simulated_scan_among_others_is_told(restnet, restnet_json, release, unread, marked, tmp_path):
     first, second = sorted(release.rglob("*.nii.gz"))
     marked.append(second.name[8:15].lstrip("0"))
@@ -135,6 +163,60 @@ def test_another_conditions_labels_are_read_from_their_column(restnet_json, rele
     assert status == 0
     assert answer["cohort"]["condition"] == "autism"
     assert [subject.label for subject in CohortStore.open(tmp_path / "cohort").subjects] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("--condition", " "), ("--label-column", ""), ("--label-column", " ")]
+)
+def test_a_name_of_blanks_is_none(restnet_json, release, tmp_path, option, value):
+    out = tmp_path / "cohort"
+    status, refused = restnet_json(*ingest_arguments(release, out, option, value))
+    assert (status, refused["error"]["code"]) == (2, "cohort_option_missing")
+    assert refused["error"]["option"] == option
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("made", "options"),
+    [
+        ("a/sfnwmrda0000001_session_1_rest_1.nii.gz", ("--tr", 2)),
+        ("a/sfnwmrda0000001_session_1_rest_1.nii.gz", ("--atlas", "atlas.nii")),
+        ("NYU.tar", ("--tr", 2)),
+        ("sub-1/func/sub-1_task-rest_space-MNI152_desc-preproc_bold.nii.gz", ("--tr", 2)),
+        ("sub-1/func/sub-1_task-rest_space-MNI152_desc-preproc_bold.nii.gz", ("--atlas", "atlas.nii")),
+        ("sub-1/func/sub-1_task-rest_space-MNI152_desc-preproc_bold.nii.gz", ("--variant", "filtered")),
+        ("1.npz", ("--tr", 2, "--atlas", "atlas.nii")),
+        ("1.npz", ("--variant", "both", "--atlas", "atlas.nii")),
+        ("1.npz", ("--cases", 2, "--atlas", "atlas.nii", "--condition", "autism")),
+        ("1.npz", ("--controls", 2, "--atlas", "atlas.nii", "--condition", "autism")),
+        ("1.npz", ("--label-column", "DX", "--atlas", "atlas.nii", "--condition", "autism")),
+        ("1.csv", ("--variant", "both", "--atlas", "atlas.nii", "--tr", 2)),
+        ("1.csv", ("--variant", "unfiltered", "--atlas", "atlas.nii", "--tr", 2)),
+    ],
+)
+def test_an_option_that_a_source_has_no_use_for_is_refused(restnet_json, release, tmp_path, made, options):
+    source, out = tmp_path / "source", tmp_path / "cohort"
+    (source / made).parent.mkdir(parents=True)
+    (source / made).write_bytes(b"nothing of this kind")
+    if made == "NYU.tar":
+        source /= made
+    # An archive's own table is asked for by naming none.
+    table = () if "--condition" in options else ("--phenotypes", release / TABLE_NAME)
+    status, refused = restnet_json("cohort", "ingest", source, *table, "--out", out, *options)
+    assert (status, refused["error"]["code"]) == (2, "cohort_option_without_effect")
+    assert refused["error"]["option"] == options[0]
+    assert not out.exists()
+
+
+def test_an_archive_beside_tables_of_series_is_refused(restnet_json, release, tmp_path):
+    (tmp_path / "1.npz").touch()
+    (tmp_path / "1.csv").touch()
+    options = ("--atlas", "atlas.nii", "--out", tmp_path / "cohort")
+    status, refused = restnet_json(
+        "cohort", "ingest", tmp_path, *options, "--phenotypes", release / TABLE_NAME
+    )
+    assert (status, refused["error"]["code"]) == (2, "source_not_recognised")
+    assert "name the .npz itself" in refused["error"]["found"]
 
 
 def test_a_class_without_a_value_is_refused(restnet_json, release, tmp_path):
@@ -209,6 +291,69 @@ def test_participants_of_derivatives_are_found_by_themselves(restnet_json, unrea
     assert answer["cohort"]["simulated"] is False
 
 
+def test_names_and_cells_can_neither_break_nor_forge_a_line(restnet, restnet_json, release, unread, tmp_path):
+    source, out = tmp_path / "source", tmp_path / "cohort\x1b[2J"
+    source.mkdir()
+    # Bytes: a file's name need not be text.
+    names = list(map(os.fsdecode, (b"a\nall sites  99", b"b\x1b[31mred", b"c\xffd")))
+    for name in names:
+        (source / name).touch()
+    (scan, *_) = sorted(release.rglob("*.nii.gz"))
+    shutil.copy(scan, source / scan.name)
+    table = tmp_path / "table.csv"
+    table.write_text(f'ID,Site,DX\n{scan.name[8:15]},"x\nall sites\x9b[/red]",0\n')
+    arguments = ("cohort", "ingest", source, "--phenotypes", table, "--out", out)
+    status, said, told = restnet(*arguments)
+    assert status == 0, told
+    assert r"x\nall sites\x9b[/red]" in said
+    assert all(mark.isprintable() or mark == "\n" for mark in said)
+    assert sum(line.startswith("all sites") for line in said.splitlines()) == 1
+    status, answer = restnet_json(*arguments)
+    odd = [finding["name"] for finding in answer["findings"] if finding["code"] == "file_not_understood"]
+    assert sorted(odd) == sorted(names)
+    kept = json.loads((out / "cohort.json").read_text())["report"]["findings"]
+    assert r"c\udcffd" in [finding["name"] for finding in kept]
+    status, said, told = restnet("cohort", "summary", tmp_path / "no\nsuch\x1b[2J")
+    assert told.count("\n") == 1
+    assert "\x1b[2J" not in told
+
+
+@pytest.mark.parametrize("name", [b"1\xff", b"1\n2"])
+def test_a_source_of_any_name_makes_a_cohort_that_opens(restnet_json, unread, tmp_path, name):
+    source = tmp_path / os.fsdecode(name) / "sub-1"
+    source.mkdir(parents=True)
+    (source / "sub-1_task-rest_space-MNI152NLin6Asym_desc-preproc_bold.nii.gz").touch()
+    (source.parent / "participants.tsv").write_text("participant_id\tDX\n1\t1\n")
+    out = tmp_path / os.fsdecode(b"out\xfe")
+    status, answer = restnet_json("cohort", "ingest", source.parent, "--out", out)
+    assert status == 0, answer
+    assert restnet_json("cohort", "verify", out)[0] == 0
+
+
+def test_links_that_lead_round_in_a_circle_are_told(restnet_json, release, unread, tmp_path):
+    source, loop = tmp_path / "source", tmp_path / "source" / "loop"
+    source.mkdir()
+    loop.symlink_to(loop)
+    (source / "up").symlink_to(source)
+    (scan, *_) = sorted(release.rglob("*.nii.gz"))
+    shutil.copy(scan, source / scan.name)
+    status, answer = restnet_json(
+        "cohort", "ingest", source, "--phenotypes", release / TABLE_NAME, "--out", tmp_path / "cohort"
+    )
+    assert status == 0
+    odd = {finding["name"] for finding in answer["findings"] if finding["code"] == "file_not_understood"}
+    assert odd == {"loop", "up"}
+    refusals = {
+        "source_not_recognised": ("ingest", loop, "--out", tmp_path / "other"),
+        "phenotype_table_unreadable": ("ingest", release, "--phenotypes", loop, "--out", tmp_path / "other"),
+        "output_not_writable": ingest_arguments(release, loop)[1:],
+        "cohort_not_found": ("summary", loop),
+    }
+    for code, arguments in refusals.items():
+        status, refused = restnet_json("cohort", *arguments)
+        assert (status, refused["error"]["code"]) == (2, code)
+
+
 def test_a_stop_says_that_the_same_command_goes_on(restnet, release, unread, tmp_path, monkeypatch):
     def stop(*arguments, **options):
         raise KeyboardInterrupt
@@ -280,9 +425,16 @@ def test_an_archive_of_series_is_its_own_table(restnet_json, tmp_path):
     arguments = ("cohort", "ingest", archive, "--atlas", atlas, "--out", tmp_path / "cohort")
     status, refused = restnet_json(*arguments)
     assert (status, refused["error"]["option"]) == (2, "--condition")
-    status, answer = restnet_json(*arguments, "--condition", "autism")
+    test_ids = tmp_path / "test_ids.txt"
+    test_ids.write_text("52\n53\n")
+    status, answer = restnet_json(*arguments, "--condition", "autism", "--test-ids", test_ids)
     assert status == 0
     assert answer["cohort"]["condition"] == "autism"
+    assert [subject.release for subject in CohortStore.open(tmp_path / "cohort").subjects] == [
+        "train",
+        "test",
+    ]
+    assert answer["left_out"] == {"test_id_without_row": 1}
     assert [(row["site"], row["n_cases"], row["n_controls"]) for row in answer["sites"]] == [
         ("NYU", 1, 0),
         ("UM_1", 0, 1),

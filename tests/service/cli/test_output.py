@@ -4,7 +4,14 @@ import json
 import pytest
 
 from imaging.errors import ScanError
-from service.cli.output import PathNotUsableError, refusal_of, with_path_as_typed
+from service.cli.output import (
+    PathNotUsableError,
+    print_json,
+    print_table,
+    refusal_of,
+    say,
+    with_path_as_typed,
+)
 
 
 class OddError(ScanError):
@@ -96,3 +103,21 @@ def test_a_path_that_is_no_file_is_told_in_words(name, found, restnet, restnet_j
     _, answer = restnet_json("check", tmp_path / name)
     assert answer["error"]["message"].endswith(found + (tmp_path / name).name)
     assert str(tmp_path.parent) not in str(answer)
+
+
+HOSTILE = "a\nb\x1b[2J\x9b\u202e\udcff\U000e0001"
+
+
+def test_json_is_the_same_value_in_printable_text(capsys):
+    print_json({"name": HOSTILE, "city": "Zürich"})
+    printed = capsys.readouterr().out
+    assert json.loads(printed) == {"name": HOSTILE, "city": "Zürich"}
+    assert all(mark.isprintable() or mark == "\n" for mark in printed)
+    assert "Zürich" in printed
+
+
+def test_lines_and_tables_for_people_show_what_does_not_print(capsys):
+    say(HOSTILE)
+    print_table([{"name": HOSTILE}], ["name"])
+    shown = r"a\nb\x1b[2J\x9b\u202e\udcff\U000e0001"
+    assert capsys.readouterr().out.splitlines() == [shown, "name", shown]

@@ -1,4 +1,5 @@
 import json
+import os
 
 import nibabel as nib
 import numpy as np
@@ -277,6 +278,15 @@ def test_tables_become_the_same_cohort_as_their_painted_volumes(atlas, tmp_path)
     np.testing.assert_allclose(report.store.series(report.store.scans[0]), expected, atol=5e-3)
 
 
+def test_a_table_of_any_name_makes_a_cohort_that_opens(atlas, tmp_path):
+    name = os.fsdecode(b"sub-7_odd\xff\xe2\x80\xa8name.tsv")  # no text, and a separator of lines
+    write_table(tmp_path / "tables" / name, courses())
+    person = Subject(subject_id="7", site="NYU", label=0, diagnosis="0")
+    source = ParcelTables(tmp_path / "tables", atlas=atlas, tr_s=2.0)
+    report = ingest(source, PhenotypeTable("t", (person,), ()), tmp_path / "cohort", processes=0)
+    assert [scan.source_name for scan in report.store.scans] == ["sub-7_odd\\udcff\u2028name.tsv"]
+
+
 def test_of_two_variants_of_a_series_one_is_taken(atlas, tmp_path):
     for steps in ("sfnwmrda", "snwmrda"):
         write_table(tmp_path / f"{steps}0010042_session_1_rest_1_cc200_TCs.1D", courses())
@@ -287,6 +297,10 @@ def test_of_two_variants_of_a_series_one_is_taken(atlas, tmp_path):
 
     assert taken() == "sfnwmrda"
     assert taken(variant="unfiltered") == "snwmrda"
+    (tmp_path / "snwmrda0010042_session_1_rest_1_cc200_TCs.1D").unlink()
+    source = ParcelTables(tmp_path, atlas=atlas, tr_s=2.0, variant="unfiltered")
+    assert [entry.source_name[:8] for entry in source.entries()] == ["sfnwmrda"]
+    assert [finding.code for finding in source.findings if "parcel" not in finding.code] == ["only_filtered"]
     write_table(tmp_path / "sfnwmrda10042_session_1_rest_1_cc200_TCs.1D", courses())
     with pytest.raises(DuplicateScanError):
         ParcelTables(tmp_path, atlas=atlas, tr_s=2.0).entries()
@@ -301,7 +315,7 @@ def test_of_two_variants_of_a_series_one_is_taken(atlas, tmp_path):
         (b"Mean_1\tMean_2\n", "a row a frame"),
         (b"Mean_1\tMean_2\n1\tx\n", "others in row 1"),
         (b"Mean_1\tMean_2\n1\t2\n3\n", "others in row 2"),
-        (b"\xff\xfe\x00", "binary data"),
+        (b"\xff\xfe\x00", "text in UTF-8"),
     ],
 )
 def test_tables_that_hold_no_series_are_refused(text, said):
@@ -314,6 +328,8 @@ def test_ids_and_values_are_read_from_their_columns():
         parcel_ids, series = read_series("7.csv", text.encode())
         assert parcel_ids == (3, 11)
         np.testing.assert_array_equal(series, np.float32([[1.5, 2], [-1e-3, 4]]))
+    marked = read_series("7.csv", b"\xef\xbb\xbf3,11\n1.5,2\n")
+    assert marked[0] == (3, 11), "a byte order mark hides no parcel"
     assert np.isnan(read_series("7.csv", b"1,2\n,5\nnan,6\n")[1][:, 0]).all()
 
 

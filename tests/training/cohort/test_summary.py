@@ -134,8 +134,9 @@ def test_people_read_the_table_first_and_the_shortcuts_beneath_it():
 
 
 def test_nothing_missing_is_said_and_no_line_is_wasted():
-    whole = person("1", "NYU", 0, age_years=9.0, sex="male", handedness="right", iq=99.0, release="test")
-    text = format_summary(summarise([whole], [Scan("1", 2.0, 172)]))
+    known = {"age_years": 9.0, "sex": "male", "handedness": "right", "iq": 99.0, "release": "test"}
+    whole = [person("1", "NYU", 0, **known), person("2", "NYU", 1, **known)]
+    text = format_summary(summarise(whole, [Scan("1", 2.0, 172), Scan("2", 2.0, 172)]))
     assert text.endswith("Not known (+n above): none.\n")
 
 

@@ -1,0 +1,31 @@
+"""Text that somebody else wrote, a file's name or a table's cell, where it meets a terminal or a file."""
+
+
+def printable(text: str) -> str:
+    r"""Write a text as one line that a terminal shows as it is.
+
+    A line feed could pass for a line of ours, an escape sequence erase one, and a mark of direction turn a
+    name round: whatever does not print is shown by its code, as Python writes it.
+
+    Examples
+    --------
+    >>> print(printable("a\nb\x1b[2J"))
+    a\nb\x1b[2J
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
+def encodable(text: str) -> str:
+    r"""Write a text so that it can be stored as UTF-8.
+
+    Names of files are bytes; those that are not UTF-8 reach Python as lone surrogates, which no encoding has.
+
+    Examples
+    --------
+    >>> print(encodable("caf\udce9"))
+    caf\udce9
+    """
+    return text.encode(errors="backslashreplace").decode()
