@@ -7,10 +7,12 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy.optimize import minimize
 from scipy.special import expit
+from scipy.stats import rankdata
 
 from training.evidence import bootstrap
 from training.evidence.baselines import fit_baseline
-from training.evidence.metrics import N_DRAWS, ClassMissingError, Estimate, require_both_classes
+from training.evidence.estimates import Estimate, area_estimate, difference_of_areas
+from training.evidence.metrics import N_DRAWS, ClassMissingError, require_both_classes
 from training.runs import InnerPrediction, Prediction, RunSubject
 
 # Of the second stage, on some dozens of subjects. The second expects a weight of about 0.3 a standard
@@ -37,7 +39,8 @@ def paired_difference(
         Any scores that rise with being a case.
     seed : int
     n_draws : int
-        Of the bootstrap, within each class.
+        Of the bootstrap, within each class. An AUC of 1 or 0 shows too little in them: the interval is then
+        put together from those of the two (`training.evidence.estimates`).
 
     Returns
     -------
@@ -50,6 +53,9 @@ def paired_difference(
         If a class is missing.
     """
     require_both_classes(labels, where="paired comparison")
+    one, other = (auc_estimate(labels, scores, seed=seed, n_draws=n_draws) for scores in (first, second))
+    if not {0.0, 1.0}.isdisjoint({one.value, other.value}) and not _same_order(first, second):
+        return difference_of_areas(one, other)
     drawn = bootstrap.draw_counts(labels, n_draws=n_draws, seed=seed)
     sample = bootstrap.once_each(len(labels))
     return Estimate.of(
@@ -69,7 +75,12 @@ def auc_estimate(labels: Labels, scores: Probabilities, *, seed: int, n_draws: i
     require_both_classes(labels, where="area under the curve")
     drawn = bootstrap.draw_counts(labels, n_draws=n_draws, seed=seed)
     area = bootstrap.area_under_roc(bootstrap.once_each(len(labels)), labels, scores)
-    return Estimate.of(float(area[0]), bootstrap.area_under_roc(drawn, labels, scores))
+    n_cases = int((labels == 1).sum())
+    return area_estimate(
+        float(area[0]),
+        bootstrap.area_under_roc(drawn, labels, scores),
+        n_separate_pairs=min(n_cases, len(labels) - n_cases),
+    )
 
 
 @dataclass(frozen=True)
@@ -208,6 +219,10 @@ def _auc_difference(
 ) -> bootstrap.Figures:
     one, other = (bootstrap.area_under_roc(counts, labels, scores) for scores in (first, second))
     return np.asarray(one - other)
+
+
+def _same_order(first: Probabilities, second: Probabilities) -> bool:
+    return np.array_equal(rankdata(first), rankdata(second))
 
 
 def _labels(subjects: Sequence[RunSubject]) -> Labels:

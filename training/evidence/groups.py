@@ -6,14 +6,13 @@ to be, so shares have Wilson's interval here, and an AUC of very few people says
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import hypot
 
 import numpy as np
 from jaxtyping import Float64, Int
 
 from training.evidence.comparison import auc_estimate
-from training.evidence.metrics import N_DRAWS, Estimate
-from training.evidence.proportions import Proportion
+from training.evidence.estimates import Estimate, counted_share, mean_of_shares
+from training.evidence.metrics import N_DRAWS
 
 UNKNOWN = "unknown"
 
@@ -130,14 +129,6 @@ def age_band(age_years: float | None) -> str:
     return next(name for below, name in _AGE_BANDS if age_years < below)
 
 
-def mean_of_shares(first: Estimate, second: Estimate) -> Estimate:
-    """Average two shares of different people, with the interval that theirs leave open (Newcombe 1998)."""
-    value = (first.value + second.value) / 2
-    below = hypot(first.value - first.low, second.value - second.low) / 2
-    above = hypot(first.high - first.value, second.high - second.value) / 2
-    return Estimate(value=value, low=value - below, high=value + above)
-
-
 def _evaluate_group(
     name: str,
     labels: Int[np.ndarray, " S"],
@@ -161,7 +152,7 @@ def _evaluate_group(
         fn=fn,
         fp=fp,
         tn=tn,
-        accuracy=_estimate(Proportion.of(tp + tn, len(labels))),
+        accuracy=counted_share(tp + tn, len(labels)),
         balanced_accuracy=balanced,
         sensitivity=sensitivity,
         specificity=specificity,
@@ -170,8 +161,4 @@ def _evaluate_group(
 
 
 def _share(hits: int, n: int) -> Estimate | None:
-    return _estimate(Proportion.of(hits, n)) if n else None
-
-
-def _estimate(share: Proportion) -> Estimate:
-    return Estimate(value=share.value, low=share.low, high=share.high)
+    return counted_share(hits, n) if n else None

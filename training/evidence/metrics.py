@@ -10,9 +10,15 @@ from scipy.stats import rankdata
 from training.errors import CohortError
 from training.evidence import bootstrap
 from training.evidence.calibration import ReliabilityBin, reliability_bins
+from training.evidence.estimates import (
+    Estimate,
+    area_estimate,
+    counted_share,
+    mean_of_shares,
+    precision_estimate,
+)
 
 N_DRAWS = 2000
-LEVEL = 0.95
 N_BINS = 10
 
 Labels = Int[np.ndarray, " S"]
@@ -33,25 +39,6 @@ class ClassMissingError(CohortError):
         super().__init__(
             f"{where}: expected subjects of both classes, found {n_cases} cases and {n_controls} controls"
         )
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A figure and its 95 % interval: of the bootstrap over subjects, or what its maker says."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, value: float, drawn: Figures) -> "Estimate":
-        """Set a figure beside what it came to in the draws."""
-        low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return cls(value=float(value), low=float(low), high=float(high))
-
-    def to_json(self) -> dict[str, float]:
-        """Give the three numbers, rounded to four places."""
-        return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
 
 
 @dataclass(frozen=True)
@@ -95,7 +82,10 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate probabilities of being a case against the diagnoses.
 
-    Subjects are drawn with replacement within each class, so that every draw has both.
+    Subjects are drawn with replacement within each class, so that every draw has both. Where everybody of a
+    class is called alike, or the AUC is 1 or 0, draws show too little, and the interval is a counted one
+    (`training.evidence.estimates`). One answer for everybody is left as it is: what that comes to follows from
+    the sizes of the classes.
 
     Parameters
     ----------
@@ -117,35 +107,44 @@ def evaluate(
     case = labels == 1
     called = probabilities > threshold
     n_cases, n_controls = int(case.sum()), int((~case).sum())
+    hit, pass_ = called & case, ~called & ~case
+    tp, tn = int(hit.sum()), int(pass_.sum())
     sample = bootstrap.once_each(len(labels))
     drawn = bootstrap.draw_counts(labels, n_draws=n_draws, seed=seed)
 
     def estimate(per_subject: Float64[np.ndarray, " S"]) -> Estimate:
         return Estimate.of(float(per_subject.sum()), drawn @ per_subject)
 
-    hit, pass_ = called & case, ~called & ~case
-    areas = {
-        name: Estimate.of(float(area(sample, labels, probabilities)[0]), area(drawn, labels, probabilities))
-        for name, area in (
-            ("auc", bootstrap.area_under_roc),
-            ("average_precision", bootstrap.average_precision),
-        )
-    }
+    accuracy, balanced = (
+        estimate((hit | pass_) / len(labels)),
+        estimate((hit / n_cases + pass_ / n_controls) / 2),
+    )
+    sensitivity, specificity = estimate(hit / n_cases), estimate(pass_ / n_controls)
+    if not _one_answer(probabilities) and (tp in {0, n_cases} or tn in {0, n_controls}):
+        # Everybody of a class is called alike: no draw of them can show that it might have been otherwise.
+        counted = counted_share(tp, n_cases), counted_share(tn, n_controls)
+        accuracy, balanced = counted_share(tp + tn, len(labels)), mean_of_shares(*counted)
+        sensitivity = counted[0] if tp in {0, n_cases} else sensitivity
+        specificity = counted[1] if tn in {0, n_controls} else specificity
+    auc, precision = (
+        (float(area(sample, labels, probabilities)[0]), area(drawn, labels, probabilities))
+        for area in (bootstrap.area_under_roc, bootstrap.average_precision)
+    )
     reliability = reliability_bins(labels, probabilities, n_bins=N_BINS)
     return Evaluation(
-        auc=areas["auc"],
-        average_precision=areas["average_precision"],
-        accuracy=estimate((hit | pass_) / len(labels)),
-        balanced_accuracy=estimate((hit / n_cases + pass_ / n_controls) / 2),
-        sensitivity=estimate(hit / n_cases),
-        specificity=estimate(pass_ / n_controls),
+        auc=area_estimate(*auc, n_separate_pairs=min(n_cases, n_controls)),
+        average_precision=precision_estimate(*precision, n_cases=n_cases, n_controls=n_controls),
+        accuracy=accuracy,
+        balanced_accuracy=balanced,
+        sensitivity=sensitivity,
+        specificity=specificity,
         brier=estimate((probabilities - labels) ** 2 / len(labels)),
         ece=_calibration_error(reliability),
         reliability=reliability,
-        tp=int(hit.sum()),
-        fn=int((~called & case).sum()),
-        fp=int((called & ~case).sum()),
-        tn=int(pass_.sum()),
+        tp=tp,
+        fn=n_cases - tp,
+        fp=n_controls - tn,
+        tn=tn,
     )
 
 
@@ -202,6 +201,10 @@ def require_both_classes(labels: Labels, *, where: str) -> None:
     n_cases, n_controls = int((labels == 1).sum()), int((labels == 0).sum())
     if not (n_cases and n_controls):
         raise ClassMissingError(where=where, n_cases=n_cases, n_controls=n_controls)
+
+
+def _one_answer(probabilities: Probabilities) -> bool:
+    return bool((probabilities == probabilities[0]).all())
 
 
 def _calibration_error(bins: tuple[ReliabilityBin, ...]) -> float:

@@ -9,7 +9,8 @@ from jaxtyping import Float64, Int
 
 from training.evidence import bootstrap
 from training.evidence.comparison import auc_estimate
-from training.evidence.metrics import N_DRAWS, Estimate
+from training.evidence.estimates import Estimate, area_estimate
+from training.evidence.metrics import N_DRAWS
 
 Labels = Int[np.ndarray, " S"]
 Probabilities = Float64[np.ndarray, " S"]
@@ -89,6 +90,7 @@ def within_site_auc(
     drawn = bootstrap.draw_counts(labels, n_draws=n_draws, seed=seed)
     sample = bootstrap.once_each(len(labels))
     right, pairs, all_right, all_pairs = 0.0, 0.0, np.zeros(n_draws), np.zeros(n_draws)
+    separate = 0
     for site in range(int(place.max()) + 1):
         here = place == site
         once, again = (
@@ -97,10 +99,11 @@ def within_site_auc(
         )
         right, pairs = right + float(once[0][0]), pairs + float(once[1][0])
         all_right, all_pairs = all_right + again[0], all_pairs + again[1]
+        separate += min(int((labels[here] == label).sum()) for label in (0, 1))
     if not pairs:
         return None
     shares = np.divide(all_right, all_pairs, out=np.full(n_draws, 0.5), where=all_pairs > 0)
-    return Estimate.of(right / pairs, shares)
+    return area_estimate(right / pairs, shares, n_separate_pairs=separate)
 
 
 def site_verdict(

@@ -1,8 +1,9 @@
 """A report for programs: one object a run. Its members may grow in number, never change."""
 
 from training.evidence.conformal import Coverage
+from training.evidence.estimates import Estimate
 from training.evidence.groups import GroupEvaluation
-from training.evidence.metrics import Estimate, Evaluation
+from training.evidence.metrics import Evaluation
 from training.evidence.report.banners import banners
 from training.evidence.report.contents import CLASS_NAMES, METRICS, RunReport
 from training.evidence.report.judging import answer

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from training.evidence.baselines import CONNECTIVITY
 from training.evidence.comparison import PhenotypeGain
 from training.evidence.conformal import Coverage
+from training.evidence.estimates import Estimate
 from training.evidence.groups import GroupEvaluation
-from training.evidence.metrics import Estimate, Evaluation
+from training.evidence.metrics import Evaluation
 from training.evidence.report.reading import RunData
 from training.evidence.sites import SiteVerdict
 

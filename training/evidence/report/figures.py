@@ -8,7 +8,8 @@ from jaxtyping import Float64, Int
 from markupsafe import Markup
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from training.evidence.metrics import Estimate, Evaluation
+from training.evidence.estimates import Estimate
+from training.evidence.metrics import Evaluation
 from training.evidence.report.drawing import (
     BLUE,
     GREY,

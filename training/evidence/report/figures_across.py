@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from training.evidence.metrics import Estimate
+from training.evidence.estimates import Estimate
 from training.evidence.report.drawing import (
     BLUE,
     GREEN,

@@ -9,7 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from training.evidence.claims import check_claim
-from training.evidence.metrics import Estimate
+from training.evidence.estimates import Estimate
 from training.evidence.proportions import Proportion
 from training.evidence.published import SOURCE, PublishedRow, is_comparable, published_beside
 from training.evidence.report import comparing, figures

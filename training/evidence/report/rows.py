@@ -6,8 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 
 from training.evidence.conformal import Coverage
+from training.evidence.estimates import Estimate
 from training.evidence.groups import GroupEvaluation
-from training.evidence.metrics import Estimate, Evaluation
+from training.evidence.metrics import Evaluation
 from training.evidence.proportions import Proportion
 from training.evidence.published import PublishedRow, published_beside
 from training.evidence.report.contents import CLASS_NAMES, METRICS, RunReport

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from training.evidence.estimates import Estimate
 from training.evidence.groups import FEW
-from training.evidence.metrics import Estimate
 
 FEW_WORDS = f"fewer than {FEW} people of a class: the AUC means little, and its interval less"
 

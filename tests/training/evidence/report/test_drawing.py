@@ -2,7 +2,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from training.evidence.metrics import Estimate
+from training.evidence.estimates import Estimate
 from training.evidence.report import figures, figures_across
 from training.evidence.report.drawing import BLUE, canvas, to_svg
 

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from training.evidence.metrics import Estimate
+from training.evidence.estimates import Estimate
 from training.evidence.report.banners import banners, banners_of_several
 from training.evidence.report.judging import answer, answer_to_several, unbeaten
 from training.evidence.report.wording import area, change, listed, percent
