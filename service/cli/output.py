@@ -133,7 +133,7 @@ def print_table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) ->
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         text = "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))
-        typer.echo(text.rstrip())
+        say(text.rstrip())
 
 
 def in_utc(moment: datetime | None) -> str | None:
@@ -179,9 +179,9 @@ def progress_bar(title: str, *, shown: bool) -> Iterator[ReportProgress]:
         transient=True,
         disable=not (shown and console.is_terminal),
     ) as bar:
-        task = bar.add_task(title, total=1.0)
+        task = bar.add_task(printable(title), total=1.0)
 
         def report(stage: str, fraction: float) -> None:
-            bar.update(task, description=f"{title}: {stage}", completed=fraction)
+            bar.update(task, description=printable(f"{title}: {stage}"), completed=fraction)
 
         yield report

@@ -7,6 +7,7 @@ import typer
 
 from service.cli.output import print_json, progress_bar, say
 from service.cli.scans import AsJson
+from training.words import counted
 
 
 def simulate(
@@ -46,4 +47,4 @@ def simulate(
             }
         )
     else:
-        say(f"{len(profiles)} simulated subjects written; their table is {TABLE_NAME}")
+        say(f"{counted(len(profiles), 'simulated subject')} written; their table is {TABLE_NAME}")

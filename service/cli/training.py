@@ -11,6 +11,7 @@ from service.cli.database import DataDir, load_settings
 from service.cli.output import print_json, refusal_of, say, show_refusal
 from service.cli.scans import AsJson
 from service.cli.training_display import FoldDisplay
+from training.words import counted
 
 if TYPE_CHECKING:
     from model.predictor import Device
@@ -255,7 +256,5 @@ def _show(summary: dict[str, Any]) -> None:
     table = metrics["confusion"]
     say(f"  tp {table['tp']}, fn {table['fn']}, fp {table['fp']}, tn {table['tn']}")
     checkpoint = summary["checkpoint"]
-    say(
-        f"  {checkpoint['file']}: {checkpoint['members']} members, {checkpoint['trained_on']} "
-        f"({checkpoint['intended_use']})"
-    )
+    members = counted(checkpoint["members"], "member")
+    say(f"  {checkpoint['file']}: {members}, {checkpoint['trained_on']} ({checkpoint['intended_use']})")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from imaging.printable import printable
+from training.words import counted
 
 if TYPE_CHECKING:
     from training.fitting.fit import FitProgress
@@ -42,7 +43,7 @@ class FoldDisplay:
         """Take one `FitProgress`."""
         row = self._rows.get((run, fold))
         if row is None:
-            row = self._live.add_task(title(run, fold), total=progress.n_epochs, standing="")
+            row = self._live.add_task(printable(title(run, fold)), total=progress.n_epochs, standing="")
             self._rows[run, fold] = row
         done = progress.share_done * progress.n_epochs
         self._live.update(row, completed=done, standing=standing(progress))
@@ -56,8 +57,8 @@ class FoldDisplay:
     def finish(self, run: Path, fold: int, outcome: "FoldOutcome") -> None:
         """Tell that a fold is done, now or already before."""
         self.drop(run, fold)
-        epochs = f"{outcome.epochs_run} epochs, weights of epoch {outcome.best_epoch}"
-        self.note(f"{title(run, fold)} finished: {epochs}")
+        epochs = counted(outcome.epochs_run, "epoch")
+        self.note(f"{title(run, fold)} finished: {epochs}, weights of epoch {outcome.best_epoch}")
 
     def note(self, line: str) -> None:
         """Write a line above the live ones, where progress is shown."""

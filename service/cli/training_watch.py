@@ -22,6 +22,7 @@ from training.fitting.fit import FitProgress
 from training.runs import FoldOutcome
 from training.validation.cross_validation import finish_run
 from training.validation.run_folder import is_finished
+from training.words import counted
 
 POLL_S = 0.5
 # A worker that is idle takes a fold at once; who waits for longer wants to know why.
@@ -118,7 +119,8 @@ class Watch:
             self._begun = True
             n_left = sum(fold.state not in TERMINAL for fold in folds)
             if n_left:
-                self._display.note(f"{n_left} folds for the training workers; Ctrl-C cancels them.")
+                folds_left = counted(n_left, "fold")
+                self._display.note(f"{folds_left} for the training workers; Ctrl-C cancels what is left.")
         for fold in folds:
             self._show(fold)
         for folder in self._runs:
@@ -178,7 +180,7 @@ class Watch:
         if any(fold.published_at is None for fold in due):
             self._tell("The message broker does not answer. The folds are sent to the workers when it does.")
         elif due and self._busy_elsewhere():
-            self._tell(f"Every training worker is busy with other runs; {len(due)} folds wait for one.")
+            self._tell(f"Every training worker is busy with other runs; folds that wait for one: {len(due)}.")
         elif due:
             nobody = (
                 "is at work any more" if any(fold.started_at for fold in folds) else "has taken a fold yet"

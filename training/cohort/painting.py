@@ -29,6 +29,7 @@ from imaging.template_space import decide_template_space
 from imaging.temporal import filter_in_time
 from training.cohort.sources import PreparedSeries, SourceFinding, file_sha256, file_stamp
 from training.errors import CohortError
+from training.words import counted
 
 MINIMUM_VOXELS = 5
 
@@ -182,7 +183,7 @@ def make_painter(atlas: Path, *, parcel_ids: tuple[int, ...], grid_size: int) ->
     if len(known) < len(parcel_ids) / 2:
         raise AtlasError(
             name=atlas.name,
-            expected=f"the {len(parcel_ids)} parcels of the series",
+            expected=f"the {counted(len(parcel_ids), 'parcel')} of the series",
             found=f"{len(known)} of them",
         )
     left_out = np.array([size_of.get(parcel, 0) < MINIMUM_VOXELS for parcel in parcel_ids])

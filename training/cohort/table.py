@@ -17,6 +17,7 @@ from training.cohort.delimited import DelimitedTable, TableRow, read_delimited, 
 from training.cohort.labels import ABIDE_RULE, ADHD_RULE, LabelRule, LabelRuleError
 from training.cohort.subjects import Subject, plain_id
 from training.errors import CohortError
+from training.words import counted
 
 __all__ = [
     "ABIDE_RULE",
@@ -189,7 +190,8 @@ def _one_row_a_subject(
             findings.append(TableFinding("row_without_id", None, f"line {row.line} names no subject"))
             continue
         if row.n_found < len(table.header):
-            message = f"line {row.line} has {row.n_found} cells of {len(table.header)}; the rest is missing"
+            cells = f"{counted(row.n_found, 'cell')} of {len(table.header)}"
+            message = f"line {row.line} has {cells}; the rest is missing"
             findings.append(TableFinding("row_short", subject_id, message))
         first = rows.setdefault(subject_id, row)
         if first is row:

@@ -17,6 +17,7 @@ from training.evidence.estimates import (
     mean_of_shares,
     precision_estimate,
 )
+from training.words import counted
 
 N_DRAWS = 2000
 N_BINS = 10
@@ -37,7 +38,8 @@ class ClassMissingError(CohortError):
         self.n_cases = n_cases
         self.n_controls = n_controls
         super().__init__(
-            f"{where}: expected subjects of both classes, found {n_cases} cases and {n_controls} controls"
+            f"{where}: expected subjects of both classes, "
+            f"found {counted(n_cases, 'case')} and {counted(n_controls, 'control')}"
         )
 
 
@@ -84,8 +86,8 @@ def evaluate(
 
     Subjects are drawn with replacement within each class, so that every draw has both. Where everybody of a
     class is called alike, or the AUC is 1 or 0, draws show too little, and the interval is a counted one
-    (`training.evidence.estimates`). One answer for everybody is left as it is: what that comes to follows from
-    the sizes of the classes.
+    (`training.evidence.estimates`). One answer for everybody is left as it is: what that comes to follows
+    from the sizes of the classes.
 
     Parameters
     ----------

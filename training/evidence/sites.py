@@ -11,6 +11,7 @@ from training.evidence import bootstrap
 from training.evidence.comparison import auc_estimate
 from training.evidence.estimates import Estimate, area_estimate
 from training.evidence.metrics import N_DRAWS
+from training.words import counted
 
 Labels = Int[np.ndarray, " S"]
 Probabilities = Float64[np.ndarray, " S"]
@@ -199,8 +200,9 @@ def _sentence(
             "explain."
         ),
         "inseparable": (
-            f"Sites that have both classes hold {cases} cases and {controls} controls, too few to compare "
-            f"within sites: the network's {network} may be about sites alone, and these data cannot tell."
+            f"Sites that have both classes hold {counted(cases, 'case')} and {counted(controls, 'control')}, "
+            f"too few to compare within sites: the network's {network} may be about sites alone, and these "
+            "data cannot tell."
         ),
         "site_explains": (
             f"Site explains the result: the site alone predicts the diagnosis ({alone}), and among subjects "

@@ -35,6 +35,7 @@ from training.simulation.signals import (
     to_frames,
 )
 from training.simulation.sites import SITES, Site, site_and_label
+from training.words import counted
 
 # Beside the scans of a simulated folder: whoever reads them as a cohort can tell what they are.
 MARKER_NAME = "simulation.json"
@@ -72,7 +73,7 @@ class SimulationNotWrittenError(CohortError):
         self.n_subjects = n_subjects
         self.found = found
         super().__init__(
-            f"expected room in {name!r} for the scans of {n_subjects} subjects, "
+            f"expected room in {name!r} for the scans of {counted(n_subjects, 'subject')}, "
             f"found after {n_written}: {found}; nothing was left behind"
         )
 

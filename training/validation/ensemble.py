@@ -44,6 +44,7 @@ from training.runs import (
 from training.validation.calibrating import DecisionRule, fit_rule
 from training.validation.fold import WEIGHTS_FILE
 from training.validation.run_folder import saving
+from training.words import counted
 
 _FIGURES = (
     "auc",
@@ -196,7 +197,7 @@ def _trained_on(record: RunRecord, subjects: Sequence[RunSubject]) -> str:
         return f"{len(subjects)} simulated subjects (cohort {record.cohort_name}); no person's scan"
     return (
         f"{len(subjects)} people of cohort {record.cohort_name}: "
-        f"{n_cases} with {record.condition}, {len(subjects) - n_cases} controls"
+        f"{n_cases} with {record.condition}, {counted(len(subjects) - n_cases, 'control')}"
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.random import Generator
 
 from training.errors import CohortError
+from training.words import counted
 
 _CLASSES = {0: "control", 1: "case"}
 _SCANNER_NUMBER = re.compile(r"_\d$")
@@ -61,7 +62,8 @@ class OneClassError(CohortError):
         self.n_cases = n_cases
         self.n_controls = n_controls
         super().__init__(
-            f"expected subjects of both classes, found {n_cases} cases and {n_controls} controls"
+            "expected subjects of both classes, "
+            f"found {counted(n_cases, 'case')} and {counted(n_controls, 'control')}"
         )
 
 
@@ -97,8 +99,8 @@ class InnerPartWithoutClassError(CohortError):
         self.needed = needed
         self.found = found
         super().__init__(
-            f"expected at least {needed} {_CLASSES[label]}s among a fold's training subjects, so that each "
-            f"inner part has one, found {found}; the protocol 'paper' needs no inner parts"
+            f"expected at least {counted(needed, _CLASSES[label])} among a fold's training subjects, "
+            f"so that each inner part has one, found {found}; the protocol 'paper' needs no inner parts"
         )
 
 
@@ -166,7 +168,7 @@ def split_folds(subjects: Sequence[Labelled], *, n_folds: int, seed: int) -> Fol
             raise FoldWithoutClassError(
                 fold=str(found),
                 expected=f"a {_CLASSES[label]} in each of {n_folds} folds",
-                found=f"{found} {_CLASSES[label]}s in all",
+                found=f"{counted(found, _CLASSES[label])} in all",
             )
     generator = np.random.default_rng(seed)
     # Which folds get one more is left to chance, not to their number.

@@ -195,7 +195,7 @@ def test_a_fold_that_fails_is_named_and_the_others_go_on(
 
     monkeypatch.setattr(training_fold, "train_fold", real)
     found, _, told = restnet(*command)
-    assert (found, "1 folds for the training workers" in told) == (0, True)
+    assert (found, "1 fold for the training workers" in told) == (0, True)
 
 
 def test_ctrl_c_cancels_what_waits_and_what_is_trained_and_the_same_command_goes_on(

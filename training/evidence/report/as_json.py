@@ -9,6 +9,7 @@ from training.evidence.report.contents import CLASS_NAMES, METRICS, RunReport
 from training.evidence.report.judging import answer
 from training.evidence.report.wording import FEW_WORDS
 from training.runs import FoldOutcome
+from training.words import counted
 
 Json = dict[str, object]
 
@@ -111,7 +112,7 @@ def _confusion(counts: Evaluation | GroupEvaluation) -> dict[str, int]:
 def _group(group: GroupEvaluation, condition: str) -> Json:
     reason = None
     if group.auc is None:
-        reason = f"one class only: {group.n_cases} with {condition}, {group.n_controls} controls"
+        reason = f"one class only: {group.n_cases} with {condition}, {counted(group.n_controls, 'control')}"
     return {
         "n": group.n,
         "n_cases": group.n_cases,

@@ -7,6 +7,7 @@ from typing import Literal
 from training.evidence.report.contents import RunReport
 from training.evidence.report.judging import CHANCE, unbeaten
 from training.evidence.report.wording import area, listed
+from training.words import counted
 
 # Leakage-free imaging reaches 60 to 68 % on people; more than this is a bug until proven otherwise.
 TOO_GOOD = 0.75
@@ -215,8 +216,9 @@ def _of_the_sample(report: RunReport) -> Iterable[Banner]:
             weight="warning",
             code="small_sample",
             title="Few subjects",
-            text=f"{cases} with {report.data.record.condition} and {report.n - cases} controls. Figures of "
-            f"{smaller} subjects move by ten points and more by chance alone: read the intervals.",
+            text=f"{cases} with {report.data.record.condition} and {counted(report.n - cases, 'control')}. "
+            f"Figures of {counted(smaller, 'subject')} move by ten points and more by chance alone: read the "
+            "intervals.",
             brief="Figures of so few subjects move by ten points and more: read the intervals.",
         )
 

@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from training.evidence.comparison import paired_difference
-from training.evidence.metrics import N_DRAWS, Estimate, Evaluation, evaluate
+from training.evidence.estimates import Estimate
+from training.evidence.metrics import N_DRAWS, Evaluation, evaluate
 from training.evidence.report.assembling import SEED
 from training.evidence.report.comparing import differences_between
 from training.evidence.report.contents import RunReport
