@@ -26,9 +26,13 @@ from training.runs import (
     write_rows,
 )
 from training.validation.folds import Folds
+from training.words import counted
 
 # Where a run happens does not make it another one.
 _MAY_DIFFER = {"machine"}
+# They say no more than the settings and the subjects that they come from.
+_FOLLOWS = {"fold_names", "n_parameters"}
+_LONGEST, _DIGEST = 60, 12  # characters of a value in a sentence; ``differences`` has it whole
 
 
 class RunFolderTakenError(CohortError):
@@ -50,11 +54,11 @@ class RunDiffersError(CohortError):
     def __init__(self, *, name: str, differences: Sequence[dict[str, Any]]) -> None:
         self.name = name
         self.differences = list(differences)
-        asked = ", ".join(f"{one['field']} {one['expected']}" for one in differences)
-        found = ", ".join(f"{one['field']} {one['found']}" for one in differences)
-        super().__init__(
-            f"run {name!r}: expected to go on with the same run ({asked}), found another there ({found})"
+        told = "; ".join(
+            f"{one['field']} expected {_shown(one['expected'])}, found {_shown(one['found'])}"
+            for one in differences
         )
+        super().__init__(f"run {name!r}: expected to go on with the same run, found another there: {told}")
 
 
 class RunNotSavedError(CohortError):
@@ -182,14 +186,26 @@ def _require_same(run: Path, record: RunRecord) -> None:
         for field in sorted(asked.keys() | found.keys())
         if asked.get(field) != found.get(field)
     ]
+    # What only follows from another difference is left out where there is one.
+    causes = [one for one in differences if one["field"] not in _FOLLOWS]
     if differences:
-        raise RunDiffersError(name=run.name, differences=differences)
+        raise RunDiffersError(name=run.name, differences=causes or differences)
 
 
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
     """Name the settings one by one, so that a difference is told by its name."""
-    rest = {field: value for field, value in record.items() if field not in {"settings", *_MAY_DIFFER}}
-    return {**rest, **record["settings"]}
+    parted = {"settings", "preprocessing"}
+    rest = {field: value for field, value in record.items() if field not in {*parted, *_MAY_DIFFER}}
+    spec = {f"preprocessing.{field}": value for field, value in record["preprocessing"].items()}
+    return {**rest, **spec, **record["settings"]}
+
+
+def _shown(value: Any) -> str:
+    """Write a setting for a sentence: a long list by its length, a digest by its beginning."""
+    text = "nothing" if value is None else str(value)
+    if len(text) <= _LONGEST:
+        return text
+    return counted(len(value), "entry", "entries") if isinstance(value, list) else f"{text[:_DIGEST]}..."
 
 
 def _describe(subject: Subject, scans: Sequence[StoredScan], *, fold: int) -> RunSubject:

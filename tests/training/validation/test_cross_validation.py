@@ -149,6 +149,16 @@ def test_another_run_is_not_mixed_into_the_folder(changed, field, store, run):
     assert (run / RUN_FILE).read_bytes() == before
 
 
+def test_a_difference_is_told_by_the_setting_and_not_by_what_follows_from_it(store, run):
+    for changed in ({"folds": 4}, {"width": 3}):
+        (field, value), *_ = changed.items()
+        other = QUICK.model_copy(update=changed)
+        with pytest.raises(RunDiffersError) as refusal:
+            train_run(store, store.subjects, settings=other, out=run, device="cpu")
+        assert [one["field"] for one in refusal.value.differences] == [field]
+        assert str(refusal.value).endswith(f": {field} expected {value}, found {getattr(QUICK, field)}")
+
+
 def test_fewer_subjects_are_another_run(store, run):
     with pytest.raises(RunDiffersError, match="cohort_fingerprint"):
         train_run(store, store.subjects[:-2], settings=QUICK, out=run, device="cpu")
