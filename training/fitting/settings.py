@@ -2,10 +2,11 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from types import MappingProxyType, NoneType
+from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
@@ -16,6 +17,8 @@ from training.runs import Protocol
 Precision = Literal["auto", "float32", "bfloat16"]
 Sensitivity = Annotated[float, Field(gt=0.0, lt=1.0)]
 _NO_FILE = "the options"
+_KINDS = MappingProxyType({int: "a whole number", float: "a number"})
+_BOUNDS = MappingProxyType({"ge": "at least", "gt": "above", "le": "at most", "lt": "below"})
 _AUGMENTATION = ("noise_sd", "frame_dropout", "amplitude_jitter")
 
 
@@ -201,12 +204,50 @@ def read_settings(
         return TrainingSettings.model_validate(table | given, strict=True)
     except ValidationError as error:
         problem = error.errors()[0]
-        field = str(problem["loc"][0]) if problem["loc"] else "the settings"
+        field = str(problem["loc"][0])
+        # A validator above says what it expects in words of its own.
+        own = problem.get("ctx", {}).get("error")
         raise TrainingSettingsError(
             name=_NO_FILE if field in given else name,
-            expected=f"{field}: {problem['msg']}",
-            found=repr((table | given).get(field)),
+            expected=f"{field} to be {own or allowed_values(field)}",
+            found=repr((table | given)[field]),
         ) from error
+
+
+def allowed_values(field: str) -> str:
+    """Say in words what a setting may be, from its type and its bounds.
+
+    Parameters
+    ----------
+    field : str
+        Of :class:`TrainingSettings`.
+
+    Returns
+    -------
+    str
+        For example ``a whole number, at least 1, at most 256``.
+    """
+    info = TrainingSettings.model_fields[field]
+    return _in_words(info.annotation, info.metadata)
+
+
+def _in_words(annotation: Any, metadata: Sequence[Any]) -> str:
+    kind, parts = get_origin(annotation), get_args(annotation)
+    if kind is Literal:
+        return " or ".join(map(repr, parts))
+    if kind is Annotated:
+        return _in_words(
+            parts[0], [one for given in parts[1:] for one in getattr(given, "metadata", [given])]
+        )
+    if parts:  # what is not set is told by leaving it out
+        return " or ".join(_in_words(part, metadata) for part in parts if part is not NoneType)
+    bounds = [
+        f"{word} {value:g}" if isinstance(value, float) else f"{word} {value}"
+        for name, word in _BOUNDS.items()
+        for bound in metadata
+        if (value := getattr(bound, name, None)) is not None
+    ]
+    return ", ".join([_KINDS[annotation], *bounds])
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.architecture import Architecture
-from training.fitting.settings import TrainingSettings, TrainingSettingsError, read_settings
+from training.fitting.settings import TrainingSettings, TrainingSettingsError, allowed_values, read_settings
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "training-settings.md"
 
@@ -35,6 +35,14 @@ def test_the_defaults_are_the_published_protocol():
     published |= {"patience": 5, "folds": 5, "dropout": 0.5, "width": 16, "windows_per_subject": 1}
     assert {name: getattr(settings, name) for name in published} == published
     assert not any((settings.noise_sd, settings.frame_dropout, settings.amplitude_jitter))
+
+
+def test_every_setting_can_be_said_in_words_and_they_are_the_documents():
+    for name in TrainingSettings.model_fields:
+        words = allowed_values(name).replace("'", '"')
+        allowed = rows()[name].split("|")[3].strip().replace("`", "")
+        allowed = allowed.replace(".0,", ",").removesuffix(".0").replace("a share above 0 and below 1", "")
+        assert allowed.strip() in words, name
 
 
 settings_strategy = st.builds(
@@ -68,13 +76,24 @@ def test_options_win_over_the_file_and_the_file_over_the_defaults(tmp_path):
             "learning_rte = 0.1",
             "'run.toml': expected known names (the nearest is 'learning_rate'), found",
         ),
-        ("width = 0", "expected width: Input should be greater than or equal to 1, found 0"),
-        ("width = 2.5", "expected width"),
-        ("epochs = true", "expected epochs"),
-        ('folds = "2"', "expected folds"),
-        ('space = "pool"', "expected space"),
-        ("threshold_rule = 1.0", "expected threshold_rule"),
-        ("learning_rate = nan", "expected learning_rate"),
+        ("width = 0", "expected width to be a whole number, at least 1, at most 256, found 0"),
+        ("width = 2.5", "expected width to be a whole number, at least 1"),
+        ("epochs = true", "expected epochs to be a whole number, at least 1, at most 100000, found True"),
+        ('folds = "2"', "expected folds to be a whole number, at least 2, at most 100, found '2'"),
+        (
+            'space = "pool"',
+            "expected space to be 'flatten' or 'average' or 'bottleneck' or 'readout', found 'pool'",
+        ),
+        (
+            "threshold_rule = 1.0",
+            "expected threshold_rule to be 'youden' or a number, above 0, below 1, found 1.0",
+        ),
+        ("micro_batch = 0", "expected micro_batch to be a whole number, at least 1, at most 4096, found 0"),
+        ("learning_rate = nan", "expected learning_rate to be a number, above 0, at most 1, found nan"),
+        (
+            'protocol = "paper"\nwatch = "auc"',
+            "expected watch to be 'loss' under the protocol 'paper', which watches the training loss, found",
+        ),
         ("width = ", "expected TOML"),
         ("\x00", "expected TOML"),
     ],
