@@ -11,6 +11,7 @@ from math import ceil, floor
 from typing import ClassVar
 
 from training.errors import CohortError
+from training.words import counted
 
 MAX_SUBJECTS = 100_000
 MAX_LISTED = 12
@@ -110,8 +111,9 @@ def check_claim(
     Raises
     ------
     ClaimInvalidError
-        If a figure is not a percentage or a count is not possible.
+        If a figure is not a percentage, all are shares of one, or a count is not possible.
     """
+    _require_percentages(accuracy, sensitivity, specificity)
     if n > MAX_SUBJECTS:
         raise ClaimInvalidError(what="n", expected=f"at most {MAX_SUBJECTS}", found=str(n))
     if not 1 <= positives < n:
@@ -131,6 +133,27 @@ def check_claim(
         return ClaimCheck(possible=True, sentences=_why_possible(claim, fitting), tables=tuple(fitting))
     nearest = claim.nearest()
     return ClaimCheck(possible=False, sentences=_why_impossible(claim, nearest), tables=tuple(nearest))
+
+
+def _require_percentages(*printed: float | str) -> None:
+    """Refuse shares of one: taken for percentages they would be judged as figures a hundred times smaller."""
+    texts = [str(figure).strip() for figure in printed]
+    try:
+        shares = [Decimal(text) for text in texts]
+        of_one = all(0 <= share <= 1 for share in shares)
+    except InvalidOperation:
+        return  # something else is wrong, or a sign says that it is a percentage
+    if of_one and any(shares):
+        raise ClaimInvalidError(
+            what="accuracy, sensitivity and specificity",
+            expected=f"percentages ({', '.join(_as_percent(share) for share in shares)}?), "
+            "with a sign where all are as small as 1 %",
+            found=f"shares of one ({', '.join(texts)})",
+        )
+
+
+def _as_percent(share: Decimal) -> str:
+    return f"{share.scaleb(2):f}"
 
 
 @dataclass(frozen=True)
@@ -235,9 +258,9 @@ def _why_impossible(claim: _Claim, nearest: list[ClaimedTable]) -> tuple[str, ..
     return (
         f"Impossible. No confusion table of {_people(claim)} rounds to {_triple(claim)}.",
         *_against_the_mean(claim),
-        *_no_whole_people(claim.accuracy, claim.n, "subjects"),
-        *_no_whole_people(claim.sensitivity, claim.positives, "positives"),
-        *_no_whole_people(claim.specificity, claim.negatives, "negatives"),
+        *_no_whole_people(claim.accuracy, claim.n, "subject"),
+        *_no_whole_people(claim.sensitivity, claim.positives, "positive"),
+        *_no_whole_people(claim.specificity, claim.negatives, "negative"),
         f"The nearest tables (accuracy / sensitivity / specificity) are: {'; '.join(map(str, nearest))}.",
     )
 
@@ -259,8 +282,8 @@ def _against_the_mean(claim: _Claim) -> tuple[str, ...]:
     if abs(implied - accuracy.percent) > doubt + accuracy.slack:
         equal = claim.positives == claim.negatives
         sentences.append(
-            f"With {claim.positives} positives and {claim.negatives} negatives the accuracy must be "
-            f"{'their mean, ' if equal else ''}{float(implied):.2f}."
+            f"With {counted(claim.positives, 'positive')} and {counted(claim.negatives, 'negative')} "
+            f"the accuracy must be {'their mean, ' if equal else ''}{float(implied):.2f}."
         )
         sentences.append(
             "Averages over folds obey the same rule when the folds have the classes in equal shares"
@@ -269,12 +292,12 @@ def _against_the_mean(claim: _Claim) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _no_whole_people(figure: _Figure, n: int, people: str) -> tuple[str, ...]:
+def _no_whole_people(figure: _Figure, n: int, person: str) -> tuple[str, ...]:
     if figure.counts(n):
         return ()
     below = floor(figure.percent * n / 100)
     around = " and ".join(f"{k}/{n} is {100 * k / n:.2f}" for k in (below, below + 1) if k <= n)
-    sentence = f"No number of {n} {people} rounds to {figure.name} {figure.text} %: {around}."
+    sentence = f"No number of {counted(n, person)} rounds to {figure.name} {figure.text} %: {around}."
     fractions = figure.fractions(n)
     if not fractions:
         return (f"{sentence} Neither does any smaller number.",)

@@ -49,7 +49,7 @@ def test_every_real_table_is_possible_as_printed(data):
     tp, tn = data.draw(st.integers(0, positives)), data.draw(st.integers(0, n - positives))
     digits = data.draw(st.integers(0, 3))
     figures = (100 * (tp + tn) / n, 100 * tp / positives, 100 * tn / (n - positives))
-    found = check(*(f"{figure:.{digits}f}" for figure in figures), n=n, positives=positives)
+    found = check(*(f"{figure:.{digits}f} %" for figure in figures), n=n, positives=positives)
     assert found.possible
     assert (tp, tn) in {(table.tp, table.tn) for table in found.tables}
 
@@ -63,7 +63,7 @@ def test_every_real_table_is_possible_as_printed(data):
 )
 def test_the_answer_is_that_of_trying_every_table(n, share, figures):
     positives = min(max(round(n * share), 1), n - 1)
-    found = check(*(f"{figure:.1f}" for figure in figures), n=n, positives=positives)
+    found = check(*(f"{figure:.1f} %" for figure in figures), n=n, positives=positives)
     tp, tn, *reached = every_table(n, positives)
     worst = np.max([np.abs(one - figure) for one, figure in zip(reached, figures, strict=True)], axis=0)
     fits = worst <= 0.05 + 1e-9
@@ -96,6 +96,20 @@ def test_a_half_may_have_been_rounded_either_way():
     # 1 of 8 is 12.5.
     assert check("12", "12", "12", n=16, positives=8).possible
     assert check("13", "13", "13", n=16, positives=8).possible
+
+
+@pytest.mark.parametrize("figures", [("0.7656", "0.8016", "0.9022"), ("1", "1.0", "0.5"), (0.8, 0.8, 0.8)])
+def test_shares_of_one_are_not_taken_for_percentages(figures):
+    with pytest.raises(ClaimInvalidError, match="expected percentages") as caught:
+        check(*figures, n=430, positives=215)
+    assert str(figures[0]) in caught.value.found
+    if figures[0] == "0.7656":
+        assert "(76.56, 80.16, 90.22?)" in caught.value.expected
+
+
+def test_small_percentages_are_read_as_such():
+    assert check("50", "0.5", "99.5", n=400, positives=200).possible
+    assert check("0.50 %", "1.00 %", "0 %", n=200, positives=100).possible
 
 
 @pytest.mark.parametrize(
