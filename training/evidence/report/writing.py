@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -103,6 +104,7 @@ def write_report(
 
 def _write_all(out: Path, contents: Mapping[str, str]) -> None:
     """Write every file aside before the first takes its place: figures and page are of one report."""
+    made = _missing_folders(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=out, prefix=".report-") as aside:
@@ -110,8 +112,20 @@ def _write_all(out: Path, contents: Mapping[str, str]) -> None:
                 (Path(aside) / name).write_text(text, encoding="utf-8")
             for name in contents:
                 (Path(aside) / name).replace(out / name)
-    except OSError as error:
-        raise ReportNotWrittenError(name=out.name, found=error.strerror or type(error).__name__) from error
+    except BaseException as error:
+        for folder in made:
+            # Whatever keeps it from being removed, the reason to tell is the one above.
+            with suppress(OSError):
+                folder.rmdir()
+        if isinstance(error, OSError):
+            found = error.strerror or type(error).__name__
+            raise ReportNotWrittenError(name=out.name, found=found) from error
+        raise
+
+
+def _missing_folders(path: Path) -> list[Path]:
+    """Name the folders that would be made for a path, the innermost first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
 def _untold(_stage: str, _fraction: float) -> None:

@@ -149,6 +149,17 @@ def test_a_full_disk_is_refused_with_the_old_report_whole(tmp_path, monkeypatch)
     assert (out / "report.html").read_text() == "old"
 
 
+@pytest.mark.parametrize("fault", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_no_folder_that_was_made_for_a_report_is_left_without_one(tmp_path, monkeypatch, fault):
+    def full(path, text, **asked):
+        raise fault
+
+    monkeypatch.setattr(writing.Path, "write_text", full)
+    with pytest.raises(ReportNotWrittenError if isinstance(fault, OSError) else KeyboardInterrupt):
+        writing._write_all(tmp_path / "new" / "out", {"report.html": "new"})
+    assert names(tmp_path) == []
+
+
 def test_a_file_in_the_way_is_refused(tmp_path):
     (tmp_path / "out").write_text("a file")
     with pytest.raises(ReportNotWrittenError, match="'out'"):
