@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from training.cohort.store import CohortStore
+from training.cohort.store.cohort_store import CohortStore
 from training.cohort.subjects import Subject
 from training.errors import CohortError
 from training.evidence.connectivity import connectivity_features, fisher_z_correlations

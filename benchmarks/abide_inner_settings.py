@@ -24,8 +24,8 @@ import torch
 
 from model.networks import RestNetwork
 from model.predictor import choose_device
-from training.cohort.selection import select
-from training.cohort.store import CohortStore
+from training.cohort.selecting.selection import select
+from training.cohort.store.cohort_store import CohortStore
 from training.evidence.comparison import auc_estimate
 from training.evidence.connectivity import connectivity_features
 from training.evidence.ridge import ridge_probabilities

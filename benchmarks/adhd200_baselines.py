@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from training.cohort.selection import SELECTIONS, select
+from training.cohort.phenotypes.table import read_phenotypes, read_test_ids
+from training.cohort.selecting.selection import SELECTIONS, select
 from training.cohort.subjects import Subject
-from training.cohort.table import read_phenotypes, read_test_ids
 from training.errors import CohortError
 from training.evidence.baselines import fit_baseline, out_of_fold
 from training.evidence.metrics import Evaluation, evaluate

@@ -31,8 +31,8 @@ from sklearn.metrics import roc_auc_score
 
 from imaging import PreprocessingSpec
 from training.cohort.ingest import ingest
-from training.cohort.selection import select
-from training.cohort.simulated import SimulatedSource
+from training.cohort.selecting.selection import select
+from training.cohort.sources.simulated import SimulatedSource
 from training.evidence.baselines import baseline_probabilities
 from training.evidence.report.contents import RunReport
 from training.evidence.report.writing import PAGE_FILE, write_report

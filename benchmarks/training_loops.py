@@ -31,8 +31,8 @@ from torch.nn import functional
 
 from imaging import brain_cube
 from model.networks import RestNetwork
-from training.cohort.selection import select
-from training.cohort.store import CohortStore
+from training.cohort.selecting.selection import select
+from training.cohort.store.cohort_store import CohortStore
 from training.fitting.batches import plan_epoch, torch_seed
 from training.fitting.fit import fit
 from training.fitting.prepared import TrainingSubject

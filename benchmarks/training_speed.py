@@ -95,9 +95,9 @@ def main() -> None:
 def make_cohort(scratch: Path, n_subjects: int) -> dict[str, Any]:
     """Simulate the files, and ingest them."""
     from imaging import PreprocessingSpec  # noqa: PLC0415 - the parent stays small: its peak is inherited
-    from training.cohort.athena import AthenaSource  # noqa: PLC0415
     from training.cohort.ingest import ingest  # noqa: PLC0415
-    from training.cohort.table import read_phenotypes  # noqa: PLC0415
+    from training.cohort.phenotypes.table import read_phenotypes  # noqa: PLC0415
+    from training.cohort.sources.athena import AthenaSource  # noqa: PLC0415
     from training.simulation.phenotypes import TABLE_NAME  # noqa: PLC0415
     from training.simulation.simulator import simulate_cohort  # noqa: PLC0415
 

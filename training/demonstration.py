@@ -27,9 +27,9 @@ from model.card import ModelCard
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.predictor import Predictor
 from training.cohort.ingest import ingest
-from training.cohort.selection import select
-from training.cohort.simulated import SimulatedSource
-from training.cohort.store import CohortStore
+from training.cohort.selecting.selection import select
+from training.cohort.sources.simulated import SimulatedSource
+from training.cohort.store.cohort_store import CohortStore
 from training.evidence.conformal import conformal_sets, coverage
 from training.evidence.metrics import evaluate
 from training.evidence.sites import within_site_auc

@@ -13,10 +13,10 @@ from service.errors import ServiceError
 
 if TYPE_CHECKING:
     from training.cohort.ingest import IngestReport
-    from training.cohort.labels import LabelRule
-    from training.cohort.sources import ScanSource
-    from training.cohort.store import CohortStore
-    from training.cohort.table import PhenotypeTable
+    from training.cohort.phenotypes.labels import LabelRule
+    from training.cohort.phenotypes.table import PhenotypeTable
+    from training.cohort.sources.source import ScanSource
+    from training.cohort.store.cohort_store import CohortStore
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -82,7 +82,7 @@ def ingest(
     The same command given again goes on where it stopped.
     """
     from training.cohort.ingest import ingest as ingest_scans
-    from training.cohort.recognition import open_source
+    from training.cohort.sources.recognition import open_source
 
     table_path = _find_table(source, phenotypes)
     # The cohort itself may lie inside the download.
@@ -128,9 +128,9 @@ def summary(
     as_json: AsJson = False,
 ) -> None:
     """Count who is in a cohort, by site and class: the published table first."""
-    from training.cohort.selection import select as select_subjects
-    from training.cohort.store import CohortStore
-    from training.cohort.summary import format_summary, summarise
+    from training.cohort.selecting.selection import select as select_subjects
+    from training.cohort.selecting.summary import format_summary, summarise
+    from training.cohort.store.cohort_store import CohortStore
 
     store = CohortStore.open(cohort)
     subjects: Sequence[Any] = store.subjects
@@ -158,7 +158,7 @@ def verify(
     as_json: AsJson = False,
 ) -> None:
     """Read every stored series again and compare it with its checksum."""
-    from training.cohort.store import CohortStore
+    from training.cohort.store.cohort_store import CohortStore
 
     store = CohortStore.open(cohort)
     with progress_bar(store.name, shown=not as_json) as report:
@@ -170,7 +170,7 @@ def verify(
 
 
 def _find_table(source: Path, phenotypes: Path | None) -> Path | None:
-    from training.cohort.recognition import PARTICIPANTS
+    from training.cohort.sources.recognition import PARTICIPANTS
 
     participants = source / PARTICIPANTS
     return participants if phenotypes is None and participants.is_file() else phenotypes
@@ -188,10 +188,10 @@ def _read_table(
 
     ``codes`` are the options about a table's column of the diagnosis, None where they are not given.
     """
-    from training.cohort.labels import ADHD_RULE, LabelRule
-    from training.cohort.parcel_archive import ARCHIVE_CODES, ParcelArchive
-    from training.cohort.sources import OptionWithoutEffectError
-    from training.cohort.table import read_phenotypes, read_test_ids, with_releases
+    from training.cohort.phenotypes.labels import ADHD_RULE, LabelRule
+    from training.cohort.phenotypes.table import read_phenotypes, read_test_ids, with_releases
+    from training.cohort.sources.parcel_archive import ARCHIVE_CODES, ParcelArchive
+    from training.cohort.sources.source import OptionWithoutEffectError
 
     column = codes["--label-column"]
     column = ADHD_RULE.column if column is None else column.strip()
@@ -233,7 +233,7 @@ def _values(text: str | None, default: tuple[str, ...]) -> tuple[str, ...]:
 def _as_json(outcome: "IngestReport") -> dict[str, Any]:
     from dataclasses import asdict
 
-    from training.cohort.summary import summarise
+    from training.cohort.selecting.summary import summarise
 
     store = outcome.store
     return {
@@ -255,8 +255,8 @@ def _as_json(outcome: "IngestReport") -> dict[str, Any]:
 
 
 def _show(outcome: "IngestReport", out: Path) -> None:
-    from training.cohort.store_index import COHORT_FILE
-    from training.cohort.summary import format_table, obstacle_to_training, summarise
+    from training.cohort.selecting.summary import format_table, obstacle_to_training, summarise
+    from training.cohort.store.index import COHORT_FILE
 
     store = outcome.store
     kept = f", {outcome.n_kept} of them from before" if outcome.n_kept else ""

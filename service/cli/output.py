@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from imaging.printable import printable
+from imaging.words import printable
 from service.errors import ServiceError, as_json
 
 # Who acts here, in the audit: whoever may read the data directory.

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
+from imaging.words import counted
 from service.cli.output import print_json, progress_bar, say
 from service.cli.scans import AsJson
-from training.words import counted
 
 
 def simulate(

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from imaging.words import counted
 from service.cli.database import DataDir, load_settings
 from service.cli.output import print_json, refusal_of, say, show_refusal
 from service.cli.scans import AsJson
 from service.cli.training_display import FoldDisplay
-from training.words import counted
 
 if TYPE_CHECKING:
     from model.predictor import Device
@@ -87,8 +87,8 @@ def train(
 
     The same command given again goes on where it stopped.
     """
-    from training.cohort.selection import select as select_subjects
-    from training.cohort.store import CohortStore
+    from training.cohort.selecting.selection import select as select_subjects
+    from training.cohort.store.cohort_store import CohortStore
     from training.fitting.settings import read_settings
     from training.runs import read_outcome
     from training.validation.cross_validation import plan_run, train_run

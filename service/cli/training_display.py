@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from imaging.printable import printable
-from training.words import counted
+from imaging.words import counted, printable
 
 if TYPE_CHECKING:
     from training.fitting.fit import FitProgress

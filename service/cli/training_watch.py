@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from imaging.words import counted
 from service import jobs
 from service.cli.training_display import FoldDisplay, title
 from service.db.job import TERMINAL
@@ -22,7 +23,6 @@ from training.fitting.fit import FitProgress
 from training.runs import FoldOutcome
 from training.validation.cross_validation import finish_run
 from training.validation.run_folder import is_finished
-from training.words import counted
 
 POLL_S = 0.5
 # A worker that is idle takes a fold at once; who waits for longer wants to know why.

@@ -9,8 +9,8 @@ import pytest
 
 from imaging import PreprocessingSpec
 from training.cohort.ingest import ingest
-from training.cohort.selection import select
-from training.cohort.simulated import SimulatedSource
+from training.cohort.selecting.selection import select
+from training.cohort.sources.simulated import SimulatedSource
 from training.evidence.report.writing import PAGE_FILE, write_report
 from training.evidence.sites import within_site_auc
 from training.fitting.settings import TrainingSettings

@@ -15,15 +15,15 @@ from typing import ClassVar
 
 from imaging import PreprocessingSpec
 from training.cohort.ingest_folder import IngestFolder
-from training.cohort.labels import ADHD_RULE, LabelRule
 from training.cohort.paths import real_path
+from training.cohort.phenotypes.labels import ADHD_RULE, LabelRule
+from training.cohort.phenotypes.table import PhenotypeTable
 from training.cohort.scan_work import DISK_FULL, Done, Job, Refused, run_jobs
-from training.cohort.sources import ScanEntry, ScanSource, SourceFinding, require_different
-from training.cohort.store import CohortStore
-from training.cohort.store_index import StoredScan
-from training.cohort.store_writing import write_index
+from training.cohort.sources.source import ScanEntry, ScanSource, SourceFinding, require_different
+from training.cohort.store.cohort_store import CohortStore
+from training.cohort.store.index import StoredScan
+from training.cohort.store.writing import write_index
 from training.cohort.subjects import Subject
-from training.cohort.table import PhenotypeTable
 from training.errors import CohortError
 
 Progress = Callable[[str, float], None]

@@ -20,9 +20,9 @@ from pydantic import JsonValue, ValidationError
 
 from imaging import PreprocessingSpec
 from model.files import replace_file
-from training.cohort.sources import ScanEntry, SourceFinding
-from training.cohort.store import series_bytes
-from training.cohort.store_index import (
+from training.cohort.sources.source import ScanEntry, SourceFinding
+from training.cohort.store.cohort_store import series_bytes
+from training.cohort.store.index import (
     COHORT_FILE,
     JOURNAL_FILE,
     SCAN_JSON,

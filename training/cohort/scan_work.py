@@ -16,11 +16,11 @@ from typing import ClassVar
 from threadpoolctl import threadpool_limits
 
 from imaging import PreprocessingSpec, ScanError
-from imaging.printable import encodable
+from imaging.words import encodable
 from training.cohort.ingest_folder import WORKSPACE
-from training.cohort.sources import ScanEntry, SourceFinding
-from training.cohort.store_index import StoredScan
-from training.cohort.store_writing import series_name, write_series
+from training.cohort.sources.source import ScanEntry, SourceFinding
+from training.cohort.store.index import StoredScan
+from training.cohort.store.writing import series_name, write_series
 from training.errors import CohortError
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})

@@ -10,8 +10,8 @@ from fractions import Fraction
 from math import ceil, floor
 from typing import ClassVar
 
+from imaging.words import counted
 from training.errors import CohortError
-from training.words import counted
 
 MAX_SUBJECTS = 100_000
 MAX_LISTED = 12

@@ -15,7 +15,7 @@ from jaxtyping import Float64
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model.files import replace_file
-from training.cohort.store import CohortStore
+from training.cohort.store.cohort_store import CohortStore
 from training.errors import CohortError
 from training.evidence.connectivity import Progress, connectivity_features, tile_brain
 from training.evidence.ridge import ridge_probabilities

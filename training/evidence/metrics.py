@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float64, Int
 from scipy.stats import rankdata
 
+from imaging.words import counted
 from training.errors import CohortError
 from training.evidence import bootstrap
 from training.evidence.calibration import ReliabilityBin, reliability_bins
@@ -17,7 +18,6 @@ from training.evidence.estimates import (
     mean_of_shares,
     precision_estimate,
 )
-from training.words import counted
 
 N_DRAWS = 2000
 N_BINS = 10

@@ -7,11 +7,11 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float64, Int
 
+from imaging.words import counted
 from training.evidence import bootstrap
 from training.evidence.comparison import auc_estimate
 from training.evidence.estimates import Estimate, area_estimate
 from training.evidence.metrics import N_DRAWS
-from training.words import counted
 
 Labels = Int[np.ndarray, " S"]
 Probabilities = Float64[np.ndarray, " S"]

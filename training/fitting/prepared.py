@@ -9,14 +9,14 @@ import numpy as np
 from jaxtyping import Float16, Int
 
 from imaging import PreprocessingSpec, brain_cube
-from training.cohort.store_index import StoredScan
+from training.cohort.store.index import StoredScan
 from training.cohort.subjects import Subject
 
 Series = Float16[np.ndarray, "T N"]
 
 
 class SeriesStore(Protocol):
-    """What is needed of a `training.cohort.store.CohortStore`."""
+    """What is needed of a `training.cohort.store.cohort_store.CohortStore`."""
 
     @property
     def spec(self) -> PreprocessingSpec:

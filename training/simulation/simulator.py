@@ -20,6 +20,7 @@ from jaxtyping import Float32
 from threadpoolctl import threadpool_limits
 
 from imaging.scan import BoldScan
+from imaging.words import counted
 from model.files import replace_file
 from training.errors import CohortError
 from training.simulation.brain_networks import NODE_MM, network_traits
@@ -35,7 +36,6 @@ from training.simulation.signals import (
     to_frames,
 )
 from training.simulation.sites import SITES, Site, site_and_label
-from training.words import counted
 
 # Beside the scans of a simulated folder: whoever reads them as a cohort can tell what they are.
 MARKER_NAME = "simulation.json"

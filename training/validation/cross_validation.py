@@ -16,7 +16,7 @@ import torch
 from model.card import ModelCard
 from model.networks import RestNetwork
 from model.predictor import Device, choose_device
-from training.cohort.store import CohortStore
+from training.cohort.store.cohort_store import CohortStore
 from training.cohort.subjects import Subject
 from training.errors import CohortError
 from training.fitting.precision import choose_precision

@@ -19,6 +19,7 @@ import numpy as np
 from safetensors.torch import load_file
 from scipy.special import expit
 
+from imaging.words import counted
 from model.architecture import Architecture
 from model.card import ModelCard
 from model.checkpoint import save_checkpoint
@@ -44,7 +45,6 @@ from training.runs import (
 from training.validation.calibrating import DecisionRule, fit_rule
 from training.validation.fold import WEIGHTS_FILE
 from training.validation.run_folder import saving
-from training.words import counted
 
 _FIGURES = (
     "auc",

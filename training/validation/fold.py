@@ -17,7 +17,7 @@ from scipy.special import expit
 from model.files import replace_file
 from model.networks import RestNetwork
 from model.predictor import Device, choose_device
-from training.cohort.store import CohortStore
+from training.cohort.store.cohort_store import CohortStore
 from training.evidence.calibration import Scaling, fit_scaling
 from training.fitting.fit import FitProgress, fit, subject_logits
 from training.fitting.prepared import TrainingSubject

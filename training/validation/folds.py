@@ -14,8 +14,8 @@ from typing import ClassVar, Generic, Protocol, TypeVar
 import numpy as np
 from numpy.random import Generator
 
+from imaging.words import counted
 from training.errors import CohortError
-from training.words import counted
 
 _CLASSES = {0: "control", 1: "case"}
 _SCANNER_NUMBER = re.compile(r"_\d$")

@@ -6,7 +6,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar
 
-from training.cohort.store import CohortStore, StoredScan
+from imaging.words import counted
+from training.cohort.store.cohort_store import CohortStore, StoredScan
 from training.cohort.subjects import Subject
 from training.errors import CohortError
 from training.runs import (
@@ -26,7 +27,6 @@ from training.runs import (
     write_rows,
 )
 from training.validation.folds import Folds
-from training.words import counted
 
 # Where a run happens does not make it another one.
 _MAY_DIFFER = {"machine"}

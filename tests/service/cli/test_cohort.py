@@ -13,8 +13,8 @@ import pytest
 
 from imaging.template import template_brain
 from training.cohort import ingest as ingestion
-from training.cohort.sources import PreparedSeries
-from training.cohort.store import CohortStore
+from training.cohort.sources.source import PreparedSeries
+from training.cohort.store.cohort_store import CohortStore
 from training.simulation.phenotypes import TABLE_NAME
 from training.simulation.simulator import simulate_cohort
 
@@ -52,7 +52,7 @@ def unread(monkeypatch, marked):
             source_sha256="0" * 64,
         )
 
-    monkeypatch.setattr("training.cohort.sources.BoldEntry.prepare", prepare)
+    monkeypatch.setattr("training.cohort.sources.source.BoldEntry.prepare", prepare)
     run_jobs = ingestion.run_jobs
     monkeypatch.setattr(ingestion, "run_jobs", lambda jobs, **_: run_jobs(jobs, processes=0))
 

@@ -141,7 +141,7 @@ def test_workers_train_what_a_process_trains(
         assert session.scalars(select(TrainingRunRow)).one().finished_at is not None
 
     status, printed, told = restnet(*command)
-    assert (status, "C-lstm fold 2 of 2 finished: 1 epochs" in told) == (0, True)
+    assert (status, "C-lstm fold 2 of 2 finished: 1 epoch," in told) == (0, True)
     assert "balanced accuracy" in printed
     assert "for the training workers" not in told, "nothing was left to do"
 

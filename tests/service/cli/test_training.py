@@ -87,7 +87,7 @@ def test_the_same_command_again_only_says_what_there_is(trained, cohort, config,
     before = (run / CHECKPOINT_FILE).read_bytes()
     status, out, err = restnet("train", cohort, "--config", config, "--out", run, *QUICK)
     assert status == 0
-    assert "C-lstm fold 1 of 2 finished: 1 epochs, weights of epoch 1" in err
+    assert "C-lstm fold 1 of 2 finished: 1 epoch, weights of epoch 1" in err
     assert "C-lstm fold 2 of 2 finished" in err
     assert f"{summary['metrics']['auc']['value']:.3f}" in out
     assert "16 simulated subjects" in out

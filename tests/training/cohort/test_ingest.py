@@ -17,7 +17,6 @@ import pytest
 
 from imaging import PreprocessingSpec, brain_cube
 from imaging.variation import AllZeroError
-from training.cohort import store_writing
 from training.cohort.ingest import (
     DiskFullError,
     NoUsableScanError,
@@ -26,12 +25,13 @@ from training.cohort.ingest import (
     ingest,
 )
 from training.cohort.ingest_folder import CohortBusyError, CohortOfOtherSettingsError, IngestFolder
+from training.cohort.phenotypes.table import PhenotypeTable, TableFinding
 from training.cohort.scan_work import IngestProcessLostError, Job, run_jobs
-from training.cohort.simulated import SimulatedSource
-from training.cohort.sources import DuplicateScanError, PreparedSeries, ScanEntry, SourceFinding
-from training.cohort.store import CohortStore, CohortUnfinishedError
+from training.cohort.sources.simulated import SimulatedSource
+from training.cohort.sources.source import DuplicateScanError, PreparedSeries, ScanEntry, SourceFinding
+from training.cohort.store import writing as store_writing
+from training.cohort.store.cohort_store import CohortStore, CohortUnfinishedError
 from training.cohort.subjects import Subject
-from training.cohort.table import PhenotypeTable, TableFinding
 from training.simulation.simulator import OutputFolderNotEmptyError
 
 SPEC = PreprocessingSpec(grid_size=8)
@@ -533,7 +533,7 @@ import sys
 from pathlib import Path
 from imaging import PreprocessingSpec
 from training.cohort.ingest import ingest
-from training.cohort.simulated import SimulatedSource
+from training.cohort.sources.simulated import SimulatedSource
 if __name__ == "__main__":
     source = SimulatedSource(n_subjects=4, seed=2)
     ingest(source, source.phenotypes(), Path(sys.argv[1]), spec=PreprocessingSpec(grid_size=8), processes=2)
@@ -576,7 +576,7 @@ def wait_until(holds, *, seconds=60):
 
 def test_every_reason_to_leave_something_out_is_documented():
     in_code = {f"only_{variant}" for variant in ("filtered", "unfiltered")}
-    for file in (REPOSITORY / "training" / "cohort").glob("*.py"):
+    for file in (REPOSITORY / "training" / "cohort").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {
                 "SourceFinding",

@@ -10,8 +10,8 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from training.cohort.selection import select
-from training.cohort.table import read_phenotypes, read_test_ids
+from training.cohort.phenotypes.table import read_phenotypes, read_test_ids
+from training.cohort.selecting.selection import select
 from training.evidence.baselines import (
     BASELINES,
     SingleFoldError,

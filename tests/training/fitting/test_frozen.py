@@ -221,5 +221,7 @@ def test_a_full_disk_is_said_and_nothing_is_left_behind(tmp_path):
 
 
 def test_augmenting_what_is_encoded_once_is_refused():
-    with pytest.raises(TrainingSettingsError, match=r"encoder: .*'trained' with noise_sd.* found 'frozen'"):
+    with pytest.raises(
+        TrainingSettingsError, match=r"encoder to be 'trained' with noise_sd.* found 'frozen'"
+    ):
         read_settings(overrides={"encoder": "frozen", "noise_sd": 0.1})

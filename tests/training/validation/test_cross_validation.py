@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.training.validation.tiny_cohorts import QUICK, tiny_store
-from training.cohort.store import CohortStore
+from training.cohort.store.cohort_store import CohortStore
 from training.runs import (
     CHECKPOINT_FILE,
     INNER_PREDICTIONS_FILE,

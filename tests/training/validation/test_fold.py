@@ -46,7 +46,7 @@ def cohort(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def planned(cohort, tmp_path_factory):
     """A run begun under each protocol, with no fold trained."""
-    from training.cohort.store import CohortStore
+    from training.cohort.store.cohort_store import CohortStore
 
     store = CohortStore.open(cohort)
     folder = tmp_path_factory.mktemp("planned")

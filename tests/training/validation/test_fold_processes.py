@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from training.cohort.store import CohortNotFoundError
+from training.cohort.store.cohort_store import CohortNotFoundError
 from training.fitting.fit import FitProgress, TrainingDivergedError
 from training.runs import RunFolderError
 from training.validation.fold_processes import FoldProcessDiedError, _Child, _hear, _Refused, train_folds

@@ -1,5 +1,6 @@
 """A report for programs: one object a run. Its members may grow in number, never change."""
 
+from imaging.words import counted
 from training.evidence.conformal import Coverage
 from training.evidence.estimates import Estimate
 from training.evidence.groups import GroupEvaluation
@@ -9,7 +10,6 @@ from training.evidence.report.contents import CLASS_NAMES, METRICS, RunReport
 from training.evidence.report.judging import answer
 from training.evidence.report.wording import FEW_WORDS
 from training.runs import FoldOutcome
-from training.words import counted
 
 Json = dict[str, object]
 

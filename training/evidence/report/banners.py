@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from imaging.words import counted
 from training.evidence.report.contents import RunReport
 from training.evidence.report.judging import CHANCE, unbeaten
 from training.evidence.report.wording import area, listed
-from training.words import counted
 
 # Leakage-free imaging reaches 60 to 68 % on people; more than this is a bug until proven otherwise.
 TOO_GOOD = 0.75

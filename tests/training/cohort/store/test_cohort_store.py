@@ -1,0 +1,219 @@
+import hashlib
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from imaging import PreprocessingSpec, brain_cube
+from training.cohort.store.cohort_store import (
+    CohortDamagedError,
+    CohortFormatError,
+    CohortNotFoundError,
+    CohortStore,
+    CohortUnfinishedError,
+    SeriesDamagedError,
+)
+from training.cohort.store.subject_table import format_subjects, parse_subjects
+from training.cohort.store.writing import write_store
+from training.cohort.subjects import Subject
+
+SPEC = PreprocessingSpec(grid_size=8, window_frames=5)
+N_VOXELS = int(brain_cube(8).mask.sum())
+
+
+def subject(number, **known):
+    return Subject(subject_id=str(number), site="NYU", label=number % 2, diagnosis=str(number % 2), **known)
+
+
+def noise(n_frames, *, seed=0):
+    return np.random.default_rng(seed).standard_normal((n_frames, N_VOXELS)).astype(np.float32)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three people; the second has two runs, of different lengths."""
+    subjects = [
+        subject(10, age_years=9.25, sex="male", handedness="left", iq=101.0, release="train"),
+        subject(11, quality_passed={"QC_Athena": True, "QC_NIAK": None}),
+        replace(subject(12), label=None, diagnosis="pending", quality_passed={"QC_Athena": False}),
+    ]
+    series = {"10": [noise(12)], "11": [noise(9, seed=1), noise(7, seed=2)], "12": [noise(8, seed=3)]}
+    write_store(tmp_path / "cohort", subjects=subjects, series=series, spec=SPEC, name="three people")
+    return tmp_path / "cohort"
+
+
+def test_what_was_stored_comes_back_in_half_precision_at_full_length(folder):
+    store = CohortStore.open(folder)
+    assert (store.name, store.condition, store.simulated, store.spec) == ("three people", "ADHD", True, SPEC)
+    assert [s.subject_id for s in store.subjects] == ["10", "11", "12"]
+    assert [s.label for s in store.subjects] == [0, 1, None]
+    first = store.subjects[0]
+    assert (first.age_years, first.sex, first.handedness, first.iq, first.release) == (
+        9.25,
+        "male",
+        "left",
+        101.0,
+        "train",
+    )
+    assert store.subjects[1].quality_passed == {"QC_Athena": True, "QC_NIAK": None}
+    assert [scan.run for scan in store.scans_of("11")] == ["1", "2"]
+    assert store.scans_of("somebody else") == ()
+    second_run = store.series(store.scans_of("11")[1])
+    assert isinstance(second_run, np.memmap)
+    assert second_run.dtype == np.float16
+    np.testing.assert_array_equal(second_run, noise(7, seed=2).astype(np.float16))
+    with pytest.raises(ValueError, match="read-only"):
+        second_run[0, 0] = 1
+
+
+@pytest.mark.parametrize(("n_marked", "mixed"), [(0, False), (1, True), (3, True), (4, False)])
+def test_a_cohort_is_mixed_where_some_scans_carry_the_simulators_mark(folder, n_marked, mixed):
+    store = CohortStore.open(folder)
+    scans = [
+        replace(scan, warnings=("simulated_scan",) * (number < n_marked))
+        for number, scan in enumerate(store.scans)
+    ]
+    assert replace(store, scans=tuple(scans)).mixed is mixed
+
+
+def test_digests_are_those_of_the_files(folder):
+    store = CohortStore.open(folder)
+    for scan in store.scans:
+        assert scan.series_sha256 == hashlib.sha256((folder / scan.series_file).read_bytes()).hexdigest()
+    assert {scan.series_file for scan in store.scans} == {
+        str(path.relative_to(folder)) for path in (folder / "series").iterdir()
+    }
+
+
+def test_the_fingerprint_follows_ids_labels_and_series_and_not_their_order(folder, tmp_path):
+    store = CohortStore.open(folder)
+    one, two, three = store.subjects
+    whole = store.fingerprint(store.subjects)
+    assert store.fingerprint([three, one, two]) == whole
+    others = [
+        store.fingerprint([one, two]),
+        store.fingerprint([replace(one, label=1), two, three]),
+        store.fingerprint([one, replace(two, label=None), three]),
+    ]
+    changed = write_store(
+        tmp_path / "other",
+        subjects=store.subjects,
+        series={"10": [noise(12)], "11": [noise(9, seed=1), noise(7, seed=99)], "12": [noise(8, seed=3)]},
+        spec=SPEC,
+    )
+    others.append(changed.fingerprint(changed.subjects))
+    assert len({whole, *others}) == 5
+    assert replace(one, age_years=50.0).subject_id == "10"
+    assert store.fingerprint([replace(one, age_years=50.0), two, three]) == whole
+
+
+def test_a_flipped_bit_is_found_by_verifying(folder):
+    store = CohortStore.open(folder)
+    steps = []
+    store.verify(progress=lambda stage, done: steps.append((stage, done)))
+    assert steps == [("verifying", n / 4) for n in (1, 2, 3, 4)]
+    path = folder / store.scans[2].series_file
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(SeriesDamagedError, match=r"11_1_2_simulated.*sha256") as caught:
+        CohortStore.open(folder).verify()
+    assert caught.value.series_file == store.scans[2].series_file
+
+
+@pytest.mark.parametrize("size", [0, 100, -2])
+def test_a_series_of_the_wrong_length_is_refused_when_the_store_is_opened(folder, size):
+    path = folder / "series" / "10_1_1_simulated.npy"
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(SeriesDamagedError, match=r"10_1_1_simulated\.npy: expected .* bytes, found"):
+        CohortStore.open(folder)
+
+
+def test_a_series_that_is_gone_is_refused(folder):
+    store = CohortStore.open(folder)
+    (folder / "series" / "10_1_1_simulated.npy").unlink()
+    with pytest.raises(SeriesDamagedError, match="found none"):
+        CohortStore.open(folder)
+    with pytest.raises(SeriesDamagedError, match="found none"):
+        store.series(store.scans[0])
+
+
+def test_what_is_no_cohort_is_refused(tmp_path):
+    with pytest.raises(CohortNotFoundError, match="found nothing"):
+        CohortStore.open(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(CohortNotFoundError, match="found a file"):
+        CohortStore.open(tmp_path / "file")
+    with pytest.raises(CohortNotFoundError, match=r"no cohort\.json"):
+        CohortStore.open(tmp_path)
+
+
+def test_an_unfinished_cohort_says_how_to_go_on(tmp_path):
+    (tmp_path / "ingest.jsonl").write_text("")
+    with pytest.raises(CohortUnfinishedError, match="run the same"):
+        CohortStore.open(tmp_path)
+
+
+def test_another_format_is_refused_before_its_fields_are_read(folder):
+    (folder / "cohort.json").write_text(json.dumps({"format_version": 2, "unheard": "of"}))
+    with pytest.raises(CohortFormatError, match="expected format version 1, found 2"):
+        CohortStore.open(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("cohort.json", "{", r"readable cohort\.json"),
+        ("cohort.json", "[]", r"readable cohort\.json"),
+        ("cohort.json", '{"format_version": 1}', "missing or invalid: code_version"),
+        ("subjects.tsv", "subject_id\n", r"subjects\.tsv that cohort\.json was written with"),
+        ("scans.jsonl", "", r"scans\.jsonl that cohort\.json was written with"),
+    ],
+)
+def test_a_damaged_index_is_refused(folder, file, text, said):
+    (folder / file).write_text(text)
+    with pytest.raises(CohortDamagedError, match=said):
+        CohortStore.open(folder)
+
+
+def test_a_table_that_is_gone_is_refused(folder):
+    (folder / "scans.jsonl").unlink()
+    with pytest.raises(CohortDamagedError, match=r"readable scans\.jsonl"):
+        CohortStore.open(folder)
+
+
+@pytest.mark.parametrize("field", ["subject_id", "n_frames"])
+def test_an_index_whose_parts_disagree_is_refused(folder, field):
+    lines = [json.loads(line) for line in (folder / "scans.jsonl").read_text().splitlines()]
+    lines[0][field] = "nobody"
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (folder / "scans.jsonl").write_text(text)
+    record = json.loads((folder / "cohort.json").read_text())
+    record["scans_sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    (folder / "cohort.json").write_text(json.dumps(record))
+    with pytest.raises(CohortDamagedError):
+        CohortStore.open(folder)
+
+
+numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
+people = st.builds(
+    Subject,
+    subject_id=st.from_regex(r"[0-9A-Za-z]{1,9}", fullmatch=True),
+    site=st.text(min_size=1),
+    label=st.sampled_from([0, 1, None]),
+    diagnosis=st.text(),
+    age_years=numbers,
+    sex=st.sampled_from(["female", "male", None]),
+    handedness=st.sampled_from(["right", "left", "ambidextrous", None]),
+    iq=numbers,
+    quality_passed=st.fixed_dictionaries({"QC_Athena": st.sampled_from([True, False, None])}),
+    release=st.sampled_from(["train", "test", None]),
+)
+
+
+@given(st.lists(people, min_size=1))
+def test_subjects_survive_their_table(subjects):
+    assert parse_subjects(format_subjects(subjects)) == subjects

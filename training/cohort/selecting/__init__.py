@@ -1,0 +1,1 @@
+"""Who of a cohort takes part, and who they are."""

@@ -1,0 +1,1 @@
+"""Where scans come from: downloads, derivatives, parcel series, the simulator."""

@@ -1,0 +1,240 @@
+"""Where scans come from: every source lists its scans, and each scan prepares itself in a worker process."""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from jaxtyping import Float
+from pydantic import JsonValue
+
+from imaging import BoldScan, PreprocessingSpec, brain_cube, preprocess
+from training.cohort.store.index import Variant
+from training.errors import CohortError
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceFinding:
+    """Something of a source that was left out, or is odd; ``name`` says of what, never a whole path."""
+
+    code: str
+    name: str
+    message: str
+    subject_id: str | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedSeries:
+    """A scan as it will be stored.
+
+    Attributes
+    ----------
+    series : (T, N) float
+        The cube's brain voxels, of unit variance.
+    tr_s, n_frames
+        As acquired.
+    dvars_mean, spikes : float or None, int or None
+    quality : dict
+        Plain JSON values.
+    warnings : tuple of str
+        Codes.
+    source_sha256 : str
+        Of the bytes that it was made from.
+    """
+
+    series: Float[np.ndarray, "T N"]
+    tr_s: float
+    n_frames: int
+    dvars_mean: float | None
+    spikes: int | None
+    quality: dict[str, Any]
+    warnings: tuple[str, ...]
+    source_sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScanEntry(ABC):
+    """One scan of a source, before anything of it has been read; small, and sent to a worker process.
+
+    Attributes
+    ----------
+    subject_id, session, run : str
+        Never zero-padded.
+    variant : str
+    source_name : str
+        For people; never a whole path.
+    """
+
+    subject_id: str
+    session: str
+    run: str
+    variant: Variant
+    source_name: str
+
+    @abstractmethod
+    def stamp(self) -> str:
+        """Tell, without reading it, this source from a changed one.
+
+        Raises
+        ------
+        OSError
+        """
+
+    @abstractmethod
+    def prepare(self, spec: PreprocessingSpec, *, workspace: Path) -> PreparedSeries:
+        """Read and preprocess the scan.
+
+        Parameters
+        ----------
+        spec : PreprocessingSpec
+        workspace : Path
+            A folder for temporary files, which are gone when this returns.
+
+        Raises
+        ------
+        ScanError
+            If the scan is not fit to be used.
+        OSError
+            If it cannot be read.
+        """
+
+
+class ScanSource(Protocol):
+    """A folder, an archive or a simulator."""
+
+    @property
+    def name(self) -> str:
+        """For people; never a whole path."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """Give the source's kind: athena, bids, parcels or simulated."""
+        ...
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the source says that these people do not exist; their scans may say so themselves."""
+        ...
+
+    @property
+    def findings(self) -> Sequence[SourceFinding]:
+        """What was not understood; complete once the entries have been listed."""
+        ...
+
+    def entries(self) -> Sequence[ScanEntry]:
+        """List the scans, in an order that depends on their names alone."""
+        ...
+
+    def provenance(self) -> dict[str, JsonValue]:
+        """Say what else the series depend on, for the cohort's record."""
+        ...
+
+
+@dataclass(frozen=True)
+class OpenedScan:
+    """A scan whose samples can be read, and the digest of what it is read from."""
+
+    scan: BoldScan
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class BoldEntry(ScanEntry):
+    """A scan that goes through the one preprocessing path."""
+
+    @abstractmethod
+    def open_source(self, workspace: Path) -> AbstractContextManager[OpenedScan]:
+        """Open the scan; what was unpacked for it is removed at the end of the context."""
+
+    def prepare(self, spec: PreprocessingSpec, *, workspace: Path) -> PreparedSeries:
+        """Preprocess the scan as prediction does."""
+        with self.open_source(workspace) as opened:
+            network_input = preprocess(opened.scan, spec)
+        quality = network_input.quality
+        return PreparedSeries(
+            series=network_input.frames[:, brain_cube(spec.grid_size).mask],
+            tr_s=quality.tr_s,
+            n_frames=quality.n_frames,
+            dvars_mean=quality.dvars_mean,
+            spikes=quality.spikes,
+            quality=quality.to_json(),
+            warnings=tuple(warning.code for warning in network_input.warnings),
+            source_sha256=opened.sha256,
+        )
+
+
+class DuplicateScanError(CohortError):
+    """Two files that claim to be the same run of the same person."""
+
+    code: ClassVar[str] = "duplicate_scan"
+
+    def __init__(
+        self, *, subject_id: str, session: str, run: str, variant: str, names: Sequence[str]
+    ) -> None:
+        self.subject_id = subject_id
+        self.session = session
+        self.run = run
+        self.variant = variant
+        self.names = list(names)
+        super().__init__(
+            f"expected one {variant} file of subject {subject_id}, session {session}, run {run}, "
+            f"found {' and '.join(self.names)}"
+        )
+
+
+class OptionWithoutEffectError(CohortError):
+    """An option that this source has no use for: whoever gives it expects something of it."""
+
+    code: ClassVar[str] = "cohort_option_without_effect"
+
+    def __init__(self, *, option: str, expected: str, found: str) -> None:
+        self.option = option
+        self.expected = expected
+        self.found = found
+        super().__init__(f"{option}: expected {expected}, found {found}")
+
+
+def require_different(entries: Sequence[ScanEntry]) -> None:
+    """Refuse two entries for the same run and variant: nobody can say which one counts.
+
+    Raises
+    ------
+    DuplicateScanError
+    """
+    seen: dict[tuple[str, str, str, str], str] = {}
+    for entry in entries:
+        key = (entry.subject_id, entry.session, entry.run, entry.variant)
+        if key in seen:
+            names = (seen[key], entry.source_name)
+            subject_id, session, run, variant = key
+            raise DuplicateScanError(
+                subject_id=subject_id, session=session, run=run, variant=variant, names=names
+            )
+        seen[key] = entry.source_name
+
+
+def file_stamp(path: Path) -> str:
+    """Tell a file from a changed one by its size and time.
+
+    Raises
+    ------
+    OSError
+    """
+    facts = path.stat()
+    return f"{facts.st_size} bytes at {facts.st_mtime_ns}"
+
+
+def file_sha256(path: Path) -> str:
+    """Hash a file's bytes.
+
+    Raises
+    ------
+    OSError
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,1 @@
+"""A cohort as it is kept: series, subjects and where both came from."""
