@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
-from service.cli.output import print_json, progress_bar, say
+from service.cli.output import STOPPED, print_json, progress_bar, say
 from service.cli.scans import AsJson
 from service.errors import ServiceError
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True)
 
-STOPPED = 130
 _ADHD_COLUMN = "DX"
 _SHOWN = 70  # characters of an example
 

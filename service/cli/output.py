@@ -21,6 +21,9 @@ from service.errors import ServiceError, as_json
 # Who acts here, in the audit: whoever may read the data directory.
 ACTOR = "command-line"
 
+# The exit status of a command that Ctrl-C has ended, as shells have it.
+STOPPED = 130
+
 ReportProgress = Callable[[str, float], None]
 
 # The environment is the operator's: a refusal, not a fault of ours. REST has the same code.

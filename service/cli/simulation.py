@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from imaging.words import counted
-from service.cli.output import print_json, progress_bar, say
+from service.cli.output import STOPPED, print_json, progress_bar, say
 from service.cli.scans import AsJson
 
 
@@ -25,15 +25,19 @@ def simulate(
     from training.simulation.phenotypes import TABLE_NAME
     from training.simulation.simulator import simulate_cohort
 
-    with progress_bar("simulating", shown=not as_json) as report:
-        profiles = simulate_cohort(
-            out,
-            n_subjects=subjects,
-            effect_size=effect_size,
-            site_effect=site_effect,
-            seed=seed,
-            progress=report,
-        )
+    try:
+        with progress_bar("simulating", shown=not as_json) as report:
+            profiles = simulate_cohort(
+                out,
+                n_subjects=subjects,
+                effect_size=effect_size,
+                site_effect=site_effect,
+                seed=seed,
+                progress=report,
+            )
+    except KeyboardInterrupt:
+        say("Stopped. Nothing is left of the scans: a part of a cohort looks like a whole one.", err=True)
+        raise typer.Exit(STOPPED) from None
     if as_json:
         print_json(
             {

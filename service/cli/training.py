@@ -9,7 +9,7 @@ import typer
 
 from imaging.words import counted
 from service.cli.database import DataDir, load_settings
-from service.cli.output import print_json, refusal_of, say, show_refusal
+from service.cli.output import STOPPED, print_json, refusal_of, say, show_refusal
 from service.cli.scans import AsJson
 from service.cli.training_display import FoldDisplay
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from training.fitting.settings import TrainingSettings
     from training.runs import Split
 
-STOPPED = 130
 _ALL = "all"
 _FIGURES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc")
 

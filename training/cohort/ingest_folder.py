@@ -216,19 +216,21 @@ class IngestFolder:
         journal, index = self.path / JOURNAL_FILE, self.path / COHORT_FILE
         if journal.is_file():
             first, *lines = journal.read_bytes().splitlines() or [b""]
-            before = _json(first)
-            self._require_same(before)
-        elif index.is_file():
+            before = found = _json(first)
+        elif index.is_file() and (self.path / SERIES_FOLDER).is_dir():
             before = _json(index.read_bytes())
             source = before.get("source")
             kind = source.get("kind") if isinstance(source, dict) else None
-            self._require_same({"kind": kind, "spec": before.get("spec")})
+            found = {"kind": kind, "spec": before.get("spec")}
             table = self.path / SCANS_FILE
             lines = table.read_bytes().splitlines() if table.is_file() else []
         elif any(self.path.iterdir()):
             raise OutputFolderNotEmptyError(name=self.path.name)
         else:
             return
+        if not before:
+            return  # damaged: of series whose settings nobody knows none is taken over
+        self._require_same(found)
         for line in lines:
             try:
                 scan = SCAN_JSON.validate_json(line)

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +62,7 @@ class SimulationSettingError(CohortError):
 
 
 class SimulationNotWrittenError(CohortError):
-    """Scans that could not be written, for example on a full disk; nothing of the cohort is left then."""
+    """Scans that could not be written, for example on a full disk."""
 
     code = "simulation_not_written"
 
@@ -74,7 +73,7 @@ class SimulationNotWrittenError(CohortError):
         self.found = found
         super().__init__(
             f"expected room in {name!r} for the scans of {counted(n_subjects, 'subject')}, "
-            f"found after {n_written}: {found}; nothing was left behind"
+            f"found after {n_written}: {found}; nothing is left of them"
         )
 
 
@@ -200,8 +199,7 @@ def simulate_cohort(
     effect_size, site_effect, seed
         As for :func:`simulate_subject`.
     progress : callable, optional
-        Called as ``progress("simulating", fraction)`` after every subject; what it raises stops the work,
-        and leaves whole files only.
+        Called as ``progress("simulating", fraction)`` after every subject; it may raise to stop the work.
 
     Returns
     -------
@@ -215,53 +213,65 @@ def simulate_cohort(
     OutputFolderNotEmptyError
         If the folder holds anything.
     SimulationNotWrittenError
-        If the disk is full or the like; the folder is empty again then.
+        If the disk is full or the like.
+
+    Notes
+    -----
+    Whatever stops it, the folder is then as it was: a part of a cohort looks like a whole one.
     """
     require_settings(n_subjects=n_subjects, effect_size=effect_size, site_effect=site_effect)
     profiles = [subject_profile(index, seed=seed) for index in range(n_subjects)]
-    out_dir.mkdir(parents=True, exist_ok=True)
-    if any(out_dir.iterdir()):
-        raise OutputFolderNotEmptyError(name=out_dir.name)
     settings = {
         "n_subjects": n_subjects,
         "seed": seed,
         "effect_size": effect_size,
         "site_effect": site_effect,
     }
-    writing = partial(_writing, out_dir, n_subjects=n_subjects)
-    with writing(n_written=0):
-        # First of all: no folder with simulated scans in it is ever without.
-        replace_file(out_dir / MARKER_NAME, (json.dumps(settings, indent=2) + "\n").encode())
-        table = phenotype_table(profile.phenotype for profile in profiles)
-        replace_file(out_dir / TABLE_NAME, table.encode())
-    for number, profile in enumerate(profiles):
-        bold = _bold(profile, seed=seed, effect_size=effect_size, site_effect=site_effect)
-        path = out_dir / profile.file_path
-        with writing(n_written=number):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_scan(path, bold, affine=ATHENA_AFFINE, tr_s=profile.site.tr_s)
-        if progress is not None:
-            progress(SIMULATING, (number + 1) / n_subjects)
-    return profiles
-
-
-@contextmanager
-def _writing(out_dir: Path, *, n_written: int, n_subjects: int) -> Iterator[None]:
-    """Empty the folder again where the file system refuses: a part of a cohort looks like a whole one."""
+    n_written = 0
     try:
-        yield
+        with whole_folder(out_dir):
+            # First of all: no folder with simulated scans in it is ever without.
+            replace_file(out_dir / MARKER_NAME, (json.dumps(settings, indent=2) + "\n").encode())
+            table = phenotype_table(profile.phenotype for profile in profiles)
+            replace_file(out_dir / TABLE_NAME, table.encode())
+            for profile in profiles:
+                bold = _bold(profile, seed=seed, effect_size=effect_size, site_effect=site_effect)
+                path = out_dir / profile.file_path
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_scan(path, bold, affine=ATHENA_AFFINE, tr_s=profile.site.tr_s)
+                n_written += 1
+                if progress is not None:
+                    progress(SIMULATING, n_written / n_subjects)
     except OSError as error:
-        for path in out_dir.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:
-                path.unlink()
         raise SimulationNotWrittenError(
             name=out_dir.name,
             n_written=n_written,
             n_subjects=n_subjects,
             found=(error.strerror or type(error).__name__).lower(),
         ) from error
+    return profiles
+
+
+@contextmanager
+def whole_folder(folder: Path) -> Iterator[None]:
+    """Fill a new or empty folder, or leave it as it was: missing or empty.
+
+    Raises
+    ------
+    OutputFolderNotEmptyError
+    """
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise OutputFolderNotEmptyError(name=folder.name)
+    try:
+        yield
+    except BaseException:
+        for path in folder.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if is_new:
+            folder.rmdir()
+        raise
 
 
 def require_settings(*, n_subjects: int, effect_size: float, site_effect: float) -> None:

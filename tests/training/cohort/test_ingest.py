@@ -379,6 +379,18 @@ def test_other_settings_are_refused_and_nothing_is_touched(tmp_path):
     assert digests(out) == before
 
 
+@pytest.mark.parametrize("content", [b"", b'{"format_ver', b"[]", b"\xff"])
+def test_a_cohort_with_a_damaged_index_is_made_again(tmp_path, content):
+    entries, read = made(1, 2, 3)
+    out = tmp_path / "cohort"
+    run(entries, out)
+    before = digests(out)
+    (out / "cohort.json").write_bytes(content)
+    report = run(entries, out)
+    assert (report.n_new, report.n_kept, len(read)) == (3, 0, 6)
+    assert digests(out) == before
+
+
 def test_another_source_does_not_replace_a_cohort(tmp_path):
     entries, _ = made(1, 2)
     out = tmp_path / "cohort"

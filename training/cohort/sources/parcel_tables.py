@@ -191,6 +191,7 @@ class ParcelTables:
                 run=_plain(known.get("run")),
                 variant="parcels",
                 source_name=path.name,
+                place=inside,
                 path=path,
                 atlas=self.atlas,
                 tr_s=self._tr_s(path),

@@ -159,6 +159,7 @@ def entry_of(found: FoundFile, *, subject_id: str, session: str, run: str, varia
             run=run,
             variant=variant,
             source_name=name,
+            place=str(found.path),
             path=found.file,
         )
     return MemberEntry(
@@ -167,6 +168,7 @@ def entry_of(found: FoundFile, *, subject_id: str, session: str, run: str, varia
         run=run,
         variant=variant,
         source_name=name,
+        place=str(found.path),
         archive=found.file,
         offset=found.offset,
         size=found.size,

@@ -67,6 +67,8 @@ class ScanEntry(ABC):
     variant : str
     source_name : str
         For people; never a whole path.
+    place : str
+        Where inside the source it stands, if it is a file.
     """
 
     subject_id: str
@@ -74,6 +76,7 @@ class ScanEntry(ABC):
     run: str
     variant: Variant
     source_name: str
+    place: str = ""
 
     @abstractmethod
     def stamp(self) -> str:
@@ -206,16 +209,16 @@ def require_different(entries: Sequence[ScanEntry]) -> None:
     ------
     DuplicateScanError
     """
-    seen: dict[tuple[str, str, str, str], str] = {}
+    seen: dict[tuple[str, str, str, str], ScanEntry] = {}
     for entry in entries:
         key = (entry.subject_id, entry.session, entry.run, entry.variant)
         if key in seen:
-            names = (seen[key], entry.source_name)
+            names = [one.place or one.source_name for one in (seen[key], entry)]
             subject_id, session, run, variant = key
             raise DuplicateScanError(
                 subject_id=subject_id, session=session, run=run, variant=variant, names=names
             )
-        seen[key] = entry.source_name
+        seen[key] = entry
 
 
 def file_stamp(path: Path) -> str:

@@ -8,6 +8,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
+from imaging.words import encodable
 from training.errors import CohortError
 from training.evidence.kept_connectivity import find_connectivity
 from training.runs import (
@@ -156,7 +157,7 @@ def read_run_data(run: Path, *, partial: bool = False) -> RunData:
     reported = np.array([subject.fold in finished for subject in subjects])
     kept = find_connectivity(run, record, subjects)
     return RunData(
-        name=run.name,
+        name=encodable(run.name),
         record=record,
         subjects=subjects,
         reported=reported,

@@ -129,6 +129,8 @@ def test_two_files_for_one_run_are_refused(tmp_path, both):
     with pytest.raises(DuplicateScanError, match="subject 10042, session 1, run 1") as caught:
         AthenaSource(release).entries()
     assert caught.value.code == "duplicate_scan"
+    places = {"padded": "NYU/10042", "archive": "NYU_preproc_filtfix.tar/"}
+    assert sum(name.startswith(places[both]) for name in caught.value.names) == 1
 
 
 def damaged(content, how):

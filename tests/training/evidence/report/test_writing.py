@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 
 import pytest
 
@@ -37,6 +38,12 @@ def test_the_object_of_a_run_has_the_members_of_the_interface(reported):
     assert found["coverage"]["level"] == 0.9
     assert found["coverage"]["overall"]["n"] == 200
     assert found["folds"][2]["training"]["best_epoch"] == 11
+
+
+def test_a_run_whose_folders_name_is_no_text_can_be_reported(tmp_path):
+    run = made_up_run(tmp_path / os.fsdecode(b"run \xff"), n=40)
+    written = write_report([run], tmp_path / "report")
+    assert written.objects[0]["run"] == r"run \udcff"
 
 
 def test_a_part_without_a_class_has_no_figures_but_a_reason(reported):
