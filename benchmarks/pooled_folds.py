@@ -3,32 +3,36 @@
 ``python benchmarks/pooled_folds.py [--cohorts 500] [--out results.json]``. Each fold's model leans to the
 larger class of the people that it was fitted to; a fold with more cases leaves fewer of them to the others,
 so that answers put in one list can rank the folds against the truth. Here noise takes the place of networks,
-and the rest is the system's own: the simulator's sites and classes, `split_folds`, `split_inner` and
-`fit_scaling`. A model says its lean, which is the log odds of its training classes, and noise: much of it, or
-so little that it has learned nothing but the lean. Pairs of one fold cannot be biased, so the differences
-from their AUC are measured. How far the AUCs of such cohorts spread is what chance alone gives: no two models
-have anything in common here.
+and the rest is the system's own: the simulator's sites and classes, the folds, `split_inner`, `fit_scaling`
+and, where each fold is a site, `training.evidence.footing`. A model says its lean, which is the log odds of
+its training classes, and noise: much of it, or so little that it has learned nothing but the lean. Pairs of
+one fold cannot be biased, so the differences from their AUC are measured. How far the AUCs of such cohorts
+spread is what chance alone gives: no two models have anything in common here.
 """
 
 import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.random import Generator
+from scipy.special import expit
 from sklearn.metrics import roc_auc_score
 
 from training.cohort.subjects import Subject
 from training.evidence.calibration import fit_scaling
+from training.evidence.footing import lean_of_networks, scores
+from training.runs import InnerPrediction
 from training.simulation.sites import site_and_label
-from training.validation.folds import split_folds, split_inner
+from training.validation.folds import leave_site_out, split_folds, split_inner
 
+SITES = "sites"  # each left out in turn
 SHARE = 0.15  # of each inner part, as in training
-PLANS = ((48, 3), (64, 3), (200, 5))  # people, folds
+PLANS = ((48, 3), (64, 3), (200, 5), (400, SITES))  # people, folds
 NOISE_SD = (1.0, 0.02)
-ANSWERS = ("as they are", "after calibration", "pairs of one fold")
+ANSWERS = ("as they are", "after calibration", "without the lean", "pairs of one fold")
 
 
 def main() -> None:
@@ -41,8 +45,8 @@ def main() -> None:
         for n_subjects, n_folds in PLANS
         for noise_sd in NOISE_SD
     ]
-    print("| people, folds | noise | as they are | after calibration | SD of the AUC after calibration |")
-    print("|---|---|---|---|---|")
+    print(f"| people, folds | noise | {' | '.join(ANSWERS[:-1])} | SD of the AUC after calibration |")
+    print("|---|---|---|---|---|---|")
     for row in rows:
         differences = row["pooled AUC minus that of pairs of one fold"]
         cells = [f"{one['mean']:+.3f} ({one['standard_error']:.3f})" for one in differences.values()]
@@ -56,7 +60,7 @@ def main() -> None:
         options.out.write_text(json.dumps(result, indent=2) + "\n")
 
 
-def measured(n_subjects: int, n_folds: int, *, noise_sd: float, n_cohorts: int) -> dict[str, Any]:
+def measured(n_subjects: int, n_folds: int | str, *, noise_sd: float, n_cohorts: int) -> dict[str, Any]:
     """Give the bias and the spread of the AUC over cohorts, by whose pairs are counted."""
     people = [person(index) for index in range(n_subjects)]
     found = np.array(
@@ -86,30 +90,49 @@ def person(index: int) -> Subject:
     return Subject(subject_id=str(index), site=site.name, label=label, diagnosis=str(label))
 
 
-def areas(
-    people: Sequence[Subject], *, n_folds: int, noise_sd: float, seed: int
-) -> tuple[float, float, float]:
+class InRun(NamedTuple):
+    """What of a subject decides what its fold's model leans to."""
+
+    subject_id: str
+    label: int
+    fold: int
+
+
+def areas(people: Sequence[Subject], *, n_folds: int | str, noise_sd: float, seed: int) -> tuple[float, ...]:
     """Cross-validate noise once; the AUCs in the order of `ANSWERS`."""
-    generator = np.random.default_rng([seed, n_folds])
-    folds = split_folds(people, n_folds=n_folds, seed=seed)
+    left_out = n_folds == SITES
+    folds = leave_site_out(people) if left_out else split_folds(people, n_folds=int(n_folds), seed=seed)
+    generator = np.random.default_rng([seed, len(folds.names)])
     fold = np.array([folds.fold_of[one.subject_id] for one in people])
     labels = np.array([one.label for one in people])
-    plain, calibrated = np.empty(len(people)), np.empty(len(people))
+    plain, calibrated = np.empty((2, len(people)))
+    kept: list[InnerPrediction] = []
     right, pairs = 0.0, 0
-    for number in range(n_folds):
+    for number in range(len(folds.names)):
         others = [one for one, where in zip(people, fold, strict=True) if where != number]
         inner = split_inner(others, stopping=SHARE, calibration=SHARE, seed=seed)
-        lean = log_odds(inner.training)
+        leaning = log_odds(inner.training)
         scaling = fit_scaling(
-            says(len(inner.calibration), lean, noise_sd, generator),
+            says(len(inner.calibration), leaning, noise_sd, generator),
             np.array([one.label for one in inner.calibration]),
         )
         here = fold == number
-        plain[here] = says(int(here.sum()), lean, noise_sd, generator)
+        plain[here] = says(int(here.sum()), leaning, noise_sd, generator)
         calibrated[here] = scaling(plain[here])
+        kept += [
+            InnerPrediction(subject_id=one.subject_id, fold=number, part="calibration", logit=0.0)
+            for one in inner.calibration
+        ]
         n_pairs = int(labels[here].sum() * (1 - labels[here]).sum())
-        right, pairs = right + n_pairs * float(roc_auc_score(labels[here], plain[here])), pairs + n_pairs
-    return float(roc_auc_score(labels, plain)), float(roc_auc_score(labels, calibrated)), right / pairs
+        if n_pairs:
+            right, pairs = right + n_pairs * float(roc_auc_score(labels[here], plain[here])), pairs + n_pairs
+    run = [
+        InRun(one.subject_id, label, where) for one, label, where in zip(people, labels, fold, strict=True)
+    ]
+    lean = lean_of_networks(run, kept, split="leave_site_out" if left_out else "stratified")
+    level = scores(expit(calibrated), fold, lean)
+    pooled = [float(roc_auc_score(labels, answers)) for answers in (plain, calibrated, level)]
+    return *pooled, right / pairs
 
 
 def says(n: int, lean: float, noise_sd: float, generator: Generator) -> np.ndarray:

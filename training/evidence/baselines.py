@@ -86,7 +86,8 @@ def baseline_probabilities(name: str, subjects: Sequence[RunSubject]) -> Probabi
     name : str
         "majority": the class that is larger in the other folds, with certainty: a share instead would rise
         wherever the reported fold has fewer cases, and rank the folds against the truth. "site": the site;
-        one that the other folds do not have gets a half. "phenotype": site, age, sex, handedness and IQ.
+        one that the other folds do not have gets a half. "phenotype": site, age, sex, handedness and IQ;
+        without the site where a fold is a site of its own.
         "motion": repetition time, length, DVARS and spikes.
     subjects : sequence of RunSubject
         In at least two folds.
@@ -135,13 +136,20 @@ def out_of_fold(
         raise SingleFoldError(baseline=name, found=len(found))
     probabilities = np.empty(len(subjects))
     for fold in found:
-        training, reported = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        baseline = fit_baseline(name, [subjects[int(i)] for i in training], labels=labels[training])
-        probabilities[reported] = baseline.probabilities([subjects[int(i)] for i in reported])
+        here = folds == fold
+        training, reported = ([subjects[int(i)] for i in np.flatnonzero(part)] for part in (~here, here))
+        new_site = have_no_site_in_common(training, reported)
+        baseline = fit_baseline(name, training, labels=labels[~here], new_site=new_site)
+        probabilities[here] = baseline.probabilities(reported)
     return probabilities
 
 
-def fit_baseline(name: str, subjects: Sequence[Any], *, labels: Labels) -> Baseline:
+def have_no_site_in_common(training: Sequence[Any], reported: Sequence[Any]) -> bool:
+    """Whether all of the reported subjects are of sites that training has not."""
+    return {one.site for one in training}.isdisjoint(one.site for one in reported)
+
+
+def fit_baseline(name: str, subjects: Sequence[Any], *, labels: Labels, new_site: bool = False) -> Baseline:
     """Fit a baseline on these subjects, and only these.
 
     Parameters
@@ -150,6 +158,9 @@ def fit_baseline(name: str, subjects: Sequence[Any], *, labels: Labels) -> Basel
         Of `BASELINES`.
     subjects : sequence
     labels : (S,) int
+    new_site : bool
+        Whether it is for people of another site: "phenotype" is then fitted without the site. With it, what
+        is left for them would be what the known sites have in common, which is no share of anybody.
 
     Returns
     -------
@@ -164,7 +175,7 @@ def fit_baseline(name: str, subjects: Sequence[Any], *, labels: Labels) -> Basel
     majority = int(labels.mean() > 0.5)
     if name == "majority":
         return Baseline(name=name, encode=_nothing, model=None, majority=majority)
-    encode = _ENCODERS[name](subjects)
+    encode = (_person_encoder if name == "phenotype" and new_site else _ENCODERS[name])(subjects)
     model = LogisticRegression(C=1.0, max_iter=1000).fit(encode(subjects), labels)
     return Baseline(name=name, encode=encode, model=model, majority=majority)
 
@@ -174,7 +185,11 @@ def _site_encoder(training: Sequence[Any]) -> Encoder:
 
 
 def _phenotype_encoder(training: Sequence[Any]) -> Encoder:
-    categories = [_category(name, training) for name in ("site", "sex", "handedness")]
+    return _joined([_category("site", training), _person_encoder(training)])
+
+
+def _person_encoder(training: Sequence[Any]) -> Encoder:
+    categories = [_category(name, training) for name in ("sex", "handedness")]
     return _joined([*categories, *(_number(name, training) for name in ("age_years", "iq"))])
 
 

@@ -97,7 +97,7 @@ def fit_scaling(logits: Float64[np.ndarray, " S"], labels: Int[np.ndarray, " S"]
     Scaling
         Its temperature lies between exp(-3) and exp(3).
     """
-    target = _smoothed_targets(labels)
+    target = smoothed_targets(labels)
 
     def loss_and_slope(parameters: Float64[np.ndarray, " 2"]) -> tuple[float, Float64[np.ndarray, " 2"]]:
         scaled = parameters[0] * logits + parameters[1]
@@ -137,7 +137,7 @@ def fit_temperature(logits: Float64[np.ndarray, " S"], labels: Int[np.ndarray, "
     float
         Between exp(-3) and exp(3); logits are divided by it.
     """
-    target = _smoothed_targets(labels)
+    target = smoothed_targets(labels)
 
     def negative_log_likelihood(log_temperature: float) -> float:
         scaled = logits * np.exp(-log_temperature)
@@ -147,6 +147,7 @@ def fit_temperature(logits: Float64[np.ndarray, " S"], labels: Int[np.ndarray, "
     return float(np.exp(found.x))
 
 
-def _smoothed_targets(labels: Int[np.ndarray, " S"]) -> Float64[np.ndarray, " S"]:
+def smoothed_targets(labels: Int[np.ndarray, " S"]) -> Float64[np.ndarray, " S"]:
+    """Give Platt's targets, as :func:`fit_temperature` says them, one a subject."""
     n_cases, n_controls = int((labels == 1).sum()), int((labels == 0).sum())
     return np.where(labels == 1, (n_cases + 1) / (n_cases + 2), 1 / (n_controls + 2))

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int
 from scipy.optimize import minimize
-from scipy.special import expit
+from scipy.special import expit, logit
 from scipy.stats import rankdata
 
 from training.evidence import bootstrap
-from training.evidence.baselines import fit_baseline
+from training.evidence.baselines import fit_baseline, have_no_site_in_common
 from training.evidence.estimates import Estimate, area_estimate, difference_of_areas
 from training.evidence.metrics import N_DRAWS, ClassMissingError, require_both_classes
-from training.runs import InnerPrediction, Prediction, RunSubject
+from training.runs import InnerPrediction, Prediction, RunSubject, Split
 
 # Of the second stage, on some dozens of subjects. The second expects a weight of about 0.3 a standard
 # deviation, which is what imaging alone reaches without a leak (AUC .60 to .65). On 60 simulated runs without
@@ -23,11 +23,11 @@ _PHENOTYPE_PENALTY = 1.0
 _IMAGING_PENALTY = 10.0
 
 Labels = Int[np.ndarray, " S"]
-Probabilities = Float64[np.ndarray, " S"]
+Scores = Float64[np.ndarray, " S"]
 
 
 def paired_difference(
-    labels: Labels, first: Probabilities, second: Probabilities, *, seed: int, n_draws: int = N_DRAWS
+    labels: Labels, first: Scores, second: Scores, *, seed: int, n_draws: int = N_DRAWS
 ) -> Estimate:
     """Give the AUC of the first classifier minus that of the second, both judged on the same draws of people.
 
@@ -64,7 +64,7 @@ def paired_difference(
     )
 
 
-def auc_estimate(labels: Labels, scores: Probabilities, *, seed: int, n_draws: int = N_DRAWS) -> Estimate:
+def auc_estimate(labels: Labels, scores: Scores, *, seed: int, n_draws: int = N_DRAWS) -> Estimate:
     """Give the AUC alone, with its interval.
 
     Raises
@@ -111,6 +111,7 @@ def adds_to_phenotype(
     predictions: Sequence[Prediction],
     inner: Sequence[InnerPrediction],
     *,
+    split: Split,
     seed: int,
     n_draws: int = N_DRAWS,
 ) -> PhenotypeGain:
@@ -135,6 +136,9 @@ def adds_to_phenotype(
         Of the folds that are finished; others are left out.
     inner : sequence of InnerPrediction
         Empty under the protocol "paper", which has no inner parts.
+    split : "stratified" or "leave_site_out"
+        Of the folds: where they are sites, what the second stage says of people of whom it can tell nothing
+        is taken from its answers before these are ranked (`training.evidence.footing`).
     seed : int
     n_draws : int
 
@@ -155,7 +159,12 @@ def adds_to_phenotype(
         training = [one for one in subjects if one.fold != fold and one.subject_id not in held_out]
         calibration = [one for one in subjects if one.subject_id in calibrated]
         try:
-            phenotype = fit_baseline("phenotype", training, labels=_labels(training))
+            phenotype = fit_baseline(
+                "phenotype",
+                training,
+                labels=_labels(training),
+                new_site=have_no_site_in_common(training, reported),
+            )
             require_both_classes(_labels(calibration), where="inner calibration part")
         except ClassMissingError as error:
             return _unknown(f"fold {fold}: {error}")
@@ -164,15 +173,16 @@ def adds_to_phenotype(
         said = np.array([imaging[one.subject_id] for one in reported])
         truth = _labels(calibration)
         labels.append(_labels(reported))
-        alone.append(_second_stage(known[:, None], truth, asked[:, None], penalties=(_PHENOTYPE_PENALTY,)))
-        together.append(
-            _second_stage(
-                np.stack([known, own], axis=1),
-                truth,
-                np.stack([asked, said], axis=1),
-                penalties=(_PHENOTYPE_PENALTY, _IMAGING_PENALTY),
-            )
+        by_phenotype = _second_stage(known[:, None], truth, asked[:, None], penalties=(_PHENOTYPE_PENALTY,))
+        by_both = _second_stage(
+            np.stack([known, own], axis=1),
+            truth,
+            np.stack([asked, said], axis=1),
+            penalties=(_PHENOTYPE_PENALTY, _IMAGING_PENALTY),
         )
+        lean = float(logit(truth.mean())) if split == "leave_site_out" else 0.0
+        alone.append(by_phenotype - lean)
+        together.append(by_both - lean)
     label, both, one = np.concatenate(labels), np.concatenate(together), np.concatenate(alone)
     try:
         return PhenotypeGain(
@@ -192,8 +202,8 @@ def _second_stage(
     applied_to: Float64[np.ndarray, "S F"],
     *,
     penalties: tuple[float, ...],
-) -> Probabilities:
-    """Fit logits to diagnoses by logistic regression, and give the probabilities of others.
+) -> Scores:
+    """Fit logits to diagnoses by logistic regression, and give the logits of others.
 
     Logits count in units of their own spread. Weights are penalised by their squares and never negative: a
     model that is wrong more often than right deserves no weight, not a negative one.
@@ -211,17 +221,17 @@ def _second_stage(
 
     bounds = [(None, None), *[(0.0, None)] * len(penalties)]
     found = minimize(loss, np.zeros(len(bounds)), jac=True, bounds=bounds, method="L-BFGS-B").x
-    return np.asarray(expit(found[0] + (applied_to - mean) / scale @ found[1:]))
+    return np.asarray(found[0] + (applied_to - mean) / scale @ found[1:])
 
 
 def _auc_difference(
-    counts: bootstrap.Counts, labels: Labels, first: Probabilities, second: Probabilities
+    counts: bootstrap.Counts, labels: Labels, first: Scores, second: Scores
 ) -> bootstrap.Figures:
     one, other = (bootstrap.area_under_roc(counts, labels, scores) for scores in (first, second))
     return np.asarray(one - other)
 
 
-def _same_order(first: Probabilities, second: Probabilities) -> bool:
+def _same_order(first: Scores, second: Scores) -> bool:
     return np.array_equal(rankdata(first), rankdata(second))
 
 

@@ -83,6 +83,7 @@ def evaluate_groups(
     groups: Sequence[str],
     *,
     threshold: float | Float64[np.ndarray, " S"],
+    scores: Float64[np.ndarray, " S"] | None = None,
     seed: int,
     n_draws: int = N_DRAWS,
 ) -> tuple[GroupEvaluation, ...]:
@@ -96,7 +97,8 @@ def evaluate_groups(
     groups : sequence of str
         One a subject.
     threshold : float or (S,) float64
-        As for `evaluate`.
+    scores : (S,) float64, optional
+        Both as for `evaluate`.
     seed : int
     n_draws : int
 
@@ -107,11 +109,12 @@ def evaluate_groups(
     """
     names, place = np.unique(np.asarray(groups), return_inverse=True)
     called = probabilities > threshold
+    ranked = probabilities if scores is None else scores
     found = [
         _evaluate_group(
             str(name),
             labels[place == i],
-            probabilities[place == i],
+            ranked[place == i],
             called[place == i],
             seed=seed,
             n_draws=n_draws,
@@ -132,7 +135,7 @@ def age_band(age_years: float | None) -> str:
 def _evaluate_group(
     name: str,
     labels: Int[np.ndarray, " S"],
-    probabilities: Float64[np.ndarray, " S"],
+    scores: Float64[np.ndarray, " S"],
     called: np.ndarray,
     *,
     seed: int,
@@ -145,7 +148,7 @@ def _evaluate_group(
     balanced, auc = None, None
     if sensitivity is not None and specificity is not None:
         balanced = mean_of_shares(sensitivity, specificity)
-        auc = auc_estimate(labels, probabilities, seed=seed, n_draws=n_draws)
+        auc = auc_estimate(labels, scores, seed=seed, n_draws=n_draws)
     return GroupEvaluation(
         name=name,
         tp=tp,

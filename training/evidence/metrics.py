@@ -24,6 +24,7 @@ N_BINS = 10
 
 Labels = Int[np.ndarray, " S"]
 Probabilities = Float64[np.ndarray, " S"]
+Scores = Float64[np.ndarray, " S"]
 Draws = Float64[np.ndarray, "B n"]
 Figures = Float64[np.ndarray, " B"]
 
@@ -79,6 +80,7 @@ def evaluate(
     probabilities: Probabilities,
     *,
     threshold: float | Probabilities,
+    scores: Scores | None = None,
     seed: int,
     n_draws: int = N_DRAWS,
 ) -> Evaluation:
@@ -96,6 +98,9 @@ def evaluate(
     probabilities : (S,) float64
     threshold : float or (S,) float64
         Above it a subject is called a case; an array gives each subject the threshold of its own fold.
+    scores : (S,) float64, optional
+        What ranks the subjects, for ``auc`` and ``average_precision``, where models of several folds answer
+        (`training.evidence.footing`); the probabilities if not given.
     seed : int
     n_draws : int
         Of the bootstrap.
@@ -128,8 +133,9 @@ def evaluate(
         accuracy, balanced = counted_share(tp + tn, len(labels)), mean_of_shares(*counted)
         sensitivity = counted[0] if tp in {0, n_cases} else sensitivity
         specificity = counted[1] if tn in {0, n_controls} else specificity
+    ranked = probabilities if scores is None else scores
     auc, precision = (
-        (float(area(sample, labels, probabilities)[0]), area(drawn, labels, probabilities))
+        (float(area(sample, labels, ranked)[0]), area(drawn, labels, ranked))
         for area in (bootstrap.area_under_roc, bootstrap.average_precision)
     )
     reliability = reliability_bins(labels, probabilities, n_bins=N_BINS)

@@ -14,7 +14,7 @@ from training.evidence.estimates import Estimate, area_estimate
 from training.evidence.metrics import N_DRAWS
 
 Labels = Int[np.ndarray, " S"]
-Probabilities = Float64[np.ndarray, " S"]
+Scores = Float64[np.ndarray, " S"]
 
 LEAST_COMPARABLE = 10
 
@@ -59,7 +59,7 @@ class SiteVerdict:
 
 def within_site_auc(
     labels: Labels,
-    probabilities: Probabilities,
+    scores: Scores,
     sites: Sequence[str],
     *,
     seed: int,
@@ -74,7 +74,7 @@ def within_site_auc(
     ----------
     labels : (S,) int
         0 control, 1 case.
-    probabilities : (S,) float64
+    scores : (S,) float64
     sites : sequence of str
         One a subject.
     seed : int
@@ -95,8 +95,7 @@ def within_site_auc(
     for site in range(int(place.max()) + 1):
         here = place == site
         once, again = (
-            bootstrap.ordered_pairs(counts[:, here], labels[here], probabilities[here])
-            for counts in (sample, drawn)
+            bootstrap.ordered_pairs(counts[:, here], labels[here], scores[here]) for counts in (sample, drawn)
         )
         right, pairs = right + float(once[0][0]), pairs + float(once[1][0])
         all_right, all_pairs = all_right + again[0], all_pairs + again[1]
@@ -109,9 +108,9 @@ def within_site_auc(
 
 def site_verdict(
     labels: Labels,
-    probabilities: Probabilities,
+    scores: Scores,
     sites: Sequence[str],
-    site_probabilities: Probabilities,
+    site_scores: Scores,
     *,
     seed: int,
     n_draws: int = N_DRAWS,
@@ -122,11 +121,11 @@ def site_verdict(
     ----------
     labels : (S,) int
         0 control, 1 case; both present.
-    probabilities : (S,) float64
-        Of the network, out of fold.
+    scores : (S,) float64
+        Of the network, out of fold; anything that rises with being a case.
     sites : sequence of str
         One a subject.
-    site_probabilities : (S,) float64
+    site_scores : (S,) float64
         Of the baseline "site" on the same folds.
     seed : int
     n_draws : int
@@ -140,9 +139,9 @@ def site_verdict(
     ClassMissingError
         If a class is missing.
     """
-    auc = auc_estimate(labels, probabilities, seed=seed, n_draws=n_draws)
-    site_alone = auc_estimate(labels, site_probabilities, seed=seed, n_draws=n_draws)
-    within = within_site_auc(labels, probabilities, sites, seed=seed, n_draws=n_draws)
+    auc = auc_estimate(labels, scores, seed=seed, n_draws=n_draws)
+    site_alone = auc_estimate(labels, site_scores, seed=seed, n_draws=n_draws)
+    within = within_site_auc(labels, scores, sites, seed=seed, n_draws=n_draws)
     comparable = _comparable(labels, sites)
     finding = _finding(auc, within, site_alone, n_sites=len(set(sites)), comparable=comparable)
     return SiteVerdict(

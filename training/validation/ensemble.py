@@ -25,6 +25,7 @@ from model.card import ModelCard
 from model.checkpoint import save_checkpoint
 from training.evidence.calibration import fit_temperature
 from training.evidence.conformal import CLASSES, conformal_sets, coverage
+from training.evidence.footing import lean_of_networks, scores
 from training.evidence.metrics import evaluate
 from training.fitting.settings import TrainingSettings
 from training.runs import (
@@ -135,7 +136,16 @@ def measure(
     labels = np.array([subject.label for subject in subjects])
     probabilities = np.array([prediction.probability for prediction in predictions])
     thresholds = np.array([outcomes[prediction.fold].threshold for prediction in predictions])
-    evaluation = evaluate(labels, probabilities, threshold=thresholds, seed=_BOOTSTRAP_SEED)
+    folds = np.array([prediction.fold for prediction in predictions])
+    inner = read_rows(run, INNER_PREDICTIONS_FILE, InnerPrediction)
+    lean = lean_of_networks(subjects, inner, split=record.split)
+    evaluation = evaluate(
+        labels,
+        probabilities,
+        threshold=thresholds,
+        scores=scores(probabilities, folds, lean),
+        seed=_BOOTSTRAP_SEED,
+    )
     values = asdict(evaluation)
     return {
         "measured_on": _measured_on(record, len(subjects)),

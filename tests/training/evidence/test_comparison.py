@@ -71,7 +71,10 @@ def a_run(seed, *, imaging, phenotype=1.0, n=200):
 
 
 def test_a_brain_that_says_nothing_adds_nothing():
-    gains = [adds_to_phenotype(*a_run(seed, imaging=0.0), seed=0, n_draws=500).gain for seed in range(20)]
+    gains = [
+        adds_to_phenotype(*a_run(seed, imaging=0.0), split="stratified", seed=0, n_draws=500).gain
+        for seed in range(20)
+    ]
     assert sum(gain.low <= 0 <= gain.high for gain in gains) >= 17
     assert sum(gain.low > 0 for gain in gains) <= 1
     assert abs(np.mean([gain.value for gain in gains])) < 0.02
@@ -79,7 +82,7 @@ def test_a_brain_that_says_nothing_adds_nothing():
 
 def test_a_brain_that_says_something_of_its_own_adds_to_the_phenotype():
     for seed in range(3):
-        found = adds_to_phenotype(*a_run(seed, imaging=2.0), seed=0)
+        found = adds_to_phenotype(*a_run(seed, imaging=2.0), split="stratified", seed=0)
         assert found.gain.low > 0
         assert found.together.value - found.phenotype.value == pytest.approx(found.gain.value)
         assert found.n_subjects == 200
@@ -89,7 +92,7 @@ def test_a_brain_that_says_something_of_its_own_adds_to_the_phenotype():
 def test_a_brain_that_is_wrong_on_the_calibration_part_gets_no_weight():
     subjects, predictions, inner = a_run(0, imaging=1.5)
     against = [dataclasses.replace(row, logit=-row.logit) for row in inner]
-    found = adds_to_phenotype(subjects, predictions, against, seed=0)
+    found = adds_to_phenotype(subjects, predictions, against, split="stratified", seed=0)
     assert found.together.value == pytest.approx(found.phenotype.value, abs=0.005)
 
 
@@ -116,13 +119,13 @@ def test_the_stack_is_the_one_put_together_by_hand():
         assert (second.coef_ > 0).all(), "or the bound would bind"
         labels += [one.label for one in reported]
         stacked += second.predict_proba(scaler.transform(asked) * shrink)[:, 1].tolist()
-    found = adds_to_phenotype(subjects, predictions, inner, seed=0)
+    found = adds_to_phenotype(subjects, predictions, inner, split="stratified", seed=0)
     assert found.together.value == pytest.approx(roc_auc_score(labels, stacked), abs=1e-4)
 
 
 def test_without_inner_parts_nothing_is_claimed():
     subjects, predictions, _ = a_run(0, imaging=2.0)
-    found = adds_to_phenotype(subjects, predictions, [], seed=0)
+    found = adds_to_phenotype(subjects, predictions, [], split="stratified", seed=0)
     assert found.gain is found.together is found.phenotype is None
     assert "protocol 'paper'" in found.reason
 
@@ -131,7 +134,7 @@ def test_a_calibration_part_of_one_class_is_named_and_not_worked_around():
     subjects, predictions, inner = a_run(0, imaging=2.0)
     label = {one.subject_id: one.label for one in subjects}
     thin = [row for row in inner if row.fold != 3 or row.part == "stopping" or label[row.subject_id] == 0]
-    found = adds_to_phenotype(subjects, predictions, thin, seed=0)
+    found = adds_to_phenotype(subjects, predictions, thin, split="stratified", seed=0)
     assert found.gain is None
     assert found.reason.startswith("fold 3: inner calibration part: expected subjects of both classes")
 
@@ -139,7 +142,7 @@ def test_a_calibration_part_of_one_class_is_named_and_not_worked_around():
 def test_folds_that_are_not_finished_are_left_out():
     subjects, predictions, inner = a_run(0, imaging=2.0)
     finished = [row for row in predictions if row.fold < 2]
-    found = adds_to_phenotype(subjects, finished, inner, seed=0)
+    found = adds_to_phenotype(subjects, finished, inner, split="stratified", seed=0)
     assert found.n_subjects == 80
     assert found.gain is not None
 

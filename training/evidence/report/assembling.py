@@ -1,6 +1,7 @@
 """Every figure of a run, computed by `training.evidence` on the run's own folds."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float64
@@ -9,7 +10,7 @@ from training.evidence.baselines import BASELINES, CONNECTIVITY, baseline_probab
 from training.evidence.comparison import adds_to_phenotype, paired_difference
 from training.evidence.conformal import Coverage, conformal_sets, coverage
 from training.evidence.groups import UNKNOWN, GroupEvaluation, age_band, evaluate_groups
-from training.evidence.metrics import N_DRAWS, evaluate
+from training.evidence.metrics import N_DRAWS, Evaluation, evaluate
 from training.evidence.report.contents import BaselineReport, RunReport
 from training.evidence.report.reading import RunData
 from training.evidence.sites import site_verdict, within_site_auc
@@ -19,6 +20,9 @@ from training.runs import RunSubject
 # the same when it is made again.
 SEED = 0
 _BASELINE_THRESHOLD = 0.5
+
+# Baselines that give everybody of a site one answer, and know nothing of a site that training had not.
+_ALIKE_AT_A_NEW_SITE = ("majority", "site")
 
 
 def assemble(data: RunData, *, n_draws: int = N_DRAWS) -> RunReport:
@@ -39,25 +43,44 @@ def assemble(data: RunData, *, n_draws: int = N_DRAWS) -> RunReport:
     CohortError
         If a class is missing among the reported subjects or beside a fold, or there is one fold only.
     """
-    labels, probabilities = data.labels, data.probabilities
-    thresholds = _thresholds(data)
+    labels, thresholds = data.labels, data.thresholds
     subjects = data.reported_subjects
+    network = _Answers(data.probabilities, data.scores)
     baselines = _baselines(data)
     sites = [subject.site for subject in subjects]
     folds = [data.record.fold_names[subject.fold] for subject in subjects]
 
+    def judged(answers: _Answers, threshold: float | Float64[np.ndarray, " S"]) -> Evaluation:
+        return evaluate(
+            labels,
+            answers.probabilities,
+            threshold=threshold,
+            scores=answers.scores,
+            seed=SEED,
+            n_draws=n_draws,
+        )
+
     def by(group: Callable[[RunSubject], str]) -> tuple[GroupEvaluation, ...]:
-        names = [group(subject) for subject in subjects]
-        return evaluate_groups(labels, probabilities, names, threshold=thresholds, seed=SEED, n_draws=n_draws)
+        return evaluate_groups(
+            labels,
+            network.probabilities,
+            [group(subject) for subject in subjects],
+            threshold=thresholds,
+            scores=network.scores,
+            seed=SEED,
+            n_draws=n_draws,
+        )
 
     return RunReport(
         data=data,
-        overall=evaluate(labels, probabilities, threshold=thresholds, seed=SEED, n_draws=n_draws),
+        overall=judged(network, thresholds),
         baselines=tuple(
             BaselineReport(
                 name=name,
-                evaluation=evaluate(labels, found, threshold=_BASELINE_THRESHOLD, seed=SEED, n_draws=n_draws),
-                difference=paired_difference(labels, probabilities, found, seed=SEED, n_draws=n_draws),
+                evaluation=judged(found, _BASELINE_THRESHOLD),
+                difference=paired_difference(
+                    labels, network.scores, found.scores, seed=SEED, n_draws=n_draws
+                ),
             )
             for name, found in baselines.items()
         ),
@@ -65,27 +88,44 @@ def assemble(data: RunData, *, n_draws: int = N_DRAWS) -> RunReport:
         sites=by(lambda subject: subject.site),
         sexes=by(lambda subject: subject.sex or UNKNOWN),
         age_bands=by(lambda subject: age_band(subject.age_years)),
-        within_fold_auc=within_site_auc(labels, probabilities, folds, seed=SEED, n_draws=n_draws),
+        within_fold_auc=within_site_auc(labels, network.scores, folds, seed=SEED, n_draws=n_draws),
         coverage=_coverage(data),
         coverage_level=_level(data),
-        site=site_verdict(labels, probabilities, sites, baselines["site"], seed=SEED, n_draws=n_draws),
+        site=site_verdict(
+            labels, network.scores, sites, baselines["site"].scores, seed=SEED, n_draws=n_draws
+        ),
         gain=adds_to_phenotype(
-            data.subjects, data.predictions, data.inner_predictions, seed=SEED, n_draws=n_draws
+            data.subjects,
+            data.predictions,
+            data.inner_predictions,
+            split=data.record.split,
+            seed=SEED,
+            n_draws=n_draws,
         ),
     )
 
 
-def _thresholds(data: RunData) -> Float64[np.ndarray, " S"]:
-    of_fold = {outcome.fold: outcome.threshold for outcome in data.outcomes}
-    return np.array([of_fold[prediction.fold] for prediction in data.predictions])
+@dataclass(frozen=True, eq=False)
+class _Answers:
+    """Of a classifier to the reported subjects: what it says, and what they are ranked by."""
+
+    probabilities: Float64[np.ndarray, " S"]
+    scores: Float64[np.ndarray, " S"]
 
 
-def _baselines(data: RunData) -> dict[str, Float64[np.ndarray, " S"]]:
+def _baselines(data: RunData) -> dict[str, _Answers]:
     # Fitted on all other folds, also on those that are not finished: what is reported of them is the same.
     found = {name: baseline_probabilities(name, data.subjects) for name in BASELINES}
     if data.connectivity is not None:
         found[CONNECTIVITY] = data.connectivity
-    return {name: np.asarray(probabilities[data.reported]) for name, probabilities in found.items()}
+    new_sites = data.record.split == "leave_site_out"
+    answers = {}
+    for name, of_all in found.items():
+        probabilities = np.asarray(of_all[data.reported])
+        ranks_nobody = new_sites and name in _ALIKE_AT_A_NEW_SITE
+        scores = np.zeros(len(probabilities)) if ranks_nobody else data.scores_of_baseline(probabilities)
+        answers[name] = _Answers(probabilities, scores)
+    return answers
 
 
 def _coverage(data: RunData) -> Coverage | None:

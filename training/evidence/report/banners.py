@@ -100,7 +100,9 @@ def _of_the_run(report: RunReport) -> Iterable[Banner]:
             code="leave_site_out",
             title="Leave-site-out",
             text="Every fold is a site, or the sites of one institution, that the model was not trained on. "
-            "This is the harder question, and the one that a new hospital asks.",
+            "This is the harder question, and the one that a new hospital asks. A model leans to the larger "
+            "class of those that it was trained on, and so against the site left out: where people of "
+            "different sites are ranked, that lean is taken from the log odds.",
             brief="Every fold is a site that the model was not trained on.",
         )
     if not any(outcome.conformal_quantiles for outcome in data.outcomes):

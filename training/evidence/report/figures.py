@@ -23,7 +23,7 @@ from training.evidence.report.drawing import (
 from training.runs import EpochRecord, FoldOutcome
 
 Labels = Int[np.ndarray, " S"]
-Probabilities = Float64[np.ndarray, " S"]
+Scores = Float64[np.ndarray, " S"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +64,9 @@ def intervals(rows: Sequence[IntervalRow], *, label: str, chance: float = 0.5) -
         return to_svg(figure, says=f"{label}: {said}")
 
 
-def roc(labels: Labels, probabilities: Probabilities, evaluation: Evaluation) -> Markup:
+def roc(labels: Labels, scores: Scores, evaluation: Evaluation) -> Markup:
     """Draw sensitivity against false alarms over all thresholds, and where the decisions were made."""
-    false_alarms, sensitivity, _ = roc_curve(labels, probabilities)
+    false_alarms, sensitivity, _ = roc_curve(labels, scores)
     with canvas(width=SQUARE, height=SQUARE) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1, label="chance")
         auc = evaluation.auc.value
@@ -88,9 +88,9 @@ def roc(labels: Labels, probabilities: Probabilities, evaluation: Evaluation) ->
         return to_svg(figure, says=f"ROC curve, area {auc:.2f}")
 
 
-def precision_recall(labels: Labels, probabilities: Probabilities, evaluation: Evaluation) -> Markup:
+def precision_recall(labels: Labels, scores: Scores, evaluation: Evaluation) -> Markup:
     """Draw precision against sensitivity over all thresholds; chance is the share of cases."""
-    precision, recall, _ = precision_recall_curve(labels, probabilities)
+    precision, recall, _ = precision_recall_curve(labels, scores)
     area = evaluation.average_precision.value
     with canvas(width=SQUARE, height=SQUARE) as (figure, axes):
         share = float(labels.mean())

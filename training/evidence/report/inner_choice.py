@@ -50,9 +50,10 @@ class InnerChoice:
 def choose_on_inner_parts(reports: dict[str, RunReport], *, n_draws: int = N_DRAWS) -> InnerChoice | None:
     """Take in each fold the run with the lowest loss on the fold's inner part, and judge that choice.
 
-    The stopping part decides where all runs watch one, the calibration part otherwise. A choice between very
-    many runs makes the thresholds that the calibration part gave a little too sure of themselves; the figures
-    of the reported fold stay honest, because nobody of it took part.
+    The stopping part decides where all runs watch the same people, the calibration part otherwise, to which
+    each run's offset and temperature were fitted: there a loss is a little too low, for all runs alike. A
+    choice between very many runs makes the thresholds that the calibration part gave a little too sure of
+    themselves; the figures of the reported fold stay honest, because nobody of it took part.
 
     Parameters
     ----------
@@ -64,13 +65,13 @@ def choose_on_inner_parts(reports: dict[str, RunReport], *, n_draws: int = N_DRA
     Returns
     -------
     InnerChoice or None
-        None where there is nothing to choose: runs of different subjects or folds, unfinished ones, or a
-        protocol without inner parts.
+        None where there is nothing to choose: runs of different subjects, folds or inner parts, unfinished
+        ones, or a protocol without inner parts.
     """
     data = [report.data for report in reports.values()]
     if len(data) < 2 or differences_between(list(reports.values())) or any(one.missing for one in data):
         return None
-    part = next((part for part in _PARTS if all(_losses(one, part) is not None for one in data)), None)
+    part = next((part for part in _PARTS if _same_people(data, part)), None)
     if part is None:
         return None
     folds = [outcome.fold for outcome in data[0].outcomes]
@@ -79,38 +80,45 @@ def choose_on_inner_parts(reports: dict[str, RunReport], *, n_draws: int = N_DRA
     of_subject = [chosen[prediction.fold] for prediction in data[0].predictions]
     labels, names = data[0].labels, list(reports)
     probabilities = _picked([one.probabilities for one in data], of_subject)
-    thresholds = _picked([_thresholds(one) for one in data], of_subject)
+    thresholds = _picked([one.thresholds for one in data], of_subject)
+    scores = _picked([one.scores for one in data], of_subject)
     linear = next((one.connectivity for one in data if one.connectivity is not None), None)
     return InnerChoice(
         part=part,
         of_fold={data[0].record.fold_names[fold]: names[run] for fold, run in chosen.items()},
-        evaluation=evaluate(labels, probabilities, threshold=thresholds, seed=SEED, n_draws=n_draws),
+        evaluation=evaluate(
+            labels, probabilities, threshold=thresholds, scores=scores, seed=SEED, n_draws=n_draws
+        ),
         above_connectivity=None
         if linear is None
-        else paired_difference(labels, probabilities, linear, seed=SEED, n_draws=n_draws),
+        else paired_difference(
+            labels, scores, data[0].scores_of_baseline(linear), seed=SEED, n_draws=n_draws
+        ),
     )
 
 
 _PARTS: tuple[InnerPart, ...] = ("stopping", "calibration")
 
 
-def _losses(data: RunData, part: InnerPart) -> list[float] | None:
-    """Give the mean cross-entropy of a fold's inner part, fold by fold; None where a fold has none."""
+def _same_people(data: Sequence[RunData], part: InnerPart) -> bool:
+    """Whether every fold has such a part, and of the same people in all runs."""
+    people = [
+        {(row.fold, row.subject_id) for row in one.inner_predictions if row.part == part} for one in data
+    ]
+    folds = {outcome.fold for outcome in data[0].outcomes}
+    return all(one == people[0] for one in people) and {fold for fold, _ in people[0]} == folds
+
+
+def _losses(data: RunData, part: InnerPart) -> list[float]:
+    """Give the mean cross-entropy of a fold's inner part, fold by fold."""
     label_of = {subject.subject_id: subject.label for subject in data.subjects}
     losses = []
     for outcome in data.outcomes:
         rows = [row for row in data.inner_predictions if (row.fold, row.part) == (outcome.fold, part)]
-        if not rows:
-            return None
         logits = np.array([row.logit for row in rows])
         labels = np.array([label_of[row.subject_id] for row in rows])
         losses.append(float(np.mean(np.logaddexp(0, logits) - labels * logits)))
     return losses
-
-
-def _thresholds(data: RunData) -> Float64[np.ndarray, " S"]:
-    of_fold = {outcome.fold: outcome.threshold for outcome in data.outcomes}
-    return np.array([of_fold[prediction.fold] for prediction in data.predictions])
 
 
 def _picked(of_runs: Sequence[Float64[np.ndarray, " S"]], chosen: Sequence[int]) -> Float64[np.ndarray, " S"]:

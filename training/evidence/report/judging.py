@@ -112,7 +112,7 @@ def _against_chance(report: RunReport) -> str:
     if auc.low > CHANCE:
         return f"That is better than chance, as far as {report.n} {report.people} can tell."
     if auc.high < CHANCE:
-        return "That is worse than chance, which no honest model is: look for a mistake in labels or folds."
+        return "That is worse than chance: one null result in forty is, and a mistake in labels or folds."
     return f"That is not shown to be better than chance: the interval of the AUC holds {CHANCE}."
 
 

@@ -120,6 +120,7 @@ def _cohort(report: RunReport) -> str:
 
 def _section(name: str, report: RunReport, number: int) -> RunSection:
     data, overall = report.data, report.overall
+    scores = data.scores
     compared = [figures.IntervalRow(name="network", estimate=overall.auc, ours=True)]
     compared += [
         figures.IntervalRow(
@@ -138,8 +139,8 @@ def _section(name: str, report: RunReport, number: int) -> RunSection:
     drawn = {
         "compared": figures.intervals(compared, label="AUC, 95 % interval"),
         "by_site": figures.intervals(by_site, label="AUC by site, 95 % interval"),
-        "roc": figures.roc(data.labels, data.probabilities, overall),
-        "precision_recall": figures.precision_recall(data.labels, data.probabilities, overall),
+        "roc": figures.roc(data.labels, scores, overall),
+        "precision_recall": figures.precision_recall(data.labels, scores, overall),
         "reliability": figures.reliability(overall, condition=data.record.condition),
         "learning": figures.learning_curves(data.epochs, data.outcomes, title=name),
     }

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float64, Int
 
 from imaging.words import encodable
 from training.errors import CohortError
+from training.evidence.footing import lean_of_baselines, lean_of_networks, scores
 from training.evidence.kept_connectivity import find_connectivity
 from training.runs import (
     EPOCHS_FILE,
@@ -106,6 +107,26 @@ class RunData:
     def probabilities(self) -> Float64[np.ndarray, " S"]:
         """Of a case, by the model that never saw the subject."""
         return np.array([prediction.probability for prediction in self.predictions])
+
+    @property
+    def thresholds(self) -> Float64[np.ndarray, " S"]:
+        """Of the subjects' folds."""
+        of_fold = {outcome.fold: outcome.threshold for outcome in self.outcomes}
+        return np.array([of_fold[prediction.fold] for prediction in self.predictions])
+
+    @property
+    def scores(self) -> Float64[np.ndarray, " S"]:
+        """What ranks the reported subjects: the networks' answers on a common footing."""
+        lean = lean_of_networks(self.subjects, self.inner_predictions, split=self.record.split)
+        return scores(self.probabilities, self._folds, lean)
+
+    def scores_of_baseline(self, probabilities: Float64[np.ndarray, " S"]) -> Float64[np.ndarray, " S"]:
+        """Set a baseline's answers to the reported subjects on a common footing."""
+        return scores(probabilities, self._folds, lean_of_baselines(self.subjects, split=self.record.split))
+
+    @property
+    def _folds(self) -> Int[np.ndarray, " S"]:
+        return np.array([prediction.fold for prediction in self.predictions])
 
 
 def find_runs(folders: Sequence[Path]) -> list[Path]:

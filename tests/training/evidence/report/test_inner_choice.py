@@ -96,6 +96,10 @@ def test_there_is_no_choice_where_the_runs_do_not_stand_on_the_same_ground(repor
     assert choose({"only": first}) is None
     assert choose({"first": first, "others": reported(n=200, seed=1)}) is None
     assert choose({"first": first, "unfinished": changed(first, missing=("4",))}) is None
+    fewer = [row for row in first.data.inner_predictions if row.part == "calibration"][1:]
+    assert (
+        choose({"first": first, "another inner part": changed(first, inner_predictions=tuple(fewer))}) is None
+    )
     paper = reported(n=200, protocol="paper")
     assert choose({"first": paper, "other": paper}) is None
 

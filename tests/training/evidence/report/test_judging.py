@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from training.evidence.estimates import Estimate
 from training.evidence.report.banners import banners, banners_of_several
@@ -103,7 +104,20 @@ def test_simulated_scans_among_others_are_neither_people_nor_nobody(reported):
 def test_worse_than_chance_is_a_mistake_to_look_for(reported):
     report = reported(n=120, auc=0.2)
     assert codes(report)[0] == "worse_than_chance"
-    assert "no honest model" in " ".join(answer(report))
+    assert "a mistake in labels or folds" in " ".join(answer(report))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_network_that_knows_nothing_is_not_called_worse_than_chance_at_new_sites(reported, seed):
+    shares = {"NYU": 0.6, "Peking": 0.35, "NeuroIMAGE": 0.05}
+    asked = {"n": 240, "auc": 0.5, "site_cases": shares, "seed": seed, "leave_site_out": True}
+    # Its answers lean as those of models that were trained at the other sites.
+    report = reported(**asked, protocol="paper", site_logit=-2.13)
+    assert roc_auc_score(report.data.labels, report.data.probabilities) < 0.4
+    assert report.overall.auc.high > 0.5
+    assert report.baselines[0].evaluation.auc.value == 0.5, "majority"
+    assert report.baselines[1].evaluation.auc.value == 0.5, "site"
+    assert abs(report.site.auc.value - report.overall.auc.value) < 1e-9
 
 
 def test_a_network_with_one_answer_for_everybody_decided_nothing(reported):

@@ -1,0 +1,112 @@
+"""Answers of several folds' models in one list, so that one person may be ranked beside another.
+
+A model leans to the larger class of the people that it was fitted to. In stratified folds all models lean
+alike. Where a fold is a site, that with the fewest cases leaves the most of them to the others: its people
+get the highest answers, and models that have learned nothing rank the sites against the truth. Pooling does
+that to any classifier (Parker et al. 2007, Airola et al. 2011). Log odds without what the model says when it
+has nothing to go by, much like the logarithm of a likelihood ratio, have no such lean.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Float64, Int
+from scipy.special import logit
+
+from training.evidence.calibration import smoothed_targets
+from training.runs import InnerPrediction, Split
+
+# A probability that was rounded to 0 or 1 stays comparable.
+_CERTAIN = (np.finfo(float).tiny, 1 - np.finfo(float).epsneg)
+
+Probabilities = Float64[np.ndarray, " S"]
+Scores = Float64[np.ndarray, " S"]
+
+
+class InFold(Protocol):
+    """A subject of a run, as far as this needs to know."""
+
+    @property
+    def subject_id(self) -> str:
+        """Its name in the cohort."""
+
+    @property
+    def label(self) -> int:
+        """0 control, 1 case."""
+
+    @property
+    def fold(self) -> int:
+        """Where it is reported."""
+
+
+def lean_of_baselines(subjects: Sequence[InFold], *, split: Split) -> dict[int, float]:
+    """Give the log odds of a case among those that a fold's baselines are fitted to: all other folds.
+
+    Parameters
+    ----------
+    subjects : sequence of RunSubject, or others with these facts
+        All of a run, also those of folds that are not finished.
+    split : "stratified" or "leave_site_out"
+        Stratified folds leave the same share to all models, but for what does not divide evenly: 0.
+
+    Returns
+    -------
+    dict of float
+        By fold. Training refuses a fold whose others lack a class.
+    """
+    folds = np.array([subject.fold for subject in subjects])
+    if split == "stratified":
+        return dict.fromkeys(folds.tolist(), 0.0)
+    labels = np.array([subject.label for subject in subjects])
+    return {fold: float(logit(labels[folds != fold].mean())) for fold in np.unique(folds).tolist()}
+
+
+def lean_of_networks(
+    subjects: Sequence[InFold], inner: Sequence[InnerPrediction], *, split: Split
+) -> dict[int, float]:
+    """Give the log odds that a fold's calibrated network says of people of whom it can tell nothing.
+
+    Parameters
+    ----------
+    subjects : sequence of RunSubject, or others with these facts
+        All of a run.
+    inner : sequence of InnerPrediction
+        Without a calibration part, under the protocol "paper", a network leans as a baseline does.
+    split : "stratified" or "leave_site_out"
+        As for `lean_of_baselines`.
+
+    Returns
+    -------
+    dict of float
+        By fold.
+    """
+    found = lean_of_baselines(subjects, split=split)
+    if split == "stratified":
+        return found
+    label = {subject.subject_id: subject.label for subject in subjects}
+    for fold in {row.fold for row in inner if row.part == "calibration"}:
+        calibrated_on = [row for row in inner if (row.fold, row.part) == (fold, "calibration")]
+        labels = np.array([label[row.subject_id] for row in calibrated_on])
+        found[fold] = float(logit(smoothed_targets(labels).mean()))
+    return found
+
+
+def scores(probabilities: Probabilities, folds: Int[np.ndarray, " S"], lean: Mapping[int, float]) -> Scores:
+    """Take each model's lean from its answers; what is left can be ranked.
+
+    Parameters
+    ----------
+    probabilities : (S,) float64
+        Of a case, by the models of the subjects' folds.
+    folds : (S,) int
+    lean : dict of float
+        By fold.
+
+    Returns
+    -------
+    (S,) float64
+        Any real number.
+    """
+    log_odds = logit(np.clip(probabilities, *_CERTAIN))
+    return np.asarray(log_odds - np.array([lean[fold] for fold in folds.tolist()]))
