@@ -86,6 +86,7 @@ def train(
 
     The same command given again goes on where it stopped.
     """
+    from training.cohort.selecting.selection import default_selection
     from training.cohort.selecting.selection import select as select_subjects
     from training.cohort.store.cohort_store import CohortStore
     from training.fitting.settings import read_settings
@@ -103,7 +104,9 @@ def train(
         config, overrides=given | {name: value for name, value in single.items() if value != _ALL}
     )
     store = CohortStore.open(cohort)
-    select = select or ("train" if any(one.release for one in store.subjects) else "all")
+    select = select or default_selection(
+        store.subjects, cohort=store.name, release_unknown=store.release_unknown
+    )
     subjects = select_subjects(store.subjects, select, where=where or (), seed=settings.seed)
     split: Split = "leave_site_out" if leave_site_out else "stratified"
     selection = _in_words(select, where or (), seed=settings.seed)

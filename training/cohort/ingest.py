@@ -155,6 +155,14 @@ def ingest(
     require_different(entries)
     subjects = {subject.subject_id: subject for subject in table.subjects}
     findings = [*source.findings, *_of_table(table), *_without_partner(entries, table.subjects)]
+    if table.release_unknown and not source.simulated:
+        findings.append(
+            SourceFinding(
+                code="release_unknown",
+                name=table.name,
+                message="who is of the official test release is not known; --test-ids names the list of it",
+            )
+        )
     known = [entry for entry in entries if entry.subject_id in subjects]
     if not known:
         raise NoUsableScanError(name=source.name, reasons=count_codes(findings))

@@ -228,8 +228,8 @@ def simulate_cohort(
         "site_effect": site_effect,
     }
     n_written = 0
-    try:
-        with whole_folder(out_dir):
+    with whole_folder(out_dir):
+        try:
             # First of all: no folder with simulated scans in it is ever without.
             replace_file(out_dir / MARKER_NAME, (json.dumps(settings, indent=2) + "\n").encode())
             table = phenotype_table(profile.phenotype for profile in profiles)
@@ -242,13 +242,13 @@ def simulate_cohort(
                 n_written += 1
                 if progress is not None:
                     progress(SIMULATING, n_written / n_subjects)
-    except OSError as error:
-        raise SimulationNotWrittenError(
-            name=out_dir.name,
-            n_written=n_written,
-            n_subjects=n_subjects,
-            found=(error.strerror or type(error).__name__).lower(),
-        ) from error
+        except OSError as error:
+            raise SimulationNotWrittenError(
+                name=out_dir.name,
+                n_written=n_written,
+                n_subjects=n_subjects,
+                found=(error.strerror or type(error).__name__).lower(),
+            ) from error
     return profiles
 
 

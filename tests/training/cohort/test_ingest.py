@@ -460,6 +460,18 @@ def test_without_a_usable_scan_nothing_is_left_behind(tmp_path, exists, reason, 
     assert not exists or not any(out.iterdir())
 
 
+@pytest.mark.parametrize(("simulated", "told"), [(False, 1), (True, 0)])
+def test_adhd200_without_its_list_of_test_people_is_told_of(tmp_path, simulated, told):
+    entries, _ = made(1)
+    source = MadeSource(*entries)
+    source.simulated = simulated
+    adhd200 = replace(table(1), release_unknown=True)
+    report = ingest(source, adhd200, tmp_path / "cohort", spec=SPEC, processes=0)
+    assert report.counts.get("release_unknown", 0) == told
+    assert report.store.release_unknown == bool(told)
+    assert not run(entries, tmp_path / "other").store.release_unknown
+
+
 def test_an_empty_source_is_refused(tmp_path):
     with pytest.raises(NoUsableScanError, match="'a made release': expected at least one scan"):
         ingest(MadeSource(), table(1), tmp_path / "cohort", spec=SPEC, processes=0)

@@ -89,11 +89,15 @@ class TableFinding:
 
 @dataclass(frozen=True)
 class PhenotypeTable:
-    """The subjects of a table, in its order, and everything odd that was found on the way."""
+    """The subjects of a table, in its order, and everything odd that was found on the way.
+
+    ``release_unknown`` is whether they are of ADHD-200, and nobody knows who is in its official test release.
+    """
 
     name: str
     subjects: tuple[Subject, ...]
     findings: tuple[TableFinding, ...]
+    release_unknown: bool = False
 
 
 def read_phenotypes(
@@ -130,7 +134,7 @@ def read_phenotypes(
     rows = _one_row_a_subject(table, columns, findings)
     reader = _RowReader(columns, label_rule, zero_is_female=_zero_is_female(table, columns))
     subjects = tuple(reader.subject(subject_id, row, findings) for subject_id, row in rows.items())
-    known = PhenotypeTable(table.name, subjects, tuple(findings))
+    known = PhenotypeTable(table.name, subjects, tuple(findings), release_unknown=columns.is_adhd200)
     return known if test_ids is None else with_releases(known, test_ids)
 
 

@@ -52,6 +52,21 @@ class ReleaseUnknownError(CohortError):
         )
 
 
+class SelectionMissingError(CohortError):
+    """A cohort of ADHD-200 with nobody's release known, to be trained on without a selection by name."""
+
+    code: ClassVar[str] = "selection_needed"
+
+    def __init__(self, *, name: str, n_subjects: int) -> None:
+        self.name = name
+        self.n_subjects = n_subjects
+        super().__init__(
+            f"cohort {name!r}: expected to know who is in the official test release, which is kept for the "
+            f"end, found it for none of {n_subjects}: ingest it again with --test-ids, or train on everybody "
+            "by --select all"
+        )
+
+
 class SelectionPoolError(CohortError):
     """A cohort that cannot fill the cells of ``seed430``."""
 
@@ -81,6 +96,35 @@ class SelectionEmptyError(CohortError):
             f"selection {name!r}{filters}: expected at least one subject, "
             f"found none among the cohort's {n_labelled} with a diagnosis"
         )
+
+
+def default_selection(subjects: Sequence[Subject], *, cohort: str, release_unknown: bool) -> str:
+    """Name the selection to train on where none is asked for.
+
+    Parameters
+    ----------
+    subjects : sequence of Subject
+        A whole cohort.
+    cohort : str
+        Its name, for the message.
+    release_unknown : bool
+        Whether people of ADHD-200's test release may be among them.
+
+    Returns
+    -------
+    "train" or "all"
+        The training release where it is known.
+
+    Raises
+    ------
+    SelectionMissingError
+        If people of the official test release may be in the cohort, and nobody knows who.
+    """
+    if any(subject.release for subject in subjects):
+        return "train"
+    if release_unknown:
+        raise SelectionMissingError(name=cohort, n_subjects=len(subjects))
+    return "all"
 
 
 def select(

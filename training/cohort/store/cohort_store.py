@@ -121,6 +121,12 @@ class CohortStore:
         return self.record.simulated
 
     @property
+    def release_unknown(self) -> bool:
+        """Whether there may be people of ADHD-200's test release in it, and nobody knows who."""
+        counts = self.record.report.get("counts")
+        return isinstance(counts, dict) and "release_unknown" in counts
+
+    @property
     def mixed(self) -> bool:
         """Whether some scans carry the simulator's mark and others do not."""
         return 0 < sum(scan.is_marked for scan in self.scans) < len(self.scans)

@@ -136,6 +136,9 @@ def test_test_subjects_outside_a_sites_table_are_reported(shared_data):
     )
     assert {s.release for s in table.subjects} == {"test"}
     assert codes(table) == {"test_id_without_row": 197 - 51}
+    assert not table.release_unknown
+    without = read_phenotypes(shared_data / "adhd200" / "Peking_1_TestRelease_phenotypic.csv")
+    assert without.release_unknown
 
 
 # Simulated tables

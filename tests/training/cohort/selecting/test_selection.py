@@ -13,9 +13,11 @@ from training.cohort.selecting.selection import (
     SEED430_CONTROLS,
     ReleaseUnknownError,
     SelectionEmptyError,
+    SelectionMissingError,
     SelectionNameError,
     SelectionPoolError,
     _lot,
+    default_selection,
     select,
 )
 from training.cohort.subjects import Subject
@@ -209,6 +211,15 @@ def test_a_selection_by_release_needs_to_know_it(name):
     with pytest.raises(ReleaseUnknownError, match="--test-ids") as caught:
         select([person(1, release=None), person(2, release=None)], name)
     assert (caught.value.code, caught.value.n_subjects) == ("selection_needs_release", 2)
+
+
+def test_what_is_trained_on_without_a_word_is_never_the_test_release():
+    nobody = [person(number, release=None) for number in range(3)]
+    some = [*nobody, person(9, release="test")]
+    assert default_selection(some, cohort="c", release_unknown=False) == "train"
+    assert default_selection(nobody, cohort="c", release_unknown=False) == "all"
+    with pytest.raises(SelectionMissingError, match=r"found it for none of 3: .*--test-ids.*--select all"):
+        default_selection(nobody, cohort="c", release_unknown=True)
 
 
 def test_an_unknown_name_is_refused_with_the_known_ones():
