@@ -32,7 +32,7 @@ from training.cohort.sources.source import DuplicateScanError, PreparedSeries, S
 from training.cohort.store import writing as store_writing
 from training.cohort.store.cohort_store import CohortStore, CohortUnfinishedError
 from training.cohort.subjects import Subject
-from training.simulation.simulator import OutputFolderNotEmptyError
+from training.new_folder import OutputFolderNotEmptyError
 
 SPEC = PreprocessingSpec(grid_size=8)
 REPOSITORY = Path(__file__).resolve().parents[3]
