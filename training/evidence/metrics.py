@@ -5,7 +5,6 @@ from typing import ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int
-from scipy.stats import rankdata
 
 from imaging.words import counted
 from training.errors import CohortError
@@ -25,8 +24,6 @@ N_BINS = 10
 Labels = Int[np.ndarray, " S"]
 Probabilities = Float64[np.ndarray, " S"]
 Scores = Float64[np.ndarray, " S"]
-Draws = Float64[np.ndarray, "B n"]
-Figures = Float64[np.ndarray, " B"]
 
 
 class ClassMissingError(CohortError):
@@ -154,42 +151,6 @@ def evaluate(
         fp=n_controls - tn,
         tn=tn,
     )
-
-
-def expected_calibration_error(
-    labels: Labels, probabilities: Probabilities, *, n_bins: int = N_BINS
-) -> float:
-    """Give the mean distance of stated from observed shares over bins of equal width, weighted by subjects.
-
-    Parameters
-    ----------
-    labels : (S,) int
-    probabilities : (S,) float64
-    n_bins : int
-
-    Returns
-    -------
-    float
-        0 is perfect. On few subjects chance alone keeps it above 0.
-    """
-    return _calibration_error(reliability_bins(labels, probabilities, n_bins=n_bins))
-
-
-def area_under_roc(cases: Draws, others: Draws) -> Figures:
-    """Give the share of pairs in which the case stands above the other, ties counting half (Mann-Whitney).
-
-    Parameters
-    ----------
-    cases, others : (B, n) float64
-        Scores of the two classes, a row a draw.
-
-    Returns
-    -------
-    (B,) float64
-    """
-    n_cases, n_others = cases.shape[1], others.shape[1]
-    ranks = rankdata(np.concatenate([cases, others], axis=1), axis=1)[:, :n_cases]
-    return np.asarray((ranks.sum(axis=1) - n_cases * (n_cases + 1) / 2) / (n_cases * n_others))
 
 
 def require_both_classes(labels: Labels, *, where: str) -> None:
