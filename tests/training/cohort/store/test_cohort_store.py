@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging import PreprocessingSpec, brain_cube
+from tests.training.cohort.store.made_up_store import write_store
 from training.cohort.store.cohort_store import (
     CohortDamagedError,
     CohortFormatError,
@@ -17,7 +18,6 @@ from training.cohort.store.cohort_store import (
     SeriesDamagedError,
 )
 from training.cohort.store.subject_table import format_subjects, parse_subjects
-from training.cohort.store.writing import write_store
 from training.cohort.subjects import Subject
 
 SPEC = PreprocessingSpec(grid_size=8, window_frames=5)
