@@ -1,7 +1,8 @@
 """Figures of a classifier on subjects that it never saw, each with an interval over subjects."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -20,6 +21,9 @@ from training.evidence.estimates import (
 
 N_DRAWS = 2000
 N_BINS = 10
+# Of an evaluation: the figures with an interval, and the counts that they stand on.
+FIGURES = ("auc", "average_precision", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "brier")
+COUNTS = ("tp", "fn", "fp", "tn")
 
 Labels = Int[np.ndarray, " S"]
 Probabilities = Float64[np.ndarray, " S"]
@@ -70,6 +74,14 @@ class Evaluation:
     fn: int
     fp: int
     tn: int
+
+    def to_json(self, figures: Sequence[str] = FIGURES) -> dict[str, Any]:
+        """Give what a model's card holds: the named figures, the calibration error and the counts."""
+        return {
+            **{name: getattr(self, name).to_json() for name in figures},
+            "ece": round(self.ece, 4),
+            "confusion": {name: getattr(self, name) for name in COUNTS},
+        }
 
 
 def evaluate(

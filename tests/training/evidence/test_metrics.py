@@ -9,6 +9,7 @@ from sklearn.metrics import (
     average_precision_score,
     balanced_accuracy_score,
     brier_score_loss,
+    confusion_matrix,
     recall_score,
     roc_auc_score,
 )
@@ -104,6 +105,23 @@ def test_about_19_of_20_intervals_hold_the_truth_of_chance():
         auc = evaluate(labels, probabilities, threshold=0.5, seed=seed).auc
         held += auc.low <= 0.5 <= auc.high
     assert held >= 34
+
+
+def test_a_card_holds_the_named_figures_the_calibration_error_and_the_counts():
+    labels, probabilities = cohort(30, strength=1.0, seed=4)
+    found = evaluate(labels, probabilities, threshold=0.5, seed=0)
+    whole = found.to_json()
+    assert list(whole) == [*FIGURES, "ece", "confusion"]
+    assert whole["brier"]["value"] == pytest.approx(brier_score_loss(labels, probabilities), abs=1e-4)
+    assert whole["ece"] == pytest.approx(found.ece, abs=1e-4)
+    counts = confusion_matrix(labels, probabilities > 0.5)
+    assert whole["confusion"] == {
+        "tp": counts[1, 1],
+        "fn": counts[1, 0],
+        "fp": counts[0, 1],
+        "tn": counts[0, 0],
+    }
+    assert found.to_json(("auc",)) == {name: whole[name] for name in ("auc", "ece", "confusion")}
 
 
 def test_a_missing_class_is_refused():
