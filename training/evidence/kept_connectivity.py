@@ -161,8 +161,7 @@ def _measure(
 def _require_same_cohort(
     run: Path, record: RunRecord, subjects: Sequence[RunSubject], store: CohortStore
 ) -> None:
-    taking_part = {subject.subject_id for subject in subjects}
-    found = store.fingerprint(one for one in store.subjects if one.subject_id in taking_part)
+    found = store.fingerprint_of(subject.subject_id for subject in subjects)
     if found != record.cohort_fingerprint:
         raise ReportCohortDiffersError(name=run.name, expected=record.cohort_fingerprint, found=found)
 

@@ -167,6 +167,17 @@ class CohortStore:
         )
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
+    def fingerprint_of(self, subject_ids: Iterable[str]) -> str:
+        """Tell the selection of these subjects, as they are stored now, from any other.
+
+        Returns
+        -------
+        str
+            As :meth:`fingerprint`; an id that the store does not know stands for nobody.
+        """
+        chosen = set(subject_ids)
+        return self.fingerprint(subject for subject in self.subjects if subject.subject_id in chosen)
+
     def verify(self, *, progress: Callable[[str, float], None] | None = None) -> None:
         """Read every series again and compare its digest.
 

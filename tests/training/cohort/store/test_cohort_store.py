@@ -110,6 +110,13 @@ def test_the_fingerprint_follows_ids_labels_and_series_and_not_their_order(folde
     assert store.fingerprint([replace(one, age_years=50.0), two, three]) == whole
 
 
+def test_the_fingerprint_of_ids_is_that_of_the_stored_subjects_who_have_them(folder):
+    store = CohortStore.open(folder)
+    one, two, three = store.subjects
+    assert store.fingerprint_of(["12", "10"]) == store.fingerprint([one, three])
+    assert store.fingerprint_of(["11", "somebody else"]) == store.fingerprint([two])
+
+
 def test_a_flipped_bit_is_found_by_verifying(folder):
     store = CohortStore.open(folder)
     steps = []
