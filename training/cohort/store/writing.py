@@ -15,10 +15,10 @@ from imaging.words import encodable
 from model.files import replace_file
 from training.cohort.store.index import (
     COHORT_FILE,
+    COHORT_SUBJECTS_FILE,
     SCAN_JSON,
     SCANS_FILE,
     SERIES_FOLDER,
-    SUBJECTS_FILE,
     CohortRecord,
     StoredScan,
 )
@@ -97,7 +97,7 @@ def write_index(
         subjects_sha256=hashlib.sha256(subjects_text).hexdigest(),
         scans_sha256=hashlib.sha256(scans_text).hexdigest(),
     )
-    replace_file(folder / SUBJECTS_FILE, subjects_text)
+    replace_file(folder / COHORT_SUBJECTS_FILE, subjects_text)
     replace_file(folder / SCANS_FILE, scans_text)
     replace_file(folder / COHORT_FILE, (record.model_dump_json(indent=2) + "\n").encode())
 
