@@ -30,7 +30,8 @@ from training.cohort.scan_work import IngestProcessLostError, Job, run_jobs
 from training.cohort.sources.simulated import SimulatedSource
 from training.cohort.sources.source import DuplicateScanError, PreparedSeries, ScanEntry, SourceFinding
 from training.cohort.store import writing as store_writing
-from training.cohort.store.cohort_store import CohortStore, CohortUnfinishedError
+from training.cohort.store.cohort_store import CohortStore
+from training.cohort.store.index import CohortUnfinishedError
 from training.cohort.subjects import Subject
 from training.new_folder import OutputFolderNotEmptyError
 

@@ -30,29 +30,9 @@ from jaxtyping import Float16
 
 from imaging import PreprocessingSpec, brain_cube
 from training.cohort.paths import real_path
-from training.cohort.store.index import (
-    CohortDamagedError,
-    CohortFormatError,
-    CohortNotFoundError,
-    CohortRecord,
-    CohortUnfinishedError,
-    StoredScan,
-    read_index,
-)
+from training.cohort.store.index import CohortRecord, StoredScan, read_index
 from training.cohort.subjects import Subject
 from training.errors import CohortError
-
-__all__ = [
-    "CohortDamagedError",
-    "CohortFormatError",
-    "CohortNotFoundError",
-    "CohortRecord",
-    "CohortStore",
-    "CohortUnfinishedError",
-    "SeriesDamagedError",
-    "StoredScan",
-    "series_bytes",
-]
 
 
 class SeriesDamagedError(CohortError):

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 
 from imaging import PreprocessingSpec, brain_cube
 from tests.training.cohort.store.made_up_store import write_store
-from training.cohort.store.cohort_store import (
+from training.cohort.store.cohort_store import CohortStore, SeriesDamagedError
+from training.cohort.store.index import (
     CohortDamagedError,
     CohortFormatError,
     CohortNotFoundError,
-    CohortStore,
     CohortUnfinishedError,
-    SeriesDamagedError,
 )
 from training.cohort.store.subject_table import format_subjects, parse_subjects
 from training.cohort.subjects import Subject
