@@ -56,7 +56,6 @@ SETTINGS = TrainingSettings(
     weights_dtype="float16",
 )
 _FIGURES = ("auc", "accuracy", "sensitivity", "specificity", "brier")
-_COUNTS = ("tp", "fn", "fp", "tn")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,19 +196,13 @@ def write_demonstration(
 def _figures(answers: Answers, card: ModelCard) -> dict[str, Any]:
     found = evaluate(answers.labels, answers.probabilities, threshold=card.threshold, seed=0)
     measured = {
-        **{name: getattr(found, name).to_json() for name in _FIGURES},
-        "ece": round(found.ece, 4),
-        "confusion": {name: getattr(found, name) for name in _COUNTS},
+        **found.to_json(_FIGURES),
         "decisions": _counted(answers.decisions),
     }
     if card.conformal_quantiles is not None:
         sets = conformal_sets(answers.probabilities, card.conformal_quantiles)
         held = coverage(answers.labels, sets)
-        measured["coverage"] = {
-            "level": card.conformal_quantiles["level"],
-            "overall": held.overall.to_json(),
-            **{name: of_class.to_json() for name, of_class in held.by_class.items()},
-        }
+        measured["coverage"] = held.to_json(level=card.conformal_quantiles["level"])
     return measured
 
 

@@ -31,7 +31,7 @@ from training.cohort.store.index import (
     StoredScan,
 )
 from training.errors import CohortError
-from training.simulation.simulator import OutputFolderNotEmptyError
+from training.new_folder import require_empty
 
 WORKSPACE = "incoming"
 
@@ -224,9 +224,8 @@ class IngestFolder:
             found = {"kind": kind, "spec": before.get("spec")}
             table = self.path / SCANS_FILE
             lines = table.read_bytes().splitlines() if table.is_file() else []
-        elif any(self.path.iterdir()):
-            raise OutputFolderNotEmptyError(name=self.path.name)
         else:
+            require_empty(self.path)
             return
         if not before:
             return  # damaged: of series whose settings nobody knows none is taken over

@@ -10,6 +10,7 @@ own, however wrong the probabilities are. It does not hold for a new site: measu
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int
@@ -107,6 +108,14 @@ class Coverage:
     n_single: int
     n_both: int
     single_right: Proportion | None
+
+    def to_json(self, *, level: float) -> dict[str, Any]:
+        """Give what a model's card holds: the promised level, and the shares overall and by class."""
+        return {
+            "level": level,
+            "overall": self.overall.to_json(),
+            **{name: share.to_json() for name, share in self.by_class.items()},
+        }
 
 
 def coverage(labels: Int[np.ndarray, " S"], sets: Sets, *, sites: Sequence[str] = ()) -> Coverage:

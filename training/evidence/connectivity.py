@@ -6,13 +6,12 @@ and would have to be chosen. On ABIDE they cost about 0.025 of the AUC that Harv
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Float32, Float64, Int
 
-from imaging import PreprocessingSpec
 from imaging.cube import brain_cube
+from training.cohort.store.cohort_store import CohortStore
 from training.evidence.baselines import CONNECTIVITY
 from training.evidence.ridge import ridge_probabilities
 from training.runs import RunSubject
@@ -26,25 +25,9 @@ Features = Float32[np.ndarray, "S F"]
 Scores = Float64[np.ndarray, " S"]
 Progress = Callable[[str, float], None]
 
-Scan = TypeVar("Scan")
-
-
-class SeriesStore(Protocol[Scan]):
-    """What is read of a cohort's store."""
-
-    @property
-    def spec(self) -> PreprocessingSpec:
-        """How the series were prepared."""
-
-    def scans_of(self, subject_id: str, /) -> Sequence[Scan]:
-        """Give a subject's scans."""
-
-    def series(self, scan: Scan, /) -> Float[np.ndarray, "T N"]:
-        """Give a scan's series on the voxels of the cube's brain mask."""
-
 
 def connectivity_probabilities(
-    store: SeriesStore[Scan], subjects: Sequence[RunSubject], *, progress: Progress | None = None
+    store: CohortStore, subjects: Sequence[RunSubject], *, progress: Progress | None = None
 ) -> Scores:
     """Give every subject the probability of a ridge regression that was fitted on the other folds only.
 
@@ -75,7 +58,7 @@ def connectivity_probabilities(
 
 
 def connectivity_features(
-    store: SeriesStore[Scan], subject_ids: Sequence[str], *, progress: Progress | None = None
+    store: CohortStore, subject_ids: Sequence[str], *, progress: Progress | None = None
 ) -> Features:
     """Give each subject's Fisher-z correlations between regions, averaged over the subject's scans.
 

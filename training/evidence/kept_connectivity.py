@@ -17,8 +17,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from model.files import replace_file
 from training.cohort.store.cohort_store import CohortStore
 from training.errors import CohortError
-from training.evidence.connectivity import Progress, connectivity_features, tile_brain
-from training.evidence.ridge import ridge_probabilities
+from training.evidence.connectivity import Progress, connectivity_probabilities, tile_brain
 from training.runs import (
     CONNECTIVITY_FILE,
     SUBJECTS_FILE,
@@ -147,25 +146,22 @@ def ground_of(record: RunRecord, subjects: Sequence[RunSubject]) -> str:
 def _measure(
     store: CohortStore, subjects: Sequence[RunSubject], *, ground: str, progress: Progress | None
 ) -> KeptConnectivity:
-    ids = [subject.subject_id for subject in subjects]
-    probabilities = ridge_probabilities(
-        connectivity_features(store, ids, progress=progress),
-        np.array([subject.label for subject in subjects]),
-        np.array([subject.fold for subject in subjects]),
-    )
+    probabilities = connectivity_probabilities(store, subjects, progress=progress)
     return KeptConnectivity(
         ground=ground,
         cohort_name=store.name,
         n_regions=len(tile_brain(store.spec.grid_size).starts),
-        probabilities=dict(zip(ids, map(float, probabilities), strict=True)),
+        probabilities={
+            subject.subject_id: float(probability)
+            for subject, probability in zip(subjects, probabilities, strict=True)
+        },
     )
 
 
 def _require_same_cohort(
     run: Path, record: RunRecord, subjects: Sequence[RunSubject], store: CohortStore
 ) -> None:
-    taking_part = {subject.subject_id for subject in subjects}
-    found = store.fingerprint(one for one in store.subjects if one.subject_id in taking_part)
+    found = store.fingerprint_of(subject.subject_id for subject in subjects)
     if found != record.cohort_fingerprint:
         raise ReportCohortDiffersError(name=run.name, expected=record.cohort_fingerprint, found=found)
 

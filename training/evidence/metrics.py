@@ -1,11 +1,11 @@
 """Figures of a classifier on subjects that it never saw, each with an interval over subjects."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64, Int
-from scipy.stats import rankdata
 
 from imaging.words import counted
 from training.errors import CohortError
@@ -21,12 +21,13 @@ from training.evidence.estimates import (
 
 N_DRAWS = 2000
 N_BINS = 10
+# Of an evaluation: the figures with an interval, and the counts that they stand on.
+FIGURES = ("auc", "average_precision", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "brier")
+COUNTS = ("tp", "fn", "fp", "tn")
 
 Labels = Int[np.ndarray, " S"]
 Probabilities = Float64[np.ndarray, " S"]
 Scores = Float64[np.ndarray, " S"]
-Draws = Float64[np.ndarray, "B n"]
-Figures = Float64[np.ndarray, " B"]
 
 
 class ClassMissingError(CohortError):
@@ -73,6 +74,14 @@ class Evaluation:
     fn: int
     fp: int
     tn: int
+
+    def to_json(self, figures: Sequence[str] = FIGURES) -> dict[str, Any]:
+        """Give what a model's card holds: the named figures, the calibration error and the counts."""
+        return {
+            **{name: getattr(self, name).to_json() for name in figures},
+            "ece": round(self.ece, 4),
+            "confusion": {name: getattr(self, name) for name in COUNTS},
+        }
 
 
 def evaluate(
@@ -154,42 +163,6 @@ def evaluate(
         fp=n_controls - tn,
         tn=tn,
     )
-
-
-def expected_calibration_error(
-    labels: Labels, probabilities: Probabilities, *, n_bins: int = N_BINS
-) -> float:
-    """Give the mean distance of stated from observed shares over bins of equal width, weighted by subjects.
-
-    Parameters
-    ----------
-    labels : (S,) int
-    probabilities : (S,) float64
-    n_bins : int
-
-    Returns
-    -------
-    float
-        0 is perfect. On few subjects chance alone keeps it above 0.
-    """
-    return _calibration_error(reliability_bins(labels, probabilities, n_bins=n_bins))
-
-
-def area_under_roc(cases: Draws, others: Draws) -> Figures:
-    """Give the share of pairs in which the case stands above the other, ties counting half (Mann-Whitney).
-
-    Parameters
-    ----------
-    cases, others : (B, n) float64
-        Scores of the two classes, a row a draw.
-
-    Returns
-    -------
-    (B,) float64
-    """
-    n_cases, n_others = cases.shape[1], others.shape[1]
-    ranks = rankdata(np.concatenate([cases, others], axis=1), axis=1)[:, :n_cases]
-    return np.asarray((ranks.sum(axis=1) - n_cases * (n_cases + 1) / 2) / (n_cases * n_others))
 
 
 def require_both_classes(labels: Labels, *, where: str) -> None:

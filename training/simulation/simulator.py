@@ -7,10 +7,7 @@ packages, however many cores it has; another kind, or another build of BLAS, may
 last places.
 """
 
-import json
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +19,7 @@ from imaging.scan import BoldScan
 from imaging.words import counted
 from model.files import replace_file
 from training.errors import CohortError
+from training.new_folder import whole_folder
 from training.simulation.brain_networks import NODE_MM, network_traits
 from training.simulation.phenotypes import TABLE_NAME, phenotype_row, phenotype_table
 from training.simulation.scan_files import write_scan
@@ -35,9 +33,7 @@ from training.simulation.signals import (
     to_frames,
 )
 from training.simulation.sites import SITES, Site, site_and_label
-
-# Beside the scans of a simulated folder: whoever reads them as a cohort can tell what they are.
-MARKER_NAME = "simulation.json"
+from training.simulation_marker import mark_simulated
 
 DEFAULT_EFFECT_SIZE = 1.0
 MAX_SUBJECTS = 9999
@@ -75,16 +71,6 @@ class SimulationNotWrittenError(CohortError):
             f"expected room in {name!r} for the scans of {counted(n_subjects, 'subject')}, "
             f"found after {n_written}: {found}; nothing is left of them"
         )
-
-
-class OutputFolderNotEmptyError(CohortError):
-    """The folder for a new cohort already holds something."""
-
-    code = "output_folder_not_empty"
-
-    def __init__(self, *, name: str) -> None:
-        self.name = name
-        super().__init__(f"expected a new or empty folder, found files in {name!r}")
 
 
 @dataclass(frozen=True)
@@ -231,7 +217,7 @@ def simulate_cohort(
     with whole_folder(out_dir):
         try:
             # First of all: no folder with simulated scans in it is ever without.
-            replace_file(out_dir / MARKER_NAME, (json.dumps(settings, indent=2) + "\n").encode())
+            mark_simulated(out_dir, settings)
             table = phenotype_table(profile.phenotype for profile in profiles)
             replace_file(out_dir / TABLE_NAME, table.encode())
             for profile in profiles:
@@ -250,28 +236,6 @@ def simulate_cohort(
                 found=(error.strerror or type(error).__name__).lower(),
             ) from error
     return profiles
-
-
-@contextmanager
-def whole_folder(folder: Path) -> Iterator[None]:
-    """Fill a new or empty folder, or leave it as it was: missing or empty.
-
-    Raises
-    ------
-    OutputFolderNotEmptyError
-    """
-    is_new = not folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
-    if any(folder.iterdir()):
-        raise OutputFolderNotEmptyError(name=folder.name)
-    try:
-        yield
-    except BaseException:
-        for path in folder.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if is_new:
-            folder.rmdir()
-        raise
 
 
 def require_settings(*, n_subjects: int, effect_size: float, site_effect: float) -> None:

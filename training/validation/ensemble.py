@@ -11,7 +11,6 @@ left on whom the ensemble as a whole could be measured.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +46,6 @@ from training.validation.calibrating import DecisionRule, fit_rule
 from training.validation.fold import WEIGHTS_FILE
 from training.validation.run_folder import saving
 
-_FIGURES = (
-    "auc",
-    "average_precision",
-    "accuracy",
-    "balanced_accuracy",
-    "sensitivity",
-    "specificity",
-    "brier",
-)
-_COUNTS = ("tp", "fn", "fp", "tn")
 _BOOTSTRAP_SEED = 0
 _VERSION_LENGTH = 12
 
@@ -146,14 +135,11 @@ def measure(
         scores=scores(probabilities, folds, lean),
         seed=_BOOTSTRAP_SEED,
     )
-    values = asdict(evaluation)
     return {
         "measured_on": _measured_on(record, len(subjects)),
         "split": record.split,
         "protocol": record.settings["protocol"],
-        **{name: getattr(evaluation, name).to_json() for name in _FIGURES},
-        "ece": round(evaluation.ece, 4),
-        "confusion": {name: values[name] for name in _COUNTS},
+        **evaluation.to_json(),
         **_coverage(subjects, predictions, outcomes),
     }
 
@@ -175,11 +161,7 @@ def _coverage(
     found = coverage(np.array([subject.label for subject in subjects]), sets)
     levels = {one["level"] for one in quantiles if one is not None}
     return {
-        "coverage": {
-            "level": min(levels),
-            "overall": found.overall.to_json(),
-            **{name: held.to_json() for name, held in found.by_class.items()},
-        },
+        "coverage": found.to_json(level=min(levels)),
         "uncertain_share": round((found.n_empty + found.n_both) / len(subjects), 4),
     }
 

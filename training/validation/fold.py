@@ -222,8 +222,7 @@ def _with_scans(subjects: Sequence[RunSubject], store: CohortStore) -> list[Trai
 
 def _open_store(cohort: Path, *, run: Path, record: RunRecord, subjects: Sequence[RunSubject]) -> CohortStore:
     store = CohortStore.open(cohort)
-    taking_part = {subject.subject_id for subject in subjects}
-    found = store.fingerprint(one for one in store.subjects if one.subject_id in taking_part)
+    found = store.fingerprint_of(subject.subject_id for subject in subjects)
     if found != record.cohort_fingerprint:
         difference = {"field": "cohort_fingerprint", "expected": found, "found": record.cohort_fingerprint}
         raise RunDiffersError(name=run.name, differences=[difference])

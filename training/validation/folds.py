@@ -183,8 +183,8 @@ def institution_of(site: str) -> str:
     return _SCANNER_NUMBER.sub("", site)
 
 
-def leave_site_out(subjects: Sequence[Labelled], *, institution: Mapping[str, str] | None = None) -> Folds:
-    """Make each institution a fold of its own, in the order of their names.
+def leave_site_out(subjects: Sequence[Labelled]) -> Folds:
+    """Make each institution, as :func:`institution_of` names it, a fold of its own, in the order of names.
 
     The fold that is left out may have one class only, as Pittsburgh's and WashU's have; the others together
     need both.
@@ -193,8 +193,6 @@ def leave_site_out(subjects: Sequence[Labelled], *, institution: Mapping[str, st
     ----------
     subjects : sequence of Labelled
         All labelled, each once.
-    institution : mapping of str to str, optional
-        By site; a site that is not in it, and every site without it, is named by :func:`institution_of`.
 
     Raises
     ------
@@ -206,8 +204,7 @@ def leave_site_out(subjects: Sequence[Labelled], *, institution: Mapping[str, st
         If nobody of a class is left to train on.
     """
     _require_both_classes(subjects)
-    known = institution or {}
-    home = {subject.site: known.get(subject.site, institution_of(subject.site)) for subject in subjects}
+    home = {subject.site: institution_of(subject.site) for subject in subjects}
     names = sorted(set(home.values()))
     if len(names) < 2:
         raise TooFewSitesError(found=names)

@@ -7,7 +7,8 @@ from statistics import fmean
 from typing import Any, ClassVar
 
 from imaging.words import counted
-from training.cohort.store.cohort_store import CohortStore, StoredScan
+from training.cohort.store.cohort_store import CohortStore
+from training.cohort.store.index import StoredScan
 from training.cohort.subjects import Subject
 from training.errors import CohortError
 from training.runs import (

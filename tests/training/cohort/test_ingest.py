@@ -30,9 +30,10 @@ from training.cohort.scan_work import IngestProcessLostError, Job, run_jobs
 from training.cohort.sources.simulated import SimulatedSource
 from training.cohort.sources.source import DuplicateScanError, PreparedSeries, ScanEntry, SourceFinding
 from training.cohort.store import writing as store_writing
-from training.cohort.store.cohort_store import CohortStore, CohortUnfinishedError
+from training.cohort.store.cohort_store import CohortStore
+from training.cohort.store.index import CohortUnfinishedError
 from training.cohort.subjects import Subject
-from training.simulation.simulator import OutputFolderNotEmptyError
+from training.new_folder import OutputFolderNotEmptyError
 
 SPEC = PreprocessingSpec(grid_size=8)
 REPOSITORY = Path(__file__).resolve().parents[3]

@@ -114,6 +114,20 @@ def test_a_value_that_is_missing_can_speak_for_itself(people):
     ), "where nothing is known the site is left"
 
 
+@pytest.mark.parametrize(("name", "number"), [("phenotype", "iq"), ("motion", "spikes")])
+@pytest.mark.parametrize("side", [-1, 1])
+def test_an_outlier_is_held_at_four_deviations_of_those_fitted_on(name, number, side, people):
+    known = np.array([getattr(one, number) for one in people])
+    fitted = fit_baseline(name, people, labels=labels_of(people))
+
+    def logit(deviations):
+        value = float(known.mean() + side * deviations * known.std())
+        return fitted.logits([dataclasses.replace(people[0], **{number: value})])[0]
+
+    assert logit(1e6) == pytest.approx(logit(4), abs=1e-9)
+    assert logit(3.9) != pytest.approx(logit(4), abs=1e-3)
+
+
 def test_motion_finds_a_repetition_time_in_the_middle_and_ignores_the_rest_of_the_table(people):
     told = [
         dataclasses.replace(one, tr_s=2.0 if one.label else (1.5, 2.5)[int(one.subject_id) % 2])

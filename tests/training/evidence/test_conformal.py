@@ -94,5 +94,8 @@ def test_coverage_is_counted_by_class_and_site():
     assert (found.single_right.hits, found.single_right.n) == (2, 3)
     # Wilson's interval for 3 of 5, worked from its formula.
     assert (found.overall.low, found.overall.high) == pytest.approx((0.2307, 0.8824), abs=1e-4)
+    held = found.to_json(level=0.9)
+    assert list(held) == ["level", "overall", "control", "adhd"]
+    assert (held["level"], held["overall"]["n"], held["adhd"]["value"]) == (0.9, 5, 0.6667)
     assert coverage(labels[:2], np.ones((2, 2), dtype=bool)).single_right is None
     assert list(coverage(labels[:2], sets[:2]).by_class) == ["control"]

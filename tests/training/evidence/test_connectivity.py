@@ -8,6 +8,8 @@ from sklearn.model_selection import StratifiedKFold
 
 from imaging import PreprocessingSpec
 from imaging.cube import brain_cube
+from tests.training.cohort.store.made_up_store import write_store
+from training.cohort.subjects import Subject
 from training.evidence.baselines import SingleFoldError
 from training.evidence.connectivity import (
     connectivity_features,
@@ -22,23 +24,15 @@ from training.runs import RunSubject
 GRID = 12  # a coarse brain: the arithmetic is the same
 
 
-class MemoryStore:
-    """A store whose series are in memory: subject -> scans."""
-
+def store_in(folder, scans):
+    """A store of nothing but series: subject -> scans."""
+    subjects = [Subject(subject_id=one, site="NYU", label=None, diagnosis="pending") for one in scans]
     spec = PreprocessingSpec(grid_size=GRID)
-
-    def __init__(self, scans):
-        self._scans = scans
-
-    def scans_of(self, subject_id):
-        return self._scans[subject_id]
-
-    def series(self, scan):
-        return scan
+    return write_store(folder, subjects=subjects, series=scans, spec=spec)
 
 
 @pytest.fixture(scope="module")
-def cohort():
+def cohort(tmp_path_factory):
     """Eighty people; in cases the first 40 regions move together more than in controls."""
     generator = np.random.default_rng(0)
     regions = tile_brain(GRID)
@@ -68,7 +62,7 @@ def cohort():
                 spikes=None,
             )
         )
-    return MemoryStore(scans), subjects
+    return store_in(tmp_path_factory.mktemp("connectivity") / "cohort", scans), subjects
 
 
 def test_the_brain_is_tiled_by_cubes_of_about_20_mm():
@@ -170,10 +164,12 @@ def test_other_scans_in_the_reported_fold_change_nothing_that_was_fitted(cohort)
     assert after.penalty == before.penalty
 
 
-def test_a_subjects_scans_are_averaged(cohort):
-    store, _ = cohort
-    one, two = next(pair for pair in store._scans.values() if len(pair) == 2)
-    both = connectivity_features(MemoryStore({"x": (one, two), "y": (one,), "z": (two,)}), ["x", "y", "z"])
+def test_a_subjects_scans_are_averaged(cohort, tmp_path):
+    store, subjects = cohort
+    scans = next(pair for one in subjects if len(pair := store.scans_of(one.subject_id)) == 2)
+    one, two = map(store.series, scans)
+    three = store_in(tmp_path / "three", {"x": (one, two), "y": (one,), "z": (two,)})
+    both = connectivity_features(three, ["x", "y", "z"])
     np.testing.assert_allclose(both[0], (both[1] + both[2]) / 2, atol=1e-6)
 
 

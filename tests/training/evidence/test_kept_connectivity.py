@@ -7,12 +7,13 @@ from sklearn.metrics import roc_auc_score
 
 from tests.training.evidence.report.made_up_runs import made_up_run, store_of
 from training.evidence import kept_connectivity
-from training.evidence.connectivity import connectivity_probabilities
+from training.evidence.connectivity import connectivity_features
 from training.evidence.kept_connectivity import (
     ReportCohortDiffersError,
     find_connectivity,
     keep_connectivity,
 )
+from training.evidence.ridge import ridge_probabilities
 from training.runs import (
     CONNECTIVITY_FILE,
     RUN_FILE,
@@ -44,8 +45,10 @@ def test_what_is_kept_is_the_regression_on_the_runs_own_folds(run, store):
     assert find_connectivity(run, record, subjects) is None
     keep_connectivity([run], store.folder)
     kept = find_connectivity(run, record, subjects)
-    assert np.array_equal(kept.of(subjects), connectivity_probabilities(store, subjects))
-    assert roc_auc_score([subject.label for subject in subjects], kept.of(subjects)) > 0.9
+    features = connectivity_features(store, [subject.subject_id for subject in subjects])
+    labels, folds = (np.array([getattr(one, name) for one in subjects]) for name in ("label", "fold"))
+    assert np.array_equal(kept.of(subjects), ridge_probabilities(features, labels, folds))
+    assert roc_auc_score(labels, kept.of(subjects)) > 0.9
     turned = subjects[::-1]
     assert np.array_equal(kept.of(turned), kept.of(subjects)[::-1])
 
@@ -53,7 +56,7 @@ def test_what_is_kept_is_the_regression_on_the_runs_own_folds(run, store):
 def test_it_is_measured_once(run, store, monkeypatch):
     keep_connectivity([run], store.folder)
     before = (run / CONNECTIVITY_FILE).stat().st_mtime_ns
-    monkeypatch.setattr(kept_connectivity, "connectivity_features", None)
+    monkeypatch.setattr(kept_connectivity, "connectivity_probabilities", None)
     keep_connectivity([run], store.folder)
     assert (run / CONNECTIVITY_FILE).stat().st_mtime_ns == before
 

@@ -9,18 +9,14 @@ from sklearn.metrics import (
     average_precision_score,
     balanced_accuracy_score,
     brier_score_loss,
+    confusion_matrix,
     recall_score,
     roc_auc_score,
 )
 
 from training.evidence import bootstrap
-from training.evidence.metrics import (
-    ClassMissingError,
-    Estimate,
-    area_under_roc,
-    evaluate,
-    expected_calibration_error,
-)
+from training.evidence.estimates import Estimate
+from training.evidence.metrics import ClassMissingError, evaluate
 
 FIGURES = ("auc", "average_precision", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "brier")
 
@@ -87,9 +83,11 @@ def test_weighted_areas_are_scikit_learns_on_the_repeated_people(seed, n_values)
         assert precision == pytest.approx(average_precision_score(labels[people], scores[people]))
 
 
-def test_the_area_by_ranks_is_the_share_of_ordered_pairs():
+def test_the_area_is_the_share_of_ordered_pairs():
     # Worked by hand: of six pairs four are right and one is tied.
-    assert area_under_roc(np.array([[0.9, 0.4]]), np.array([[0.4, 0.3, 0.5]])) == pytest.approx([4.5 / 6])
+    labels, probabilities = np.array([1, 0, 0, 1, 0]), np.array([0.9, 0.4, 0.3, 0.4, 0.5])
+    found = evaluate(labels, probabilities, threshold=0.5, seed=0)
+    assert found.auc.value == pytest.approx(4.5 / 6)
 
 
 def test_every_subject_may_have_the_threshold_of_its_own_fold():
@@ -109,6 +107,23 @@ def test_about_19_of_20_intervals_hold_the_truth_of_chance():
     assert held >= 34
 
 
+def test_a_card_holds_the_named_figures_the_calibration_error_and_the_counts():
+    labels, probabilities = cohort(30, strength=1.0, seed=4)
+    found = evaluate(labels, probabilities, threshold=0.5, seed=0)
+    whole = found.to_json()
+    assert list(whole) == [*FIGURES, "ece", "confusion"]
+    assert whole["brier"]["value"] == pytest.approx(brier_score_loss(labels, probabilities), abs=1e-4)
+    assert whole["ece"] == pytest.approx(found.ece, abs=1e-4)
+    counts = confusion_matrix(labels, probabilities > 0.5)
+    assert whole["confusion"] == {
+        "tp": counts[1, 1],
+        "fn": counts[1, 0],
+        "fp": counts[0, 1],
+        "tn": counts[0, 0],
+    }
+    assert found.to_json(("auc",)) == {name: whole[name] for name in ("auc", "ece", "confusion")}
+
+
 def test_a_missing_class_is_refused():
     with pytest.raises(ClassMissingError, match="both classes, found 0 cases and 4 controls") as caught:
         evaluate(np.zeros(4, dtype=np.int64), np.full(4, 0.2), threshold=0.5, seed=0)
@@ -121,7 +136,6 @@ def test_the_calibration_error_is_made_of_scikit_learns_reliability_curve():
     observed, stated = calibration_curve(labels, probabilities, n_bins=10)
     sizes = np.bincount(np.searchsorted(np.linspace(0, 1, 11)[1:-1], probabilities), minlength=10)
     expected = np.average(np.abs(observed - stated), weights=sizes[sizes > 0])
-    assert expected_calibration_error(labels, probabilities) == pytest.approx(expected)
     found = evaluate(labels, probabilities, threshold=0.5, seed=0)
     assert found.ece == pytest.approx(expected)
     assert [one.observed.value for one in found.reliability] == pytest.approx(observed.tolist())
@@ -132,8 +146,8 @@ def test_the_calibration_error_is_made_of_scikit_learns_reliability_curve():
 def test_a_probability_that_means_what_it_says_has_no_calibration_error():
     labels = np.array([1, 0, 0, 0, 1, 1, 1, 0])
     probabilities = np.array([0.25] * 4 + [0.75] * 4)
-    assert expected_calibration_error(labels, probabilities) == 0
-    assert expected_calibration_error(1 - labels, probabilities) == pytest.approx(0.5)
+    assert evaluate(labels, probabilities, threshold=0.5, seed=0).ece == 0
+    assert evaluate(1 - labels, probabilities, threshold=0.5, seed=0).ece == pytest.approx(0.5)
 
 
 def test_an_estimate_holds_the_central_95_percent_of_its_draws():

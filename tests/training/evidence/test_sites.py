@@ -113,3 +113,17 @@ def test_a_handful_of_people_who_can_be_compared_settle_nothing():
     assert found.within_site.value == 1.0
     assert found.finding == "inseparable"
     assert "hold 5 cases and 5 controls, too few" in found.sentence
+
+
+@pytest.mark.parametrize(
+    ("n_cases", "n_controls", "finding"),
+    [(9, 9, "inseparable"), (10, 9, "inseparable"), (9, 10, "inseparable"), (10, 10, "beyond_site")],
+)
+def test_ten_of_each_class_who_can_be_compared_are_enough_and_nine_are_not(n_cases, n_controls, finding):
+    labels = np.arange(80) % 2
+    sites = [f"home {label}" for label in labels]
+    for label, n in ((1, n_cases), (0, n_controls)):
+        for i in np.flatnonzero(labels == label)[:n]:
+            sites[i] = "shared"
+    scores = labels + np.random.default_rng(0).normal(0, 0.1, size=80)
+    assert verdict(labels, scores, sites, np.full(80, 0.5)).finding == finding

@@ -11,11 +11,11 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from imaging import check_scan
 from imaging.template import template_brain
+from training.new_folder import OutputFolderNotEmptyError
 from training.simulation import simulator
 from training.simulation.brain_networks import NETWORKS, NODE_MM, NODE_NETWORK
 from training.simulation.phenotypes import COLUMNS, TABLE_NAME
 from training.simulation.simulator import (
-    OutputFolderNotEmptyError,
     SimulationNotWrittenError,
     SimulationSettingError,
     simulate_cohort,

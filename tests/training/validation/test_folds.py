@@ -177,12 +177,6 @@ def test_a_site_is_left_out_with_its_whole_institution_even_if_it_has_one_class(
         assert folds.names[folds.fold_of[one.subject_id]] == institution_of(one.site)
 
 
-def test_institutions_can_be_named():
-    subjects = people({("A", 0): 3, ("B", 1): 2, ("C_1", 0): 2, ("C_2", 1): 2})
-    folds = leave_site_out(subjects, institution={"A": "north", "B": "north"})
-    assert folds.names == ("C", "north")
-
-
 def test_leaving_out_the_only_site_with_a_class_is_refused_by_name():
     subjects = people({("NYU", 0): 3, ("NYU", 1): 3, ("Pittsburgh", 0): 3})
     with pytest.raises(FoldWithoutClassError, match="fold NYU: expected cases at the other sites"):

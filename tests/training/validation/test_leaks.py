@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tests.training.validation.tiny_cohorts import N_FRAMES, N_VOXELS, QUICK, SPEC, series_of, tiny_subjects
-from training.cohort.store.cohort_store import CohortStore, StoredScan
+from training.cohort.store.cohort_store import CohortStore
+from training.cohort.store.index import StoredScan
 from training.cohort.store.writing import series_name, write_index, write_series
 from training.fitting import batches
 from training.runs import (

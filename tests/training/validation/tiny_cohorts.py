@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from imaging import PreprocessingSpec, brain_cube
+from tests.training.cohort.store.made_up_store import write_store
 from training.cohort.store.cohort_store import CohortStore
-from training.cohort.store.writing import write_store
 from training.cohort.subjects import Subject
 from training.fitting.settings import TrainingSettings
 

@@ -15,23 +15,9 @@ from training.cohort.phenotypes.adhd200 import PENDING, UNVERIFIED_SITES, handed
 from training.cohort.phenotypes.cells import is_missing, number, plain_code, quality_verdict, sex
 from training.cohort.phenotypes.columns import SYNONYMS, Columns, find_columns, nearest_name
 from training.cohort.phenotypes.delimited import DelimitedTable, TableRow, read_delimited, read_text
-from training.cohort.phenotypes.labels import ABIDE_RULE, ADHD_RULE, LabelRule, LabelRuleError
+from training.cohort.phenotypes.labels import ADHD_RULE, LabelRule
 from training.cohort.subjects import Subject, plain_id
 from training.errors import CohortError
-
-__all__ = [
-    "ABIDE_RULE",
-    "ADHD_RULE",
-    "DuplicateSubjectError",
-    "LabelRule",
-    "LabelRuleError",
-    "PhenotypeTable",
-    "ReleaseListError",
-    "TableFinding",
-    "read_phenotypes",
-    "read_test_ids",
-    "with_releases",
-]
 
 UNKNOWN_SITE = "unknown"
 

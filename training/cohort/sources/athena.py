@@ -22,7 +22,7 @@ from training.cohort.sources.scan_files import FoundFile, entry_of, find_files
 from training.cohort.sources.source import ScanEntry, SourceFinding, require_different
 from training.cohort.store.index import Variant
 from training.cohort.subjects import plain_id
-from training.simulation.simulator import MARKER_NAME
+from training.simulation_marker import MARKER_NAME, is_marked
 
 VariantChoice = Literal["filtered", "unfiltered", "both"]
 
@@ -54,7 +54,7 @@ class AthenaSource:
         self.variant = variant
         self.findings: Sequence[SourceFinding] = ()
         # A site's folder of a simulated cohort is asked for by itself, too.
-        self.simulated = (real_path(root).parent / MARKER_NAME).is_file()
+        self.simulated = is_marked(real_path(root).parent)
         self._ignored = ignored
 
     @property

@@ -30,29 +30,9 @@ from jaxtyping import Float16
 
 from imaging import PreprocessingSpec, brain_cube
 from training.cohort.paths import real_path
-from training.cohort.store.index import (
-    CohortDamagedError,
-    CohortFormatError,
-    CohortNotFoundError,
-    CohortRecord,
-    CohortUnfinishedError,
-    StoredScan,
-    read_index,
-)
+from training.cohort.store.index import CohortRecord, StoredScan, read_index
 from training.cohort.subjects import Subject
 from training.errors import CohortError
-
-__all__ = [
-    "CohortDamagedError",
-    "CohortFormatError",
-    "CohortNotFoundError",
-    "CohortRecord",
-    "CohortStore",
-    "CohortUnfinishedError",
-    "SeriesDamagedError",
-    "StoredScan",
-    "series_bytes",
-]
 
 
 class SeriesDamagedError(CohortError):
@@ -172,6 +152,17 @@ class CohortStore:
             for subject in subjects
         )
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+    def fingerprint_of(self, subject_ids: Iterable[str]) -> str:
+        """Tell the selection of these subjects, as they are stored now, from any other.
+
+        Returns
+        -------
+        str
+            As :meth:`fingerprint`; an id that the store does not know stands for nobody.
+        """
+        chosen = set(subject_ids)
+        return self.fingerprint(subject for subject in self.subjects if subject.subject_id in chosen)
 
     def verify(self, *, progress: Callable[[str, float], None] | None = None) -> None:
         """Read every series again and compare its digest.

@@ -16,7 +16,7 @@ from training.errors import CohortError
 
 FORMAT_VERSION = 1
 COHORT_FILE = "cohort.json"
-SUBJECTS_FILE = "subjects.tsv"
+COHORT_SUBJECTS_FILE = "subjects.tsv"
 SCANS_FILE = "scans.jsonl"
 SERIES_FOLDER = "series"
 
@@ -180,7 +180,7 @@ def read_index(
     CohortNotFoundError, CohortUnfinishedError, CohortFormatError, CohortDamagedError
     """
     record = _read_record(folder)
-    subjects_text = _read_table(folder, SUBJECTS_FILE, record.subjects_sha256)
+    subjects_text = _read_table(folder, COHORT_SUBJECTS_FILE, record.subjects_sha256)
     scans_text = _read_table(folder, SCANS_FILE, record.scans_sha256)
     try:
         spec = PreprocessingSpec.from_json(record.spec)

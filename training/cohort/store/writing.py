@@ -13,16 +13,14 @@ from pydantic import JsonValue
 from imaging import PreprocessingSpec
 from imaging.words import encodable
 from model.files import replace_file
-from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.index import (
     COHORT_FILE,
+    COHORT_SUBJECTS_FILE,
     SCAN_JSON,
     SCANS_FILE,
     SERIES_FOLDER,
-    SUBJECTS_FILE,
     CohortRecord,
     StoredScan,
-    Variant,
 )
 from training.cohort.store.subject_table import format_subjects
 from training.cohort.subjects import Subject
@@ -99,7 +97,7 @@ def write_index(
         subjects_sha256=hashlib.sha256(subjects_text).hexdigest(),
         scans_sha256=hashlib.sha256(scans_text).hexdigest(),
     )
-    replace_file(folder / SUBJECTS_FILE, subjects_text)
+    replace_file(folder / COHORT_SUBJECTS_FILE, subjects_text)
     replace_file(folder / SCANS_FILE, scans_text)
     replace_file(folder / COHORT_FILE, (record.model_dump_json(indent=2) + "\n").encode())
 
@@ -115,73 +113,3 @@ def _encodable(value: JsonValue) -> JsonValue:
     if isinstance(value, list):
         return list(map(_encodable, value))
     return _encodable_fields(value) if isinstance(value, dict) else value
-
-
-def write_store(
-    folder: Path,
-    *,
-    subjects: Sequence[Subject],
-    series: Mapping[str, Sequence[Float[np.ndarray, "T N"]]],
-    spec: PreprocessingSpec | None = None,
-    name: str = "made",
-    condition: str = "ADHD",
-    simulated: bool = True,
-    variant: Variant = "simulated",
-    tr_s: float = 2.0,
-) -> CohortStore:
-    """Make a cohort of series that are in memory, and open it.
-
-    Parameters
-    ----------
-    folder : Path
-        New, or empty.
-    subjects : sequence of Subject
-        Each with series.
-    series : mapping of str to sequence of (T, N) float
-        By subject, one a scan: its runs 1, 2, ... of session 1. ``N`` is the number of voxels of
-        ``brain_cube(spec.grid_size).mask``.
-    spec : PreprocessingSpec, optional
-        Version 1's defaults if not given.
-    tr_s : float
-        Of every scan, as acquired; its number of frames is that of the series.
-    """
-    spec = spec or PreprocessingSpec()
-    folder.mkdir(parents=True, exist_ok=True)
-    scans = []
-    for subject in subjects:
-        for number, values in enumerate(series[subject.subject_id], start=1):
-            file = series_name(subject_id=subject.subject_id, session="1", run=str(number), variant=variant)
-            digest = write_series(folder, file, values)
-            scans.append(
-                StoredScan(
-                    subject_id=subject.subject_id,
-                    session="1",
-                    run=str(number),
-                    variant=variant,
-                    tr_s=tr_s,
-                    n_frames=len(values),
-                    n_stored_frames=len(values),
-                    dvars_mean=None,
-                    spikes=None,
-                    quality={},
-                    warnings=(),
-                    source_name=f"{subject.subject_id}, run {number}",
-                    source_sha256=digest,
-                    source_stamp="",
-                    series_file=file,
-                    series_sha256=digest,
-                )
-            )
-    write_index(
-        folder,
-        subjects=subjects,
-        scans=scans,
-        name=name,
-        condition=condition,
-        simulated=simulated,
-        spec=spec,
-        source={},
-        label_rule={},
-        report={},
-    )
-    return CohortStore.open(folder)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from training.evidence.conformal import Coverage
 from training.evidence.estimates import Estimate
 from training.evidence.groups import GroupEvaluation
-from training.evidence.metrics import Evaluation
+from training.evidence.metrics import COUNTS, Evaluation
 from training.evidence.proportions import Proportion
 from training.evidence.published import PublishedRow, published_beside
 from training.evidence.report.contents import CLASS_NAMES, METRICS, RunReport
@@ -16,7 +16,6 @@ from training.evidence.report.inner_choice import choose_on_inner_parts
 from training.evidence.report.wording import FEW_WORDS
 
 _OVERALL = (*METRICS, "average_precision", "brier")
-_COUNTS = ("tp", "fn", "fp", "tn")
 _CHOICE = "chosen in each fold on inner parts"
 
 
@@ -137,7 +136,7 @@ def _evaluated(
             high=None if estimate is None else estimate.high,
             note=FEW_WORDS if few and metric == "auc" else None,
         )
-    for count in _COUNTS:
+    for count in COUNTS:
         value = getattr(evaluation, count)
         yield _row(run, part=part, name=name, n=n, n_cases=n_cases, metric=count, value=value)
 

@@ -8,11 +8,9 @@ from hypothesis import strategies as st
 from training.cohort.phenotypes.adhd200 import SITE_NAMES, handedness, site_name
 from training.cohort.phenotypes.columns import ColumnMissingError, ColumnRepeatedError
 from training.cohort.phenotypes.delimited import TableRowError, TableUnreadableError
+from training.cohort.phenotypes.labels import ABIDE_RULE, LabelRule, LabelRuleError
 from training.cohort.phenotypes.table import (
-    ABIDE_RULE,
     DuplicateSubjectError,
-    LabelRule,
-    LabelRuleError,
     ReleaseListError,
     read_phenotypes,
     read_test_ids,

@@ -4,7 +4,8 @@ import pytest
 
 from imaging import PreprocessingSpec
 from training.cohort.ingest import ingest
-from training.cohort.phenotypes.table import LabelRule, read_phenotypes
+from training.cohort.phenotypes.labels import LabelRule
+from training.cohort.phenotypes.table import read_phenotypes
 from training.cohort.sources.bids import BidsSource
 from training.cohort.sources.source import DuplicateScanError
 

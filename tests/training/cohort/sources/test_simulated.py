@@ -8,12 +8,12 @@ from imaging import PreprocessingSpec, brain_cube, preprocess
 from training.cohort.ingest import ingest
 from training.cohort.sources.simulated import SimulatedSource
 from training.simulation.simulator import (
-    MARKER_NAME,
     SimulationSettingError,
     simulate_cohort,
     simulate_subject,
     subject_profile,
 )
+from training.simulation_marker import MARKER_NAME
 
 SPEC = PreprocessingSpec(grid_size=16)
 

@@ -8,16 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imaging import PreprocessingSpec, brain_cube
-from training.cohort.store.cohort_store import (
+from tests.training.cohort.store.made_up_store import write_store
+from training.cohort.store.cohort_store import CohortStore, SeriesDamagedError
+from training.cohort.store.index import (
     CohortDamagedError,
     CohortFormatError,
     CohortNotFoundError,
-    CohortStore,
     CohortUnfinishedError,
-    SeriesDamagedError,
 )
 from training.cohort.store.subject_table import format_subjects, parse_subjects
-from training.cohort.store.writing import write_store
 from training.cohort.subjects import Subject
 
 SPEC = PreprocessingSpec(grid_size=8, window_frames=5)
@@ -108,6 +107,13 @@ def test_the_fingerprint_follows_ids_labels_and_series_and_not_their_order(folde
     assert len({whole, *others}) == 5
     assert replace(one, age_years=50.0).subject_id == "10"
     assert store.fingerprint([replace(one, age_years=50.0), two, three]) == whole
+
+
+def test_the_fingerprint_of_ids_is_that_of_the_stored_subjects_who_have_them(folder):
+    store = CohortStore.open(folder)
+    one, two, three = store.subjects
+    assert store.fingerprint_of(["12", "10"]) == store.fingerprint([one, three])
+    assert store.fingerprint_of(["11", "somebody else"]) == store.fingerprint([two])
 
 
 def test_a_flipped_bit_is_found_by_verifying(folder):

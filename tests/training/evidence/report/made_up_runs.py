@@ -7,8 +7,8 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from imaging import PreprocessingSpec, brain_cube
+from tests.training.cohort.store.made_up_store import write_store
 from training.cohort.store.cohort_store import CohortStore
-from training.cohort.store.writing import write_store
 from training.cohort.subjects import Subject
 from training.evidence.kept_connectivity import KeptConnectivity, ground_of
 from training.runs import (

@@ -1,0 +1,66 @@
+"""A cohort of series that are in memory, written as ingestion would write it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+
+from imaging import PreprocessingSpec
+from training.cohort.store.cohort_store import CohortStore
+from training.cohort.store.index import StoredScan
+from training.cohort.store.writing import series_name, write_index, write_series
+from training.cohort.subjects import Subject
+
+
+def write_store(
+    folder: Path,
+    *,
+    subjects: Sequence[Subject],
+    series: Mapping[str, Sequence[Float[np.ndarray, "T N"]]],
+    spec: PreprocessingSpec,
+    name: str = "made up",
+    simulated: bool = True,
+) -> CohortStore:
+    """Write the cohort and open it; each subject's series are its runs 1, 2, ... of session 1."""
+    folder.mkdir(parents=True, exist_ok=True)
+    scans = []
+    for subject in subjects:
+        for number, values in enumerate(series[subject.subject_id], start=1):
+            file = series_name(
+                subject_id=subject.subject_id, session="1", run=str(number), variant="simulated"
+            )
+            digest = write_series(folder, file, values)
+            scans.append(
+                StoredScan(
+                    subject_id=subject.subject_id,
+                    session="1",
+                    run=str(number),
+                    variant="simulated",
+                    tr_s=2.0,
+                    n_frames=len(values),
+                    n_stored_frames=len(values),
+                    dvars_mean=None,
+                    spikes=None,
+                    quality={},
+                    warnings=(),
+                    source_name=f"{subject.subject_id}, run {number}",
+                    source_sha256=digest,
+                    source_stamp="",
+                    series_file=file,
+                    series_sha256=digest,
+                )
+            )
+    write_index(
+        folder,
+        subjects=subjects,
+        scans=scans,
+        name=name,
+        condition="ADHD",
+        simulated=simulated,
+        spec=spec,
+        source={},
+        label_rule={},
+        report={},
+    )
+    return CohortStore.open(folder)
