@@ -29,7 +29,8 @@ from training.cohort.store.cohort_store import CohortStore
 from training.evidence.comparison import auc_estimate
 from training.evidence.connectivity import connectivity_features
 from training.evidence.ridge import ridge_probabilities
-from training.fitting.fit import fit, subject_logits
+from training.fitting.fit import fit
+from training.fitting.logits import subject_logits
 from training.fitting.prepared import TrainingSubject
 from training.fitting.settings import TrainingSettings
 from training.validation.folds import split_folds

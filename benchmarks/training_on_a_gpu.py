@@ -29,7 +29,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from imaging import PreprocessingSpec
 from model.networks import RestNetwork
 from training.fitting.batches import FrameBuffer, PackedBatch
-from training.fitting.fit import fit, subject_logits
+from training.fitting.fit import fit
+from training.fitting.logits import subject_logits
 from training.fitting.precision import encoding_in
 from training.fitting.prepared import TrainingSubject, inside_brain
 from training.fitting.settings import TrainingSettings

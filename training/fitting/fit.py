@@ -35,11 +35,9 @@ from training.fitting.state import (
     restore_moments,
     save_state,
 )
-from training.fitting.steps import Stepper, TrainingDivergedError, require_finite
+from training.fitting.steps import Stepper, require_finite
 from training.fitting.stopping import best_epoch, chosen_epoch, is_over
 from training.runs import EpochRecord
-
-__all__ = ["FitProgress", "FitResult", "TrainingDivergedError", "fit", "subject_logits"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,8 @@ from model.networks import RestNetwork
 from model.predictor import Device, choose_device
 from training.cohort.store.cohort_store import CohortStore
 from training.evidence.calibration import Scaling, fit_scaling
-from training.fitting.fit import FitProgress, fit, subject_logits
+from training.fitting.fit import FitProgress, fit
+from training.fitting.logits import subject_logits
 from training.fitting.prepared import TrainingSubject
 from training.fitting.settings import TrainingSettings
 from training.fitting.state import STATE_FILE

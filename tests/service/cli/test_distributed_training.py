@@ -23,7 +23,7 @@ from service.worker import fold as fold_work
 from service.worker.fold import run_fold
 from service.worker.runtime import open_runtime
 from tests.training.validation.tiny_cohorts import tiny_store
-from training.fitting.fit import TrainingDivergedError
+from training.fitting.steps import TrainingDivergedError
 from training.runs import fold_folder
 from training.validation import fold as training_fold
 

@@ -12,10 +12,11 @@ from imaging import brain_cube, window_starts
 from model.networks import RestNetwork
 from tests.training.fitting.toy_cohort import SPEC, toy_subjects
 from training.fitting.batches import PlannedWindow, pack
-from training.fitting.fit import TrainingDivergedError, fit, subject_logits
+from training.fitting.fit import fit
+from training.fitting.logits import subject_logits
 from training.fitting.settings import TrainingSettings
 from training.fitting.state import STATE_FILE, TrainingStateError, load_state
-from training.fitting.steps import Stepper
+from training.fitting.steps import Stepper, TrainingDivergedError
 from training.runs import EPOCHS_FILE, EpochRecord, read_rows
 
 CPU = torch.device("cpu")

@@ -8,13 +8,14 @@ from imaging import brain_cube, window_starts
 from model.networks import RestNetwork
 from tests.training.fitting.toy_cohort import SPEC, toy_subjects
 from training.fitting import frozen
-from training.fitting.fit import fit, subject_logits
+from training.fitting.fit import fit
 from training.fitting.frozen import (
     FeaturesNotStoredError,
     encode_subjects,
     remove_features,
     settle_normalisation,
 )
+from training.fitting.logits import subject_logits
 from training.fitting.settings import TrainingSettings, TrainingSettingsError, read_settings
 from training.fitting.state import STATE_FILE
 from training.runs import EPOCHS_FILE, EpochRecord, read_rows

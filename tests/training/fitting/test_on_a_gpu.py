@@ -9,7 +9,8 @@ from model.encoder import FrameEncoder
 from model.networks import RestNetwork
 from tests.training.fitting.toy_cohort import toy_subjects
 from training.fitting.brain_stem import BrainStem
-from training.fitting.fit import fit, subject_logits
+from training.fitting.fit import fit
+from training.fitting.logits import subject_logits
 from training.fitting.settings import TrainingSettings
 from training.fitting.wide_stem import WideStem
 

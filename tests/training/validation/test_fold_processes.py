@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from training.cohort.store.cohort_store import CohortNotFoundError
-from training.fitting.fit import FitProgress, TrainingDivergedError
+from training.fitting.fit import FitProgress
+from training.fitting.steps import TrainingDivergedError
 from training.runs import RunFolderError
 from training.validation.fold_processes import FoldProcessDiedError, _Child, _hear, _Refused, train_folds
 from training.validation.run_folder import RunDiffersError
