@@ -98,6 +98,7 @@ def train_fold(
         folder.mkdir(parents=True, exist_ok=True)
     with fold_alone(run, fold, patience_s=lock_patience_s):
         if is_finished(run, fold):
+            _forget_state(folder)  # a kill may have come between the outcome and this
             return read_outcome(run, fold)
         store = _open_store(cohort, run=run, record=record, subjects=subjects)
         settings = TrainingSettings.model_validate(record.settings)
@@ -145,8 +146,7 @@ def _train(
 ) -> FoldOutcome:
     folder = fold_folder(run, fold)
     inner = split_fold(subjects, fold, settings=settings)
-    torch.manual_seed(_seed(settings, fold, "first weights"))
-    network = RestNetwork(settings)
+    network = _fresh_network(settings, seed=_seed(settings, fold, "first weights"))
     with saving(run):
         fitted = fit(
             network,
@@ -202,9 +202,21 @@ def _train(
         write_rows(folder / INNER_PREDICTIONS_FILE, inner_rows, row_class=InnerPrediction)
         write_rows(folder / PREDICTIONS_FILE, predict_subjects(reported, logits, fold=fold, rule=rule))
         write_json(folder / OUTCOME_FILE, outcome)
-    # Only weights are needed from now on.
-    (folder / STATE_FILE).unlink(missing_ok=True)
+    _forget_state(folder)
     return outcome
+
+
+def _fresh_network(settings: TrainingSettings, *, seed: int) -> RestNetwork:
+    """Draw a network's first weights, and leave torch's generator as it was."""
+    # They are drawn on the CPU: torch.manual_seed would seed every GPU's generator as well.
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
+        return RestNetwork(settings)
+
+
+def _forget_state(folder: Path) -> None:
+    """Only weights are needed once there is an outcome."""
+    (folder / STATE_FILE).unlink(missing_ok=True)
 
 
 def _with_scans(subjects: Sequence[RunSubject], store: CohortStore) -> list[TrainingSubject]:

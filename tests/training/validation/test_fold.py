@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import expit
 
 from tests.training.validation.tiny_cohorts import QUICK, tiny_store
@@ -142,6 +143,22 @@ def test_a_finished_fold_is_not_done_again(trained, cohort):
     assert train_fold(trained, 0, cohort=cohort, device="cpu", progress=never) == read_outcome(trained, 0)
     assert {path: path.stat().st_mtime_ns for path in fold_folder(trained, 0).iterdir()} == before
     assert not (fold_folder(trained, 0) / STATE_FILE).exists(), "Adam's moments are of no more use"
+
+
+def test_a_state_that_a_kill_left_beside_the_outcome_goes(trained, cohort, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    state = fold_folder(run, 0) / STATE_FILE
+    state.write_bytes(b"Adam's moments")
+    assert train_fold(run, 0, cohort=cohort, device="cpu") == read_outcome(trained, 0)
+    assert not state.exists()
+
+
+def test_torchs_generator_is_left_to_others(run, cohort):
+    torch.manual_seed(11)
+    expected = torch.rand(1)
+    torch.manual_seed(11)
+    train_fold(run, 0, cohort=cohort, device="cpu")
+    assert torch.equal(torch.rand(1), expected)
 
 
 class Stopped(Exception):  # noqa: N818 - not an error
