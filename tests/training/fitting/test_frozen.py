@@ -1,3 +1,4 @@
+import os
 import resource
 from dataclasses import replace
 
@@ -166,6 +167,36 @@ def test_a_whole_file_of_the_same_training_is_taken_and_any_other_made_anew(tmp_
     other = next(tmp_path.iterdir())  # the only one
     assert other != path
     assert other.read_bytes() == right
+
+
+def test_features_that_another_torch_or_kind_of_device_made_are_made_anew(tmp_path, monkeypatch):
+    network, subjects = fresh(), toy_subjects(2)
+    encode_subjects(network, subjects, folder=tmp_path, identity="a" * 64, device=CPU)
+    path = next(tmp_path.iterdir())
+    n_bytes = path.stat().st_size
+    path.write_bytes(bytes(n_bytes))
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "__version__", "0.0.1")
+        other = encode_subjects(network, subjects, folder=tmp_path, identity="a" * 64, device=CPU)
+    assert other[0].series[0].any()
+    remove_features(tmp_path)
+    path.write_bytes(bytes(n_bytes))
+    path.rename(tmp_path / frozen._file_name("a" * 64, device=torch.device("cuda")))
+    again = encode_subjects(network, subjects, folder=tmp_path, identity="a" * 64, device=CPU)
+    assert again[0].series[0].any()
+    assert [one.name for one in tmp_path.iterdir()] == [frozen._file_name("a" * 64, device=CPU)]
+
+
+def test_features_are_on_the_disk_before_their_name_says_that_they_are_whole(tmp_path, monkeypatch):
+    network, subjects, synced = fresh(), toy_subjects(2), []
+
+    def note(handle):
+        synced.append((os.fstat(handle).st_size, [path.suffix for path in tmp_path.iterdir()]))
+
+    monkeypatch.setattr(frozen.os, "fsync", note)
+    encode_subjects(network, subjects, folder=tmp_path, identity="a" * 64, device=CPU)
+    assert synced == [(2 * 2 * 8 * network.n_features, [".partial"])]
+    assert [path.suffix for path in tmp_path.iterdir()] == [""]
 
 
 def test_what_is_fitted_is_learnt_holds_for_others_and_leaves_the_residual_network(tmp_path):
