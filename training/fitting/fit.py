@@ -17,6 +17,7 @@ from jaxtyping import Float64
 from scipy.stats import rankdata
 
 from imaging import PreprocessingSpec
+from model.full_float32 import full_float32
 from model.networks import RestNetwork
 from training.fitting.batches import packed_batches, torch_seed
 from training.fitting.events import EpochLog
@@ -168,8 +169,8 @@ def fit(
     cuda = [device] if device.type == "cuda" else []
     with (
         torch.random.fork_rng(cuda),
-        # In one order, or what a GPU adds up would part a resumed training from a whole one.
-        torch.backends.cudnn.flags(enabled=True, deterministic=True),
+        # In one order too, or what a GPU adds up would part a resumed training from a whole one.
+        full_float32(),
         EpochLog(folder, history=session.records) as log,
     ):
         while not session.is_over:

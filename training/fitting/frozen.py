@@ -21,6 +21,7 @@ import torch
 from jaxtyping import Float16
 from torch import Tensor, nn
 
+from model.full_float32 import full_float32
 from model.joint_encoder import JointEncoder
 from model.networks import RestNetwork
 from model.predictor import FRAMES_PER_CHUNK
@@ -72,7 +73,7 @@ def settle_normalisation(
         norm.momentum = None  # a plain mean over the chunks
     buffer = FrameBuffer(_FRAMES_PER_STATISTIC, spec=subjects[0].spec, device=device)
     network.train()
-    with torch.no_grad():
+    with torch.no_grad(), full_float32():
         for frames in _chunks_of_windows(subjects, seed=seed):
             network.encode(buffer.unpack(frames).unsqueeze(1))
     for norm, momentum in zip(norms, momenta, strict=True):
@@ -175,8 +176,7 @@ def _encoded(
             chunks = []
             for first in range(0, len(series), size):
                 frames = torch.from_numpy(np.array(series[first : first + size]))
-                # TensorFloat32 would cost three digits that prediction keeps.
-                with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                with full_float32():
                     features = encode(buffer.unpack(frames).unsqueeze(1))[0]
                 chunks.append(features.half().cpu().numpy())
             yield np.concatenate(chunks)
