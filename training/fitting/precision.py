@@ -32,7 +32,7 @@ def choose_precision(asked: Precision, *, device: torch.device) -> Used:
     """
     if asked != "auto":
         return asked
-    return "bfloat16" if _is_native(device) and _is_right(device) else "float32"
+    return "bfloat16" if _is_native(device) and is_bfloat16_right(device) else "float32"
 
 
 @contextmanager
@@ -42,14 +42,7 @@ def encoding_in(precision: Used, *, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _is_native(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    capabilities = torch.cpu.get_capabilities()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def _is_right(device: torch.device) -> bool:
+def is_bfloat16_right(device: torch.device) -> bool:
     """Hold one strided convolution against float32: some builds get it wrong without a word."""
     generator = torch.Generator().manual_seed(0)
     frames = torch.randn(2, 8, 9, 9, 9, generator=generator).to(device)
@@ -59,3 +52,10 @@ def _is_right(device: torch.device) -> bool:
         with encoding_in("bfloat16", device=device):
             found = functional.conv3d(frames, kernel, stride=2, padding=1).float()
     return bool((found - expected).abs().max() <= _TOLERATED_ERROR * expected.abs().max())
+
+
+def _is_native(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))

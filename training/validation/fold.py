@@ -5,6 +5,7 @@ is fixed, look at the fold that is reported. ``outcome.json`` is written last; a
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -196,7 +197,8 @@ def _train(
         conformal_quantiles=rule.conformal_quantiles,
         seconds_per_epoch=fitted.seconds_per_epoch,
         peak_memory_bytes=fitted.peak_memory_bytes,
-        device=device.type,
+        precision=fitted.precision,
+        **({"device": device.type} if fitted.machine is None else asdict(fitted.machine)),
     )
     with saving(run):
         write_rows(folder / INNER_PREDICTIONS_FILE, inner_rows, row_class=InnerPrediction)
