@@ -21,7 +21,7 @@ from training.errors import CohortError
 from training.fitting.settings import TrainingSettings
 from training.runs import RunRecord, Split
 from training.validation.ensemble import write_ensemble
-from training.validation.fold import ReportFold, split_fold, train_fold
+from training.validation.fold import ReportFold, forget_state, split_fold, train_fold
 from training.validation.fold_processes import train_folds
 from training.validation.folds import Folds, leave_site_out, split_folds
 from training.validation.run_folder import begin_run, gather_predictions, is_finished, run_subjects
@@ -180,9 +180,15 @@ def finish_run(run: Path) -> ModelCard:
     ------
     RunFolderError
         If a fold is not finished.
+    RunNotSavedError
+        If a file cannot be written.
     """
-    gather_predictions(run)
-    return write_ensemble(run)
+    finished = gather_predictions(run)
+    card = write_ensemble(run)
+    # A process that was killed between a fold's outcome and this left it to us.
+    for fold in finished:
+        forget_state(run, fold)
+    return card
 
 
 def _train_folds(

@@ -99,7 +99,7 @@ def train_fold(
         folder.mkdir(parents=True, exist_ok=True)
     with fold_alone(run, fold, patience_s=lock_patience_s):
         if is_finished(run, fold):
-            _forget_state(folder)  # a kill may have come between the outcome and this
+            forget_state(run, fold)  # a kill may have come between the outcome and this
             return read_outcome(run, fold)
         store = _open_store(cohort, run=run, record=record, subjects=subjects)
         settings = TrainingSettings.model_validate(record.settings)
@@ -112,6 +112,18 @@ def train_fold(
             device=choose_device(device),
             progress=progress,
         )
+
+
+def forget_state(run: Path, fold: int) -> None:
+    """Take away what a finished fold has no more use for: only its weights are needed.
+
+    Raises
+    ------
+    RunNotSavedError
+        If the folder cannot be written.
+    """
+    with saving(run):
+        (fold_folder(run, fold) / STATE_FILE).unlink(missing_ok=True)
 
 
 def split_fold(
@@ -204,7 +216,7 @@ def _train(
         write_rows(folder / INNER_PREDICTIONS_FILE, inner_rows, row_class=InnerPrediction)
         write_rows(folder / PREDICTIONS_FILE, predict_subjects(reported, logits, fold=fold, rule=rule))
         write_json(folder / OUTCOME_FILE, outcome)
-    _forget_state(folder)
+    forget_state(run, fold)
     return outcome
 
 
@@ -214,11 +226,6 @@ def _fresh_network(settings: TrainingSettings, *, seed: int) -> RestNetwork:
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
         return RestNetwork(settings)
-
-
-def _forget_state(folder: Path) -> None:
-    """Only weights are needed once there is an outcome."""
-    (folder / STATE_FILE).unlink(missing_ok=True)
 
 
 def _with_scans(subjects: Sequence[RunSubject], store: CohortStore) -> list[TrainingSubject]:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.training.validation.tiny_cohorts import QUICK, tiny_store
 from training.cohort.store.cohort_store import CohortStore
+from training.fitting.state import STATE_FILE
 from training.runs import (
     CHECKPOINT_FILE,
     INNER_PREDICTIONS_FILE,
@@ -171,6 +172,14 @@ def test_another_machine_is_the_same_run(store, run):
     done = []
     train_run(store, store.subjects, settings=QUICK, out=run, device="cpu", threads=2, finished=done.append)
     assert done == [0, 1]
+
+
+def test_a_state_that_a_kill_left_in_a_finished_fold_goes(store, run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    state = fold_folder(copy, 1) / STATE_FILE
+    state.write_bytes(b"Adam's moments")
+    train_run(store, store.subjects, settings=QUICK, out=copy, device="cpu", threads=1)
+    assert not state.exists()
 
 
 def test_what_is_gone_on_with_on_other_threads_says_so(store, run, tmp_path):
