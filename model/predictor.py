@@ -13,6 +13,7 @@ from model.card import ModelCard
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.decision import Decision, Interval, bootstrap_interval, calibrated_probability, decide
 from model.errors import DeviceUnavailableError, PreprocessingMismatchError
+from model.full_float32 import full_float32
 from model.joint_encoder import JointEncoder
 from model.networks import RestNetwork
 from model.shapes import MemberLogits
@@ -140,6 +141,7 @@ class Predictor:
         )
 
     @torch.inference_mode()
+    @full_float32()
     def member_logits(
         self, frames: np.ndarray, starts: np.ndarray, *, progress: Progress | None = None
     ) -> MemberLogits:

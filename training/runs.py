@@ -86,7 +86,8 @@ class RunRecord(BaseModel):
     n_parameters : int
         Of one network.
     machine : dict
-        Device, threads and precision.
+        As planned: ``threads``, which workers keep to. What a fold was really trained with is in its
+        `FoldOutcome`. Earlier versions also named a device and a precision, which a fold need not have had.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -131,6 +132,12 @@ class FoldOutcome(BaseModel):
     seconds_per_epoch : float
     peak_memory_bytes : int
         Of the process while the fold was trained, or of the GPU where there is one.
+    precision : "float32" or "bfloat16"
+        Of the residual network in every epoch.
+    device, device_name, threads, torch_version
+        That the last epoch was computed on; one that was interrupted may have begun on others. ``device`` is
+        "cpu" or "cuda", ``device_name`` the GPU's or the processor's architecture. These and ``precision``,
+        but for ``device``, are None in what earlier versions wrote.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -149,6 +156,21 @@ class FoldOutcome(BaseModel):
     seconds_per_epoch: float
     peak_memory_bytes: int
     device: str
+    device_name: str | None = None
+    threads: int | None = None
+    precision: Literal["float32", "bfloat16"] | None = None
+    torch_version: str | None = None
+
+    @property
+    def trained_on(self) -> str:
+        """What it was trained with, in words, as far as that is known."""
+        known = {
+            "device": " ".join(filter(None, [self.device, self.device_name])),
+            "threads": self.threads,
+            "precision": self.precision,
+            "torch": self.torch_version,
+        }
+        return ", ".join(f"{name} {value}" for name, value in known.items() if value is not None)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,11 @@ OUTCOME = FoldOutcome(
     conformal_quantiles={"level": 0.9, "control": 0.7, "adhd": 1.0},
     seconds_per_epoch=0.5,
     peak_memory_bytes=10,
-    device="cpu",
+    device="cuda",
+    device_name="NVIDIA H100",
+    threads=2,
+    precision="bfloat16",
+    torch_version="2.13.0",
 )
 SUBJECT = RunSubject(
     subject_id="1",
@@ -169,6 +173,16 @@ def test_records_come_back(run):
     fold_folder(run, 1).mkdir(parents=True)
     write_json(fold_folder(run, 1) / OUTCOME_FILE, OUTCOME)
     assert read_outcome(run, 1) == OUTCOME
+    assert OUTCOME.trained_on == "device cuda NVIDIA H100, threads 2, precision bfloat16, torch 2.13.0"
+
+
+def test_an_outcome_from_before_its_machine_was_kept_is_read(tmp_path):
+    later = {"device_name", "threads", "precision", "torch_version"}
+    fold_folder(tmp_path, 1).mkdir(parents=True)
+    (fold_folder(tmp_path, 1) / OUTCOME_FILE).write_text(OUTCOME.model_dump_json(exclude=later))
+    outcome = read_outcome(tmp_path, 1)
+    assert outcome == OUTCOME.model_copy(update=dict.fromkeys(later))
+    assert outcome.trained_on == "device cuda"
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,9 @@ from imaging import PreprocessingSpec
 from training.fitting.prepared import TrainingSubject, inside_brain
 from training.fitting.settings import TrainingSettings
 
-# Streams of one epoch's seed, so that drawing more of one thing never changes another.
+# Streams of one epoch's seed, so that drawing more of one thing never changes another. To numpy a seed ends
+# before its last zeros: the order's stream is that of [seed, epoch], and would be that of [seed, 0], which
+# `training.fitting.frozen` draws from, if epochs counted from 0. Other numbers would be other weights.
 _ORDER, _AUGMENTATION, _TORCH = range(3)
 
 
@@ -56,13 +58,22 @@ def plan_epoch(
     ----------
     subjects : sequence of TrainingSubject
     settings : TrainingSettings
-    seed, epoch : int
+    seed : int
+    epoch : int
+        From 1.
 
     Returns
     -------
     list of batches of windows
         The last batch may be smaller.
+
+    Raises
+    ------
+    ValueError
+        If the epoch is before the first.
     """
+    if epoch < 1:
+        raise ValueError(f"expected epochs to count from 1, found {epoch}")
     generator = np.random.default_rng([seed, epoch, _ORDER])
     order = np.concatenate(
         [generator.permutation(len(subjects)) for _ in range(settings.windows_per_subject)]
@@ -81,7 +92,9 @@ def packed_batches(
     ----------
     subjects : sequence of TrainingSubject
     settings : TrainingSettings
-    seed, epoch : int
+    seed : int
+    epoch : int
+        From 1.
     pin : bool
         Pack into page-locked memory, from which a GPU copies while it computes.
     """

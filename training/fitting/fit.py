@@ -17,17 +17,21 @@ from jaxtyping import Float64
 from scipy.stats import rankdata
 
 from imaging import PreprocessingSpec
+from model.full_float32 import full_float32
 from model.networks import RestNetwork
 from training.fitting.batches import packed_batches, torch_seed
 from training.fitting.events import EpochLog
 from training.fitting.frozen import encode_subjects, remove_features, settle_normalisation
 from training.fitting.logits import encoded_logits, subject_logits
+from training.fitting.machine import Machine
 from training.fitting.peak_memory import forget_peak, peak_memory_bytes
+from training.fitting.precision import Used, is_bfloat16_right
 from training.fitting.prepared import TrainingSubject
 from training.fitting.settings import TrainingSettings
 from training.fitting.state import (
     STATE_FILE,
     TrainingState,
+    TrainingStateError,
     Weights,
     adam_moments,
     identify,
@@ -35,11 +39,9 @@ from training.fitting.state import (
     restore_moments,
     save_state,
 )
-from training.fitting.steps import Stepper, TrainingDivergedError, require_finite
+from training.fitting.steps import Stepper, require_finite
 from training.fitting.stopping import best_epoch, chosen_epoch, is_over
 from training.runs import EpochRecord
-
-__all__ = ["FitProgress", "FitResult", "TrainingDivergedError", "fit", "subject_logits"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,8 @@ class FitResult:
         As `peak_memory_bytes`, since this training began.
     records : tuple of EpochRecord
     precision : "float32" or "bfloat16"
+    machine : Machine or None
+        That the last epoch was computed on; None where that was not kept yet.
     """
 
     best_epoch: int
@@ -97,7 +101,8 @@ class FitResult:
     seconds_per_epoch: float
     peak_memory_bytes: int
     records: tuple[EpochRecord, ...]
-    precision: str
+    precision: Used
+    machine: Machine | None
 
 
 def fit(
@@ -136,7 +141,8 @@ def fit(
     TrainingDivergedError
         If a loss is not finite.
     TrainingStateError, TrainingStateNotSavedError
-        If the folder holds another training's state, or a state cannot be saved.
+        If the folder holds another training's state, or one that was begun in bfloat16 where this device
+        computes it wrongly, or a state cannot be saved.
     FeaturesNotStoredError
         If the residual network is frozen and there is no room for what it makes of the frames.
     ValueError
@@ -149,7 +155,13 @@ def fit(
     identity = identify(settings, seed=seed, training=training, stopping=stopping)
     state = load_state(folder / STATE_FILE, identity=identity)
     session = _Session(
-        network, settings=settings, seed=seed, device=device, identity=identity, spec=training[0].spec
+        network,
+        settings=settings,
+        seed=seed,
+        device=device,
+        identity=identity,
+        spec=training[0].spec,
+        begun_in=_precision_of(state, settings=settings, device=device),
     )
     if settings.encoder == "frozen" and not (state is not None and state.finished):
         settle_normalisation(network, training, seed=seed, device=device)
@@ -170,8 +182,8 @@ def fit(
     cuda = [device] if device.type == "cuda" else []
     with (
         torch.random.fork_rng(cuda),
-        # In one order, or what a GPU adds up would part a resumed training from a whole one.
-        torch.backends.cudnn.flags(enabled=True, deterministic=True),
+        # In one order too, or what a GPU adds up would part a resumed training from a whole one.
+        full_float32(),
         EpochLog(folder, history=session.records) as log,
     ):
         while not session.is_over:
@@ -198,11 +210,13 @@ class _Session:
         device: torch.device,
         identity: str,
         spec: PreprocessingSpec,
+        begun_in: Used | None,
     ) -> None:
         self.records: list[EpochRecord] = []
         self._network, self._settings, self._seed, self._device = network, settings, seed, device
         self._identity = identity
-        self._stepper = Stepper(network, settings=settings, spec=spec, device=device)
+        self._stepper = Stepper(network, settings=settings, spec=spec, device=device, begun_in=begun_in)
+        self._machine: Machine | None = None
         self._best: Weights | None = None
         self._peak_bytes = 0
         self._finished = False
@@ -220,6 +234,7 @@ class _Session:
         restore_moments(self._network, self._stepper.optimiser, state.moments)
         self._best = state.best
         self._peak_bytes = state.peak_memory_bytes
+        self._machine = state.machine
         self._finished = state.finished
 
     def state(self) -> TrainingState:
@@ -230,6 +245,7 @@ class _Session:
             finished=self._finished,
             peak_memory_bytes=self._peak_bytes,
             precision=self._stepper.precision,
+            machine=self._machine,
             network=self._network.state_dict(),
             best=self._best,
             moments={} if self._finished else adam_moments(self._network, self._stepper.optimiser),
@@ -263,6 +279,7 @@ class _Session:
                 progress(self._progress(epoch, number, n_batches, total / seen, perf_counter() - began))
         stopping_loss, stopping_auc = self._watch(stopping, epoch=epoch)
         self._peak_bytes = max(self._peak_bytes, peak_memory_bytes(self._device))
+        self._machine = Machine.here(self._device)
         return EpochRecord(
             epoch=epoch,
             training_loss=total / seen,
@@ -292,6 +309,7 @@ class _Session:
             peak_memory_bytes=self._peak_bytes,
             records=tuple(self.records),
             precision=self._stepper.precision,
+            machine=self._machine,
         )
 
     def _watch(self, stopping: Sequence[TrainingSubject], *, epoch: int) -> tuple[float | None, float | None]:
@@ -333,6 +351,22 @@ def _report_encoded(progress: Progress, n_epochs: int, scan: int, n_scans: int) 
             remaining_s=None,
         )
     )
+
+
+def _precision_of(
+    state: TrainingState | None, *, settings: TrainingSettings, device: torch.device
+) -> Used | None:
+    """Give what a training was begun in: a device that would choose another has to emulate it."""
+    if state is None:
+        return None
+    emulated = settings.precision == "auto" and state.precision == "bfloat16" and not state.finished
+    if emulated and not is_bfloat16_right(device):
+        raise TrainingStateError(
+            name=STATE_FILE,
+            expected="a device that computes bfloat16 right, in which this training was begun",
+            found="one that does not",
+        )
+    return state.precision
 
 
 def _require(

@@ -4,9 +4,12 @@ Random convolutions that keep every position already tell how strongly each plac
 Only their normalisation has to fit the cohort, and it is set from the training subjects alone. The features
 of every scan then lie in one file in the training's folder, mapped into memory: an epoch reads windows of
 features, in a fraction of the time. The file follows from the seed and the subjects, so after a kill it is
-taken as it is, where it is whole, or made again bit by bit the same; it is gone when the training ends.
+taken as it is, where it is whole, or made again bit by bit the same; it is gone when the training ends. On
+another kind of device, or with another torch, it is made again: their last digits differ.
 """
 
+import hashlib
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -18,6 +21,7 @@ import torch
 from jaxtyping import Float16
 from torch import Tensor, nn
 
+from model.full_float32 import full_float32
 from model.joint_encoder import JointEncoder
 from model.networks import RestNetwork
 from model.predictor import FRAMES_PER_CHUNK
@@ -69,7 +73,7 @@ def settle_normalisation(
         norm.momentum = None  # a plain mean over the chunks
     buffer = FrameBuffer(_FRAMES_PER_STATISTIC, spec=subjects[0].spec, device=device)
     network.train()
-    with torch.no_grad():
+    with torch.no_grad(), full_float32():
         for frames in _chunks_of_windows(subjects, seed=seed):
             network.encode(buffer.unpack(frames).unsqueeze(1))
     for norm, momentum in zip(norms, momenta, strict=True):
@@ -97,7 +101,8 @@ def encode_subjects(
     folder : Path
         Exists; holds the features until :func:`remove_features`.
     identity : str
-        Of the training: a whole file of the same one is taken as it is.
+        Of the training: a whole file of the same one, from the same kind of device and the same torch, is
+        taken as it is.
     device : torch.device
     encoded : callable, optional
         Called as ``encoded(scan, n_scans)`` after every scan, from 1; what it raises stops the work.
@@ -110,7 +115,7 @@ def encode_subjects(
     lengths = [len(series) for subject in subjects for series in subject.series]
     shape = (sum(lengths), network.n_features)
     n_bytes = 2 * shape[0] * shape[1]
-    path = folder / _PATTERN.replace("*", identity[:16])
+    path = folder / _file_name(identity, device=device)
     if not (path.is_file() and path.stat().st_size == n_bytes):
         remove_features(folder)
         unfinished = path.with_name(f"{path.name}.partial")
@@ -125,6 +130,9 @@ def encode_subjects(
                         left = left[file.write(left) :]
                 if encoded is not None:
                     encoded(scan, len(lengths))
+            # Before its name says that it is whole, or a machine that stops might leave zeros under it.
+            with _storing(folder, n_bytes=n_bytes):
+                os.fsync(file.fileno())
         with _storing(folder, n_bytes=n_bytes):
             unfinished.replace(path)
     stored = np.memmap(path, dtype=np.float16, mode="r", shape=shape)
@@ -136,6 +144,11 @@ def remove_features(folder: Path) -> None:
     """Take the features away, whole or not."""
     for path in folder.glob(_PATTERN):
         path.unlink(missing_ok=True)
+
+
+def _file_name(identity: str, *, device: torch.device) -> str:
+    origin = f"{identity} {device.type} {torch.__version__}"
+    return _PATTERN.replace("*", hashlib.sha256(origin.encode()).hexdigest()[:16])
 
 
 @contextmanager
@@ -163,8 +176,7 @@ def _encoded(
             chunks = []
             for first in range(0, len(series), size):
                 frames = torch.from_numpy(np.array(series[first : first + size]))
-                # TensorFloat32 would cost three digits that prediction keeps.
-                with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+                with full_float32():
                     features = encode(buffer.unpack(frames).unsqueeze(1))[0]
                 chunks.append(features.half().cpu().numpy())
             yield np.concatenate(chunks)

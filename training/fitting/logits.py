@@ -8,6 +8,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from imaging import window_starts
+from model.full_float32 import full_float32
 from model.joint_encoder import JointEncoder
 from model.networks import RestNetwork
 from model.predictor import FRAMES_PER_CHUNK
@@ -16,6 +17,7 @@ from training.fitting.prepared import Series, TrainingSubject
 
 
 @torch.inference_mode()
+@full_float32()
 def subject_logits(
     network: RestNetwork, subjects: Sequence[TrainingSubject], *, device: torch.device
 ) -> Float64[np.ndarray, " S"]:
@@ -35,18 +37,17 @@ def subject_logits(
     (S,) float64
     """
     network.eval()
-    # TensorFloat32 would cost three digits that prediction keeps.
-    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        reader = _Reader(network, subjects[0], device=device) if subjects else None
-        logits = [
-            torch.cat([reader.window_logits(series) for series in subject.series]).mean()
-            for subject in subjects
-            if reader is not None
-        ]
+    reader = _Reader(network, subjects[0], device=device) if subjects else None
+    logits = [
+        torch.cat([reader.window_logits(series) for series in subject.series]).mean()
+        for subject in subjects
+        if reader is not None
+    ]
     return np.array([float(logit) for logit in logits], dtype=np.float64)
 
 
 @torch.inference_mode()
+@full_float32()
 def encoded_logits(
     network: RestNetwork, subjects: Sequence[TrainingSubject], *, device: torch.device
 ) -> Float64[np.ndarray, " S"]:

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch.nn import functional
 
+from model.full_float32 import full_float32
 from training.fitting.settings import Precision
 
 Used = Literal["float32", "bfloat16"]
@@ -31,7 +32,7 @@ def choose_precision(asked: Precision, *, device: torch.device) -> Used:
     """
     if asked != "auto":
         return asked
-    return "bfloat16" if _is_native(device) and _is_right(device) else "float32"
+    return "bfloat16" if _is_native(device) and is_bfloat16_right(device) else "float32"
 
 
 @contextmanager
@@ -41,19 +42,20 @@ def encoding_in(precision: Used, *, device: torch.device) -> Iterator[None]:
         yield
 
 
+def is_bfloat16_right(device: torch.device) -> bool:
+    """Hold one strided convolution against float32: some builds get it wrong without a word."""
+    generator = torch.Generator().manual_seed(0)
+    frames = torch.randn(2, 8, 9, 9, 9, generator=generator).to(device)
+    kernel = torch.randn(8, 8, 3, 3, 3, generator=generator).to(device)
+    with full_float32():
+        expected = functional.conv3d(frames, kernel, stride=2, padding=1)
+        with encoding_in("bfloat16", device=device):
+            found = functional.conv3d(frames, kernel, stride=2, padding=1).float()
+    return bool((found - expected).abs().max() <= _TOLERATED_ERROR * expected.abs().max())
+
+
 def _is_native(device: torch.device) -> bool:
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     capabilities = torch.cpu.get_capabilities()
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def _is_right(device: torch.device) -> bool:
-    """Hold one strided convolution against float32: some builds get it wrong without a word."""
-    generator = torch.Generator().manual_seed(0)
-    frames = torch.randn(2, 8, 9, 9, 9, generator=generator).to(device)
-    kernel = torch.randn(8, 8, 3, 3, 3, generator=generator).to(device)
-    expected = functional.conv3d(frames, kernel, stride=2, padding=1)
-    with encoding_in("bfloat16", device=device):
-        found = functional.conv3d(frames, kernel, stride=2, padding=1).float()
-    return bool((found - expected).abs().max() <= _TOLERATED_ERROR * expected.abs().max())

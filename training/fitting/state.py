@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -19,6 +19,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from training.errors import CohortError
+from training.fitting.machine import Machine
+from training.fitting.precision import Used
 from training.fitting.prepared import TrainingSubject
 from training.fitting.settings import TrainingSettings
 from training.runs import EpochRecord
@@ -72,8 +74,10 @@ class TrainingState:
     finished : bool
         ``network`` holds the chosen weights then, and there are no moments.
     peak_memory_bytes : int
-    precision : str
-        That the last epoch was computed in.
+    precision : "float32" or "bfloat16"
+        That every epoch was computed in.
+    machine : Machine or None
+        That the last epoch was computed on; None where it was saved before this was kept.
     network : dict of tensors
         Weights and buffers.
     best : dict of tensors or None
@@ -86,8 +90,9 @@ class TrainingState:
     records: list[EpochRecord]
     finished: bool
     peak_memory_bytes: int
-    precision: str
+    precision: Used
     network: Weights
+    machine: Machine | None = None
     best: Weights | None = None
     moments: dict[str, Weights] = field(default_factory=dict)
 
@@ -134,6 +139,7 @@ def save_state(path: Path, state: TrainingState) -> None:
         "finished": state.finished,
         "peak_memory_bytes": state.peak_memory_bytes,
         "precision": state.precision,
+        "machine": None if state.machine is None else asdict(state.machine),
     }
     # One name, so that what a kill leaves behind is overwritten by the next attempt.
     partial = path.with_suffix(".partial")
@@ -165,12 +171,14 @@ def load_state(path: Path, *, identity: str) -> TrainingState | None:
             facts = json.loads(file.metadata()[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         records = [EpochRecord(**record) for record in facts["records"]]
+        machine = facts.get("machine")
         state = TrainingState(
             identity=facts["identity"],
             records=records,
             finished=facts["finished"],
             peak_memory_bytes=facts["peak_memory_bytes"],
-            precision=facts["precision"],
+            precision=_one_of_those_used(facts["precision"]),
+            machine=None if machine is None else Machine(**machine),
             network=_under(_NETWORK, tensors),
             best=_under(_BEST, tensors) or None,
             moments=_moments(_under(_MOMENTS, tensors)),
@@ -207,6 +215,12 @@ def restore_moments(
                 "step": moments[name]["step"].to(parameter.device),
                 **{kind: torch.empty_like(parameter).copy_(moments[name][kind]) for kind in _ADAM[1:]},
             }
+
+
+def _one_of_those_used(precision: Used) -> Used:
+    if precision not in get_args(Used):
+        raise ValueError(f"expected one of {get_args(Used)}, found {precision!r}")
+    return precision
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> Weights:

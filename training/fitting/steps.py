@@ -44,6 +44,8 @@ class Stepper:
     spec : PreprocessingSpec
         Of the windows.
     device : torch.device
+    begun_in : "float32" or "bfloat16", optional
+        The precision of a training that is gone on with, which it keeps; chosen anew where there is none.
     """
 
     def __init__(
@@ -53,11 +55,12 @@ class Stepper:
         settings: TrainingSettings,
         spec: PreprocessingSpec,
         device: torch.device,
+        begun_in: Used | None = None,
     ) -> None:
         self._frozen = settings.encoder == "frozen"
-        self.precision: Used = (
-            "float32" if self._frozen else choose_precision(settings.precision, device=device)
-        )
+        # What is read of a frozen residual network is features, which nothing convolves any more.
+        asked = "float32" if self._frozen else settings.precision
+        self.precision: Used = begun_in or choose_precision(asked, device=device)
         # Without decay AdamW is Adam. Fused: one pass over the weights, which A has forty million of.
         self.optimiser = torch.optim.AdamW(
             [

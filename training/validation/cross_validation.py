@@ -5,7 +5,6 @@ are kept, the fold that was under way goes on from its last whole epoch, and wha
 again. Given another command, the folder is refused.
 """
 
-import platform
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -19,11 +18,10 @@ from model.predictor import Device, choose_device
 from training.cohort.store.cohort_store import CohortStore
 from training.cohort.subjects import Subject
 from training.errors import CohortError
-from training.fitting.precision import choose_precision
 from training.fitting.settings import TrainingSettings
 from training.runs import RunRecord, Split
 from training.validation.ensemble import write_ensemble
-from training.validation.fold import ReportFold, split_fold, train_fold
+from training.validation.fold import ReportFold, forget_state, split_fold, train_fold
 from training.validation.fold_processes import train_folds
 from training.validation.folds import Folds, leave_site_out, split_folds
 from training.validation.run_folder import begin_run, gather_predictions, is_finished, run_subjects
@@ -152,8 +150,10 @@ def plan_run(
     _keep_test_release(subjects)
     folds = _split(subjects, settings=settings, split=split)
     rows = run_subjects(store, subjects, folds)
+    # Both refuse now what would be refused hours later.
+    choose_device(device)
     for fold in range(len(folds.names)):
-        split_fold(rows, fold, settings=settings)  # refuses now what would be refused hours later
+        split_fold(rows, fold, settings=settings)
     record = _record(
         store,
         subjects,
@@ -161,7 +161,6 @@ def plan_run(
         settings=settings,
         split=split,
         selection=selection,
-        device=device,
         threads=threads or torch.get_num_threads(),
     )
     begin_run(out, record, rows)
@@ -181,9 +180,15 @@ def finish_run(run: Path) -> ModelCard:
     ------
     RunFolderError
         If a fold is not finished.
+    RunNotSavedError
+        If a file cannot be written.
     """
-    gather_predictions(run)
-    return write_ensemble(run)
+    finished = gather_predictions(run)
+    card = write_ensemble(run)
+    # A process that was killed between a fold's outcome and this left it to us.
+    for fold in finished:
+        forget_state(run, fold)
+    return card
 
 
 def _train_folds(
@@ -244,10 +249,8 @@ def _record(
     settings: TrainingSettings,
     split: Split,
     selection: str,
-    device: Device,
     threads: int,
 ) -> RunRecord:
-    chosen = choose_device(device)
     with torch.device("meta"):
         n_parameters = sum(parameter.numel() for parameter in RestNetwork(settings).parameters())
     return RunRecord(
@@ -262,12 +265,6 @@ def _record(
         split=split,
         fold_names=list(folds.names),
         n_parameters=n_parameters,
-        machine={
-            "device": chosen.type,
-            "name": torch.cuda.get_device_name(chosen) if chosen.type == "cuda" else platform.machine(),
-            "threads": threads,
-            "precision": choose_precision(settings.precision, device=chosen),
-            "torch": torch.__version__,
-        },
+        machine={"threads": threads},
         code_version=version("restnet"),
     )

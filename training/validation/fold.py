@@ -5,6 +5,7 @@ is fixed, look at the fold that is reported. ``outcome.json`` is written last; a
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -19,7 +20,8 @@ from model.networks import RestNetwork
 from model.predictor import Device, choose_device
 from training.cohort.store.cohort_store import CohortStore
 from training.evidence.calibration import Scaling, fit_scaling
-from training.fitting.fit import FitProgress, fit, subject_logits
+from training.fitting.fit import FitProgress, fit
+from training.fitting.logits import subject_logits
 from training.fitting.prepared import TrainingSubject
 from training.fitting.settings import TrainingSettings
 from training.fitting.state import STATE_FILE
@@ -97,6 +99,7 @@ def train_fold(
         folder.mkdir(parents=True, exist_ok=True)
     with fold_alone(run, fold, patience_s=lock_patience_s):
         if is_finished(run, fold):
+            forget_state(run, fold)  # a kill may have come between the outcome and this
             return read_outcome(run, fold)
         store = _open_store(cohort, run=run, record=record, subjects=subjects)
         settings = TrainingSettings.model_validate(record.settings)
@@ -109,6 +112,18 @@ def train_fold(
             device=choose_device(device),
             progress=progress,
         )
+
+
+def forget_state(run: Path, fold: int) -> None:
+    """Take away what a finished fold has no more use for: only its weights are needed.
+
+    Raises
+    ------
+    RunNotSavedError
+        If the folder cannot be written.
+    """
+    with saving(run):
+        (fold_folder(run, fold) / STATE_FILE).unlink(missing_ok=True)
 
 
 def split_fold(
@@ -144,8 +159,7 @@ def _train(
 ) -> FoldOutcome:
     folder = fold_folder(run, fold)
     inner = split_fold(subjects, fold, settings=settings)
-    torch.manual_seed(_seed(settings, fold, "first weights"))
-    network = RestNetwork(settings)
+    network = _fresh_network(settings, seed=_seed(settings, fold, "first weights"))
     with saving(run):
         fitted = fit(
             network,
@@ -195,15 +209,23 @@ def _train(
         conformal_quantiles=rule.conformal_quantiles,
         seconds_per_epoch=fitted.seconds_per_epoch,
         peak_memory_bytes=fitted.peak_memory_bytes,
-        device=device.type,
+        precision=fitted.precision,
+        **({"device": device.type} if fitted.machine is None else asdict(fitted.machine)),
     )
     with saving(run):
         write_rows(folder / INNER_PREDICTIONS_FILE, inner_rows, row_class=InnerPrediction)
         write_rows(folder / PREDICTIONS_FILE, predict_subjects(reported, logits, fold=fold, rule=rule))
         write_json(folder / OUTCOME_FILE, outcome)
-    # Only weights are needed from now on.
-    (folder / STATE_FILE).unlink(missing_ok=True)
+    forget_state(run, fold)
     return outcome
+
+
+def _fresh_network(settings: TrainingSettings, *, seed: int) -> RestNetwork:
+    """Draw a network's first weights, and leave torch's generator as it was."""
+    # They are drawn on the CPU: torch.manual_seed would seed every GPU's generator as well.
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
+        return RestNetwork(settings)
 
 
 def _with_scans(subjects: Sequence[RunSubject], store: CohortStore) -> list[TrainingSubject]:

@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from hypothesis import strategies as st
 
 from imaging import brain_cube
 from tests.training.fitting.toy_cohort import SPEC, toy_subjects
-from training.fitting.batches import FrameBuffer, PlannedWindow, pack, packed_batches, plan_epoch
+from training.fitting.batches import FrameBuffer, PlannedWindow, pack, packed_batches, plan_epoch, torch_seed
 from training.fitting.settings import TrainingSettings
 
 SUBJECTS = toy_subjects(7, scans=2)
@@ -37,6 +39,31 @@ def test_epochs_and_seeds_draw_anew_and_reach_every_window():
     drawn = {(w.scan, w.start) for plan in plans for batch in plan for w in batch}
     # Scans of 8 and 9 frames, windows of 3.
     assert drawn == {(0, start) for start in range(6)} | {(1, start) for start in range(7)}
+
+
+def test_an_epoch_before_the_first_is_refused():
+    """Its order would be drawn from the stream that a frozen residual network settles by."""
+    assert np.random.default_rng([7, 0]).random() == np.random.default_rng([7, 0, 0]).random()
+    with pytest.raises(ValueError, match="expected epochs to count from 1, found 0"):
+        plan_epoch(SUBJECTS, settings=TrainingSettings(), seed=7, epoch=0)
+    with pytest.raises(ValueError, match="expected epochs to count from 1, found 0"):
+        next(packed_batches(SUBJECTS, settings=TrainingSettings(), seed=7, epoch=0, pin=False))
+
+
+def test_every_seed_epoch_and_batch_draws_its_augmentation_and_dropout_anew():
+    """All subjects are one person with one window, so the batches differ in what is drawn alone."""
+    alike = toy_subjects(1, frames=SPEC.window_frames) * 2
+    settings = TrainingSettings(batch_size=1, noise_sd=0.5)
+    drawn = [
+        batch.frames
+        for seed in (0, 1)
+        for epoch in (1, 2)
+        for batch in packed_batches(alike, settings=settings, seed=seed, epoch=epoch, pin=False)
+    ]
+    assert len(drawn) == 8
+    assert not any(torch.equal(one, other) for one, other in combinations(drawn, 2))
+    seeds = {torch_seed(seed=seed, epoch=epoch) for seed in (0, 1) for epoch in (1, 2)}
+    assert len(seeds) == 4
 
 
 def test_a_batch_is_the_series_frames_in_the_brain_and_zero_outside():

@@ -1,3 +1,4 @@
+import platform
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,10 +13,12 @@ from imaging import brain_cube, window_starts
 from model.networks import RestNetwork
 from tests.training.fitting.toy_cohort import SPEC, toy_subjects
 from training.fitting.batches import PlannedWindow, pack
-from training.fitting.fit import TrainingDivergedError, fit, subject_logits
+from training.fitting.fit import fit
+from training.fitting.logits import subject_logits
+from training.fitting.machine import Machine
 from training.fitting.settings import TrainingSettings
 from training.fitting.state import STATE_FILE, TrainingStateError, load_state
-from training.fitting.steps import Stepper
+from training.fitting.steps import Stepper, TrainingDivergedError
 from training.runs import EPOCHS_FILE, EpochRecord, read_rows
 
 CPU = torch.device("cpu")
@@ -208,6 +211,64 @@ def test_progress_says_where_it_stands_and_for_how_long(tmp_path):
     assert seen[1].training_loss == pytest.approx(result.records[0].training_loss)
     assert seen[2].remaining_s == pytest.approx(0.5 * result.records[0].seconds)
     assert seen[3].remaining_s == 0
+
+
+def interrupt_in_the_second_epoch(progress):
+    if progress.epoch == 2:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("begun", "elsewhere"), [("bfloat16", "float32"), ("float32", "bfloat16")])
+def test_a_training_goes_on_in_the_precision_that_it_was_begun_in(begun, elsewhere, tmp_path, monkeypatch):
+    def take(precision):
+        capabilities = {"avx512_bf16": precision == "bfloat16"}
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+
+    take(begun)
+    expected, whole = trained(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "cut", progress=interrupt_in_the_second_epoch)
+    take(elsewhere)
+    assert trained(tmp_path / "anew", QUICK.model_copy(update={"epochs": 1}))[1].precision == elsewhere
+    went_on, result = trained(tmp_path / "cut")
+    assert result.precision == whole.precision == begun
+    assert same(went_on, expected)
+    assert trained(tmp_path / "cut")[1] == result, "also of a training that is given again"
+
+
+def test_a_training_begun_in_bfloat16_does_not_go_on_where_that_is_wrong(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": True})
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path, progress=interrupt_in_the_second_epoch)
+    state = (tmp_path / STATE_FILE).read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr("training.fitting.fit.is_bfloat16_right", lambda _device: False)
+        with pytest.raises(TrainingStateError, match="expected a device that computes bfloat16 right") as one:
+            trained(tmp_path)
+        assert one.value.code == "training_state_invalid"
+        assert (tmp_path / STATE_FILE).read_bytes() == state
+    _, result = trained(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("training.fitting.fit.is_bfloat16_right", lambda _device: False)
+        assert trained(tmp_path)[1] == result, "a finished training needs no further step"
+
+
+def test_the_machine_of_the_last_epoch_is_kept(tmp_path):
+    threads = torch.get_num_threads()
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path, progress=interrupt_in_the_second_epoch)
+    torch.set_num_threads(threads + 1)
+    try:
+        _, result = trained(tmp_path)
+    finally:
+        torch.set_num_threads(threads)
+    assert result.machine == Machine(
+        device="cpu",
+        device_name=platform.machine(),
+        threads=threads + 1,
+        torch_version=torch.__version__,
+    )
+    assert trained(tmp_path)[1] == result, "who only gives it again did not train it"
 
 
 def test_a_finished_training_is_given_again_without_training(tmp_path):

@@ -1,20 +1,23 @@
+import os
 import resource
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from imaging import brain_cube, window_starts
+from imaging import PreprocessingSpec, brain_cube, window_starts
 from model.networks import RestNetwork
 from tests.training.fitting.toy_cohort import SPEC, toy_subjects
 from training.fitting import frozen
-from training.fitting.fit import fit, subject_logits
+from training.fitting.fit import fit
 from training.fitting.frozen import (
     FeaturesNotStoredError,
     encode_subjects,
     remove_features,
     settle_normalisation,
 )
+from training.fitting.logits import subject_logits
 from training.fitting.settings import TrainingSettings, TrainingSettingsError, read_settings
 from training.fitting.state import STATE_FILE
 from training.runs import EPOCHS_FILE, EpochRecord, read_rows
@@ -39,9 +42,10 @@ def fresh(settings=FROZEN, seed=0):
     return RestNetwork(settings)
 
 
-def trained(folder, settings=FROZEN, *, training=None, progress=None, network=None):
+def trained(folder, settings=FROZEN, *, training=None, stopping=None, progress=None, network=None):
     network = network or fresh(settings)
-    stopping = toy_subjects(4, seed=1) if settings.protocol == "nested" else []
+    if stopping is None:
+        stopping = toy_subjects(4, seed=1) if settings.protocol == "nested" else []
     result = fit(
         network,
         training or toy_subjects(8, scans=2),
@@ -82,6 +86,55 @@ def test_statistics_settle_to_those_of_the_subjects_and_the_weights_stay():
     assert int(network.encoder.stem_norm.num_batches_tracked) == 3
 
 
+def test_statistics_are_those_of_one_frame_in_five_of_one_window_a_subject():
+    """Scans as long as a window, so that which frames are read is known; the stem's figures by numpy."""
+    n_frames, spec = 11, PreprocessingSpec(window_frames=11, n_windows=1)
+    subjects = [replace(subject, spec=spec) for subject in toy_subjects(40, frames=n_frames)]
+    network = fresh()
+    settle_normalisation(network, subjects, seed=0, device=CPU)
+    planned = np.concatenate([subject.series[0][[0, 5, 10]] for subject in subjects])
+    chunks = [planned[:48], planned[48:96], planned[96:]]
+    means, variances = [], []
+    for chunk in chunks:
+        with torch.no_grad():
+            maps = network.encoder.stem(dense(chunk)).double().numpy()
+        means.append(maps.mean(axis=(0, 2, 3, 4)))
+        variances.append(maps.var(axis=(0, 2, 3, 4), ddof=1))
+    norm = network.encoder.stem_norm
+    np.testing.assert_allclose(norm.running_mean, np.mean(means, axis=0), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(norm.running_var, np.mean(variances, axis=0), rtol=1e-4)
+
+
+def test_a_window_of_every_scan_may_be_the_one_that_is_settled_by(monkeypatch):
+    """Every frame holds its own number: 0 to 7 of the first scan, 10 to 18 of the second."""
+    n_voxels = toy_subjects(1)[0].series[0].shape[1]
+    scans = tuple(
+        np.repeat(np.arange(first, first + n, dtype=np.float16)[:, None], n_voxels, axis=1)
+        for first, n in ((0, 8), (10, 9))
+    )
+    subjects = [replace(subject, series=scans) for subject in toy_subjects(200)]
+    chunks = [chunk[:, 0].numpy() for chunk in frozen._chunks_of_windows(subjects, seed=0)]
+    assert [len(chunk) for chunk in chunks] == [48, 48, 48, 48, 8]
+    assert {int(number) for chunk in chunks for number in chunk} == {*range(6), *range(10, 17)}
+
+
+def test_who_is_watched_has_no_say_in_the_statistics(tmp_path):
+    """Those of the training subjects alone: other, louder people to watch leave them, to the bit."""
+    settings = FROZEN.model_copy(update={"epochs": 1})
+    statistics = []
+    for folder, loudness in (("as they are", 1), ("louder", 3)):
+        watched = [
+            replace(subject, series=tuple(np.float16(loudness) * series for series in subject.series))
+            for subject in toy_subjects(4, seed=1)
+        ]
+        network, _ = trained(tmp_path / folder, settings, stopping=watched)
+        statistics.append(dict(network.encoder.named_buffers()))
+    quiet, loud = statistics
+    assert "stem_norm.running_var" in quiet
+    for name, values in quiet.items():
+        assert torch.equal(values, loud[name]), name
+
+
 def test_features_are_what_the_residual_network_makes_of_each_frame(tmp_path):
     network = fresh()
     subjects = toy_subjects(3, scans=2)
@@ -114,6 +167,36 @@ def test_a_whole_file_of_the_same_training_is_taken_and_any_other_made_anew(tmp_
     other = next(tmp_path.iterdir())  # the only one
     assert other != path
     assert other.read_bytes() == right
+
+
+def test_features_that_another_torch_or_kind_of_device_made_are_made_anew(tmp_path, monkeypatch):
+    network, subjects = fresh(), toy_subjects(2)
+    encode_subjects(network, subjects, folder=tmp_path, identity="a" * 64, device=CPU)
+    path = next(tmp_path.iterdir())
+    n_bytes = path.stat().st_size
+    path.write_bytes(bytes(n_bytes))
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "__version__", "0.0.1")
+        other = encode_subjects(network, subjects, folder=tmp_path, identity="a" * 64, device=CPU)
+    assert other[0].series[0].any()
+    remove_features(tmp_path)
+    path.write_bytes(bytes(n_bytes))
+    path.rename(tmp_path / frozen._file_name("a" * 64, device=torch.device("cuda")))
+    again = encode_subjects(network, subjects, folder=tmp_path, identity="a" * 64, device=CPU)
+    assert again[0].series[0].any()
+    assert [one.name for one in tmp_path.iterdir()] == [frozen._file_name("a" * 64, device=CPU)]
+
+
+def test_features_are_on_the_disk_before_their_name_says_that_they_are_whole(tmp_path, monkeypatch):
+    network, subjects, synced = fresh(), toy_subjects(2), []
+
+    def note(handle):
+        synced.append((os.fstat(handle).st_size, [path.suffix for path in tmp_path.iterdir()]))
+
+    monkeypatch.setattr(frozen.os, "fsync", note)
+    encode_subjects(network, subjects, folder=tmp_path, identity="a" * 64, device=CPU)
+    assert synced == [(2 * 2 * 8 * network.n_features, [".partial"])]
+    assert [path.suffix for path in tmp_path.iterdir()] == [""]
 
 
 def test_what_is_fitted_is_learnt_holds_for_others_and_leaves_the_residual_network(tmp_path):

@@ -9,7 +9,9 @@ from model.encoder import FrameEncoder
 from model.networks import RestNetwork
 from tests.training.fitting.toy_cohort import toy_subjects
 from training.fitting.brain_stem import BrainStem
-from training.fitting.fit import fit, subject_logits
+from training.fitting.fit import fit
+from training.fitting.frozen import encode_subjects, settle_normalisation
+from training.fitting.logits import encoded_logits, subject_logits
 from training.fitting.settings import TrainingSettings
 from training.fitting.wide_stem import WideStem
 
@@ -74,6 +76,27 @@ def test_logits_are_the_cpus(gpu, network, rnn):
     on_cpu = subject_logits(made.to(CPU), subjects, device=CPU)
     on_gpu = subject_logits(made.to(gpu), subjects, device=gpu)
     np.testing.assert_allclose(on_gpu, on_cpu, atol=1e-4)
+
+
+@pytest.mark.parametrize("rnn", ["lstm", "gru"])
+def test_logits_of_features_are_the_cpus(gpu, rnn, tmp_path):
+    """Within 1e-4, as a frozen training watches them: of the same features, so that only reading differs."""
+    made = fresh(TrainingSettings(network="D", rnn=rnn, width=16, feature_norm="batch", encoder="frozen"))
+    subjects = toy_subjects(3, scans=2)
+    settle_normalisation(made, subjects, seed=0, device=CPU)
+    encoded = encode_subjects(made, subjects, folder=tmp_path, identity="a" * 64, device=CPU)
+    on_cpu = encoded_logits(made, encoded, device=CPU)
+    on_gpu = encoded_logits(made.to(gpu), encoded, device=gpu)
+    np.testing.assert_allclose(on_gpu, on_cpu, atol=1e-4)
+
+
+def test_statistics_settle_to_the_cpus(gpu):
+    on_cpu, on_gpu = fresh(), fresh().to(gpu)
+    for network, device in ((on_cpu, CPU), (on_gpu, gpu)):
+        settle_normalisation(network, toy_subjects(20), seed=0, device=device)
+    for name, expected in on_cpu.encoder.named_buffers():
+        found = on_gpu.encoder.get_buffer(name).cpu()
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_the_stem_is_the_cpus(gpu):

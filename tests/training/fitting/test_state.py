@@ -1,12 +1,17 @@
+import json
 import resource
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
 from tests.training.fitting.toy_cohort import toy_subjects
+from training.fitting.machine import Machine
 from training.fitting.settings import TrainingSettings
 from training.fitting.state import (
     TrainingState,
+    TrainingStateError,
     TrainingStateNotSavedError,
     adam_moments,
     identify,
@@ -19,10 +24,17 @@ from training.runs import EpochRecord
 RECORD = EpochRecord(
     epoch=1, training_loss=0.1 + 0.2, stopping_loss=None, stopping_auc=0.5, learning_rate=1e-4, seconds=2.5
 )
+MACHINE = Machine(device="cpu", device_name="x86_64", threads=3, torch_version="2.13.0")
 
 
 def state(weights, **changes):
-    facts = {"records": [RECORD], "finished": False, "peak_memory_bytes": 7, "precision": "float32"}
+    facts = {
+        "records": [RECORD],
+        "finished": False,
+        "peak_memory_bytes": 7,
+        "precision": "float32",
+        "machine": MACHINE,
+    }
     return TrainingState(identity="me", network=weights, **(facts | changes))
 
 
@@ -57,6 +69,7 @@ def test_weights_and_adams_moments_come_back_to_the_bit(tmp_path):
     assert all(torch.equal(best[name], tensor) for name, tensor in found.best.items())
     assert found.records == [RECORD]
     assert (found.finished, found.peak_memory_bytes, found.precision) == (False, 7, "float32")
+    assert found.machine == MACHINE
 
 
 def test_nothing_saved_yet_is_nothing(tmp_path):
@@ -84,6 +97,30 @@ def test_a_full_disk_is_said_and_the_state_before_is_still_there(tmp_path):
 def test_a_folder_that_is_gone_is_said(tmp_path):
     with pytest.raises(TrainingStateNotSavedError, match=r"epoch 1, found: .*o such file"):
         save_state(tmp_path / "gone" / "state.safetensors", state({"w": torch.ones(10)}))
+
+
+def test_a_state_from_before_its_machine_was_kept_is_read(tmp_path):
+    path = tmp_path / "state.safetensors"
+    save_state(path, state({"w": torch.ones(10)}, machine=None))
+    assert load_state(path, identity="me").machine is None
+    save_state(path, state({"w": torch.ones(10)}))
+    rewrite_facts(path, forget="machine")
+    assert load_state(path, identity="me").machine is None
+
+
+def test_a_state_in_a_precision_that_does_not_exist_is_refused(tmp_path):
+    path = tmp_path / "state.safetensors"
+    save_state(path, state({"w": torch.ones(10)}, precision="float8"))
+    with pytest.raises(TrainingStateError, match="found a damaged file"):
+        load_state(path, identity="me")
+
+
+def rewrite_facts(path, *, forget):
+    with safe_open(path, framework="pt") as file:
+        facts = json.loads(file.metadata()["training"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    del facts[forget]
+    save_file(tensors, path, metadata={"training": json.dumps(facts)})
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ import pytest
 
 from tests.training.validation.tiny_cohorts import QUICK, tiny_store
 from training.cohort.store.cohort_store import CohortStore
+from training.fitting.state import STATE_FILE
 from training.runs import (
     CHECKPOINT_FILE,
     INNER_PREDICTIONS_FILE,
+    OUTCOME_FILE,
     PREDICTIONS_FILE,
     RUN_FILE,
     SUBJECTS_FILE,
@@ -71,7 +73,8 @@ def test_the_record_says_what_was_asked_and_on_what(store, run):
     assert record.cohort_fingerprint == store.fingerprint(store.subjects)
     assert record.preprocessing == store.spec.to_json()
     assert (record.split, record.fold_names) == ("stratified", ["0", "1"])
-    assert record.machine["threads"] == 1
+    assert record.machine == {"threads": 1}, "what else a fold is trained with is known when it has been"
+    assert {read_outcome(run, fold).threads for fold in range(2)} == {1}
     # The count of model.networks for C at width 1 with the Bi-LSTM: 1,000 features a frame instead of 8,000.
     from model.networks import build_network
 
@@ -169,6 +172,21 @@ def test_another_machine_is_the_same_run(store, run):
     done = []
     train_run(store, store.subjects, settings=QUICK, out=run, device="cpu", threads=2, finished=done.append)
     assert done == [0, 1]
+
+
+def test_a_state_that_a_kill_left_in_a_finished_fold_goes(store, run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    state = fold_folder(copy, 1) / STATE_FILE
+    state.write_bytes(b"Adam's moments")
+    train_run(store, store.subjects, settings=QUICK, out=copy, device="cpu", threads=1)
+    assert not state.exists()
+
+
+def test_what_is_gone_on_with_on_other_threads_says_so(store, run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    (fold_folder(copy, 1) / OUTCOME_FILE).unlink()
+    train_run(store, store.subjects, settings=QUICK, out=copy, device="cpu", threads=2)
+    assert [read_outcome(copy, fold).threads for fold in range(2)] == [1, 2]
 
 
 def test_another_folds_table_is_refused(store, run, tmp_path):

@@ -1,16 +1,21 @@
 import errno
+import platform
 import shutil
+from dataclasses import replace
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from scipy.special import expit
 
 from tests.training.validation.tiny_cohorts import QUICK, tiny_store
+from training.cohort.store.cohort_store import CohortStore
 from training.evidence.calibration import fit_scaling
 from training.evidence.conformal import fit_quantiles
 from training.evidence.thresholds import choose_threshold
+from training.fitting.precision import choose_precision
 from training.fitting.settings import TrainingSettings
 from training.fitting.state import STATE_FILE
 from training.runs import (
@@ -30,6 +35,7 @@ from training.runs import (
     read_rows,
     read_run,
 )
+from training.validation import fold
 from training.validation.cross_validation import plan_run
 from training.validation.fold import WEIGHTS_FILE, split_fold, train_fold
 from training.validation.fold_lock import LOCK_FILE, FoldInProgressError
@@ -46,8 +52,6 @@ def cohort(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def planned(cohort, tmp_path_factory):
     """A run begun under each protocol, with no fold trained."""
-    from training.cohort.store.cohort_store import CohortStore
-
     store = CohortStore.open(cohort)
     folder = tmp_path_factory.mktemp("planned")
     for settings in (QUICK, PAPER):
@@ -142,6 +146,52 @@ def test_a_finished_fold_is_not_done_again(trained, cohort):
     assert train_fold(trained, 0, cohort=cohort, device="cpu", progress=never) == read_outcome(trained, 0)
     assert {path: path.stat().st_mtime_ns for path in fold_folder(trained, 0).iterdir()} == before
     assert not (fold_folder(trained, 0) / STATE_FILE).exists(), "Adam's moments are of no more use"
+
+
+def test_a_state_that_a_kill_left_beside_the_outcome_goes(trained, cohort, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "run")
+    state = fold_folder(run, 0) / STATE_FILE
+    state.write_bytes(b"Adam's moments")
+    assert train_fold(run, 0, cohort=cohort, device="cpu") == read_outcome(trained, 0)
+    assert not state.exists()
+
+
+def test_torchs_generator_is_left_to_others(run, cohort):
+    torch.manual_seed(11)
+    expected = torch.rand(1)
+    torch.manual_seed(11)
+    train_fold(run, 0, cohort=cohort, device="cpu")
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_the_outcome_says_what_the_fold_was_really_trained_with(trained):
+    outcome = read_outcome(trained, 0)
+    asked = read_run(trained).settings["precision"]
+    assert (asked, outcome.precision) == ("auto", choose_precision("auto", device=torch.device("cpu")))
+    assert (outcome.device, outcome.device_name) == ("cpu", platform.machine())
+    assert (outcome.threads, outcome.torch_version) == (torch.get_num_threads(), torch.__version__)
+
+
+def test_a_frozen_encoder_was_not_trained_in_the_precision_that_was_asked_for(cohort, tmp_path):
+    store = CohortStore.open(cohort)
+    asked = {"encoder": "frozen", "feature_norm": "batch", "precision": "bfloat16", "epochs": 1}
+    settings = QUICK.model_copy(update=asked)
+    plan_run(store, store.subjects, settings=settings, out=tmp_path / "run", device="cpu")
+    assert train_fold(tmp_path / "run", 0, cohort=cohort, device="cpu").precision == "float32"
+    assert "precision" not in read_run(tmp_path / "run").machine
+
+
+def test_what_is_not_known_of_a_training_is_not_made_up(run, cohort, trained, monkeypatch):
+    """A training that an earlier version finished, which did not keep its machine."""
+    fitted = fold.fit
+
+    def finished_before(*arguments, **options):
+        return replace(fitted(*arguments, **options), machine=None)
+
+    monkeypatch.setattr(fold, "fit", finished_before)
+    outcome = train_fold(run, 0, cohort=cohort, device="cpu")
+    assert (outcome.device, outcome.threads, outcome.torch_version) == ("cpu", None, None)
+    assert outcome.precision == read_outcome(trained, 0).precision
 
 
 class Stopped(Exception):  # noqa: N818 - not an error

@@ -13,6 +13,7 @@ from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.index import StoredScan
 from training.cohort.store.writing import series_name, write_index, write_series
 from training.fitting import batches
+from training.fitting.settings import TrainingSettings
 from training.runs import (
     EPOCHS_FILE,
     INNER_PREDICTIONS_FILE,
@@ -34,6 +35,11 @@ from training.validation.fold import WEIGHTS_FILE, split_fold, train_fold
 
 REPORTED = 0
 VARIANTS = ("filtered", "unfiltered")
+WAYS = {
+    "nested": {"protocol": "nested"},
+    "paper": {"protocol": "paper"},
+    "frozen": {"encoder": "frozen", "feature_norm": "batch"},
+}
 
 
 def write_cohort(folder: Path, *, noise_for: frozenset[str] = frozenset()) -> CohortStore:
@@ -89,10 +95,10 @@ def store(tmp_path_factory) -> CohortStore:
     return write_cohort(tmp_path_factory.mktemp("cohorts") / "cohort")
 
 
-@pytest.fixture(scope="module", params=["nested", "paper"])
+@pytest.fixture(scope="module", params=WAYS)
 def honest(request, store, tmp_path_factory) -> Path:
     """A run whose reported fold is left as it is, with that fold trained."""
-    settings = QUICK.model_copy(update={"protocol": request.param})
+    settings = QUICK.model_copy(update=WAYS[request.param])
     run = tmp_path_factory.mktemp("honest") / "run"
     plan_run(store, store.subjects, settings=settings, out=run, device="cpu")
     train_fold(run, REPORTED, cohort=store.folder, device="cpu")
@@ -162,7 +168,7 @@ def test_other_labels_among_the_training_subjects_do_change_the_weights(honest, 
 
 def test_every_run_and_variant_of_a_subject_is_in_one_fold_and_one_inner_part(honest, store):
     subjects = read_rows(honest, SUBJECTS_FILE, RunSubject)
-    settings = QUICK.model_copy(update={"protocol": read_run(honest).settings["protocol"]})
+    settings = TrainingSettings.model_validate(read_run(honest).settings)
     for fold in range(QUICK.folds):
         inner = split_fold(subjects, fold, settings=settings)
         part_of = {one.subject_id: "reported" for one in subjects if one.fold == fold}
@@ -190,7 +196,7 @@ def test_only_windows_of_the_training_part_are_ever_trained_on(honest, store, tm
     run = fresh_copy(honest, tmp_path / "run")
     train_fold(run, REPORTED, cohort=store.folder, device="cpu")
     subjects = read_rows(run, SUBJECTS_FILE, RunSubject)
-    settings = QUICK.model_copy(update={"protocol": read_run(run).settings["protocol"]})
+    settings = TrainingSettings.model_validate(read_run(run).settings)
     inner = split_fold(subjects, REPORTED, settings=settings)
     assert {one.subject_id for one in given} == {one.subject_id for one in inner.training}
     for one in given:

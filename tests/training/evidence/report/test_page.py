@@ -119,6 +119,17 @@ def test_every_part_of_the_evidence_is_there(one, reported):
     assert f"{100 * report.coverage.overall.value:.1f} [" in text
 
 
+def test_what_the_folds_were_trained_with_is_said_once_each(reported):
+    report = reported(n=200)
+    used = {"threads": 2, "precision": "float32", "torch_version": "2.13.0"}
+    outcomes = [outcome.model_copy(update=used) for outcome in report.data.outcomes]
+    outcomes[-1] = outcomes[-1].model_copy(update={"device": "cuda", "precision": "bfloat16"})
+    text = Page(render([replace(report, data=replace(report.data, outcomes=tuple(outcomes)))])).text
+    on_cpu = "device cpu, threads 2, precision float32, torch 2.13.0"
+    assert f"machine {on_cpu}; device cuda, threads 2, precision bfloat16, torch 2.13.0 planned with" in text
+    assert text.count(on_cpu) == 1
+
+
 def test_published_rows_are_marked_and_ours_is_not_among_them(one):
     rows = re.findall(r"<tr[^>]*>.*?</tr>", one[one.index("Beside what others printed") :], re.DOTALL)
     of_paper = next(row for row in rows if "the paper, network C + Bi-LSTM" in row)
