@@ -13,12 +13,11 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from jaxtyping import Float64
-from scipy.stats import rankdata
 
 from imaging import PreprocessingSpec
 from model.full_float32 import full_float32
 from model.networks import RestNetwork
+from training.evidence import bootstrap
 from training.fitting.batches import packed_batches, torch_seed
 from training.fitting.events import EpochLog
 from training.fitting.frozen import encode_subjects, remove_features, settle_normalisation
@@ -321,7 +320,8 @@ class _Session:
         # log(1 + exp(x)) without overflow: the cross-entropy of a logit.
         loss = float(np.mean(np.logaddexp(0, logits) - labels * logits))
         require_finite(loss, loss="stopping", epoch=epoch)
-        return loss, _area_under_roc(labels, logits)
+        area = bootstrap.area_under_roc(bootstrap.once_each(len(labels)), labels, logits)
+        return loss, float(area[0])
 
     def _progress(
         self, epoch: int, batch: int, n_batches: int, training_loss: float, seconds: float
@@ -380,12 +380,3 @@ def _require(
         raise ValueError(
             f"expected subjects of {expected} classes to watch under {settings.protocol!r}, found {found}"
         )
-
-
-def _area_under_roc(labels: np.ndarray, logits: Float64[np.ndarray, " S"]) -> float | None:
-    n_cases = int(labels.sum())
-    n_pairs = n_cases * (len(labels) - n_cases)
-    if n_pairs == 0:
-        return None
-    ranks = rankdata(logits)[labels == 1].sum()
-    return float((ranks - n_cases * (n_cases + 1) / 2) / n_pairs)

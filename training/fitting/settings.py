@@ -1,6 +1,5 @@
 """Every choice of a training, in one place: defaults, a TOML file, options, in rising order of precedence."""
 
-import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -164,16 +163,6 @@ class TrainingSettings(Architecture):
                 f"'trained' with {asked[0]}, because augmentation changes frames before they are encoded"
             )
         return encoder
-
-    def to_toml(self) -> str:
-        """Write every setting that is not its unset default; :func:`read_settings` reads it back the same."""
-        lines = [
-            # A JSON scalar of these kinds is a TOML scalar.
-            f"{name} = {json.dumps(value)}"
-            for name, value in self.model_dump(mode="json").items()
-            if value is not None
-        ]
-        return "\n".join(lines) + "\n"
 
 
 def read_settings(

@@ -2,8 +2,6 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from model.architecture import Architecture
 from training.fitting.settings import TrainingSettings, TrainingSettingsError, allowed_values, read_settings
@@ -43,23 +41,6 @@ def test_every_setting_can_be_said_in_words_and_they_are_the_documents():
         allowed = rows()[name].split("|")[3].strip().replace("`", "")
         allowed = allowed.replace(".0,", ",").removesuffix(".0").replace("a share above 0 and below 1", "")
         assert allowed.strip() in words, name
-
-
-settings_strategy = st.builds(
-    TrainingSettings,
-    network=st.sampled_from("ABCD"),
-    space=st.sampled_from(["flatten", "average", "bottleneck", "readout"]),
-    learning_rate=st.floats(min_value=1e-12, max_value=1.0),
-    noise_sd=st.floats(min_value=0.0, max_value=10.0),
-    micro_batch=st.none() | st.integers(1, 4096),
-    threshold_rule=st.just("youden") | st.floats(min_value=0.01, max_value=0.99),
-    seed=st.integers(0, 2**32 - 1),
-)
-
-
-@given(settings_strategy)
-def test_settings_come_back_from_toml_as_they_were(settings):
-    assert TrainingSettings.model_validate(tomllib.loads(settings.to_toml())) == settings
 
 
 def test_options_win_over_the_file_and_the_file_over_the_defaults(tmp_path):

@@ -17,13 +17,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-BLUE, VERMILION, GREEN, ORANGE, SKY, PURPLE, INK, GREY = (
+BLUE, VERMILION, GREEN, ORANGE, SKY, INK, GREY = (
     "#0072b2",
     "#d55e00",
     "#009e73",
     "#e69f00",
     "#56b4e9",
-    "#cc79a7",
     "#1c2427",
     "#7d8589",
 )
