@@ -20,8 +20,10 @@ from training.cohort.store.cohort_store import CohortStore
 from training.cohort.subjects import Subject
 from training.errors import CohortError
 from training.evidence.connectivity import connectivity_features, fisher_z_correlations
+from training.evidence.footing import lean_of_baselines, scores
 from training.evidence.metrics import evaluate
 from training.evidence.ridge import ridge_probabilities
+from training.runs import Split
 from training.validation.folds import Folds, leave_site_out, split_folds
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -65,7 +67,8 @@ def measure(store: CohortStore, archive: Path) -> dict[str, Any]:
         "features": {name: values.shape[1] for name, values in features.items()},
         "five_folds": {name: over_seeds(values, subjects) for name, values in features.items()},
         "leave_institution_out": {
-            name: figures(values, subjects, leave_site_out(subjects)) for name, values in features.items()
+            name: figures(values, subjects, leave_site_out(subjects), split="leave_site_out")
+            for name, values in features.items()
         },
     }
 
@@ -91,12 +94,15 @@ def over_seeds(features: Features, subjects: Sequence[Subject]) -> dict[str, Any
     return {"seed 0": found[0], f"mean of {len(SEEDS)} seeds": means}
 
 
-def figures(features: Features, subjects: Sequence[Subject], folds: Folds) -> dict[str, Any]:
+def figures(
+    features: Features, subjects: Sequence[Subject], folds: Folds, *, split: Split = "stratified"
+) -> dict[str, Any]:
     """Evaluate out of fold."""
     labels = np.array([subject.label for subject in subjects], dtype=np.int64)
     fold = np.array([folds.fold_of[subject.subject_id] for subject in subjects])
     said = ridge_probabilities(features, labels, fold)
-    evaluation = evaluate(labels, said, threshold=0.5, seed=BOOTSTRAP_SEED)
+    ranked = scores(said, fold, lean_of_baselines(labels, fold, split=split))
+    evaluation = evaluate(labels, said, threshold=0.5, scores=ranked, seed=BOOTSTRAP_SEED)
     return {name: getattr(evaluation, name).to_json() for name in FIGURES}
 
 

@@ -14,7 +14,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -24,7 +24,7 @@ from sklearn.metrics import roc_auc_score
 from training.cohort.subjects import Subject
 from training.evidence.calibration import fit_scaling
 from training.evidence.footing import lean_of_networks, scores
-from training.runs import InnerPrediction
+from training.runs import Split
 from training.simulation.sites import site_and_label
 from training.validation.folds import leave_site_out, split_folds, split_inner
 
@@ -90,14 +90,6 @@ def person(index: int) -> Subject:
     return Subject(subject_id=str(index), site=site.name, label=label, diagnosis=str(label))
 
 
-class InRun(NamedTuple):
-    """What of a subject decides what its fold's model leans to."""
-
-    subject_id: str
-    label: int
-    fold: int
-
-
 def areas(people: Sequence[Subject], *, n_folds: int | str, noise_sd: float, seed: int) -> tuple[float, ...]:
     """Cross-validate noise once; the AUCs in the order of `ANSWERS`."""
     left_out = n_folds == SITES
@@ -106,30 +98,24 @@ def areas(people: Sequence[Subject], *, n_folds: int | str, noise_sd: float, see
     fold = np.array([folds.fold_of[one.subject_id] for one in people])
     labels = np.array([one.label for one in people])
     plain, calibrated = np.empty((2, len(people)))
-    kept: list[InnerPrediction] = []
+    calibrated_on: dict[int, np.ndarray] = {}
     right, pairs = 0.0, 0
     for number in range(len(folds.names)):
         others = [one for one, where in zip(people, fold, strict=True) if where != number]
         inner = split_inner(others, stopping=SHARE, calibration=SHARE, seed=seed)
         leaning = log_odds(inner.training)
+        calibrated_on[number] = np.array([one.label for one in inner.calibration])
         scaling = fit_scaling(
-            says(len(inner.calibration), leaning, noise_sd, generator),
-            np.array([one.label for one in inner.calibration]),
+            says(len(inner.calibration), leaning, noise_sd, generator), calibrated_on[number]
         )
         here = fold == number
         plain[here] = says(int(here.sum()), leaning, noise_sd, generator)
         calibrated[here] = scaling(plain[here])
-        kept += [
-            InnerPrediction(subject_id=one.subject_id, fold=number, part="calibration", logit=0.0)
-            for one in inner.calibration
-        ]
         n_pairs = int(labels[here].sum() * (1 - labels[here]).sum())
         if n_pairs:
             right, pairs = right + n_pairs * float(roc_auc_score(labels[here], plain[here])), pairs + n_pairs
-    run = [
-        InRun(one.subject_id, label, where) for one, label, where in zip(people, labels, fold, strict=True)
-    ]
-    lean = lean_of_networks(run, kept, split="leave_site_out" if left_out else "stratified")
+    split: Split = "leave_site_out" if left_out else "stratified"
+    lean = lean_of_networks(labels, fold, calibrated_on, split=split)
     level = scores(expit(calibrated), fold, lean)
     pooled = [float(roc_auc_score(labels, answers)) for answers in (plain, calibrated, level)]
     return *pooled, right / pairs

@@ -8,7 +8,6 @@ has nothing to go by, much like the logarithm of a likelihood ratio, have no suc
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
 
 import numpy as np
 from jaxtyping import Float64, Int
@@ -23,30 +22,17 @@ _CERTAIN = (np.finfo(float).tiny, 1 - np.finfo(float).epsneg)
 Probabilities = Float64[np.ndarray, " S"]
 Scores = Float64[np.ndarray, " S"]
 
-
-class InFold(Protocol):
-    """A subject of a run, as far as this needs to know."""
-
-    @property
-    def subject_id(self) -> str:
-        """Its name in the cohort."""
-
-    @property
-    def label(self) -> int:
-        """0 control, 1 case."""
-
-    @property
-    def fold(self) -> int:
-        """Where it is reported."""
+Labels = Int[np.ndarray, " A"]
+Folds = Int[np.ndarray, " A"]
 
 
-def lean_of_baselines(subjects: Sequence[InFold], *, split: Split) -> dict[int, float]:
+def lean_of_baselines(labels: Labels, folds: Folds, *, split: Split) -> dict[int, float]:
     """Give the log odds of a case among those that a fold's baselines are fitted to: all other folds.
 
     Parameters
     ----------
-    subjects : sequence of RunSubject, or others with these facts
-        All of a run, also those of folds that are not finished.
+    labels, folds : (A,) int
+        Of all subjects of a run, also those of folds that are not finished.
     split : "stratified" or "leave_site_out"
         Stratified folds leave the same share to all models, but for what does not divide evenly: 0.
 
@@ -55,41 +41,50 @@ def lean_of_baselines(subjects: Sequence[InFold], *, split: Split) -> dict[int, 
     dict of float
         By fold. Training refuses a fold whose others lack a class.
     """
-    folds = np.array([subject.fold for subject in subjects])
     if split == "stratified":
         return dict.fromkeys(folds.tolist(), 0.0)
-    labels = np.array([subject.label for subject in subjects])
     return {fold: float(logit(labels[folds != fold].mean())) for fold in np.unique(folds).tolist()}
 
 
 def lean_of_networks(
-    subjects: Sequence[InFold], inner: Sequence[InnerPrediction], *, split: Split
+    labels: Labels, folds: Folds, calibrated_on: Mapping[int, Labels], *, split: Split
 ) -> dict[int, float]:
     """Give the log odds that a fold's calibrated network says of people of whom it can tell nothing.
 
     Parameters
     ----------
-    subjects : sequence of RunSubject, or others with these facts
-        All of a run.
-    inner : sequence of InnerPrediction
-        Without a calibration part, under the protocol "paper", a network leans as a baseline does.
+    labels, folds : (A,) int
+    calibrated_on : dict of (C,) int
+        Labels of a fold's inner calibration part; a network without one leans as a baseline does.
     split : "stratified" or "leave_site_out"
-        As for `lean_of_baselines`.
+        All as for `lean_of_baselines`.
 
     Returns
     -------
     dict of float
         By fold.
     """
-    found = lean_of_baselines(subjects, split=split)
-    if split == "stratified":
-        return found
-    label = {subject.subject_id: subject.label for subject in subjects}
-    for fold in {row.fold for row in inner if row.part == "calibration"}:
-        calibrated_on = [row for row in inner if (row.fold, row.part) == (fold, "calibration")]
-        labels = np.array([label[row.subject_id] for row in calibrated_on])
-        found[fold] = float(logit(smoothed_targets(labels).mean()))
+    found = lean_of_baselines(labels, folds, split=split)
+    if split == "leave_site_out":
+        targets = {fold: smoothed_targets(of_part) for fold, of_part in calibrated_on.items()}
+        found |= {fold: float(logit(of_part.mean())) for fold, of_part in targets.items()}
     return found
+
+
+def calibration_labels(label_of: Mapping[str, int], inner: Sequence[InnerPrediction]) -> dict[int, Labels]:
+    """Give the labels of each fold's inner calibration part.
+
+    Parameters
+    ----------
+    label_of : dict of int
+        By subject_id.
+    inner : sequence of InnerPrediction
+    """
+    rows = [row for row in inner if row.part == "calibration"]
+    return {
+        fold: np.array([label_of[row.subject_id] for row in rows if row.fold == fold])
+        for fold in {row.fold for row in rows}
+    }
 
 
 def scores(probabilities: Probabilities, folds: Int[np.ndarray, " S"], lean: Mapping[int, float]) -> Scores:

@@ -24,7 +24,7 @@ from model.card import ModelCard
 from model.checkpoint import save_checkpoint
 from training.evidence.calibration import fit_temperature
 from training.evidence.conformal import CLASSES, conformal_sets, coverage
-from training.evidence.footing import lean_of_networks, scores
+from training.evidence.footing import calibration_labels, lean_of_networks, scores
 from training.evidence.metrics import evaluate
 from training.fitting.settings import TrainingSettings
 from training.runs import (
@@ -127,7 +127,8 @@ def measure(
     thresholds = np.array([outcomes[prediction.fold].threshold for prediction in predictions])
     folds = np.array([prediction.fold for prediction in predictions])
     inner = read_rows(run, INNER_PREDICTIONS_FILE, InnerPrediction)
-    lean = lean_of_networks(subjects, inner, split=record.split)
+    label_of = {subject.subject_id: subject.label for subject in subjects}
+    lean = lean_of_networks(labels, folds, calibration_labels(label_of, inner), split=record.split)
     evaluation = evaluate(
         labels,
         probabilities,

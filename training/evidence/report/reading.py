@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float64, Int
 
 from imaging.words import encodable
 from training.errors import CohortError
-from training.evidence.footing import lean_of_baselines, lean_of_networks, scores
+from training.evidence.footing import calibration_labels, lean_of_baselines, lean_of_networks, scores
 from training.evidence.kept_connectivity import find_connectivity
 from training.runs import (
     EPOCHS_FILE,
@@ -117,12 +117,20 @@ class RunData:
     @property
     def scores(self) -> Float64[np.ndarray, " S"]:
         """What ranks the reported subjects: the networks' answers on a common footing."""
-        lean = lean_of_networks(self.subjects, self.inner_predictions, split=self.record.split)
+        label_of = {subject.subject_id: subject.label for subject in self.subjects}
+        calibrated_on = calibration_labels(label_of, self.inner_predictions)
+        lean = lean_of_networks(*self._dealt, calibrated_on, split=self.record.split)
         return scores(self.probabilities, self._folds, lean)
 
     def scores_of_baseline(self, probabilities: Float64[np.ndarray, " S"]) -> Float64[np.ndarray, " S"]:
         """Set a baseline's answers to the reported subjects on a common footing."""
-        return scores(probabilities, self._folds, lean_of_baselines(self.subjects, split=self.record.split))
+        return scores(probabilities, self._folds, lean_of_baselines(*self._dealt, split=self.record.split))
+
+    @property
+    def _dealt(self) -> tuple[Int[np.ndarray, " A"], Int[np.ndarray, " A"]]:
+        """Labels and folds of all subjects."""
+        labels, folds = np.array([(subject.label, subject.fold) for subject in self.subjects]).T
+        return labels, folds
 
     @property
     def _folds(self) -> Int[np.ndarray, " S"]:
