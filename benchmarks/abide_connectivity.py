@@ -19,11 +19,12 @@ from numpy.typing import NDArray
 from training.cohort.store.cohort_store import CohortStore
 from training.cohort.subjects import Subject
 from training.errors import CohortError
+from training.evidence.baselines import out_of_fold
 from training.evidence.connectivity import connectivity_features, fisher_z_correlations
 from training.evidence.footing import lean_of_baselines, scores
 from training.evidence.metrics import evaluate
 from training.evidence.ridge import ridge_probabilities
-from training.runs import Split
+from training.evidence.sites import within_site_auc
 from training.validation.folds import Folds, leave_site_out, split_folds
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,6 +35,7 @@ BOOTSTRAP_SEED = 0
 FIGURES = ("accuracy", "balanced_accuracy", "auc")
 
 Features = NDArray[np.float32]
+Labels = NDArray[np.int64]
 
 
 def main() -> None:
@@ -66,10 +68,7 @@ def measure(store: CohortStore, archive: Path) -> dict[str, Any]:
         "n_cases": sum(subject.label == 1 for subject in subjects),
         "features": {name: values.shape[1] for name, values in features.items()},
         "five_folds": {name: over_seeds(values, subjects) for name, values in features.items()},
-        "leave_institution_out": {
-            name: figures(values, subjects, leave_site_out(subjects), split="leave_site_out")
-            for name, values in features.items()
-        },
+        "leave_institution_out": over_institutions(features, subjects),
     }
 
 
@@ -94,16 +93,43 @@ def over_seeds(features: Features, subjects: Sequence[Subject]) -> dict[str, Any
     return {"seed 0": found[0], f"mean of {len(SEEDS)} seeds": means}
 
 
-def figures(
-    features: Features, subjects: Sequence[Subject], folds: Folds, *, split: Split = "stratified"
-) -> dict[str, Any]:
+def figures(features: Features, subjects: Sequence[Subject], folds: Folds) -> dict[str, Any]:
     """Evaluate out of fold."""
-    labels = np.array([subject.label for subject in subjects], dtype=np.int64)
-    fold = np.array([folds.fold_of[subject.subject_id] for subject in subjects])
-    said = ridge_probabilities(features, labels, fold)
-    ranked = scores(said, fold, lean_of_baselines(labels, fold, split=split))
-    evaluation = evaluate(labels, said, threshold=0.5, scores=ranked, seed=BOOTSTRAP_SEED)
+    labels, fold = dealt(subjects, folds)
+    evaluation = evaluate(
+        labels, ridge_probabilities(features, labels, fold), threshold=0.5, seed=BOOTSTRAP_SEED
+    )
     return {name: getattr(evaluation, name).to_json() for name in FIGURES}
+
+
+def over_institutions(features: dict[str, Features], subjects: Sequence[Subject]) -> dict[str, Any]:
+    """Evaluate ridge, and what is known without a scan, each institution left out in turn.
+
+    People of different institutions are ranked without the models' lean; "auc_within" counts only pairs of
+    one institution, which no lean can touch.
+    """
+    folds = leave_site_out(subjects)
+    labels, fold = dealt(subjects, folds)
+    lean = lean_of_baselines(labels, fold, split="leave_site_out")
+    said = {name: ridge_probabilities(values, labels, fold) for name, values in features.items()}
+    said["phenotype"] = out_of_fold("phenotype", subjects, labels=labels, folds=fold)
+    homes = [folds.names[one] for one in fold]
+    found = {}
+    for name, probabilities in said.items():
+        ranked = scores(probabilities, fold, lean)
+        evaluation = evaluate(labels, probabilities, threshold=0.5, scores=ranked, seed=BOOTSTRAP_SEED)
+        within = within_site_auc(labels, ranked, homes, seed=BOOTSTRAP_SEED)
+        found[name] = {
+            **{figure: getattr(evaluation, figure).to_json() for figure in FIGURES},
+            "auc_within": None if within is None else within.to_json(),
+        }
+    return found
+
+
+def dealt(subjects: Sequence[Subject], folds: Folds) -> tuple[Labels, Labels]:
+    """Give everybody's label and fold."""
+    labels = np.array([subject.label for subject in subjects], dtype=np.int64)
+    return labels, np.array([folds.fold_of[subject.subject_id] for subject in subjects])
 
 
 def show(result: dict[str, Any]) -> None:
@@ -118,15 +144,17 @@ def show(result: dict[str, Any]) -> None:
             + " | ".join(f"{one:.3f}" for one in means.values())
             + " |"
         )
+    print(
+        "\n| an institution left out | accuracy | balanced | AUC | AUC, pairs of one |\n|---|---|---|---|---|"
+    )
     for name, found in result["leave_institution_out"].items():
-        print(f"| an institution left out | {name} | {cells(found)} |")
+        print(f"| {name} | {cells(found, (*FIGURES, 'auc_within'))} |")
 
 
-def cells(found: dict[str, Any]) -> str:
+def cells(found: dict[str, Any], names: Sequence[str] = FIGURES) -> str:
     """Format figures with their 95 % intervals."""
     return " | ".join(
-        f"{found[name]['value']:.3f} [{found[name]['low']:.3f}, {found[name]['high']:.3f}]"
-        for name in FIGURES
+        f"{found[name]['value']:.3f} [{found[name]['low']:.3f}, {found[name]['high']:.3f}]" for name in names
     )
 
 
