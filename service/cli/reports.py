@@ -7,6 +7,7 @@ import typer
 
 from service.cli.output import print_json, progress_bar, say
 from service.cli.scans import AsJson
+from service.cli.usage import named_path
 
 if TYPE_CHECKING:
     from training.evidence.report.writing import WrittenReport
@@ -20,7 +21,12 @@ def report(
     ] = None,
     *,
     out: Annotated[
-        Path | None, typer.Option(help="Where to write; `report` inside the folder named, if it is one.")
+        Path | None,
+        typer.Option(
+            help="Where to write; `report` inside the folder named, if it is one.",
+            parser=named_path,
+            metavar="<path>",
+        ),
     ] = None,
     cohort: Annotated[
         Path | None,
