@@ -62,7 +62,7 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     # Left by Celery for billiard, whose children would write raw lines until they have read our settings.
     os.environ.pop("_MP_FORK_LOGLEVEL_", None)
 
-    told_to_stop = threading.Event()
+    told_to_stop = []
 
     # Celery holds receivers weakly: these two live as long as this function.
     def ready(**_kwargs: Any) -> None:
@@ -70,7 +70,7 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
 
     def hand_back(*, how: str, **_kwargs: Any) -> None:
         if how == "Warm":
-            told_to_stop.set()
+            told_to_stop.append(how)
         # A thread, because this runs in a signal handler.
         threading.Thread(target=_hand_back, args=(sessions, name), name="hand-back", daemon=True).start()
 
@@ -86,7 +86,7 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
         if sweeper is not None:
             sweeper.stop()
     # For Celery SIGTERM is an end like any other and SIGINT a failure.
-    return 0 if told_to_stop.is_set() else int(worker.exitcode or 0)
+    return 0 if told_to_stop else int(worker.exitcode or 0)
 
 
 def first_duty(queues: Sequence[QueueName]) -> QueueName:
