@@ -102,6 +102,10 @@ def train(
 
     if distributed and processes:
         raise typer.BadParameter("--processes is for folds trained here; with --distributed start workers")
+    if leave_site_out and folds is not None:
+        raise typer.BadParameter(
+            "--folds has no effect with --leave-site-out, which makes one fold an institution"
+        )
     if data_dir and not distributed:
         raise typer.BadParameter("--data-dir is for --distributed: nothing else of training is kept there")
     single = {"network": network, "rnn": rnn}
