@@ -1,13 +1,24 @@
 """The command tree of ``restnet`` and the one place where a failure becomes an exit status."""
 
 import sys
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from service.cli import accounts, cohort, database, keys, reports, scans, servers, simulation, training
-from service.cli.output import refusal_of, show_refusal
-from service.errors import ServiceError
+from service.cli.output import (
+    CLOSED_OUTPUT,
+    OUR_FAULT,
+    REFUSED,
+    PathNotUsableError,
+    give_up_output,
+    in_words,
+    output_fault,
+    refusal_of,
+    show_refusal,
+)
+from service.cli.usage import asks_for_help, show_usage, usage_error
 
 app = typer.Typer(
     name="restnet",
@@ -36,50 +47,71 @@ def every_command(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an internal error.")] = False,
 ) -> None:
     """Options that every command takes."""
-    if debug:
-        sys.excepthook = sys.__excepthook__
+    # What fails before the options are read shall be shown too: `_tell` looks for it on the command line.
+    del debug
 
 
-class UsageError(ServiceError):
-    """A command, option or argument that there is not, or a value that it cannot have."""
+def run() -> int:
+    """Run the command line, and tell what came of it.
 
-    code: ClassVar[str] = "usage"
+    Returns
+    -------
+    int
+        The exit status: 0 when done, 2 when the input was refused, 1 when the fault is ours, 141 when nobody
+        reads what is printed.
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-
-
-def main() -> None:
-    """Run the command line: exit 0 when done, 2 when the input was refused, 1 when the fault is ours."""
-    as_json = "--json" in sys.argv
-    debug = "--debug" in sys.argv
+    Raises
+    ------
+    KeyboardInterrupt
+        If Ctrl-C ended a command that has nothing of its own to say about it.
+    """
     try:
-        status = _run(as_json=as_json)
-    except Exception as error:
-        refusal = refusal_of(error)
-        if refusal is not None:
-            show_refusal(refusal, as_json=as_json)
-            sys.exit(2)
-        if debug:
-            raise
-        show_refusal(
-            {
-                "code": "internal_error",
-                "message": f"RestNet failed ({type(error).__name__}). This is our fault, not your file's. "
-                "Run the same command as `restnet --debug ...` to see where.",
-            },
-            as_json=as_json,
-        )
-        sys.exit(1)
-    sys.exit(status)
+        status = _invoke()
+        # When the interpreter does it at its own end, nobody can be told any more that there is no room.
+        sys.stdout.flush()
+    except Exception as error:  # noqa: BLE001 - told, or raised again
+        status = _tell(error, as_json="--json" in sys.argv)
+    return status
 
 
-def _run(*, as_json: bool) -> int:
-    """Run the command; for a machine a wrong usage is a refusal like any other, for people typer tells it."""
+def _invoke() -> int:
     try:
-        # Without its standalone mode typer gives the exit status back, None where a command has none.
-        return int(app(prog_name="restnet", standalone_mode=not as_json) or 0)
-    except typer.Abort:
-        return 130
-    except typer.TyperException as error:
-        raise UsageError(error.format_message()) from error
+        with get_command(app).make_context("restnet", sys.argv[1:]) as context:
+            context.command.invoke(context)
+    except typer.Exit as end:
+        return end.exit_code
+    except typer.Abort as error:  # Ctrl-C, or no more input, where a password was asked for
+        raise KeyboardInterrupt from error
+    return 0
+
+
+def _tell(error: Exception, *, as_json: bool) -> int:
+    """Tell what went wrong, for a machine on stdout or for a person on stderr; returns the exit status."""
+    if isinstance(error, OSError):
+        fault = output_fault()
+        if isinstance(fault, BrokenPipeError):
+            give_up_output()
+            return CLOSED_OUTPUT
+        if fault is not None:
+            error = PathNotUsableError(path="standard output", found=in_words(fault))
+    if isinstance(error, typer.TyperException):
+        if not as_json:
+            show_usage(error)
+        if asks_for_help(error) and not as_json:
+            return REFUSED
+        error = usage_error(error)
+    refusal = refusal_of(error)
+    if refusal is not None:
+        show_refusal(refusal, as_json=as_json)
+        return REFUSED
+    if "--debug" in sys.argv:
+        raise error
+    show_refusal(
+        {
+            "code": "internal_error",
+            "message": f"RestNet failed ({type(error).__name__}). This is our fault, not your file's. "
+            "Run the same command as `restnet --debug ...` to see where.",
+        },
+        as_json=as_json,
+    )
+    return OUR_FAULT

@@ -9,6 +9,7 @@ import typer
 
 from service.cli.output import STOPPED, print_json, progress_bar, say
 from service.cli.scans import AsJson
+from service.cli.usage import named_path
 from service.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -39,7 +40,12 @@ class CohortOptionMissingError(ServiceError):
 def ingest(
     source: Annotated[Path, typer.Argument(help="The downloaded folder, .tar or .npz.")],
     *,
-    out: Annotated[Path, typer.Option(help="The cohort's folder: new, empty, or one to go on with.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The cohort's folder: new, empty, or one to go on with.", parser=named_path, metavar="<path>"
+        ),
+    ],
     phenotypes: Annotated[
         Path | None,
         typer.Option(

@@ -9,6 +9,7 @@ import typer
 
 from service.cli.output import print_json
 from service.cli.scans import AsJson
+from service.cli.usage import named_path
 from service.errors import ServiceError
 
 if TYPE_CHECKING:
@@ -43,7 +44,12 @@ class DatabaseNotFoundError(ServiceError):
 
 
 DataDir = Annotated[
-    Path | None, typer.Option(help="Folder of the embedded parts; RESTNET_DATA_DIR or ./data if not named.")
+    Path | None,
+    typer.Option(
+        help="Folder of the embedded parts; RESTNET_DATA_DIR or ./data if not named.",
+        parser=named_path,
+        metavar="<path>",
+    ),
 ]
 
 

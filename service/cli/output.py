@@ -1,12 +1,15 @@
 """What the commands print: JSON for machines on stdout, sentences for people, progress on stderr."""
 
 import errno
+import io
 import json
+import os
 import re
+import select
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -21,8 +24,11 @@ from service.errors import ServiceError, as_json
 # Who acts here, in the audit: whoever may read the data directory.
 ACTOR = "command-line"
 
-# The exit status of a command that Ctrl-C has ended, as shells have it.
+OUR_FAULT = 1
+REFUSED = 2
+# As shells have them: of a command that Ctrl-C has ended, and of one whose output nobody reads.
 STOPPED = 130
+CLOSED_OUTPUT = 141
 
 ReportProgress = Callable[[str, float], None]
 
@@ -68,10 +74,15 @@ def refusal_of(error: Exception) -> dict[str, object] | None:
         return {"code": "database_unavailable", "message": DATABASE_UNAVAILABLE}
     if isinstance(error, OSError) and _is_of_the_users_path(error):
         path = None if error.filename is None else str(error.filename)
-        error = PathNotUsableError(path=path, found=(error.strerror or "a fault of the disk").lower())
+        error = PathNotUsableError(path=path, found=in_words(error))
     if not isinstance(error, ScanError | ModelError | CohortError | ServiceError):
         return None
     return {"code": error.code, "message": str(error), **as_json(error.details())}
+
+
+def in_words(error: OSError) -> str:
+    """Say what the system refused, as a part of a sentence."""
+    return (error.strerror or "a fault of the disk").lower()
 
 
 def _is_database(error: Exception) -> bool:
@@ -97,12 +108,47 @@ def say(line: str, *, fg: str | None = None, bold: bool = False, err: bool = Fal
 
 
 def show_refusal(refusal: Mapping[str, object], *, as_json: bool) -> None:
-    """Print why something was refused, for a machine on stdout or for a person on stderr."""
+    """Print why something was refused, for a machine on stdout or for a person on stderr.
+
+    A machine whose stdout takes no more, for example on a full disk, finds the sentence on stderr too.
+    """
+    told = False
     if as_json:
-        print_json({"error": refusal})
-    else:
+        with suppress(OSError):
+            print_json({"error": refusal})
+            sys.stdout.flush()
+            told = True
+    if output_fault() is not None:
+        give_up_output()
+    if not told:
         message = with_path_as_typed(refusal, sys.argv[1:])
         say(f"{message}  [{refusal['code']}]", fg="red", err=True)
+
+
+def output_fault() -> OSError | None:
+    """Say what keeps stdout from taking what was printed, if anything does."""
+    try:
+        sys.stdout.flush()
+        if _nobody_reads(sys.stdout.fileno()):
+            return BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    except io.UnsupportedOperation:  # no file, as in tests
+        return None
+    except OSError as error:
+        return error
+    return None
+
+
+def _nobody_reads(handle: int) -> bool:
+    poll = select.poll()
+    poll.register(handle, 0)  # errors are told unasked
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def give_up_output() -> None:
+    """Let stdout lead nowhere: the interpreter would complain at its end of what it could not write."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
 
 
 def with_path_as_typed(refusal: Mapping[str, object], arguments: Sequence[str]) -> str:

@@ -7,11 +7,13 @@ import typer
 
 from service.cli.output import print_json, progress_bar, say
 from service.cli.scans import AsJson
+from service.cli.usage import named_path
 
 if TYPE_CHECKING:
     from training.evidence.report.writing import WrittenReport
 
 Claim = tuple[str, str, str]
+_FEWEST = 2
 
 
 def report(
@@ -20,7 +22,12 @@ def report(
     ] = None,
     *,
     out: Annotated[
-        Path | None, typer.Option(help="Where to write; `report` inside the folder named, if it is one.")
+        Path | None,
+        typer.Option(
+            help="Where to write; `report` inside the folder named, if it is one.",
+            parser=named_path,
+            metavar="<path>",
+        ),
     ] = None,
     cohort: Annotated[
         Path | None,
@@ -44,8 +51,11 @@ def report(
 ) -> None:
     """Write a run's evidence: one HTML page, a table and JSON, beside what is known without a scan."""
     if check_claim is not None:
-        if runs or cohort or n is None or positives is None:
-            raise typer.BadParameter("expected --check-claim with --n and --positives and no run")
+        if runs or cohort or out or partial or n is None or positives is None:
+            raise typer.BadParameter(
+                "expected --check-claim with --n and --positives, without a run and what belongs to one: "
+                "nothing is written"
+            )
         _check_claim(check_claim, n=n, positives=positives, as_json=as_json)
         return
     if not runs or n is not None or positives is not None:
@@ -87,6 +97,8 @@ def _check_claim(claim: Claim, *, n: int, positives: int, as_json: bool) -> None
     from training.evidence import claims
 
     accuracy, sensitivity, specificity = claim
+    if n < _FEWEST:
+        raise claims.ClaimInvalidError(what="n", expected="at least 2, one of each class", found=str(n))
     check = claims.check_claim(
         accuracy=accuracy, sensitivity=sensitivity, specificity=specificity, n=n, positives=positives
     )

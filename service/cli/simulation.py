@@ -8,10 +8,13 @@ import typer
 from imaging.words import counted
 from service.cli.output import STOPPED, print_json, progress_bar, say
 from service.cli.scans import AsJson
+from service.cli.usage import named_path
 
 
 def simulate(
-    out: Annotated[Path, typer.Argument(help="The folder to write; it must be new or empty.")],
+    out: Annotated[
+        Path, typer.Argument(help="The folder to write; it must be new or empty.", parser=named_path)
+    ],
     *,
     subjects: Annotated[int, typer.Option(help="How many subjects.", min=1)],
     effect_size: Annotated[

@@ -12,6 +12,7 @@ from service.cli.database import DataDir, load_settings
 from service.cli.output import STOPPED, print_json, refusal_of, say, show_refusal
 from service.cli.scans import AsJson
 from service.cli.training_display import FoldDisplay
+from service.cli.usage import named_path
 
 if TYPE_CHECKING:
     from model.predictor import Device
@@ -26,7 +27,12 @@ _FIGURES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc"
 def train(
     cohort: Annotated[Path, typer.Argument(help="A folder that `restnet cohort ingest` wrote.")],
     *,
-    out: Annotated[Path, typer.Option(help="The run's folder: new, empty, or one to go on with.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The run's folder: new, empty, or one to go on with.", parser=named_path, metavar="<path>"
+        ),
+    ],
     network: Annotated[
         Literal["A", "B", "C", "D", "all"] | None, typer.Option(help="Residual network.", show_default="C")
     ] = None,
@@ -96,6 +102,10 @@ def train(
 
     if distributed and processes:
         raise typer.BadParameter("--processes is for folds trained here; with --distributed start workers")
+    if leave_site_out and folds is not None:
+        raise typer.BadParameter(
+            "--folds has no effect with --leave-site-out, which makes one fold an institution"
+        )
     if data_dir and not distributed:
         raise typer.BadParameter("--data-dir is for --distributed: nothing else of training is kept there")
     single = {"network": network, "rnn": rnn}

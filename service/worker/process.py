@@ -32,8 +32,8 @@ log = logs.get_logger(__name__)
 def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     """Consume queues until the process is told to stop; returns its exit status.
 
-    SIGTERM or SIGINT hands the running job back and ends the worker. A worker that consumes ``maintenance``
-    also sweeps.
+    SIGTERM or SIGINT hands the running job back and ends the worker, with status 0. A worker that consumes
+    ``maintenance`` also sweeps.
     """
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
     write_privately()
@@ -62,11 +62,15 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     # Left by Celery for billiard, whose children would write raw lines until they have read our settings.
     os.environ.pop("_MP_FORK_LOGLEVEL_", None)
 
+    told_to_stop = []
+
     # Celery holds receivers weakly: these two live as long as this function.
     def ready(**_kwargs: Any) -> None:
         log.info("worker_ready", queues=list(queues))
 
-    def hand_back(**_kwargs: Any) -> None:
+    def hand_back(*, how: str, **_kwargs: Any) -> None:
+        if how == "Warm":
+            told_to_stop.append(how)
         # A thread, because this runs in a signal handler.
         threading.Thread(target=_hand_back, args=(sessions, name), name="hand-back", daemon=True).start()
 
@@ -81,7 +85,8 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     finally:
         if sweeper is not None:
             sweeper.stop()
-    return int(worker.exitcode or 0)
+    # For Celery SIGTERM is an end like any other and SIGINT a failure.
+    return 0 if told_to_stop else int(worker.exitcode or 0)
 
 
 def first_duty(queues: Sequence[QueueName]) -> QueueName:

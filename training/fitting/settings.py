@@ -1,7 +1,7 @@
 """Every choice of a training, in one place: defaults, a TOML file, options, in rising order of precedence."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType, NoneType
@@ -19,6 +19,10 @@ _NO_FILE = "the options"
 _KINDS = MappingProxyType({int: "a whole number", float: "a number"})
 _BOUNDS = MappingProxyType({"ge": "at least", "gt": "above", "le": "at most", "lt": "below"})
 _AUGMENTATION = ("noise_sd", "frame_dropout", "amplitude_jitter")
+
+
+_INNER = frozenset({"inner_stopping", "inner_calibration"})
+_INNER_AT_MOST = 0.5
 
 
 class TrainingSettingsError(CohortError):
@@ -165,6 +169,32 @@ class TrainingSettings(Architecture):
         return encoder
 
 
+def _has_a_bottleneck(settings: TrainingSettings) -> bool:
+    return settings.space == "bottleneck"
+
+
+def _has_inner_parts(settings: TrainingSettings) -> bool:
+    return settings.protocol == "nested"
+
+
+def _stops_early(settings: TrainingSettings) -> bool:
+    return settings.protocol == "paper" or settings.inner_stopping > 0
+
+
+# What is passed over unless another setting, which is named, makes use of it.
+_NEEDS: Mapping[str, tuple[str, Callable[[TrainingSettings], bool]]] = MappingProxyType(
+    {
+        "bottleneck_channels": ("space", _has_a_bottleneck),
+        "inner_stopping": ("protocol", _has_inner_parts),
+        "inner_calibration": ("protocol", _has_inner_parts),
+        "threshold_rule": ("protocol", _has_inner_parts),
+        "conformal_level": ("protocol", _has_inner_parts),
+        "watch": ("inner_stopping", _stops_early),
+        "patience": ("inner_stopping", _stops_early),
+    }
+)
+
+
 def read_settings(
     path: Path | None = None, *, overrides: Mapping[str, Any] | None = None
 ) -> TrainingSettings:
@@ -180,7 +210,8 @@ def read_settings(
     Raises
     ------
     TrainingSettingsError
-        If the file cannot be read, a name is unknown, or a value is not allowed.
+        If the file cannot be read, a name is unknown, a value is not allowed, or can have no effect beside
+        the others, or the inner parts leave less than half of a fold's training subjects to train on.
     """
     name, table = _NO_FILE, {}
     if path is not None:
@@ -190,7 +221,7 @@ def read_settings(
     _refuse_unknown(given, name=_NO_FILE)
     try:
         # TOML knows its types: true is no number of epochs, and "2" none of folds.
-        return TrainingSettings.model_validate(table | given, strict=True)
+        settings = TrainingSettings.model_validate(table | given, strict=True)
     except ValidationError as error:
         problem = error.errors()[0]
         field = str(problem["loc"][0])
@@ -199,8 +230,11 @@ def read_settings(
         raise TrainingSettingsError(
             name=_NO_FILE if field in given else name,
             expected=f"{field} to be {own or allowed_values(field)}",
-            found=repr((table | given)[field]),
+            found=_as_toml((table | given)[field]),
         ) from error
+    _refuse_without_effect(settings, table=table, given=given, name=name)
+    _leave_half_to_train_on(settings, name=_NO_FILE if _INNER & given.keys() else name)
+    return settings
 
 
 def allowed_values(field: str) -> str:
@@ -218,6 +252,47 @@ def allowed_values(field: str) -> str:
     """
     info = TrainingSettings.model_fields[field]
     return _in_words(info.annotation, info.metadata)
+
+
+def _refuse_without_effect(
+    settings: TrainingSettings, *, table: Mapping[str, Any], given: Mapping[str, Any], name: str
+) -> None:
+    """Refuse what was asked for and would be passed over.
+
+    A default that is spelled out asks for nothing, and an option may overrule what its file is about.
+    """
+    for field, (cause, makes_use) in _NEEDS.items():
+        asked = field in given or (field in table and cause not in given)
+        value, default = getattr(settings, field), TrainingSettings.model_fields[field].default
+        if asked and value != default and not makes_use(settings):
+            raise TrainingSettingsError(
+                name=_NO_FILE if field in given else name,
+                expected=f"{field} to be left out, because it has no effect with "
+                f"{cause} = {getattr(settings, cause)!r}",
+                found=_as_toml(value),
+            )
+
+
+def _leave_half_to_train_on(settings: TrainingSettings, *, name: str) -> None:
+    """Refuse inner parts that take more than half; runs that were begun with them go on.
+
+    A part of 0.49 each would leave 2 of 100 people, without a word.
+    """
+    taken = round(settings.inner_stopping + settings.inner_calibration, 9)
+    if settings.protocol == "nested" and taken > _INNER_AT_MOST:
+        raise TrainingSettingsError(
+            name=name,
+            expected="inner_stopping and inner_calibration to leave at least half of the training folds' "
+            f"subjects to train on, together at most {_INNER_AT_MOST}",
+            found=f"{settings.inner_stopping} and {settings.inner_calibration}",
+        )
+
+
+def _as_toml(value: Any) -> str:
+    """Write a value as the file has it, where that is not as Python writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "a section" if isinstance(value, dict) else repr(value)
 
 
 def _in_words(annotation: Any, metadata: Sequence[Any]) -> str:
@@ -246,13 +321,23 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise TrainingSettingsError(
             name=repr(path.name), expected="a readable file", found=error.strerror or "none"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise TrainingSettingsError(
+            name=repr(path.name), expected="text in UTF-8", found=f"another byte at place {error.start}"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
         raise TrainingSettingsError(name=repr(path.name), expected="TOML", found=str(error)) from error
 
 
 def _refuse_unknown(table: Mapping[str, Any], *, name: str) -> None:
     known = list(TrainingSettings.model_fields)
-    for key in table:
+    for key, value in table.items():
+        if key not in known and isinstance(value, dict):
+            raise TrainingSettingsError(
+                name=name,
+                expected="settings at the top level, without sections",
+                found=f"the section [{key}]",
+            )
         if key not in known:
             nearest = get_close_matches(key, known, n=1, cutoff=0.0)[0]
             raise TrainingSettingsError(

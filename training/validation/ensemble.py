@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from scipy.special import expit
 
@@ -30,11 +32,13 @@ from training.fitting.settings import TrainingSettings
 from training.runs import (
     CHECKPOINT_FILE,
     INNER_PREDICTIONS_FILE,
+    OUTCOME_FILE,
     PREDICTIONS_FILE,
     SUBJECTS_FILE,
     FoldOutcome,
     InnerPrediction,
     Prediction,
+    RunFolderError,
     RunRecord,
     RunSubject,
     fold_folder,
@@ -65,7 +69,7 @@ def write_ensemble(run: Path) -> ModelCard:
     Raises
     ------
     RunFolderError
-        If a fold is not finished.
+        If a fold is not finished, or its weights do not read.
     RunNotSavedError
         If the file cannot be written.
     """
@@ -93,12 +97,25 @@ def write_ensemble(run: Path) -> ModelCard:
             "code_version": record.code_version,
         }
     )
-    members = [load_file(fold_folder(run, fold) / WEIGHTS_FILE) for fold in folds]
+    members = [_weights(run, fold) for fold in folds]
     with saving(run):
         save_checkpoint(
             run / CHECKPOINT_FILE, members=members, card=card, weights_dtype=settings.weights_dtype
         )
     return card
+
+
+def _weights(run: Path, fold: int) -> dict[str, torch.Tensor]:
+    try:
+        return load_file(fold_folder(run, fold) / WEIGHTS_FILE)
+    except (OSError, SafetensorError) as error:
+        folder = f"folds/{fold}"
+        raise RunFolderError(
+            name=run.name,
+            expected=f"intact weights in {folder}/{WEIGHTS_FILE}",
+            found=f"{'none' if isinstance(error, FileNotFoundError) else 'a damaged file'} (remove "
+            f"{folder}/{OUTCOME_FILE} and give the same command again: it trains this fold anew)",
+        ) from error
 
 
 def measure(

@@ -1,11 +1,16 @@
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
+from time import sleep
 
 import pytest
 
 import imaging
 
+PROGRAM = (sys.executable, "-c", "from service.cli import main; main()")
+CLAIM = ("report", "--check-claim", "85.0", "80.0", "90.0", "--n", "200", "--positives", "100")
 HEAVY = ("numpy", "torch", "nibabel", "sqlalchemy", "celery", "fastapi", "pydantic")
 
 
@@ -59,25 +64,6 @@ def test_debug_shows_where_it_failed(monkeypatch, tmp_path):
         main()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "word"),
-    [
-        (["diagnose"], "diagnose"),
-        (["check"], "scan"),
-        (["check", "x.nii", "--loud"], "--loud"),
-        (["serve", "--port", "0"], "--port"),
-        (["serve", "--sample"], "--demo"),
-        (["worker", "--queue", "lunch"], "inference"),
-    ],
-)
-def test_a_wrong_usage_is_json_where_json_was_asked_for(arguments, word, restnet_json):
-    status, answer = restnet_json(*arguments)
-    assert status == 2
-    assert answer["error"]["code"] == "usage"
-    assert word in answer["error"]["message"]
-    assert list(answer["error"]) == ["code", "message"]
-
-
 @pytest.mark.parametrize("arguments", [["--help"], ["check", "--help"], ["check", "--help", "--json"]])
 def test_help_is_no_refusal(arguments, restnet):
     status, out, err = restnet(*arguments)
@@ -89,3 +75,82 @@ def test_an_unknown_command_is_a_refusal(restnet):
     status, _, err = restnet("diagnose")
     assert status == 2
     assert "diagnose" in err
+
+
+@pytest.mark.parametrize("arguments", [CLAIM, (*CLAIM, "--json"), ("--help",)])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_disk_under_stdout_is_one_sentence_on_stderr(arguments, unbuffered):
+    with Path("/dev/full").open("w") as full:
+        answer = subprocess.run(
+            [*PROGRAM, *arguments],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+        )
+    assert answer.returncode == 2
+    assert answer.stderr.count("\n") == 1
+    assert "no space left on device" in answer.stderr
+    assert answer.stderr.endswith("[path_not_usable]\n")
+
+
+def test_a_refusal_that_finds_no_room_on_stdout_is_told_on_stderr():
+    with Path("/dev/full").open("w") as full:
+        answer = subprocess.run(
+            [*PROGRAM, "check", "gone.nii", "--json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert answer.returncode == 2
+    assert answer.stderr == "expected a file that can be read, found none: gone.nii  [file_not_readable]\n"
+
+
+@pytest.mark.parametrize("arguments", [CLAIM, (*CLAIM, "--json"), ("--help",)])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_has_gone_ends_the_command_quietly(arguments, unbuffered):
+    reading, writing = os.pipe()
+    os.close(reading)
+    answer = subprocess.run(
+        [*PROGRAM, *arguments],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    )
+    os.close(writing)
+    assert (answer.returncode, answer.stderr) == (141, "")
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_ctrl_c_says_that_it_stopped_and_prints_nothing(options, restnet, monkeypatch, tmp_path):
+    scan = tmp_path / "scan.nii"
+    scan.write_bytes(b"x")
+
+    def interrupted(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(imaging, "check_scan", interrupted)
+    assert restnet("check", scan, *options) == (130, "", "Stopped.\n")
+
+
+def test_ctrl_c_that_a_destructor_swallows_is_heard_all_the_same(restnet, monkeypatch, tmp_path):
+    scan = tmp_path / "scan.nii"
+    scan.write_bytes(b"x")
+    went_on = []
+
+    class InterruptedAtItsEnd:
+        def __del__(self):
+            raise KeyboardInterrupt
+
+    def long_work(*args, **kwargs):
+        InterruptedAtItsEnd()
+        sleep(10)
+        went_on.append(True)
+
+    monkeypatch.setattr(imaging, "check_scan", long_work)
+    assert restnet("check", scan) == (130, "", "Stopped.\n")
+    assert not went_on

@@ -128,6 +128,8 @@ def test_a_claim_that_a_table_gives_is_possible_to_the_digits_given(restnet_json
         ("--n", "100", "--positives", "50"),
         ("--cohort", "cohort", "--check-claim", "70", "70", "70", "--n", "100", "--positives", "50"),
         ("run", "--check-claim", "70", "70", "70", "--n", "100", "--positives", "50"),
+        ("--out", "x", "--check-claim", "70", "70", "70", "--n", "100", "--positives", "50"),
+        ("--partial", "--check-claim", "70", "70", "70", "--n", "100", "--positives", "50"),
     ],
 )
 def test_half_a_question_is_a_wrong_usage(restnet_json, arguments):
@@ -140,3 +142,11 @@ def test_a_claim_without_a_number_is_refused(restnet_json):
     status, answer = restnet_json("report", "--check-claim", "x", "70", "70", "--n", 100, "--positives", 50)
     assert status == 2
     assert answer["error"]["code"] == "claim_invalid"
+
+
+@pytest.mark.parametrize("n", [-1, 0, 1])
+def test_a_claim_about_too_few_people_is_blamed_on_their_number(restnet_json, n):
+    status, answer = restnet_json("report", "--check-claim", "70", "70", "70", "--n", n, "--positives", 5)
+    assert (status, answer["error"]["code"]) == (2, "claim_invalid")
+    assert answer["error"]["what"] == "n"
+    assert answer["error"]["found"] == str(n)

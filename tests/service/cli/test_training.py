@@ -159,6 +159,7 @@ def test_all_trains_the_grid(cohort, config, restnet_json, tmp_path):
         (["--where", "age<=8"], "one_class_only"),
         (["--network", "E"], "usage"),
         (["--processes", 0], "usage"),
+        (["--leave-site-out", "--folds", 3], "usage"),
         (["--config", "no-such.toml"], "training_settings_invalid"),
     ],
 )

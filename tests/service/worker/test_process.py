@@ -1,4 +1,7 @@
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,3 +55,27 @@ def test_only_who_answers_for_scans_loads_the_model(
     name = worker_name(process.first_duty(queues))
     tasks.prepare_process(sender=name)
     assert (bool(loaded), runtime.worker) == (loads, name)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_worker_that_is_told_to_stop_has_not_failed(number: signal.Signals, tmp_path: Path) -> None:
+    program = (
+        "import signal, sys; from service.worker.__main__ import main; "
+        # A shell starts what runs in its background deaf to Ctrl-C.
+        "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main(['--queue', 'training']))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=os.environ | {"RESTNET_DATA_DIR": str(tmp_path), "RESTNET_LOG_FORMAT": "json"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    ) as worker:
+        try:
+            assert worker.stderr is not None
+            assert any("worker_ready" in line for line in worker.stderr)
+            worker.send_signal(number)
+            worker.communicate(timeout=60)
+        finally:
+            worker.kill()
+    assert worker.returncode == 0

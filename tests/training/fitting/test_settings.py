@@ -1,3 +1,4 @@
+import json
 import tomllib
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def test_options_win_over_the_file_and_the_file_over_the_defaults(tmp_path):
         ),
         ("width = 0", "expected width to be a whole number, at least 1, at most 256, found 0"),
         ("width = 2.5", "expected width to be a whole number, at least 1"),
-        ("epochs = true", "expected epochs to be a whole number, at least 1, at most 100000, found True"),
+        ("epochs = true", "expected epochs to be a whole number, at least 1, at most 100000, found true"),
         ('folds = "2"', "expected folds to be a whole number, at least 2, at most 100, found '2'"),
         (
             'space = "pool"',
@@ -75,6 +76,11 @@ def test_options_win_over_the_file_and_the_file_over_the_defaults(tmp_path):
             'protocol = "paper"\nwatch = "auc"',
             "expected watch to be 'loss' under the protocol 'paper', which watches the training loss, found",
         ),
+        ("[folds]\nx = 1", "expected folds to be a whole number, at least 2, at most 100, found a section"),
+        (
+            "[training]\nwidth = 4",
+            "expected settings at the top level, without sections, found the section [training]",
+        ),
         ("width = ", "expected TOML"),
         ("\x00", "expected TOML"),
     ],
@@ -86,6 +92,104 @@ def test_what_cannot_be_a_setting_is_refused_by_name(tmp_path, text, sentence):
         read_settings(path)
     assert sentence in str(refused.value)
     assert refused.value.code == "training_settings_invalid"
+
+
+def test_a_file_that_is_no_text_is_told_in_words(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_bytes(b"width = 4\n\xff\xfe")
+    with pytest.raises(
+        TrainingSettingsError, match=r"'run.toml': expected text in UTF-8, found another byte at"
+    ):
+        read_settings(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "bottleneck_channels = 4",
+            "bottleneck_channels to be left out, because it has no effect with space = 'flatten', found 4",
+        ),
+        (
+            'protocol = "paper"\ninner_stopping = 0.2',
+            "inner_stopping to be left out, because it has no effect",
+        ),
+        ('protocol = "paper"\ninner_calibration = 0.2', "no effect with protocol = 'paper', found 0.2"),
+        ('protocol = "paper"\nthreshold_rule = 0.9', "threshold_rule to be left out"),
+        ('protocol = "paper"\nconformal_level = 0.8', "conformal_level to be left out"),
+        (
+            "inner_stopping = 0.0\npatience = 9",
+            "patience to be left out, because it has no effect with inner_st",
+        ),
+        (
+            'inner_stopping = 0.0\nwatch = "auc"',
+            "watch to be left out, because it has no effect with inner_st",
+        ),
+    ],
+)
+def test_what_would_be_passed_over_is_refused(tmp_path, text, sentence):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    with pytest.raises(TrainingSettingsError) as refused:
+        read_settings(path)
+    assert sentence in str(refused.value)
+
+
+def spelled_out(settings):
+    """Write every setting in TOML, which has JSON's scalars; what is not set is left out."""
+    values = settings.model_dump(mode="json", exclude_none=True)
+    return "\n".join(f"{name} = {json.dumps(value)}" for name, value in values.items())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        spelled_out(TrainingSettings()),
+        spelled_out(TrainingSettings(protocol="paper")),
+        spelled_out(TrainingSettings(inner_stopping=0.0)),
+        'protocol = "paper"\npatience = 9',
+        'space = "bottleneck"\nbottleneck_channels = 4',
+    ],
+)
+def test_a_default_that_is_spelled_out_is_no_contradiction(tmp_path, text):
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    assert read_settings(path) == TrainingSettings.model_validate(tomllib.loads(text))
+
+
+def test_an_option_may_overrule_what_its_file_is_about(tmp_path):
+    path = tmp_path / "run.toml"
+    path.write_text("inner_stopping = 0.0\ninner_calibration = 0.3\npatience = 9\n")
+    with pytest.raises(TrainingSettingsError, match="patience"):
+        read_settings(path)
+    assert read_settings(path, overrides={"protocol": "paper"}).patience == 9
+    with pytest.raises(TrainingSettingsError, match="in the options: expected conformal_level"):
+        read_settings(path, overrides={"protocol": "paper", "conformal_level": 0.8})
+
+
+@pytest.mark.parametrize("shares", [(0.49, 0.49), (0.26, 0.25), (0.4, 0.15)])
+def test_inner_parts_leave_half_of_the_people_to_train_on(tmp_path, shares):
+    path = tmp_path / "run.toml"
+    path.write_text("inner_stopping = {}\ninner_calibration = {}\n".format(*shares))
+    with pytest.raises(TrainingSettingsError) as refused:
+        read_settings(path)
+    assert "'run.toml': expected inner_stopping and inner_calibration to leave at least half" in str(
+        refused.value
+    )
+    assert refused.value.found == "{} and {}".format(*shares)
+
+
+@pytest.mark.parametrize("shares", [(0.25, 0.25), (0.3, 0.2), (0.0, 0.49), (0.35, 0.15)])
+def test_inner_parts_of_half_of_the_people_are_taken(shares):
+    settings = read_settings(
+        overrides=dict(zip(("inner_stopping", "inner_calibration"), shares, strict=True))
+    )
+    assert (settings.inner_stopping, settings.inner_calibration) == shares
+
+
+@pytest.mark.parametrize("path", sorted((DOCUMENT.parents[1] / "benchmarks" / "settings").glob("*.toml")))
+def test_the_settings_of_the_benchmarks_are_read(path):
+    assert read_settings(path).model_dump().items() >= tomllib.loads(path.read_text()).items()
 
 
 def test_a_wrong_option_is_not_blamed_on_the_file(tmp_path):

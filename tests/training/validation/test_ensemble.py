@@ -165,3 +165,22 @@ def test_a_run_with_a_fold_missing_has_no_ensemble(run, tmp_path):
     with pytest.raises(RunFolderError, match="folds/1"):
         write_ensemble(copy)
     assert not (copy / CHECKPOINT_FILE).exists()
+
+
+@pytest.mark.parametrize(("damage", "found"), [("missing", "none"), ("cut", "a damaged file")])
+def test_weights_that_do_not_read_are_named_with_what_trains_them_anew(damage, found, store, run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    weights, outcome = (fold_folder(copy, 1) / name for name in ("weights.safetensors", "outcome.json"))
+    intact = weights.read_bytes()
+    weights.unlink()
+    if damage == "cut":
+        weights.write_bytes(intact[:-100])
+    with pytest.raises(RunFolderError, match="expected intact weights in folds/1/weights") as refused:
+        train_run(store, store.subjects, settings=QUICK, out=copy, device="cpu")
+    assert refused.value.found.startswith(
+        f"{found} (remove folds/1/outcome.json and give the same command again"
+    )
+    outcome.unlink()
+    train_run(store, store.subjects, settings=QUICK, out=copy, device="cpu")
+    assert weights.read_bytes() == intact
+    assert (copy / CHECKPOINT_FILE).read_bytes() == (run / CHECKPOINT_FILE).read_bytes()
