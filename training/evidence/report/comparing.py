@@ -128,7 +128,7 @@ def metrics_by_fold(reports: Sequence[RunReport]) -> list[DrawnFigure]:
                 DrawnFigure(
                     heading=f"Folds of {name}",
                     svg=bars(
-                        groups, label=f"fold of {name}"
+                        groups, label=f"site left out, {name}" if report.leave_site_out else f"fold of {name}"
                     ),
                     sentences=("Each fold alone; lines are 95 % intervals.", *without),
                 )
