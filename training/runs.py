@@ -8,26 +8,43 @@
       folds/0/outcome.json   what one fold came to, once it is finished       (FoldOutcome)
       folds/0/epochs.csv     its losses by epoch, beside TensorBoard events   (EpochRecord)
       folds/0/...            its weights and what is needed to resume: `training.validation`'s own affair
+      folds/0/*.tsv          its predictions and inner predictions, as below
       predictions.tsv        each subject by the model that never saw it      (Prediction)
       inner_predictions.tsv  the inner parts of every fold                    (InnerPrediction)
       checkpoint.safetensors the ensemble of the folds' models
       connectivity.json      ridge on connectivity, once a report has had the cohort beside it:
                              `training.evidence.kept_connectivity`'s own affair
 
-Every file is written whole or not at all. Nothing here needs torch.
+Tables give a fold by its number, the place of its name among the record's ``fold_names``.
+
+Every file is written whole or not at all, and read only where each value is one that training can have
+written: the types of the fields say which. Nothing here needs torch.
 """
 
 import csv
 import io
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import UnionType
-from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from types import MappingProxyType, NoneType
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+)
 
+from model.architecture import NetworkName, RnnName
 from model.files import replace_file
+from training.cohort.subjects import Handedness, Sex
 from training.errors import CohortError
 
 RUN_FILE = "run.json"
@@ -40,11 +57,39 @@ CHECKPOINT_FILE = "checkpoint.safetensors"
 CONNECTIVITY_FILE = "connectivity.json"
 
 # What a prediction calls somebody, whatever the condition.
-CASE, CONTROL = "case", "control"
+CASE: Final = "case"
+CONTROL: Final = "control"
 
 Protocol = Literal["nested", "paper"]
 Split = Literal["stratified", "leave_site_out"]
 InnerPart = Literal["stopping", "calibration"]
+Called = Literal["case", "control"]
+Decision = Literal["case", "control", "uncertain"]
+
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise ValueError("a name")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_not_empty)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
+Years = Annotated[float, Field(ge=0.0, le=120.0, allow_inf_nan=False)]
+Iq = Annotated[float, Field(ge=0.0, le=250.0, allow_inf_nan=False)]
+# What a scan measures is anybody's unit; its square must be a number too.
+Measure = Annotated[float, Field(ge=0.0, le=1e15, allow_inf_nan=False)]
+PositiveMeasure = Annotated[Measure, Field(gt=0.0)]
+Label = Annotated[int, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=0)]
+Ordinal = Annotated[int, Field(ge=1)]
+
+# A logit and its probability are both written in full; a network's own rounding is far finer than this.
+_SAME_PROBABILITY = 1e-6
+_SHOWN = 40  # characters of a value in a message
 
 Row = TypeVar("Row")
 
@@ -59,6 +104,25 @@ class RunFolderError(CohortError):
         self.expected = expected
         self.found = found
         super().__init__(f"run {name!r}: expected {expected}, found {found}")
+
+
+class _KnownSettings(BaseModel):
+    """The settings that evidence reads, where they are there; a run may have others beside them."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    network: NetworkName = "C"
+    rnn: RnnName = "lstm"
+    protocol: Protocol = "nested"
+    folds: Ordinal = 1
+    epochs: Ordinal = 1
+    batch_size: Ordinal = 1
+    micro_batch: Ordinal | None = None
+
+
+def _of_their_kinds(settings: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    _KnownSettings.model_validate(settings)
+    return settings
 
 
 class RunRecord(BaseModel):
@@ -93,7 +157,7 @@ class RunRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format_version: Literal[1] = 1
-    settings: dict[str, JsonValue]
+    settings: Annotated[dict[str, JsonValue], AfterValidator(_of_their_kinds)]
     cohort_name: str
     cohort_fingerprint: str
     condition: str
@@ -102,8 +166,8 @@ class RunRecord(BaseModel):
     selection: str
     preprocessing: dict[str, JsonValue]
     split: Split
-    fold_names: list[str]
-    n_parameters: int
+    fold_names: Annotated[list[str], Field(min_length=1)]
+    n_parameters: Count
     machine: dict[str, JsonValue]
     code_version: str
 
@@ -113,6 +177,18 @@ class RunRecord(BaseModel):
         if self.mixed:
             return "subjects"
         return "simulated subjects" if self.simulated else "people"
+
+
+def _that_was_run(epoch: int, info: ValidationInfo) -> int:
+    if epoch > info.data.get("epochs_run", epoch):
+        raise ValueError(f"at most epochs_run, {info.data['epochs_run']}")
+    return epoch
+
+
+def _as_in_the_card(quantiles: dict[str, float]) -> dict[str, float]:
+    if quantiles.keys() != {"level", "control", "adhd"}:
+        raise ValueError("a level and the quantiles of control and adhd")
+    return quantiles
 
 
 class FoldOutcome(BaseModel):
@@ -142,19 +218,19 @@ class FoldOutcome(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    fold: int
-    n_training: int
-    n_stopping: int
-    n_calibration: int
-    n_test: int
-    epochs_run: int
-    best_epoch: int
-    offset: float
-    temperature: float
-    threshold: float
-    conformal_quantiles: dict[str, float] | None
-    seconds_per_epoch: float
-    peak_memory_bytes: int
+    fold: Count
+    n_training: Count
+    n_stopping: Count
+    n_calibration: Count
+    n_test: Count
+    epochs_run: Ordinal
+    best_epoch: Annotated[Ordinal, AfterValidator(_that_was_run)]
+    offset: Number
+    temperature: Positive
+    threshold: Share
+    conformal_quantiles: Annotated[dict[str, Share], AfterValidator(_as_in_the_card)] | None
+    seconds_per_epoch: NotNegative
+    peak_memory_bytes: Count
     device: str
     device_name: str | None = None
     threads: int | None = None
@@ -181,18 +257,26 @@ class RunSubject:
     ``imaging.quality``; each is the mean over the subject's scans.
     """
 
-    subject_id: str
-    site: str
-    label: int
-    fold: int
-    age_years: float | None
-    sex: str | None
-    handedness: str | None
-    iq: float | None
-    tr_s: float
-    n_frames: float
-    dvars_mean: float | None
-    spikes: float | None
+    subject_id: Name
+    site: Name
+    label: Label
+    fold: Count
+    age_years: Years | None
+    sex: Sex | None
+    handedness: Handedness | None
+    iq: Iq | None
+    tr_s: PositiveMeasure
+    n_frames: PositiveMeasure
+    dvars_mean: Measure | None
+    spikes: Measure | None
+
+
+def _of_its_logit(probability: float, info: ValidationInfo) -> float:
+    logit = info.data.get("logit")
+    # A logistic function that cannot overflow.
+    if logit is not None and abs(probability - (1 + math.tanh(logit / 2)) / 2) > _SAME_PROBABILITY:
+        raise ValueError("the probability of its logit")
+    return probability
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,11 +289,11 @@ class Prediction:
     """
 
     subject_id: str
-    fold: int
-    logit: float
-    probability: float
-    called: str
-    decision: str | None
+    fold: Count
+    logit: Number
+    probability: Annotated[Share, AfterValidator(_of_its_logit)]
+    called: Called
+    decision: Decision | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,21 +301,21 @@ class InnerPrediction:
     """What a fold's model says of a subject of its inner parts; ``logit`` is calibrated."""
 
     subject_id: str
-    fold: int
-    part: str
-    logit: float
+    fold: Count
+    part: InnerPart
+    logit: Number
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochRecord:
     """One epoch of one fold, from 1; ``stopping_loss`` is None where no inner part is watched."""
 
-    epoch: int
-    training_loss: float
-    stopping_loss: float | None
-    stopping_auc: float | None
-    learning_rate: float
-    seconds: float
+    epoch: Ordinal
+    training_loss: NotNegative
+    stopping_loss: NotNegative | None
+    stopping_auc: Share | None
+    learning_rate: NotNegative
+    seconds: NotNegative
 
 
 def fold_folder(run: Path, fold: int) -> Path:
@@ -300,63 +384,117 @@ def read_rows(run: Path, name: str, row_class: type[Row]) -> list[Row]:
     Raises
     ------
     RunFolderError
-        If the table is not there, or a cell is not of its column's type.
+        If the table is not there, or a cell is none that its column can hold.
     """
-    try:
-        text = (run / name).read_bytes().decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(name=run.name, expected=f"a readable {name}", found="none") from error
     hints = get_type_hints(row_class)
     # csv decides where a line ends: a name may hold what str.splitlines takes for an end.
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(Path(name)))
-    if reader.fieldnames is None or set(reader.fieldnames) != set(hints):
+    text = io.StringIO(_text(run, name), newline="")
+    reader = csv.DictReader(text, delimiter=_delimiter(Path(name)))
+    try:
+        if sorted(reader.fieldnames or []) != sorted(hints):
+            raise RunFolderError(
+                name=run.name,
+                expected=f"{name} with the columns {', '.join(hints)}",
+                found=", ".join(reader.fieldnames or ["no header"]),
+            )
+        row_of = TypeAdapter(row_class)
+        return [row_of.validate_python(_values(cells, hints)) for cells in reader]
+    except ValidationError as error:
         raise RunFolderError(
             name=run.name,
-            expected=f"{name} with the columns {', '.join(hints)}",
-            found=", ".join(reader.fieldnames or ["no header"]),
-        )
-    rows = []
-    for cells in reader:
-        try:
-            rows.append(row_class(**{column: _value(cells.pop(column), hints[column]) for column in hints}))
-            _require_nothing_left(cells)
-        except (TypeError, ValueError) as error:
-            expected = f"a cell of its kind in every column of {name}"
-            found = f"another in line {reader.line_num}"
-            raise RunFolderError(name=run.name, expected=expected, found=found) from error
-    return rows
+            expected=f"{_where(error)} in {name} to be {_asked(error)}",
+            found=f"{_kind_of_cell(error)} in line {reader.line_num}",
+        ) from error
+    except csv.Error as error:
+        raise RunFolderError(name=run.name, expected=f"a readable {name}", found=str(error)) from error
+    except _RaggedRowError as error:
+        raise RunFolderError(
+            name=run.name,
+            expected=f"a row of {name} to have a cell for each of its {len(hints)} columns",
+            found=f"another number of them in line {reader.line_num}",
+        ) from error
 
 
 _Record = TypeVar("_Record", bound=BaseModel)
 
 
 def _read_json(run: Path, name: str, record_class: type[_Record]) -> _Record:
-    try:
-        text = (run / name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(name=run.name, expected=f"a readable {name}", found="none") from error
+    text = _text(run, name)
     try:
         return record_class.model_validate_json(text)
     except ValidationError as error:
-        wrong = ", ".join(sorted({".".join(map(str, problem["loc"])) for problem in error.errors()}))
+        problem = error.errors()[0]["type"]
+        expected, found = f"{_where(error)} in {name} to be {_asked(error)}", _shown(error)
+        if problem == "json_invalid":
+            expected, found = f"a readable {name}", "one that is not JSON"
+        elif problem == "missing":
+            expected, found = f"{_where(error)} in {name}", "none"
+        elif problem == "extra_forbidden":
+            expected, found = f"only what this version knows in {name}", _where(error)
+        raise RunFolderError(name=run.name, expected=expected, found=found) from error
+
+
+def _text(run: Path, name: str) -> str:
+    try:
+        return (run / name).read_bytes().decode()
+    except (OSError, UnicodeDecodeError) as error:
         raise RunFolderError(
-            name=run.name, expected=f"a valid {name}", found=f"missing or invalid: {wrong or 'its JSON'}"
+            name=run.name, expected=f"a readable {name}", found=_what_is_there(error)
         ) from error
 
 
-def _require_nothing_left(cells: dict[Any, Any]) -> None:
-    if cells:
-        raise ValueError("expected as many cells as columns, found more")
+def _what_is_there(error: OSError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "one that is not UTF-8 text"
+    return "none" if isinstance(error, FileNotFoundError) else error.strerror or type(error).__name__
 
 
-def _value(cell: str | None, hint: Any) -> Any:
-    if cell is None:
-        raise TypeError("expected as many cells as columns, found fewer")
-    optional = get_origin(hint) in (Union, UnionType)
-    if optional and cell == "":
-        return None
-    kind = next(kind for kind in get_args(hint) if kind is not type(None)) if optional else hint
-    return kind(cell)
+class _RaggedRowError(ValueError):
+    """A row with more or fewer cells than the table has columns."""
+
+
+def _values(cells: Mapping[Any, Any], hints: Mapping[str, Any]) -> dict[str, str | None]:
+    """Take an empty cell for none where its column may have none."""
+    if cells.keys() != hints.keys() or None in cells.values():
+        raise _RaggedRowError
+    return {
+        column: None if cell == "" and NoneType in get_args(hints[column]) else cell
+        for column, cell in cells.items()
+    }
+
+
+def _where(error: ValidationError) -> str:
+    return ".".join(map(str, error.errors()[0]["loc"])) or "all"
+
+
+def _asked(error: ValidationError) -> str:
+    """Say what pydantic asks for, as the end of a sentence."""
+    asked = error.errors()[0]["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
+    return re.sub(r", (?:unable|got) .*", "", asked)
+
+
+# A cell speaks of a person: a message says what kind of thing was found, never the cell itself.
+_KINDS: Mapping[str, str] = MappingProxyType(
+    {
+        "finite_number": "a number that is not finite",
+        "float_parsing": "no number",
+        "greater_than": "a number that is not",
+        "greater_than_equal": "a smaller number",
+        "int_parsing": "no whole number",
+        "less_than_equal": "a larger number",
+        "literal_error": "another word",
+    }
+)
+
+
+def _kind_of_cell(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    return "an empty cell" if problem["input"] == "" else _KINDS.get(problem["type"], "another")
+
+
+def _shown(error: ValidationError) -> str:
+    text = repr(error.errors()[0]["input"])
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _delimiter(path: Path) -> str:

@@ -1,14 +1,16 @@
-import math
-from dataclasses import fields
+import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
 
 from training.runs import (
     EPOCHS_FILE,
     OUTCOME_FILE,
+    PREDICTIONS_FILE,
     RUN_FILE,
     SUBJECTS_FILE,
     EpochRecord,
@@ -75,7 +77,18 @@ SUBJECT = RunSubject(
     spikes=2.5,
 )
 
-NUMBER = st.floats(allow_nan=False)
+PREDICTION = Prediction(
+    subject_id="1", fold=0, logit=0.0, probability=0.5, called="control", decision="uncertain"
+)
+EPOCH = EpochRecord(
+    epoch=1, training_loss=0.7, stopping_loss=0.7, stopping_auc=0.5, learning_rate=1e-4, seconds=2.0
+)
+
+NUMBER = st.floats(allow_nan=False, allow_infinity=False)
+NOT_NEGATIVE = st.floats(0.0, allow_infinity=False)
+MEASURE = st.floats(0.0, 1e15)
+POSITIVE = st.floats(0.0, 1e15, exclude_min=True)
+SHARE = st.floats(0.0, 1.0)
 # An empty text cannot be told from a missing one; separators, quotes and odd spaces of names can be kept.
 TEXT = st.text(
     st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\t\n"), min_size=1, max_size=5
@@ -87,35 +100,38 @@ ROWS = {
         site=TEXT,
         label=st.sampled_from([0, 1]),
         fold=st.integers(0, 9),
-        age_years=st.none() | NUMBER,
-        sex=st.none() | TEXT,
-        handedness=st.none() | TEXT,
-        iq=st.none() | NUMBER,
-        tr_s=NUMBER,
-        n_frames=NUMBER,
-        dvars_mean=st.none() | NUMBER,
-        spikes=st.none() | NUMBER,
+        age_years=st.none() | st.floats(0.0, 120.0),
+        sex=st.none() | st.sampled_from(["female", "male"]),
+        handedness=st.none() | st.sampled_from(["right", "left", "ambidextrous"]),
+        iq=st.none() | st.floats(0.0, 250.0),
+        tr_s=POSITIVE,
+        n_frames=POSITIVE,
+        dvars_mean=st.none() | MEASURE,
+        spikes=st.none() | MEASURE,
     ),
     Prediction: st.builds(
-        Prediction,
+        lambda logit, **others: Prediction(logit=logit, probability=float(expit(logit)), **others),
         subject_id=TEXT,
         fold=st.integers(0, 9),
         logit=NUMBER,
-        probability=NUMBER,
-        called=TEXT,
-        decision=st.none() | TEXT,
+        called=st.sampled_from(["case", "control"]),
+        decision=st.none() | st.sampled_from(["case", "control", "uncertain"]),
     ),
     InnerPrediction: st.builds(
-        InnerPrediction, subject_id=TEXT, fold=st.integers(0, 9), part=TEXT, logit=NUMBER
+        InnerPrediction,
+        subject_id=TEXT,
+        fold=st.integers(0, 9),
+        part=st.sampled_from(["stopping", "calibration"]),
+        logit=NUMBER,
     ),
     EpochRecord: st.builds(
         EpochRecord,
         epoch=st.integers(1, 100),
-        training_loss=NUMBER,
-        stopping_loss=st.none() | NUMBER,
-        stopping_auc=st.none() | NUMBER,
-        learning_rate=NUMBER,
-        seconds=NUMBER,
+        training_loss=NOT_NEGATIVE,
+        stopping_loss=st.none() | NOT_NEGATIVE,
+        stopping_auc=st.none() | SHARE,
+        learning_rate=NOT_NEGATIVE,
+        seconds=NOT_NEGATIVE,
     ),
 }
 
@@ -150,14 +166,6 @@ def test_rows_come_back_bit_for_bit(row_class, name, run):
         assert read_rows(run, name, row_class) == rows
 
     round_trip()
-
-
-def test_not_a_number_stays_one(run):
-    record = EpochRecord(
-        epoch=1, training_loss=math.nan, stopping_loss=None, stopping_auc=None, learning_rate=1.0, seconds=1.0
-    )
-    write_rows(run / EPOCHS_FILE, [record])
-    assert math.isnan(read_rows(run, EPOCHS_FILE, EpochRecord)[0].training_loss)
 
 
 def test_the_tables_are_what_a_spreadsheet_expects(run):
@@ -203,27 +211,139 @@ def test_a_cell_that_is_none_of_its_column_is_refused_with_its_line(line, where,
     assert SUBJECTS_FILE in str(refusal.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"subject_id\tsite\n", b"\xff\xfe"])
-def test_another_table_is_refused(content, run):
-    (run / SUBJECTS_FILE).write_bytes(content)
-    with pytest.raises(RunFolderError, match=SUBJECTS_FILE):
-        read_rows(run, SUBJECTS_FILE, RunSubject)
+@pytest.mark.parametrize(
+    ("name", "row", "column", "cell", "said"),
+    [
+        (
+            PREDICTIONS_FILE,
+            PREDICTION,
+            "probability",
+            "nan",
+            "a finite number, found a number that is not fin",
+        ),
+        (PREDICTIONS_FILE, PREDICTION, "probability", "inf", "a finite number, found"),
+        (PREDICTIONS_FILE, PREDICTION, "probability", "1e999", "a finite number, found"),
+        (PREDICTIONS_FILE, PREDICTION, "probability", "5", "less than or equal to 1, found a larger number"),
+        (PREDICTIONS_FILE, PREDICTION, "probability", "-0.1", "greater than or equal to 0, found a smaller"),
+        (PREDICTIONS_FILE, PREDICTION, "probability", "0.35", "the probability of its logit, found another"),
+        (PREDICTIONS_FILE, PREDICTION, "logit", "inf", "a finite number, found"),
+        (PREDICTIONS_FILE, PREDICTION, "fold", "-1", "greater than or equal to 0, found"),
+        (PREDICTIONS_FILE, PREDICTION, "called", "banana", "'case' or 'control', found another word"),
+        (PREDICTIONS_FILE, PREDICTION, "called", "", "'case' or 'control', found an empty cell"),
+        (PREDICTIONS_FILE, PREDICTION, "decision", "banana", "'case', 'control' or 'uncertain', found"),
+        (SUBJECTS_FILE, SUBJECT, "label", "2", "less than or equal to 1, found a larger number"),
+        (SUBJECTS_FILE, SUBJECT, "label", "", "a valid integer, found an empty cell"),
+        (SUBJECTS_FILE, SUBJECT, "age_years", "nan", "a finite number, found"),
+        (SUBJECTS_FILE, SUBJECT, "age_years", "-1e9", "greater than or equal to 0, found a smaller number"),
+        (SUBJECTS_FILE, SUBJECT, "age_years", "nine", "a valid number, found no number"),
+        (SUBJECTS_FILE, SUBJECT, "site", "", "a name, found an empty cell"),
+        (SUBJECTS_FILE, SUBJECT, "sex", "banana", "'female' or 'male', found another word"),
+        (SUBJECTS_FILE, SUBJECT, "iq", "1e300", "less than or equal to 250, found a larger number"),
+        (
+            SUBJECTS_FILE,
+            SUBJECT,
+            "spikes",
+            "1e300",
+            "less than or equal to 1000000000000000, found a larger number",
+        ),
+        (SUBJECTS_FILE, SUBJECT, "tr_s", "0", "greater than 0, found a number that is not"),
+        (EPOCHS_FILE, EPOCH, "training_loss", "nan", "a finite number, found"),
+        (EPOCHS_FILE, EPOCH, "training_loss", "-1", "greater than or equal to 0, found a smaller number"),
+        (EPOCHS_FILE, EPOCH, "epoch", "1.5", "a valid integer, found no whole number"),
+    ],
+)
+def test_a_cell_that_training_cannot_have_written_is_refused(name, row, column, cell, said, run):
+    write_rows(run / name, [row, row])
+    separator = "\t" if name.endswith(".tsv") else ","
+    header, first, second = (run / name).read_text().splitlines()
+    cells = second.split(separator)
+    cells[header.split(separator).index(column)] = cell
+    (run / name).write_text("\n".join([header, first, separator.join(cells)]) + "\n")
+    with pytest.raises(RunFolderError) as refusal:
+        read_rows(run, name, type(row))
+    assert f"expected {column} in {name} to be {said}" in str(refusal.value)
+    assert str(refusal.value).endswith(" in line 3")
+
+
+@pytest.mark.parametrize(("logit", "probability"), [(800.0, 1.0), (-800.0, 0.0), (40.0, 1.0)])
+def test_a_network_may_be_certain(logit, probability, run):
+    certain = replace(PREDICTION, logit=logit, probability=probability, decision=None)
+    write_rows(run / PREDICTIONS_FILE, [certain])
+    assert read_rows(run, PREDICTIONS_FILE, Prediction) == [certain]
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "no header"),
+        (b"subject_id\tsite\n", "subject_id, site"),
+        (b"\xff\xfe", "one that is not UTF-8 text"),
+        (b"x" * 200_000, "field larger than field limit (131072)"),
+        (None, "none"),
+    ],
+)
+def test_another_table_is_refused(content, found, tmp_path):
+    if content is not None:
+        (tmp_path / SUBJECTS_FILE).write_bytes(content)
+    with pytest.raises(RunFolderError, match=SUBJECTS_FILE) as refusal:
+        read_rows(tmp_path, SUBJECTS_FILE, RunSubject)
+    assert refusal.value.found == found
 
 
 @pytest.mark.parametrize(
     ("content", "found"),
     [
         (None, "found none"),
-        ("{", "its JSON"),
-        (RECORD.model_dump_json().replace('"tiny"', "7"), "cohort_name"),
+        (b"\xff\xfe", "found one that is not UTF-8 text"),
+        ("{", "found one that is not JSON"),
+        (RECORD.model_dump_json().replace('"tiny"', "7"), "cohort_name in run.json to be .*, found 7"),
+        (RECORD.model_dump_json().replace('"condition":"ADHD",', ""), "condition in run.json, found none"),
+        (RECORD.model_dump_json().replace('"condition"', '"x":1,"condition"'), "knows in run.json, found x"),
+        (RECORD.model_dump_json().replace('"C"', '"Z"'), "settings.network in run.json to be .*, found 'Z'"),
+        (
+            RECORD.model_dump_json().replace('"network"', '"folds":"x","network"'),
+            "settings.folds in run.json to be a valid integer, found 'x'",
+        ),
+        (RECORD.model_dump_json().replace('["0","1"]', "[]"), "fold_names in run.json"),
         (RECORD.model_dump_json().replace('"format_version":1', '"format_version":2'), "format_version"),
     ],
 )
 def test_a_folder_that_is_no_run_is_refused_by_what_is_wrong(content, found, tmp_path):
     if content is not None:
-        (tmp_path / RUN_FILE).write_text(content)
+        (tmp_path / RUN_FILE).write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises(RunFolderError, match=found):
         read_run(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("threshold", "NaN", "threshold in folds/1/outcome.json to be a finite number, found nan"),
+        ("threshold", "1.5", "less than or equal to 1, found 1.5"),
+        ("temperature", "-3", "temperature in folds/1/outcome.json to be greater than 0, found -3"),
+        ("offset", "Infinity", "a finite number, found inf"),
+        ("n_test", "-1", "greater than or equal to 0, found -1"),
+        ("best_epoch", "10", "best_epoch in folds/1/outcome.json to be at most epochs_run, 9, found 10"),
+        ("conformal_quantiles", '{"level": 0.9}', "a level and the quantiles of control and adhd, found"),
+        ("conformal_quantiles", '{"level": 2, "control": 1, "adhd": 1}', "conformal_quantiles.level in"),
+    ],
+)
+def test_an_outcome_that_training_cannot_have_written_is_refused(field, value, said, tmp_path):
+    folder = fold_folder(tmp_path, 1)
+    folder.mkdir(parents=True)
+    outcome = json.loads(OUTCOME.model_dump_json()) | {field: json.loads(value)}
+    (folder / OUTCOME_FILE).write_text(json.dumps(outcome))
+    with pytest.raises(RunFolderError) as refusal:
+        read_outcome(tmp_path, 1)
+    assert said in str(refusal.value)
+
+
+def test_an_outcome_of_the_published_protocol_comes_back(tmp_path):
+    published = {"offset": 0.0, "temperature": 1.0, "threshold": 0.5, "conformal_quantiles": None}
+    outcome = OUTCOME.model_copy(update={**published, "n_stopping": 0, "n_calibration": 0})
+    fold_folder(tmp_path, 1).mkdir(parents=True)
+    write_json(fold_folder(tmp_path, 1) / OUTCOME_FILE, outcome)
+    assert read_outcome(tmp_path, 1) == outcome
 
 
 def test_a_fold_without_an_outcome_is_unfinished(tmp_path):

@@ -14,10 +14,10 @@ from training.evidence.calibration import Scaling
 from training.evidence.conformal import fit_quantiles
 from training.evidence.thresholds import choose_threshold
 from training.fitting.settings import TrainingSettings
-from training.runs import CASE, CONTROL, Prediction, RunSubject
+from training.runs import CASE, CONTROL, Decision, Prediction, RunSubject
 
 # The card's word for a case of any condition is "adhd", as in an answer over REST.
-_DECIDED = {"adhd": CASE, "control": CONTROL, "uncertain": "uncertain"}
+_DECIDED: dict[str, Decision] = {"adhd": CASE, "control": CONTROL, "uncertain": "uncertain"}
 
 
 @dataclass(frozen=True)

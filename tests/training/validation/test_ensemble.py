@@ -23,6 +23,7 @@ from training.runs import (
     fold_folder,
     read_rows,
     read_run,
+    write_rows,
 )
 from training.validation.cross_validation import train_run
 from training.validation.ensemble import write_ensemble
@@ -95,8 +96,13 @@ def test_the_card_is_calibrated_on_all_inner_calibration_parts_and_on_no_reporte
         assert len(probabilities) < 9
         assert card.conformal_quantiles[name] == 1.0
     turned = shutil.copytree(run, tmp_path / "run")
-    text = (turned / PREDICTIONS_FILE).read_text()
-    (turned / PREDICTIONS_FILE).write_text(text.replace("0.4", "0.9").replace("0.5", "0.1"))
+    write_rows(
+        turned / PREDICTIONS_FILE,
+        [
+            replace(row, logit=-row.logit, probability=1 - row.probability)
+            for row in read_rows(turned, PREDICTIONS_FILE, Prediction)
+        ],
+    )
     other = write_ensemble(turned)
     assert other.metrics != card.metrics
     for field in ("temperature", "threshold", "conformal_quantiles"):

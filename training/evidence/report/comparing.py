@@ -42,6 +42,8 @@ def named(reports: Sequence[RunReport], *, by: Callable[[RunReport], str]) -> di
 def differences_between(reports: Sequence[RunReport]) -> list[str]:
     """Say where runs that stand side by side do not stand on the same ground."""
     found = []
+    leaving = [report for report in reports if report.leave_site_out]
+    others = [report for report in reports if not report.leave_site_out]
     cohorts = {report.data.record.cohort_fingerprint for report in reports}
     if len(cohorts) > 1:
         names = listed(sorted({f"{r.data.record.cohort_name} ({r.n} {r.people})" for r in reports}))
@@ -49,14 +51,26 @@ def differences_between(reports: Sequence[RunReport]) -> list[str]:
             f"These runs stand on {len(cohorts)} different cohorts or selections: {names}. A difference "
             "between two of them may come from the subjects as well as from the network."
         )
-    elif len({tuple((s.subject_id, s.fold) for s in report.data.subjects) for report in reports}) > 1:
+    elif any(len(_divisions(runs)) > 1 for runs in (leaving, others)):
         found.append(
             "These runs divide the same subjects into different folds, which alone moves figures a little."
+        )
+    if leaving and others:
+        found.append(
+            f"{len(leaving)} of {len(reports)} runs {'leaves' if len(leaving) == 1 else 'leave'} sites out. "
+            "How a network does at sites that it was not trained on is another question than how it does on "
+            "further subjects of its own sites, and a harder one: the figures of the two do not compare, and "
+            "a ranking holds within each kind alone."
         )
     protocols = sorted({str(report.data.record.settings.get("protocol")) for report in reports})
     if len(protocols) > 1:
         found.append(f"They follow different protocols: {listed(protocols)}.")
     return found
+
+
+def _divisions(reports: Sequence[RunReport]) -> set[tuple[tuple[str, int], ...]]:
+    """Give the ways in which runs divide their subjects into folds."""
+    return {tuple((one.subject_id, one.fold) for one in report.data.subjects) for report in reports}
 
 
 def shared_baselines(reports: Sequence[RunReport]) -> tuple[BaselineReport, ...]:
@@ -113,7 +127,9 @@ def metrics_by_fold(reports: Sequence[RunReport]) -> list[DrawnFigure]:
             drawn.append(
                 DrawnFigure(
                     heading=f"Folds of {name}",
-                    svg=bars(groups, label=f"fold of {name}"),
+                    svg=bars(
+                        groups, label=f"site left out, {name}" if report.leave_site_out else f"fold of {name}"
+                    ),
                     sentences=("Each fold alone; lines are 95 % intervals.", *without),
                 )
             )

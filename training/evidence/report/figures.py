@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64, Int
 from markupsafe import Markup
+from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from training.evidence.estimates import Estimate
@@ -21,6 +22,8 @@ from training.evidence.report.drawing import (
     to_svg,
 )
 from training.runs import EpochRecord, FoldOutcome
+
+_WITH_LEGEND = SQUARE + 0.65  # inches: three lines of it stand under a square
 
 Labels = Int[np.ndarray, " S"]
 Scores = Float64[np.ndarray, " S"]
@@ -67,7 +70,7 @@ def intervals(rows: Sequence[IntervalRow], *, label: str, chance: float = 0.5) -
 def roc(labels: Labels, scores: Scores, evaluation: Evaluation) -> Markup:
     """Draw sensitivity against false alarms over all thresholds, and where the decisions were made."""
     false_alarms, sensitivity, _ = roc_curve(labels, scores)
-    with canvas(width=SQUARE, height=SQUARE) as (figure, axes):
+    with canvas(width=SQUARE, height=_WITH_LEGEND) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1, label="chance")
         auc = evaluation.auc.value
         axes.plot(
@@ -84,24 +87,27 @@ def roc(labels: Labels, scores: Scores, evaluation: Evaluation) -> Markup:
         axes.set_xlabel("false alarms (1 - specificity)")
         axes.set_ylabel("sensitivity")
         axes.set_aspect("equal")
-        axes.legend(loc="lower right")
+        _legend_below(figure)
         return to_svg(figure, says=f"ROC curve, area {auc:.2f}")
 
 
 def precision_recall(labels: Labels, scores: Scores, evaluation: Evaluation) -> Markup:
     """Draw precision against sensitivity over all thresholds; chance is the share of cases."""
     precision, recall, _ = precision_recall_curve(labels, scores)
+    # Who finds nobody has no precision: that of the first found reaches to there, as in the area.
+    found = recall > 0
+    precision, recall = np.append(precision[found], precision[found][-1]), np.append(recall[found], 0.0)
     area = evaluation.average_precision.value
-    with canvas(width=SQUARE, height=SQUARE) as (figure, axes):
+    with canvas(width=SQUARE, height=_WITH_LEGEND) as (figure, axes):
         share = float(labels.mean())
         axes.axhline(share, color=GREY, linestyle=(0, (4, 3)), linewidth=1, label=f"chance, {share:.2f}")
-        axes.plot(recall, precision, color=BLUE, drawstyle="steps-pre", label=f"network, area {area:.2f}")
+        axes.plot(recall, precision, color=BLUE, drawstyle="steps-post", label=f"network, area {area:.2f}")
         axes.set_xlabel("sensitivity (recall)")
         axes.set_ylabel("precision")
         axes.set_xlim(0, 1.02)
         axes.set_ylim(0, 1.02)
         axes.set_aspect("equal")
-        axes.legend(loc="lower left")
+        _legend_below(figure)
         return to_svg(figure, says=f"precision-recall curve, area {area:.2f}, by chance {share:.2f}")
 
 
@@ -109,7 +115,7 @@ def reliability(evaluation: Evaluation, *, condition: str) -> Markup:
     """Draw observed shares against stated probabilities; the larger a marker, the more people stand in it."""
     bins = evaluation.reliability
     largest = max(bin_.n for bin_ in bins)
-    with canvas(width=SQUARE, height=SQUARE) as (figure, axes):
+    with canvas(width=SQUARE, height=_WITH_LEGEND) as (figure, axes):
         axes.plot(
             [0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1, label="perfectly calibrated"
         )
@@ -120,11 +126,13 @@ def reliability(evaluation: Evaluation, *, condition: str) -> Markup:
             axes.plot(
                 place[:1], [bin_.observed.value], marker="o", color=BLUE, markersize=size, clip_on=False
             )
+        axes.plot([], [], marker="o", color=BLUE, linewidth=1.2, label="people of one stated tenth")
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.set_xlabel("probability as stated")
         axes.set_ylabel(f"share with {condition}")
         axes.set_aspect("equal")
+        _legend_below(figure)
         said = "; ".join(
             f"stated {bin_.mean_probability:.2f}, observed {bin_.observed.value:.2f} of {bin_.n}"
             for bin_ in bins
@@ -179,6 +187,13 @@ def learning_curves(
         axes.legend(loc="best", ncols=2 if watched else 1)
         kept_epochs = ", ".join(str(outcome.best_epoch) for outcome in outcomes)
         return to_svg(figure, says=f"learning curves of {title}; weights kept after epochs {kept_epochs}")
+
+
+def _legend_below(figure: Figure) -> None:
+    # Whatever a network's curve, there is no corner inside the axes that none of it can reach.
+    for axes in figure.axes:
+        axes.set_anchor("N")
+    figure.legend(loc="outside lower left")
 
 
 def _marker(points: Sequence[object]) -> str | None:

@@ -85,10 +85,10 @@ def answer_to_several(reports: dict[str, RunReport], choice: InnerChoice | None 
         "a brain."
     )
     linear = [name for name in ranked if reports[name].connectivity is not None]
-    beyond = [name for name in linear if _beats(reports[name].connectivity)]
-    yardstick = (
-        f"{_how_many(beyond, len(linear))} shown to be better than ridge regression on the connectivity of "
-        "the same scans."
+    yardstick = _of_yardstick(
+        [name for name in linear if _beats(reports[name].connectivity)],
+        n_compared=len(linear),
+        n_runs=len(reports),
     )
     chosen = (
         f"{best} was found to be the best on the very subjects that its figures are about: expect less of it "
@@ -96,6 +96,16 @@ def answer_to_several(reports: dict[str, RunReport], choice: InnerChoice | None 
     )
     inner = [] if choice is None else [_of_choice(choice)]
     return [ranking, shown, *([yardstick] if linear else []), chosen, *inner]
+
+
+def _of_yardstick(beyond: Sequence[str], *, n_compared: int, n_runs: int) -> str:
+    ridge = "ridge regression on the connectivity of the same scans"
+    if n_compared == n_runs:
+        return f"{_how_many(beyond, n_compared)} shown to be better than {ridge}."
+    compared = (
+        f"Only {n_compared} of {n_runs} runs {'is' if n_compared == 1 else 'are'} compared with {ridge}"
+    )
+    return f"{compared}: {_how_many(beyond, n_compared).lower()} shown to be better."
 
 
 def _of_choice(choice: InnerChoice) -> str:
@@ -176,5 +186,5 @@ def _how_many(names: Sequence[str], total: int) -> str:
     if not names:
         return "None is"
     if len(names) == total:
-        return "All are"
+        return "It is" if total == 1 else "All are"
     return f"{len(names)} of {total} {'is' if len(names) == 1 else 'are'}"

@@ -1,5 +1,6 @@
 """Run folders as evidence is read from them: whole, or refused with what is missing."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import ClassVar, TypeVar
 import numpy as np
 from jaxtyping import Bool, Float64, Int
 
-from imaging.words import encodable
+from imaging.words import counted, encodable
 from training.errors import CohortError
 from training.evidence.footing import calibration_labels, lean_of_baselines, lean_of_networks, scores
 from training.evidence.kept_connectivity import find_connectivity
@@ -32,7 +33,7 @@ from training.runs import (
     read_run,
 )
 
-Row = TypeVar("Row")
+InFold = TypeVar("InFold", Prediction, InnerPrediction)
 
 
 class RunUnfinishedError(CohortError):
@@ -152,12 +153,17 @@ def find_runs(folders: Sequence[Path]) -> list[Path]:
             continue
         inside = sorted(child.parent for child in folder.glob(f"*/{RUN_FILE}"))
         if not inside:
-            found = "no such folder" if not folder.is_dir() else f"a folder without {RUN_FILE}"
             raise RunFolderError(
-                name=folder.name, expected="a folder that `restnet train` wrote", found=found
+                name=folder.name, expected="a folder that `restnet train` wrote", found=_what_is_there(folder)
             )
         runs.extend(inside)
     return list(dict.fromkeys(runs))
+
+
+def _what_is_there(path: Path) -> str:
+    if path.is_dir():
+        return f"a folder without {RUN_FILE}"
+    return "a file" if path.exists() else "no such folder"
 
 
 def read_run_data(run: Path, *, partial: bool = False) -> RunData:
@@ -182,50 +188,126 @@ def read_run_data(run: Path, *, partial: bool = False) -> RunData:
     missing = tuple(f"fold {record.fold_names[fold]}" for fold in folds if fold not in finished)
     if not finished or (missing and not partial):
         raise RunUnfinishedError(name=run.name, missing=list(missing), finished=len(finished))
-    subjects = tuple(read_rows(run, SUBJECTS_FILE, RunSubject))
+    subjects = _subjects(run, record)
     reported = np.array([subject.fold in finished for subject in subjects])
+    outcomes = tuple(_outcome(run, fold, subjects) for fold in finished)
+    predictions = _in_order_of_subjects(run, subjects, finished)
+    inner_predictions = _inner_predictions(run, subjects, finished)
+    if not missing:
+        _require_gathered(run, PREDICTIONS_FILE, predictions, Prediction)
+        _require_gathered(run, INNER_PREDICTIONS_FILE, inner_predictions, InnerPrediction)
     kept = find_connectivity(run, record, subjects)
     return RunData(
         name=encodable(run.name),
         record=record,
         subjects=subjects,
         reported=reported,
-        predictions=_in_order_of_subjects(run, subjects, finished),
-        inner_predictions=tuple(_inner_predictions(run, finished)),
-        outcomes=tuple(read_outcome(run, fold) for fold in finished),
-        epochs={fold: tuple(read_rows(run, f"folds/{fold}/{EPOCHS_FILE}", EpochRecord)) for fold in finished},
+        predictions=predictions,
+        inner_predictions=inner_predictions,
+        outcomes=outcomes,
+        epochs={outcome.fold: _epochs(run, outcome) for outcome in outcomes},
         missing=missing,
         connectivity=None if kept is None else kept.of(subjects),
     )
 
 
+def _subjects(run: Path, record: RunRecord) -> tuple[RunSubject, ...]:
+    subjects = tuple(read_rows(run, SUBJECTS_FILE, RunSubject))
+    n_folds = len(record.fold_names)
+    elsewhere = sum(subject.fold >= n_folds for subject in subjects)
+    if elsewhere:
+        raise RunFolderError(
+            name=run.name,
+            expected=f"fold in {SUBJECTS_FILE} to be one of the {n_folds} that {RUN_FILE} names",
+            found=f"{counted(elsewhere, 'subject')} in another",
+        )
+    if len({subject.subject_id for subject in subjects}) != len(subjects):
+        raise RunFolderError(
+            name=run.name, expected=f"a row for each subject in {SUBJECTS_FILE}", found="a subject twice"
+        )
+    return subjects
+
+
+def _outcome(run: Path, fold: int, subjects: Sequence[RunSubject]) -> FoldOutcome:
+    outcome = read_outcome(run, fold)
+    n_test = sum(subject.fold == fold for subject in subjects)
+    n_others = outcome.n_training + outcome.n_stopping + outcome.n_calibration
+    for told, expected, found in (
+        ("fold", fold, outcome.fold),
+        ("n_test", n_test, outcome.n_test),
+        ("n_training, n_stopping and n_calibration together", len(subjects) - n_test, n_others),
+    ):
+        if expected != found:
+            raise RunFolderError(
+                name=run.name,
+                expected=f"{told} in folds/{fold}/{OUTCOME_FILE} to be {expected}, as in {SUBJECTS_FILE}",
+                found=str(found),
+            )
+    return outcome
+
+
+def _epochs(run: Path, outcome: FoldOutcome) -> tuple[EpochRecord, ...]:
+    name = f"folds/{outcome.fold}/{EPOCHS_FILE}"
+    records = tuple(read_rows(run, name, EpochRecord))
+    if [record.epoch for record in records] != list(range(1, outcome.epochs_run + 1)):
+        raise RunFolderError(
+            name=run.name,
+            expected=f"epochs 1 to {outcome.epochs_run} in {name}, as in {OUTCOME_FILE}",
+            found=counted(len(records), "row") if len(records) != outcome.epochs_run else "others",
+        )
+    return records
+
+
 def _in_order_of_subjects(
     run: Path, subjects: Sequence[RunSubject], finished: Sequence[int]
 ) -> tuple[Prediction, ...]:
-    found = {(row.subject_id, row.fold): row for row in _predictions(run, finished)}
+    rows = _of_folds(run, finished, PREDICTIONS_FILE, Prediction)
+    found = {(row.subject_id, row.fold): row for row in rows}
     wanted = [(subject.subject_id, subject.fold) for subject in subjects if subject.fold in finished]
-    lacking = [subject_id for subject_id, fold in wanted if (subject_id, fold) not in found]
-    if lacking or len(set(wanted)) != len(wanted):
+    lacking = len(set(wanted) - found.keys())
+    if lacking or len(rows) != len(wanted):
         raise RunFolderError(
             name=run.name,
             expected=f"one row in {PREDICTIONS_FILE} for each of {len(wanted)} subjects, each in one fold",
-            found=f"{len(lacking)} without one" if lacking else "a subject twice",
+            found=f"{lacking} without one" if lacking else f"{len(rows)} rows",
         )
     return tuple(found[key] for key in wanted)
 
 
-def _predictions(run: Path, finished: Sequence[int]) -> list[Prediction]:
-    return _of_folds(run, finished, PREDICTIONS_FILE, Prediction)
-
-
-def _inner_predictions(run: Path, finished: Sequence[int]) -> list[InnerPrediction]:
+def _inner_predictions(
+    run: Path, subjects: Sequence[RunSubject], finished: Sequence[int]
+) -> tuple[InnerPrediction, ...]:
     rows = _of_folds(run, finished, INNER_PREDICTIONS_FILE, InnerPrediction)
-    return [row for row in rows if row.fold in finished]
+    reported_in = {subject.subject_id: subject.fold for subject in subjects}
+    strangers = sum(reported_in.get(row.subject_id, row.fold) == row.fold for row in rows)
+    if strangers:
+        raise RunFolderError(
+            name=run.name,
+            expected=f"every row in {INNER_PREDICTIONS_FILE} to be of a subject of another fold",
+            found=f"{counted(strangers, 'row')} of others",
+        )
+    return tuple(rows)
 
 
-def _of_folds(run: Path, finished: Sequence[int], name: str, row_class: type[Row]) -> list[Row]:
+def _of_folds(run: Path, finished: Sequence[int], name: str, row_class: type[InFold]) -> list[InFold]:
     # A fold's own table is there as soon as the fold is finished; the run's is gathered from them at the end.
-    of_folds = [f"folds/{fold}/{name}" for fold in finished]
-    if all((run / table).exists() for table in of_folds):
-        return [row for table in of_folds for row in read_rows(run, table, row_class)]
-    return read_rows(run, name, row_class)
+    of_folds = {fold: f"folds/{fold}/{name}" for fold in finished}
+    if all((run / table).exists() for table in of_folds.values()):
+        rows = []
+        for fold, table in of_folds.items():
+            found = read_rows(run, table, row_class)
+            if any(row.fold != fold for row in found):
+                raise RunFolderError(
+                    name=run.name, expected=f"fold in {table} to be {fold}", found="another fold"
+                )
+            rows += found
+        return rows
+    return [row for row in read_rows(run, name, row_class) if row.fold in finished]
+
+
+def _require_gathered(run: Path, name: str, rows: Sequence[InFold], row_class: type[InFold]) -> None:
+    # Who opens the run's table takes it for the source of the figures, which are of the folds' own.
+    if Counter(rows) != Counter(read_rows(run, name, row_class)):
+        raise RunFolderError(
+            name=run.name, expected=f"{name} to hold the rows of every folds/N/{name}", found="others"
+        )

@@ -133,6 +133,20 @@ def test_runs_on_one_ground_have_nothing_to_say(reported):
     assert comparing.differences_between([reported(n=200), with_network(reported(n=200), "D")]) == []
 
 
+def test_leaving_sites_out_is_said_to_be_another_question(reported):
+    leaving = reported(n=200, leave_site_out=True)
+    (said,) = comparing.differences_between([reported(n=200), with_network(reported(n=200), "D"), leaving])
+    assert said.startswith("1 of 3 runs leaves sites out.")
+    assert "do not compare" in said
+    assert "moves figures a little" not in said
+    assert comparing.shared_baselines([reported(n=200), leaving]) == ()
+    elsewhere = with_network(leaving, "D", cohort_fingerprint="f" * 64)
+    cohorts, question = comparing.differences_between([reported(n=200), elsewhere])
+    assert "different cohorts" in cohorts
+    assert "leaves sites out" in question
+    assert comparing.differences_between([leaving, with_network(leaving, "D")]) == []
+
+
 def test_runs_of_other_cohorts_folds_or_protocols_are_said_to_be(reported):
     other = with_network(reported(n=200), "D", cohort_fingerprint="f" * 64, cohort_name="elsewhere")
     said = comparing.differences_between([reported(n=200), other])

@@ -1,6 +1,10 @@
+import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
+import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from training.evidence.estimates import Estimate
 from training.evidence.report import figures, figures_across
@@ -54,6 +58,57 @@ def test_an_interval_plot_names_every_row_and_says_it_in_words():
     assert {"network", "phenotype", "AUC"} <= set(words(svg))
     label = ET.fromstring(svg).get("aria-label")  # noqa: S314 our own drawing
     assert label == "AUC: network 0.62 (0.55 to 0.69); phenotype 0.81 (0.77 to 0.85)"
+
+
+def points(svg, colour):
+    """Where the line of a colour goes, and which way is up: x to the right, y downwards, in points."""
+    paths = [
+        path.get("d")
+        for path in ET.fromstring(svg).iter(f"{SVG}path")  # noqa: S314 our own drawing
+        if f"stroke: {colour}" in path.get("style", "")
+    ]
+    numbers = np.array(re.findall(r"-?[\d.]+", max(paths, key=len)), dtype=float)
+    return numbers.reshape(-1, 2)
+
+
+def test_precision_begins_with_the_first_that_was_found_and_encloses_its_area(reported):
+    report = reported(n=120, auc=0.5)
+    labels, scores = report.data.labels, report.data.scores.copy()
+    scores[np.flatnonzero(labels == 0)[:4]] = scores.max() + 1.0  # the surest answers are wrong
+    evaluation = replace(report.overall, average_precision=Estimate(0.5, 0.4, 0.6))
+    x, y = points(figures.precision_recall(labels, scores, evaluation), BLUE).T
+    assert len(set(y[x == x.min()])) == 1, "a stroke up or down where nobody is found"
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    of_some = precision[recall > 0]
+    drawn_precision = np.interp(-y, [-y.max(), -y.min()], [of_some.min(), of_some.max()])
+    drawn_recall = (x - x.min()) / (x.max() - x.min())
+    area = -np.trapezoid(drawn_precision, drawn_recall)
+    assert abs(area - average_precision_score(labels, scores)) < 1e-3
+
+
+@pytest.mark.parametrize("auc", [0.3, 0.5, 0.97])
+def test_a_legend_covers_nothing_that_is_drawn(reported, auc):
+    report = reported(n=120, auc=auc)
+    labels, scores = report.data.labels, report.data.scores
+    for svg in (
+        figures.roc(labels, scores, report.overall),
+        figures.precision_recall(labels, scores, report.overall),
+        figures.reliability(report.overall, condition="ADHD"),
+    ):
+        root = ET.fromstring(svg)  # noqa: S314 our own drawing
+        groups = {group.get("id", "").split("-")[-1]: group for group in root.iter(f"{SVG}g")}
+        assert "legend_1" not in {
+            one.get("id", "").split("-")[-1] for one in groups["axes_1"].iter(f"{SVG}g")
+        }
+        of_axes, of_legend = (
+            [
+                float(text.get("y"))
+                for text in groups[name].iter(f"{SVG}text")
+                if "rotate(-90" not in text.get("transform", "")
+            ]
+            for name in ("axes_1", "legend_1")
+        )
+        assert max(of_axes) < min(of_legend)
 
 
 @pytest.mark.parametrize(("n_epochs", "numbers"), [(1, {"1"}), (3, {"1", "2", "3"})])

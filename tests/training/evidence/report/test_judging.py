@@ -174,7 +174,10 @@ def test_several_runs_share_a_banner_and_the_best_is_called_a_choice(reported):
     )
     assert "expect less" in chosen
     without = {"one": reported(n=200, connectivity_auc=None), "other": runs["weak"]}
-    assert "None is shown to be better than ridge" in answer_to_several(without)[2]
+    compared = "of 2 runs is compared with ridge regression on the connectivity of the same scans"
+    assert answer_to_several(without)[2] == f"Only 1 {compared}: none is shown to be better."
+    beaten = {"one": without["one"], "other": reported(n=400, auc=0.9, connectivity_auc=0.6)}
+    assert answer_to_several(beaten)[2] == f"Only 1 {compared}: it is shown to be better."
     assert len(answer_to_several({"one": without["one"]})) == 3
     alike = {"one": runs["weak"], "other": runs["weak"]}
     texts = {banner.code: banner.text for banner in banners_of_several(alike)}

@@ -199,6 +199,15 @@ def test_sites_that_were_left_out_stand_in_one_table(reported):
     assert "By site left out" in text
 
 
+def test_folds_that_leave_sites_out_are_named_by_them(reported):
+    html = render([reported(n=200, leave_site_out=True)])
+    training = html[html.index("<h3>Training</h3>") :]
+    assert ">site left out, C + Bi-LSTM<" in training
+    table = training[training.index("<table>") : training.index("</table>")]
+    assert table.split("</th>")[0].endswith('<th scope="col">left out')
+    assert re.findall(r'<th scope="row">([^<]+)<', table) == ["NYU", "NeuroIMAGE", "Peking"]
+
+
 def test_a_site_of_one_class_says_so_instead_of_an_auc(reported):
     shares = {"NYU": 0.5, "Peking": 0.5, "NeuroIMAGE": 0.0}
     report = reported(n=120, auc=0.8, site_cases=shares)
