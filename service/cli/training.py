@@ -227,7 +227,8 @@ def _in_words(select: str, where: Sequence[str], *, seed: int) -> str:
 def _summary(run: Path) -> dict[str, Any]:
     """Say what a finished run came to, from its folder alone."""
     from model.card import read_card
-    from training.runs import CHECKPOINT_FILE, SUBJECTS_FILE, RunSubject, read_outcome, read_rows, read_run
+    from training.run_files import read_rows
+    from training.runs import CHECKPOINT_FILE, SUBJECTS_FILE, RunSubject, read_outcome, read_run
 
     record = read_run(run)
     card = read_card(run / CHECKPOINT_FILE)

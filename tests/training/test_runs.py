@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from training.run_files import RunFolderError, read_rows, write_json, write_rows
 from training.runs import (
     EPOCHS_FILE,
     OUTCOME_FILE,
@@ -17,15 +18,11 @@ from training.runs import (
     FoldOutcome,
     InnerPrediction,
     Prediction,
-    RunFolderError,
     RunRecord,
     RunSubject,
     fold_folder,
     read_outcome,
-    read_rows,
     read_run,
-    write_json,
-    write_rows,
 )
 
 RECORD = RunRecord(

@@ -18,15 +18,8 @@ from model.files import replace_file
 from training.cohort.store.cohort_store import CohortStore
 from training.errors import CohortError
 from training.evidence.connectivity import Progress, connectivity_probabilities, tile_brain
-from training.runs import (
-    CONNECTIVITY_FILE,
-    SUBJECTS_FILE,
-    RunFolderError,
-    RunRecord,
-    RunSubject,
-    read_rows,
-    read_run,
-)
+from training.run_files import RunFolderError, read_rows
+from training.runs import CONNECTIVITY_FILE, SUBJECTS_FILE, RunRecord, RunSubject, read_run
 
 # A change of regions, penalties or calibration is another method: raise it.
 METHOD = 1

@@ -7,7 +7,8 @@ from types import TracebackType
 
 from tensorboardX import SummaryWriter
 
-from training.runs import EPOCHS_FILE, EpochRecord, write_rows
+from training.run_files import write_rows
+from training.runs import EPOCHS_FILE, EpochRecord
 
 _EVENT_FILES = "events.out.tfevents.*"
 _SCALARS = {

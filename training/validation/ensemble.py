@@ -29,6 +29,7 @@ from training.evidence.conformal import CLASSES, conformal_sets, coverage
 from training.evidence.footing import calibration_labels, lean_of_networks, scores
 from training.evidence.metrics import evaluate
 from training.fitting.settings import TrainingSettings
+from training.run_files import RunFolderError, read_rows
 from training.runs import (
     CHECKPOINT_FILE,
     INNER_PREDICTIONS_FILE,
@@ -38,12 +39,10 @@ from training.runs import (
     FoldOutcome,
     InnerPrediction,
     Prediction,
-    RunFolderError,
     RunRecord,
     RunSubject,
     fold_folder,
     read_outcome,
-    read_rows,
     read_run,
 )
 from training.validation.calibrating import DecisionRule, fit_rule

@@ -25,6 +25,7 @@ from training.fitting.logits import subject_logits
 from training.fitting.prepared import TrainingSubject
 from training.fitting.settings import TrainingSettings
 from training.fitting.state import STATE_FILE
+from training.run_files import read_rows, write_json, write_rows
 from training.runs import (
     INNER_PREDICTIONS_FILE,
     OUTCOME_FILE,
@@ -37,10 +38,7 @@ from training.runs import (
     RunSubject,
     fold_folder,
     read_outcome,
-    read_rows,
     read_run,
-    write_json,
-    write_rows,
 )
 from training.validation.calibrating import DecisionRule, build_in, fit_rule, predict_subjects
 from training.validation.fold_lock import LOCK_PATIENCE_S, fold_alone

@@ -11,6 +11,7 @@ from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.index import StoredScan
 from training.cohort.subjects import Subject
 from training.errors import CohortError
+from training.run_files import read_rows, write_json, write_rows
 from training.runs import (
     INNER_PREDICTIONS_FILE,
     OUTCOME_FILE,
@@ -22,10 +23,7 @@ from training.runs import (
     RunRecord,
     RunSubject,
     fold_folder,
-    read_rows,
     read_run,
-    write_json,
-    write_rows,
 )
 from training.validation.folds import Folds
 

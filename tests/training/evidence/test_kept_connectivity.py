@@ -14,16 +14,8 @@ from training.evidence.kept_connectivity import (
     keep_connectivity,
 )
 from training.evidence.ridge import ridge_probabilities
-from training.runs import (
-    CONNECTIVITY_FILE,
-    RUN_FILE,
-    SUBJECTS_FILE,
-    RunFolderError,
-    RunSubject,
-    read_rows,
-    read_run,
-    write_json,
-)
+from training.run_files import RunFolderError, read_rows, write_json
+from training.runs import CONNECTIVITY_FILE, RUN_FILE, SUBJECTS_FILE, RunSubject, read_run
 
 
 def ground(run):

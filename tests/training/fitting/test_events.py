@@ -3,7 +3,8 @@ import struct
 from tensorboardX.proto.event_pb2 import Event
 
 from training.fitting.events import EpochLog
-from training.runs import EPOCHS_FILE, EpochRecord, read_rows
+from training.run_files import read_rows
+from training.runs import EPOCHS_FILE, EpochRecord
 
 
 def record(epoch):

@@ -19,7 +19,8 @@ from training.fitting.machine import Machine
 from training.fitting.settings import TrainingSettings
 from training.fitting.state import STATE_FILE, TrainingStateError, load_state
 from training.fitting.steps import Stepper, TrainingDivergedError
-from training.runs import EPOCHS_FILE, EpochRecord, read_rows
+from training.run_files import read_rows
+from training.runs import EPOCHS_FILE, EpochRecord
 
 CPU = torch.device("cpu")
 QUICK = TrainingSettings(network="D", rnn="gru", width=1, epochs=2, batch_size=4, learning_rate=3e-3)

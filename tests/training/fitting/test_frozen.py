@@ -20,7 +20,8 @@ from training.fitting.frozen import (
 from training.fitting.logits import subject_logits
 from training.fitting.settings import TrainingSettings, TrainingSettingsError, read_settings
 from training.fitting.state import STATE_FILE
-from training.runs import EPOCHS_FILE, EpochRecord, read_rows
+from training.run_files import read_rows
+from training.runs import EPOCHS_FILE, EpochRecord
 
 CPU = torch.device("cpu")
 FROZEN = TrainingSettings(

@@ -7,6 +7,7 @@ import pytest
 from tests.training.validation.tiny_cohorts import QUICK, tiny_store
 from training.cohort.store.cohort_store import CohortStore
 from training.fitting.state import STATE_FILE
+from training.run_files import read_rows
 from training.runs import (
     CHECKPOINT_FILE,
     INNER_PREDICTIONS_FILE,
@@ -19,7 +20,6 @@ from training.runs import (
     RunSubject,
     fold_folder,
     read_outcome,
-    read_rows,
     read_run,
 )
 from training.validation.cross_validation import HeldOutReleaseError, plan_run, train_run

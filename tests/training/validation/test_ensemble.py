@@ -11,6 +11,7 @@ from model.checkpoint import load_checkpoint
 from model.predictor import Predictor
 from tests.training.validation.tiny_cohorts import QUICK, SPEC, tiny_store
 from training.evidence.calibration import fit_temperature
+from training.run_files import RunFolderError, read_rows, write_rows
 from training.runs import (
     CHECKPOINT_FILE,
     INNER_PREDICTIONS_FILE,
@@ -18,12 +19,9 @@ from training.runs import (
     SUBJECTS_FILE,
     InnerPrediction,
     Prediction,
-    RunFolderError,
     RunSubject,
     fold_folder,
-    read_rows,
     read_run,
-    write_rows,
 )
 from training.validation.cross_validation import train_run
 from training.validation.ensemble import write_ensemble

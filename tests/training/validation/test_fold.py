@@ -18,6 +18,7 @@ from training.evidence.thresholds import choose_threshold
 from training.fitting.precision import choose_precision
 from training.fitting.settings import TrainingSettings
 from training.fitting.state import STATE_FILE
+from training.run_files import RunFolderError, read_rows
 from training.runs import (
     EPOCHS_FILE,
     INNER_PREDICTIONS_FILE,
@@ -28,11 +29,9 @@ from training.runs import (
     EpochRecord,
     InnerPrediction,
     Prediction,
-    RunFolderError,
     RunSubject,
     fold_folder,
     read_outcome,
-    read_rows,
     read_run,
 )
 from training.validation import fold

@@ -9,7 +9,7 @@ import pytest
 from training.cohort.store.index import CohortNotFoundError
 from training.fitting.fit import FitProgress
 from training.fitting.steps import TrainingDivergedError
-from training.runs import RunFolderError
+from training.run_files import RunFolderError
 from training.validation.fold_processes import FoldProcessDiedError, _Child, _hear, _Refused, train_folds
 from training.validation.run_folder import RunDiffersError
 

@@ -14,6 +14,7 @@ from training.cohort.store.index import StoredScan
 from training.cohort.store.writing import series_name, write_index, write_series
 from training.fitting import batches
 from training.fitting.settings import TrainingSettings
+from training.run_files import read_rows, write_json, write_rows
 from training.runs import (
     EPOCHS_FILE,
     INNER_PREDICTIONS_FILE,
@@ -25,10 +26,7 @@ from training.runs import (
     Prediction,
     RunSubject,
     fold_folder,
-    read_rows,
     read_run,
-    write_json,
-    write_rows,
 )
 from training.validation.cross_validation import plan_run
 from training.validation.fold import WEIGHTS_FILE, split_fold, train_fold

@@ -13,6 +13,7 @@ from imaging.words import counted, encodable
 from training.errors import CohortError
 from training.evidence.footing import calibration_labels, lean_of_baselines, lean_of_networks, scores
 from training.evidence.kept_connectivity import find_connectivity
+from training.run_files import RunFolderError, read_rows
 from training.runs import (
     EPOCHS_FILE,
     INNER_PREDICTIONS_FILE,
@@ -24,12 +25,10 @@ from training.runs import (
     FoldOutcome,
     InnerPrediction,
     Prediction,
-    RunFolderError,
     RunRecord,
     RunSubject,
     fold_folder,
     read_outcome,
-    read_rows,
     read_run,
 )
 

@@ -11,6 +11,7 @@ from tests.training.cohort.store.made_up_store import write_store
 from training.cohort.store.cohort_store import CohortStore
 from training.cohort.subjects import Subject
 from training.evidence.kept_connectivity import KeptConnectivity, ground_of
+from training.run_files import read_rows, write_json, write_rows
 from training.runs import (
     CONNECTIVITY_FILE,
     EPOCHS_FILE,
@@ -26,10 +27,7 @@ from training.runs import (
     RunRecord,
     RunSubject,
     fold_folder,
-    read_rows,
     read_run,
-    write_json,
-    write_rows,
 )
 
 MEGABYTE = 2**20

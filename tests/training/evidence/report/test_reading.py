@@ -5,18 +5,15 @@ import pytest
 
 from tests.training.evidence.report.made_up_runs import made_up_run
 from training.evidence.report.reading import RunUnfinishedError, find_runs, read_run_data
+from training.run_files import RunFolderError, read_rows, write_json, write_rows
 from training.runs import (
     EPOCHS_FILE,
     INNER_PREDICTIONS_FILE,
     OUTCOME_FILE,
     PREDICTIONS_FILE,
     SUBJECTS_FILE,
-    RunFolderError,
     RunSubject,
     read_outcome,
-    read_rows,
-    write_json,
-    write_rows,
 )
 
 

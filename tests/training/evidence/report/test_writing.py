@@ -11,7 +11,7 @@ from training.evidence.report import writing
 from training.evidence.report.as_json import run_json
 from training.evidence.report.rows import figure_rows, to_csv
 from training.evidence.report.writing import ReportNotWrittenError, write_report
-from training.runs import RunFolderError
+from training.run_files import RunFolderError
 
 FIGURES = {"accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc"}
 
