@@ -22,6 +22,7 @@ BASELINE_WORDS = {
     "motion": "repetition time, length and motion of the scan",
     CONNECTIVITY: "ridge regression on how regions of the same scans move together",
 }
+_PHENOTYPE_OF_A_NEW_SITE = "age, sex, handedness and IQ; no model knows the site"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +118,12 @@ class RunReport:
     def folds_are_sites(self) -> bool:
         """Whether the folds' figures are those of the sites; an institution may have several of these."""
         return self.leave_site_out and {fold.name for fold in self.folds} == {one.name for one in self.sites}
+
+    def words_for(self, baseline: str) -> str:
+        """Say what a baseline stands on; the phenotype leaves out the site where that is a new one."""
+        if self.leave_site_out and baseline == "phenotype":
+            return _PHENOTYPE_OF_A_NEW_SITE
+        return BASELINE_WORDS[baseline]
 
     @property
     def blind_baselines(self) -> tuple[BaselineReport, ...]:

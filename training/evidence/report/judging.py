@@ -5,7 +5,7 @@ Nothing here is rounded in the result's favour: an interval that holds no differ
 
 from collections.abc import Sequence
 
-from training.evidence.report.contents import BASELINE_WORDS, BaselineReport, RunReport
+from training.evidence.report.contents import BaselineReport, RunReport
 from training.evidence.report.inner_choice import InnerChoice
 from training.evidence.report.wording import area, change, percent
 
@@ -139,7 +139,7 @@ def _against_guessing(report: RunReport) -> str:
 def _against_baselines(report: RunReport) -> str:
     best = best_baseline(report)
     auc = best.evaluation.auc
-    name = f"{best.name} ({BASELINE_WORDS[best.name]})"
+    name = f"{best.name} ({report.words_for(best.name)})"
     reaches = f"Without looking at a brain, the best baseline, {name}, reaches AUC {area(auc)}"
     if auc.low <= CHANCE:
         reaches = (

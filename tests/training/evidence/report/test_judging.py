@@ -115,6 +115,7 @@ def test_a_network_that_knows_nothing_is_not_called_worse_than_chance_at_new_sit
     report = reported(**asked, protocol="paper", site_logit=-2.13)
     assert roc_auc_score(report.data.labels, report.data.probabilities) < 0.4
     assert report.overall.auc.high > 0.5
+    assert "age, sex, handedness and IQ; no model knows the site" in report.words_for("phenotype")
     assert report.baselines[0].evaluation.auc.value == 0.5, "majority"
     assert report.baselines[1].evaluation.auc.value == 0.5, "site"
     assert abs(report.site.auc.value - report.overall.auc.value) < 1e-9
