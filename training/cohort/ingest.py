@@ -155,14 +155,6 @@ def ingest(
     require_different(entries)
     subjects = {subject.subject_id: subject for subject in table.subjects}
     findings = [*source.findings, *_of_table(table), *_without_partner(entries, table.subjects)]
-    if table.release_unknown and not source.simulated:
-        findings.append(
-            SourceFinding(
-                code="release_unknown",
-                name=table.name,
-                message="who is of the official test release is not known; --test-ids names the list of it",
-            )
-        )
     known = [entry for entry in entries if entry.subject_id in subjects]
     if not known:
         raise NoUsableScanError(name=source.name, reasons=count_codes(findings))
@@ -191,6 +183,9 @@ def ingest(
                 raise NoUsableScanError(name=source.name, reasons=count_codes(findings))
             scans = [*kept, *new]
             findings += _simulated_among(scans)
+            nobody_real = source.simulated or all(scan.is_marked for scan in scans)
+            if table.release_unknown and not nobody_real:
+                findings.append(_release_unknown(table))
             findings.sort(key=lambda finding: (finding.code, finding.name, finding.message))
             simulated = simulated or any(scan.is_marked for scan in scans)
             _write_index(
@@ -234,6 +229,14 @@ def _without_partner(entries: Sequence[ScanEntry], subjects: Sequence[Subject]) 
                 message=f"the source has no scan of subject {subject.subject_id}",
                 subject_id=subject.subject_id,
             )
+
+
+def _release_unknown(table: PhenotypeTable) -> SourceFinding:
+    return SourceFinding(
+        code="release_unknown",
+        name=table.name,
+        message="who is of the official test release is not known; --test-ids names the list of it",
+    )
 
 
 def _simulated_among(scans: Sequence[StoredScan]) -> Iterator[SourceFinding]:
