@@ -9,9 +9,10 @@ from kombu.entity import Exchange, Queue
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from service import filebroker, jobs
+from service import jobs
 from service.db.job import JobRow
 from service.db.rows import PredictionRow, TrainingFoldRow
+from service.embedded import filebroker
 from service.logs import get_logger
 from service.settings import Settings
 
@@ -140,7 +141,7 @@ def _broker(settings: Settings) -> dict[str, Any]:
     if parts.scheme == "filesystem":
         return {
             "broker_url": "filesystem://localhost",
-            "broker_transport": "service.filebroker:Transport",
+            "broker_transport": "service.embedded.filebroker:Transport",
             "broker_transport_options": filebroker.prepare(Path(unquote(parts.netloc + parts.path))),
         }
     return {

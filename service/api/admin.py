@@ -7,11 +7,6 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.accounts import (
-    Role,
-    create_user,
-    require_user,
-)
 from service.api.cursor import encode_cursor, newest_first
 from service.api.parameters import known_parameters_only
 from service.api.payloads import (
@@ -30,15 +25,20 @@ from service.api.payloads import (
 from service.api.principals import Administrator, AnyResources, ModelReader
 from service.api.problems import problem_responses
 from service.api.viewing import row_id
-from service.api_keys import (
+from service.audit import record
+from service.db.rows import ApiKeyRow, AuditEventRow, ModelVersionRow, UserRow
+from service.identity.accounts import (
+    Role,
+    create_user,
+    require_user,
+)
+from service.identity.api_keys import (
     API_KEY_PREFIX_LENGTH,
     ApiKeyNotFoundError,
     create_api_key,
     require_api_key,
     revoke_api_key,
 )
-from service.audit import record
-from service.db.rows import ApiKeyRow, AuditEventRow, ModelVersionRow, UserRow
 
 router = APIRouter(
     prefix="/api/v1/admin",

@@ -11,10 +11,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from imaging.errors import ScanError
-from service import accounts, api_keys, jobs, logins, storage
+from service import jobs, storage
 from service.api import refusals
 from service.api.problems import Problem, problem, problem_response
 from service.errors import ServiceError, as_json
+from service.identity import accounts, api_keys, logins
 from service.logs import get_logger
 
 STATUSES: dict[type[Exception], int] = {

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from service.accounts import Role
 from service.db.rows import PredictionState
+from service.identity.accounts import Role
 
 
 def _blank_is_absent(value: object) -> object:

@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
-from service.accounts import Role
 from service.api.refusals import (
     ApiKeyNotValidError,
     AuthenticationRequiredError,
@@ -17,8 +16,9 @@ from service.api.refusals import (
     PermissionDeniedError,
 )
 from service.api.resources import Resources, resources_of
-from service.api_keys import find_api_key, note_api_key_use
-from service.logins import find_login, note_login_use
+from service.identity.accounts import Role
+from service.identity.api_keys import find_api_key, note_api_key_use
+from service.identity.logins import find_login, note_login_use
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "X-CSRF-Token"

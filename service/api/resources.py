@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service.api.metrics import Metrics
 from service.api.streams import Streams
 from service.db.engine import make_engine, session_factory
-from service.logins import LoginQueue, LoginThrottle
+from service.identity.logins import LoginQueue, LoginThrottle
 from service.queue import make_celery
 from service.settings import Settings
 from service.storage import Storage, open_storage

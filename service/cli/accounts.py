@@ -28,8 +28,8 @@ def add_user(
     as_json: AsJson = False,
 ) -> None:
     """Add a person. The password is asked for, or read from standard input when that is not a terminal."""
-    from service.accounts import create_user, parse_role
     from service.audit import record
+    from service.identity.accounts import create_user, parse_role
 
     chosen = parse_role(role)
     password = _ask_password()
@@ -68,7 +68,7 @@ def list_users(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
 @users.command("disable")
 def disable(username: Username, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Shut an account out at once: its logins end, its password and its keys are refused. Scans stay."""
-    from service.accounts import disable_user
+    from service.identity.accounts import disable_user
 
     with migrated_session(load_settings(data_dir)) as session:
         user = disable_user(session, username=username)
@@ -80,7 +80,7 @@ def disable(username: Username, *, data_dir: DataDir = None, as_json: AsJson = F
 @users.command("enable")
 def enable(username: Username, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Let a disabled account in again."""
-    from service.accounts import enable_user
+    from service.identity.accounts import enable_user
 
     with migrated_session(load_settings(data_dir)) as session:
         user = enable_user(session, username=username)
@@ -102,7 +102,7 @@ def change_password(
     """Give an account another password and end its logins. It is asked for as by `users add`."""
     import secrets
 
-    from service.accounts import require_user, set_password
+    from service.identity.accounts import require_user, set_password
 
     settings = load_settings(data_dir)
     with migrated_session(settings) as session:

@@ -27,8 +27,8 @@ def create_key(
     as_json: AsJson = False,
 ) -> None:
     """Make an API key and print it, this once."""
-    from service.accounts import require_user
-    from service.api_keys import API_KEY_PREFIX_LENGTH, create_api_key, require_api_key
+    from service.identity.accounts import require_user
+    from service.identity.api_keys import API_KEY_PREFIX_LENGTH, create_api_key, require_api_key
 
     lifetime = None if days is None else timedelta(days=days)
     with migrated_session(load_settings(data_dir)) as session:
@@ -67,8 +67,8 @@ def revoke_key(
     as_json: AsJson = False,
 ) -> None:
     """End a key's validity at once; revoking it again changes nothing."""
-    from service.api_keys import require_api_key, revoke_api_key
     from service.db.rows import UserRow
+    from service.identity.api_keys import require_api_key, revoke_api_key
 
     with migrated_session(load_settings(data_dir)) as session:
         row = require_api_key(session, key)

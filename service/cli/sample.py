@@ -9,7 +9,7 @@ from urllib.request import ProxyHandler, Request, build_opener
 
 import typer
 
-from service.demo import FILE_NAME
+from service.embedded.demo import FILE_NAME
 
 POLL_S = 0.2
 START_LIMIT_S = 120

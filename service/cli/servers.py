@@ -37,8 +37,8 @@ def serve(
 ) -> None:
     """Run the web page, REST and the workers on this machine until Ctrl-C. No other server is needed."""
     from service.cli.sample import score_sample_when_ready
-    from service.demo import FILE_NAME
-    from service.supervisor import serve as supervise
+    from service.embedded.demo import FILE_NAME
+    from service.embedded.supervisor import serve as supervise
 
     if sample and not demo:
         raise typer.BadParameter("--sample needs the API key that --demo makes")

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from service.accounts import CredentialsError, verify_login
 from service.api.principals import AnyResources, identify, require_own_page
 from service.api.resources import Resources
 from service.audit import record
-from service.logins import TooManyAttemptsError, close_login, open_login
+from service.identity.accounts import CredentialsError, verify_login
+from service.identity.logins import TooManyAttemptsError, close_login, open_login
 from service.web.access import ByForm, clear_login_cookie, local_path, set_login_cookie
 from service.web.rendering import page
 

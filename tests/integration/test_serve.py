@@ -20,7 +20,7 @@ from tests.servers import end, free_port, wait_until
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.enable_socket]
 
 SERVE = (
-    "import sys; from service.settings import Settings; from service.supervisor import serve; "
+    "import sys; from service.settings import Settings; from service.embedded.supervisor import serve; "
     "serve(Settings(), host='127.0.0.1', port=int(sys.argv[1]), demo=True)"
 )
 

@@ -22,12 +22,12 @@ from fastapi import FastAPI
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
-from service.accounts import Role, create_user, find_user
 from service.api.app import create_app
 from service.api.resources import Resources
-from service.api_keys import create_api_key
 from service.db.migrate import upgrade
 from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, ResultRow
+from service.identity.accounts import Role, create_user, find_user
+from service.identity.api_keys import create_api_key
 from service.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]

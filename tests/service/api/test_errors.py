@@ -10,13 +10,13 @@ from sqlalchemy.exc import OperationalError
 import imaging
 import service
 from imaging.errors import ScanError
-from service.accounts import Role
 from service.api import errors
 from service.errors import ServiceError
+from service.identity.accounts import Role
 from tests.service.api.serving import Serving, scan_bytes
 
 # What only the processes and the command line can meet.
-NEVER_OVER_HTTP = ("service.worker", "service.cli", "service.supervisor")
+NEVER_OVER_HTTP = ("service.worker", "service.cli", "service.embedded.supervisor")
 
 
 def concrete(base: type[Exception]) -> Iterator[type[Exception]]:

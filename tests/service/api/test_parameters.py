@@ -2,8 +2,8 @@
 
 import pytest
 
-from service.accounts import Role
 from service.db.rows import ScanRow
+from service.identity.accounts import Role
 from tests.service.api.serving import Serving, scan_bytes
 
 

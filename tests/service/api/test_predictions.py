@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.accounts import Role
 from service.api.remedies import REMEDIES
 from service.db.rows import PredictionRow, PredictionState
+from service.identity.accounts import Role
 from tests.service.api.serving import Serving, sample_result, scan_bytes
 
 

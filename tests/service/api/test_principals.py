@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import update
 
-from service.accounts import Role
 from service.db.rows import ApiKeyRow, SessionRow, UserRow
+from service.identity.accounts import Role
 from tests.service.api.serving import PASSWORD, Serving, scan_bytes
 
 OPEN = {

@@ -9,12 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
-from service.accounts import Role
 from service.api.principals import Principal
 from service.api.refusals import ScanInUseError, ScanNotFoundError
 from service.api.removal import delete_scan
 from service.api.resources import Resources, open_resources
 from service.db.rows import AuditEventRow, PredictionRow, ScanRow
+from service.identity.accounts import Role
 from service.settings import Settings
 from tests.service.conftest import BOTH_DATABASES
 

@@ -18,10 +18,10 @@ from urllib.parse import urlencode, urlsplit
 import psutil
 import pytest
 
-from service.accounts import Role, create_user
-from service.api_keys import create_api_key
 from service.db.engine import make_engine, session_factory
 from service.db.rows import PredictionRow, PredictionState
+from service.identity.accounts import Role, create_user
+from service.identity.api_keys import create_api_key
 from service.settings import Settings
 from tests.service.api.serving import PASSWORD, REPOSITORY, make_settings, scan_bytes, web_process
 

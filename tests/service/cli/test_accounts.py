@@ -3,10 +3,10 @@ import sys
 
 import pytest
 
-from service.accounts import verify_login
-from service.api_keys import find_api_key
 from service.cli.database import load_settings, migrated_session
 from service.db.engine import make_engine, session_factory
+from service.identity.accounts import verify_login
+from service.identity.api_keys import find_api_key
 
 PASSWORD = "correct horse battery"
 

@@ -20,7 +20,7 @@ def served(monkeypatch):
         calls.append((settings, queues))
         return 0
 
-    monkeypatch.setattr("service.supervisor.serve", supervise)
+    monkeypatch.setattr("service.embedded.supervisor.serve", supervise)
     monkeypatch.setattr("service.worker.process.run_worker", run_worker)
     # Beside means at once here, so that the order is certain.
     monkeypatch.setattr(servers, "_beside", lambda _name, work, *arguments: work(*arguments))

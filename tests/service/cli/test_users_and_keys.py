@@ -6,12 +6,12 @@ import sys
 import pytest
 from sqlalchemy import select
 
-from service.accounts import CredentialsError, verify_login
-from service.api_keys import find_api_key
 from service.cli.database import load_settings, migrated_session
 from service.db.engine import make_engine, session_factory
 from service.db.rows import AuditEventRow, SessionRow, UserRow
-from service.logins import open_login
+from service.identity.accounts import CredentialsError, verify_login
+from service.identity.api_keys import find_api_key
+from service.identity.logins import open_login
 
 PASSWORD, OTHER = "correct horse battery", "wrong donkey accumulator"
 

@@ -77,7 +77,7 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_not_kept(
     assert not (tmp_path / "storage").exists()
 
 
-@pytest.mark.parametrize("module", ["service.worker.process", "service.supervisor"])
+@pytest.mark.parametrize("module", ["service.worker.process", "service.embedded.supervisor"])
 def test_neither_a_workers_parent_nor_the_supervisor_loads_torch(module: str) -> None:
     code = f"import sys, {module}, service.worker.tasks; sys.exit('torch' in sys.modules)"
     assert (

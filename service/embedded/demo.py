@@ -7,8 +7,8 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
-from service.accounts import Role, create_user, find_user
-from service.api_keys import create_api_key
+from service.identity.accounts import Role, create_user, find_user
+from service.identity.api_keys import create_api_key
 
 FILE_NAME = "demo-credentials.json"
 USERNAME = "demo"

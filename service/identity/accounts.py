@@ -1,4 +1,4 @@
-"""Who may use the service: accounts, their passwords and roles. Their keys are in ``service.api_keys``.
+"""Accounts: who may use the service, their passwords and roles. Their keys are in ``api_keys`` beside this.
 
 Functions take a database session and never commit: the caller decides what belongs to one transaction. Only
 ``verify_login`` opens one of its own, because it must not hold it while it hashes.

@@ -17,7 +17,7 @@ from model import demonstration_checkpoint
 from service import logs
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
-from service.demo import FILE_NAME, make_demo_credentials
+from service.embedded.demo import FILE_NAME, make_demo_credentials
 from service.errors import ServiceError
 from service.private import make_private_folder, write_privately
 from service.settings import Settings
@@ -30,6 +30,7 @@ LONGEST_PAUSE_S = 30.0
 # A child that ran for this long had started well: the next pause is the first one again.
 SETTLED_S = 60.0
 LOW_PRIORITY = 10
+_CHILD = "service.embedded.child"
 
 log = logs.get_logger(__name__)
 
@@ -95,7 +96,14 @@ class Child:
 
     def _start(self, environment: dict[str, str], now: float) -> None:
         self.process = subprocess.Popen(  # noqa: S603  (our own modules)
-            [sys.executable, "-m", "service.child", str(os.getpid()), str(self.niceness), *self.command],
+            [
+                sys.executable,
+                "-m",
+                "service.embedded.child",
+                str(os.getpid()),
+                str(self.niceness),
+                *self.command,
+            ],
             env=environment,
             stdin=subprocess.DEVNULL,
             # A group of its own: Ctrl-C is for the supervisor, which stops the others in good order.

@@ -6,13 +6,13 @@ from queue import Empty
 import pytest
 from kombu import Connection
 
-from service import filebroker
+from service.embedded import filebroker
 
 
 def connect(folder: Path) -> Connection:
     return Connection(
         "filesystem://localhost",
-        transport="service.filebroker:Transport",
+        transport="service.embedded.filebroker:Transport",
         transport_options=filebroker.prepare(folder),
     )
 

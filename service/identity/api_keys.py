@@ -1,6 +1,6 @@
 """API keys: how programs prove in whose name they act.
 
-Functions take a database session and never commit, as those of ``service.accounts`` do.
+Functions take a database session and never commit, as those of ``service.identity.accounts`` do.
 """
 
 import re
@@ -11,9 +11,9 @@ from typing import ClassVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.accounts import secret_hash
 from service.db.rows import ApiKeyRow, UserRow
 from service.errors import ServiceError
+from service.identity.accounts import secret_hash
 
 API_KEY_MARK = "rnk_"
 API_KEY_PREFIX_LENGTH = len(API_KEY_MARK) + 8

@@ -13,9 +13,9 @@ from anyio import CapacityLimiter, to_thread
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from service.accounts import UsernameError, normal_username, secret_hash
 from service.db.rows import SessionRow, UserRow
 from service.errors import ServiceError
+from service.identity.accounts import UsernameError, normal_username, secret_hash
 
 LAST_SEEN_RESOLUTION = timedelta(minutes=1)
 

@@ -1,6 +1,6 @@
 """Becomes a child of the supervisor: ends with its parent, runs at a priority, then turns into its module.
 
-Run as ``python -m service.child PARENT NICENESS MODULE ARGUMENTS...``.
+Run as ``python -m service.embedded.child PARENT NICENESS MODULE ARGUMENTS...``.
 """
 
 import ctypes

@@ -11,11 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from service import supervisor
+from service.embedded import supervisor
+from service.embedded.supervisor import AlreadyServingError, Child, PortInUseError, serve
 from service.settings import Settings
-from service.supervisor import AlreadyServingError, Child, PortInUseError, serve
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -147,7 +147,7 @@ def test_who_does_not_stop_is_killed_in_time(modules: Path, tmp_path: Path) -> N
 
 def test_a_child_ends_with_a_supervisor_that_is_killed(modules: Path) -> None:
     code = (
-        "import os, sys; from service.supervisor import Child; child = Child('long', ('long',)); "
+        "import os, sys; from service.embedded.supervisor import Child; child = Child('long', ('long',)); "
         "child.keep_running(dict(os.environ)); print(child.process.pid, file=sys.stderr, flush=True); "
         "sys.stdin.read()"
     )

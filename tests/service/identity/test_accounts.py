@@ -10,7 +10,10 @@ from argon2 import PasswordHasher
 from sqlalchemy import event
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.accounts import (
+from service.db.engine import make_engine, session_factory
+from service.db.migrate import upgrade
+from service.db.rows import SessionRow
+from service.identity.accounts import (
     CredentialsError,
     PasswordLengthError,
     Role,
@@ -20,11 +23,8 @@ from service.accounts import (
     find_user,
     verify_login,
 )
-from service.api_keys import ApiKeyNameError, create_api_key, find_api_key
-from service.db.engine import make_engine, session_factory
-from service.db.migrate import upgrade
-from service.db.rows import SessionRow
-from service.logins import close_login, find_login, open_login
+from service.identity.api_keys import ApiKeyNameError, create_api_key, find_api_key
+from service.identity.logins import close_login, find_login, open_login
 
 PASSWORD = "correct horse battery"
 HOUR = timedelta(hours=1)

@@ -3,9 +3,9 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.accounts import Role, verify_login
-from service.api_keys import find_api_key
-from service.demo import FILE_NAME, make_demo_credentials
+from service.embedded.demo import FILE_NAME, make_demo_credentials
+from service.identity.accounts import Role, verify_login
+from service.identity.api_keys import find_api_key
 
 
 def test_the_credentials_work_are_kept_private_and_made_once(

@@ -6,7 +6,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from service.logins import LoginQueue, LoginThrottle, TooManyAttemptsError
+from service.identity.logins import LoginQueue, LoginThrottle, TooManyAttemptsError
 
 
 def test_guessing_is_slowed_for_one_account_and_address() -> None:
