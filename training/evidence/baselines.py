@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float64, Int
 from sklearn.linear_model import LogisticRegression
 
 from training.errors import CohortError
 from training.evidence.metrics import require_both_classes
+from training.evidence.shapes import Features, Folds, Labels, Logits, Probabilities
 from training.runs import RunSubject
 
 BASELINES = ("majority", "site", "phenotype", "motion")
@@ -22,9 +22,6 @@ CONNECTIVITY = "connectivity"
 
 _MAX_DEVIATIONS = 4.0
 
-Features = Float64[np.ndarray, "S F"]
-Labels = Int[np.ndarray, " S"]
-Probabilities = Float64[np.ndarray, " S"]
 Encoder = Callable[[Sequence[Any]], Features]
 
 
@@ -59,7 +56,7 @@ class Baseline:
     model: LogisticRegression | None
     majority: int
 
-    def logits(self, subjects: Sequence[Any]) -> Float64[np.ndarray, " S"]:
+    def logits(self, subjects: Sequence[Any]) -> Logits:
         """Give the logit of a case for each subject; a fitted baseline other than "majority" has one."""
         if self.model is None:
             raise ValueError(f"expected a baseline with a regression, found {self.name!r}")
@@ -109,9 +106,7 @@ def baseline_probabilities(name: str, subjects: Sequence[RunSubject]) -> Probabi
     return out_of_fold(name, subjects, labels=labels, folds=folds)
 
 
-def out_of_fold(
-    name: str, subjects: Sequence[Any], *, labels: Labels, folds: Int[np.ndarray, " S"]
-) -> Probabilities:
+def out_of_fold(name: str, subjects: Sequence[Any], *, labels: Labels, folds: Folds) -> Probabilities:
     """Do what `baseline_probabilities` does for people who are in no run, such as the rows of a table.
 
     Parameters

@@ -5,12 +5,9 @@ needs.
 """
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Int
 
-Labels = Int[np.ndarray, " S"]
-Scores = Float64[np.ndarray, " S"]
-Counts = Float64[np.ndarray, "B S"]
-Figures = Float64[np.ndarray, " B"]
+from training.evidence.shapes import Counts, Figures, Labels, Scores
 
 
 def draw_counts(strata: Int[np.ndarray, " S"], *, n_draws: int, seed: int) -> Counts:

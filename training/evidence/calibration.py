@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import expit
 
 from training.evidence.proportions import Proportion
+from training.evidence.shapes import Labels, Logits, Probabilities
 
 _LOG_TEMPERATURE_BOUNDS = (-3.0, 3.0)
 
@@ -19,7 +20,7 @@ class Scaling:
     offset: float = 0.0
     temperature: float = 1.0
 
-    def __call__(self, logits: Float64[np.ndarray, " S"]) -> Float64[np.ndarray, " S"]:
+    def __call__(self, logits: Logits) -> Logits:
         """Give calibrated logits."""
         return (logits - self.offset) / self.temperature
 
@@ -48,7 +49,7 @@ class ReliabilityBin:
 
 
 def reliability_bins(
-    labels: Int[np.ndarray, " S"], probabilities: Float64[np.ndarray, " S"], *, n_bins: int = 10
+    labels: Labels, probabilities: Probabilities, *, n_bins: int = 10
 ) -> tuple[ReliabilityBin, ...]:
     """Set stated probabilities beside observed shares, in bins of equal width; empty bins are left out.
 
@@ -78,7 +79,7 @@ def reliability_bins(
     )
 
 
-def fit_scaling(logits: Float64[np.ndarray, " S"], labels: Int[np.ndarray, " S"]) -> Scaling:
+def fit_scaling(logits: Logits, labels: Labels) -> Scaling:
     """Find the offset and the temperature under which held-out diagnoses are likeliest (Platt scaling).
 
     A single model leans to one side by chance and by the shares of the classes that it was trained on. A
@@ -118,7 +119,7 @@ def fit_scaling(logits: Float64[np.ndarray, " S"], labels: Int[np.ndarray, " S"]
     return Scaling(offset=-intercept / slope, temperature=1 / slope)
 
 
-def fit_temperature(logits: Float64[np.ndarray, " S"], labels: Int[np.ndarray, " S"]) -> float:
+def fit_temperature(logits: Logits, labels: Labels) -> float:
     """Find the temperature under which held-out diagnoses are likeliest (Guo et al. 2017, arXiv:1706.04599).
 
     Diagnoses count as Platt's smoothed targets, (n + 1) / (n + 2) for a class of n subjects and 1 less that:
@@ -147,7 +148,7 @@ def fit_temperature(logits: Float64[np.ndarray, " S"], labels: Int[np.ndarray, "
     return float(np.exp(found.x))
 
 
-def smoothed_targets(labels: Int[np.ndarray, " S"]) -> Float64[np.ndarray, " S"]:
+def smoothed_targets(labels: Labels) -> Probabilities:
     """Give Platt's targets, as :func:`fit_temperature` says them, one a subject."""
     n_cases, n_controls = int((labels == 1).sum()), int((labels == 0).sum())
     return np.where(labels == 1, (n_cases + 1) / (n_cases + 2), 1 / (n_controls + 2))

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64
 from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import rankdata
@@ -13,6 +13,7 @@ from training.evidence import bootstrap
 from training.evidence.baselines import fit_baseline, have_no_site_in_common
 from training.evidence.estimates import Estimate, area_estimate, difference_of_areas
 from training.evidence.metrics import N_DRAWS, ClassMissingError, require_both_classes
+from training.evidence.shapes import Counts, Figures, Labels, Scores
 from training.runs import InnerPrediction, Prediction, RunSubject, Split
 
 # Of the second stage, on some dozens of subjects. The second expects a weight of about 0.3 a standard
@@ -21,9 +22,6 @@ from training.runs import InnerPrediction, Prediction, RunSubject, Split
 # signal was found in 27 of 60 instead of 13.
 _PHENOTYPE_PENALTY = 1.0
 _IMAGING_PENALTY = 10.0
-
-Labels = Int[np.ndarray, " S"]
-Scores = Float64[np.ndarray, " S"]
 
 
 def paired_difference(
@@ -224,9 +222,7 @@ def _second_stage(
     return np.asarray(found[0] + (applied_to - mean) / scale @ found[1:])
 
 
-def _auc_difference(
-    counts: bootstrap.Counts, labels: Labels, first: Scores, second: Scores
-) -> bootstrap.Figures:
+def _auc_difference(counts: Counts, labels: Labels, first: Scores, second: Scores) -> Figures:
     one, other = (bootstrap.area_under_roc(counts, labels, scores) for scores in (first, second))
     return np.asarray(one - other)
 

@@ -13,10 +13,11 @@ from math import ceil
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int
+from jaxtyping import Bool, Float64
 
 from model.decision import conformal_set
 from training.evidence.proportions import Proportion
+from training.evidence.shapes import Labels, Probabilities, Sets
 
 # As the model's card names them; "adhd" is a case of whatever condition the cohort has.
 CLASSES = ("control", "adhd")
@@ -24,12 +25,8 @@ ALWAYS = 1.0
 
 _ROUNDING = 1e-9
 
-Sets = Bool[np.ndarray, "S 2"]
 
-
-def fit_quantiles(
-    probabilities: Float64[np.ndarray, " S"], labels: Int[np.ndarray, " S"], *, level: float
-) -> dict[str, float]:
+def fit_quantiles(probabilities: Probabilities, labels: Labels, *, level: float) -> dict[str, float]:
     """Find how strange a subject may be for a class before the class leaves its set.
 
     With n calibration subjects of a class that is the k-th smallest of their 1 - p(class), where
@@ -65,7 +62,7 @@ def fit_quantiles(
     }
 
 
-def conformal_sets(probabilities: Float64[np.ndarray, " S"], quantiles: Mapping[str, float]) -> Sets:
+def conformal_sets(probabilities: Probabilities, quantiles: Mapping[str, float]) -> Sets:
     """Give every subject's set as served, one row a subject, the columns control and case.
 
     Parameters
@@ -118,7 +115,7 @@ class Coverage:
         }
 
 
-def coverage(labels: Int[np.ndarray, " S"], sets: Sets, *, sites: Sequence[str] = ()) -> Coverage:
+def coverage(labels: Labels, sets: Sets, *, sites: Sequence[str] = ()) -> Coverage:
     """Measure the coverage of sets on subjects that no part of the model or its calibration has seen.
 
     Parameters

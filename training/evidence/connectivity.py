@@ -14,6 +14,7 @@ from imaging.cube import brain_cube
 from training.cohort.store.cohort_store import CohortStore
 from training.evidence.baselines import CONNECTIVITY
 from training.evidence.ridge import ridge_probabilities
+from training.evidence.shapes import Connectivity, Scores
 from training.runs import RunSubject
 
 REGION_MM = 20.0
@@ -21,8 +22,6 @@ _LEAST_SHARE = 1 / 3  # of a whole cube; the brain's rim leaves smaller crumbs
 _LARGEST_CORRELATION = 0.999
 _CONSTANT = 1e-6  # beside the largest region's; a region without signal correlates with nothing
 
-Features = Float32[np.ndarray, "S F"]
-Scores = Float64[np.ndarray, " S"]
 Progress = Callable[[str, float], None]
 
 
@@ -59,7 +58,7 @@ def connectivity_probabilities(
 
 def connectivity_features(
     store: CohortStore, subject_ids: Sequence[str], *, progress: Progress | None = None
-) -> Features:
+) -> Connectivity:
     """Give each subject's Fisher-z correlations between regions, averaged over the subject's scans.
 
     Parameters

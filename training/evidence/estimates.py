@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from math import hypot, log1p
 
 import numpy as np
-from jaxtyping import Float64
 
 from training.evidence.proportions import LEVEL, Proportion
-
-Figures = Float64[np.ndarray, " B"]
+from training.evidence.shapes import Figures
 
 
 @dataclass(frozen=True)

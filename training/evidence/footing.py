@@ -10,20 +10,14 @@ has nothing to go by, much like the logarithm of a likelihood ratio, have no suc
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Float64, Int
 from scipy.special import logit
 
 from training.evidence.calibration import smoothed_targets
+from training.evidence.shapes import Folds, Labels, LabelsOfPart, Probabilities, Scores
 from training.runs import InnerPrediction, Split
 
 # A probability that was rounded to 0 or 1 stays comparable.
 _CERTAIN = (np.finfo(float).tiny, 1 - np.finfo(float).epsneg)
-
-Probabilities = Float64[np.ndarray, " S"]
-Scores = Float64[np.ndarray, " S"]
-
-Labels = Int[np.ndarray, " A"]
-Folds = Int[np.ndarray, " A"]
 
 
 def lean_of_baselines(labels: Labels, folds: Folds, *, split: Split) -> dict[int, float]:
@@ -47,7 +41,7 @@ def lean_of_baselines(labels: Labels, folds: Folds, *, split: Split) -> dict[int
 
 
 def lean_of_networks(
-    labels: Labels, folds: Folds, calibrated_on: Mapping[int, Labels], *, split: Split
+    labels: Labels, folds: Folds, calibrated_on: Mapping[int, LabelsOfPart], *, split: Split
 ) -> dict[int, float]:
     """Give the log odds that a fold's calibrated network says of people of whom it can tell nothing.
 
@@ -71,7 +65,9 @@ def lean_of_networks(
     return found
 
 
-def calibration_labels(label_of: Mapping[str, int], inner: Sequence[InnerPrediction]) -> dict[int, Labels]:
+def calibration_labels(
+    label_of: Mapping[str, int], inner: Sequence[InnerPrediction]
+) -> dict[int, LabelsOfPart]:
     """Give the labels of each fold's inner calibration part.
 
     Parameters
@@ -87,7 +83,7 @@ def calibration_labels(label_of: Mapping[str, int], inner: Sequence[InnerPredict
     }
 
 
-def scores(probabilities: Probabilities, folds: Int[np.ndarray, " S"], lean: Mapping[int, float]) -> Scores:
+def scores(probabilities: Probabilities, folds: Folds, lean: Mapping[int, float]) -> Scores:
     """Take each model's lean from its answers; what is left can be ranked.
 
     Parameters

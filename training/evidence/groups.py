@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int
 
 from training.evidence.comparison import auc_estimate
 from training.evidence.estimates import Estimate, counted_share, mean_of_shares
 from training.evidence.metrics import N_DRAWS
+from training.evidence.shapes import Labels, Probabilities, Scores, Thresholds
 
 UNKNOWN = "unknown"
 
@@ -78,12 +78,12 @@ class GroupEvaluation:
 
 
 def evaluate_groups(
-    labels: Int[np.ndarray, " S"],
-    probabilities: Float64[np.ndarray, " S"],
+    labels: Labels,
+    probabilities: Probabilities,
     groups: Sequence[str],
     *,
-    threshold: float | Float64[np.ndarray, " S"],
-    scores: Float64[np.ndarray, " S"] | None = None,
+    threshold: float | Thresholds,
+    scores: Scores | None = None,
     seed: int,
     n_draws: int = N_DRAWS,
 ) -> tuple[GroupEvaluation, ...]:
@@ -134,8 +134,8 @@ def age_band(age_years: float | None) -> str:
 
 def _evaluate_group(
     name: str,
-    labels: Int[np.ndarray, " S"],
-    scores: Float64[np.ndarray, " S"],
+    labels: Labels,
+    scores: Scores,
     called: np.ndarray,
     *,
     seed: int,

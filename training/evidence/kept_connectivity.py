@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
-from jaxtyping import Float64
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from model.files import replace_file
 from training.cohort.store.cohort_store import CohortStore
 from training.errors import CohortError
 from training.evidence.connectivity import Progress, connectivity_probabilities, tile_brain
+from training.evidence.shapes import Probabilities
 from training.run_files import RunFolderError, read_rows
-from training.runs import CONNECTIVITY_FILE, SUBJECTS_FILE, RunRecord, RunSubject, read_run
+from training.runs import CONNECTIVITY_FILE, SUBJECTS_FILE, RunRecord, RunSubject, Share, read_run
 
 # A change of regions, penalties or calibration is another method: raise it.
 METHOD = 1
@@ -60,9 +60,9 @@ class KeptConnectivity(BaseModel):
     ground: str
     cohort_name: str
     n_regions: int
-    probabilities: dict[str, float]
+    probabilities: dict[str, Share]
 
-    def of(self, subjects: Sequence[RunSubject]) -> Float64[np.ndarray, " S"]:
+    def of(self, subjects: Sequence[RunSubject]) -> Probabilities:
         """Give the probabilities in the order of the subjects."""
         return np.array([self.probabilities[subject.subject_id] for subject in subjects])
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64
 
 from imaging.words import counted
 from training.errors import CohortError
@@ -18,16 +18,13 @@ from training.evidence.estimates import (
     mean_of_shares,
     precision_estimate,
 )
+from training.evidence.shapes import Labels, Probabilities, Scores, Thresholds
 
 N_DRAWS = 2000
 N_BINS = 10
 # Of an evaluation: the figures with an interval, and the counts that they stand on.
 FIGURES = ("auc", "average_precision", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "brier")
 COUNTS = ("tp", "fn", "fp", "tn")
-
-Labels = Int[np.ndarray, " S"]
-Probabilities = Float64[np.ndarray, " S"]
-Scores = Float64[np.ndarray, " S"]
 
 
 class ClassMissingError(CohortError):
@@ -88,7 +85,7 @@ def evaluate(
     labels: Labels,
     probabilities: Probabilities,
     *,
-    threshold: float | Probabilities,
+    threshold: float | Thresholds,
     scores: Scores | None = None,
     seed: int,
     n_draws: int = N_DRAWS,

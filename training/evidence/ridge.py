@@ -3,25 +3,21 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int
+from jaxtyping import Float64, Int
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from training.evidence.baselines import CONNECTIVITY, SingleFoldError
 from training.evidence.metrics import require_both_classes
+from training.evidence.shapes import Connectivity, Folds, Kernel, Labels, Scores
 
 # Of the penalty, in units of the features' number: what fits 110 regions then fits 220.
 _PENALTIES = np.logspace(-3, 1, 13)
 _N_INNER = 5
 _INNER_SEED = 0
 
-Features = Float32[np.ndarray, "S F"]
-Kernel = Float64[np.ndarray, "S S"]
-Labels = Int[np.ndarray, " S"]
-Scores = Float64[np.ndarray, " S"]
 
-
-def ridge_probabilities(features: Features, labels: Labels, folds: Int[np.ndarray, " S"]) -> Scores:
+def ridge_probabilities(features: Connectivity, labels: Labels, folds: Folds) -> Scores:
     """Classify each fold by a ridge regression on the others, its penalty and calibration chosen inside them.
 
     Parameters
@@ -50,7 +46,7 @@ def ridge_probabilities(features: Features, labels: Labels, folds: Int[np.ndarra
     return probabilities
 
 
-def fit_folds(features: Features, labels: Labels, folds: Int[np.ndarray, " S"]) -> "dict[int, Ridge]":
+def fit_folds(features: Connectivity, labels: Labels, folds: Folds) -> "dict[int, Ridge]":
     """Fit a ridge regression beside each fold.
 
     Parameters
@@ -128,7 +124,7 @@ def fit_ridge(own: Float64[np.ndarray, "n n"], labels: Int[np.ndarray, " n"]) ->
     )
 
 
-def _kernel(features: Features) -> Kernel:
+def _kernel(features: Connectivity) -> Kernel:
     wide = features.astype(np.float64)
     return np.asarray(wide @ wide.T / features.shape[1])
 

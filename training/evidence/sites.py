@@ -5,16 +5,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64, Int
 
 from imaging.words import counted
 from training.evidence import bootstrap
 from training.evidence.comparison import auc_estimate
 from training.evidence.estimates import Estimate, area_estimate
 from training.evidence.metrics import N_DRAWS
-
-Labels = Int[np.ndarray, " S"]
-Scores = Float64[np.ndarray, " S"]
+from training.evidence.shapes import Labels, Scores
 
 LEAST_COMPARABLE = 10
 

@@ -3,9 +3,10 @@
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64, Int
+from jaxtyping import Float64
 
 from training.evidence.metrics import require_both_classes
+from training.evidence.shapes import Labels, Probabilities
 
 YOUDEN: Literal["youden"] = "youden"
 ThresholdRule = Literal["youden"] | float
@@ -13,9 +14,7 @@ ThresholdRule = Literal["youden"] | float
 _SMALLEST, _LARGEST = 1e-6, 1 - 1e-6  # a card's threshold lies strictly between 0 and 1
 
 
-def choose_threshold(
-    probabilities: Float64[np.ndarray, " S"], labels: Int[np.ndarray, " S"], *, rule: ThresholdRule
-) -> float:
+def choose_threshold(probabilities: Probabilities, labels: Labels, *, rule: ThresholdRule) -> float:
     """Choose the probability above which a subject is called a case.
 
     Only the order of the subjects decides between thresholds, so the candidates are the middles between
@@ -69,7 +68,7 @@ def choose_threshold(
     return float(np.clip(candidates[best], _SMALLEST, _LARGEST))
 
 
-def _candidates(probabilities: Float64[np.ndarray, " S"]) -> Float64[np.ndarray, " C"]:
+def _candidates(probabilities: Probabilities) -> Float64[np.ndarray, " C"]:
     distinct = np.unique(probabilities)
     middles = (distinct[1:] + distinct[:-1]) / 2
     ends = [distinct[0] / 2, (1 + distinct[-1]) / 2]

@@ -96,6 +96,16 @@ def test_a_file_that_lacks_somebody_is_not_shown(run, store):
     assert find_connectivity(run, record, subjects) is None
 
 
+@pytest.mark.parametrize("value", [-0.1, 5, float("nan")])
+def test_a_file_with_an_impossible_probability_is_not_shown(value, run, store):
+    record, subjects = ground(run)
+    keep_connectivity([run], store.folder)
+    fields = json.loads((run / CONNECTIVITY_FILE).read_text())
+    fields["probabilities"][subjects[0].subject_id] = value
+    (run / CONNECTIVITY_FILE).write_text(json.dumps(fields))
+    assert find_connectivity(run, record, subjects) is None
+
+
 def test_another_cohort_is_refused_before_anything_is_kept(run, store, tmp_path):
     stranger = made_up_run(tmp_path / "stranger", n=40, folds=4, connectivity_auc=None)
     with pytest.raises(ReportCohortDiffersError, match="'stranger': expected the cohort") as refusal:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool
 
 from training.evidence.baselines import BASELINES, CONNECTIVITY, baseline_probabilities
 from training.evidence.comparison import adds_to_phenotype, paired_difference
@@ -13,6 +13,7 @@ from training.evidence.groups import UNKNOWN, GroupEvaluation, age_band, evaluat
 from training.evidence.metrics import N_DRAWS, Evaluation, evaluate
 from training.evidence.report.contents import BaselineReport, RunReport
 from training.evidence.report.reading import RunData
+from training.evidence.shapes import Probabilities, Scores, Thresholds
 from training.evidence.sites import site_verdict, within_site_auc
 from training.runs import RunSubject
 
@@ -50,7 +51,7 @@ def assemble(data: RunData, *, n_draws: int = N_DRAWS) -> RunReport:
     sites = [subject.site for subject in subjects]
     folds = [data.record.fold_names[subject.fold] for subject in subjects]
 
-    def judged(answers: _Answers, threshold: float | Float64[np.ndarray, " S"]) -> Evaluation:
+    def judged(answers: _Answers, threshold: float | Thresholds) -> Evaluation:
         return evaluate(
             labels,
             answers.probabilities,
@@ -109,8 +110,8 @@ def assemble(data: RunData, *, n_draws: int = N_DRAWS) -> RunReport:
 class _Answers:
     """Of a classifier to the reported subjects: what it says, and what they are ranked by."""
 
-    probabilities: Float64[np.ndarray, " S"]
-    scores: Float64[np.ndarray, " S"]
+    probabilities: Probabilities
+    scores: Scores
 
 
 def _baselines(data: RunData) -> dict[str, _Answers]:

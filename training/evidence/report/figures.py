@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
@@ -21,12 +20,10 @@ from training.evidence.report.drawing import (
     number_epochs,
     to_svg,
 )
+from training.evidence.shapes import Labels, Scores
 from training.runs import EpochRecord, FoldOutcome
 
 _WITH_LEGEND = SQUARE + 0.65  # inches: three lines of it stand under a square
-
-Labels = Int[np.ndarray, " S"]
-Scores = Float64[np.ndarray, " S"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64
 
 from training.evidence.comparison import paired_difference
 from training.evidence.estimates import Estimate
@@ -15,6 +14,7 @@ from training.evidence.report.comparing import differences_between
 from training.evidence.report.contents import RunReport
 from training.evidence.report.reading import RunData
 from training.evidence.report.wording import listed
+from training.evidence.shapes import Scores
 from training.runs import InnerPart
 
 
@@ -121,5 +121,5 @@ def _losses(data: RunData, part: InnerPart) -> list[float]:
     return losses
 
 
-def _picked(of_runs: Sequence[Float64[np.ndarray, " S"]], chosen: Sequence[int]) -> Float64[np.ndarray, " S"]:
+def _picked(of_runs: Sequence[Scores], chosen: Sequence[int]) -> Scores:
     return np.array([of_runs[run][subject] for subject, run in enumerate(chosen)])

@@ -13,6 +13,7 @@ from imaging.words import counted, encodable
 from training.errors import CohortError
 from training.evidence.footing import calibration_labels, lean_of_baselines, lean_of_networks, scores
 from training.evidence.kept_connectivity import find_connectivity
+from training.evidence.shapes import Folds, Labels, Probabilities, Scores, Thresholds
 from training.run_files import RunFolderError, read_rows
 from training.runs import (
     EPOCHS_FILE,
@@ -99,30 +100,30 @@ class RunData:
         )
 
     @property
-    def labels(self) -> Int[np.ndarray, " S"]:
+    def labels(self) -> Labels:
         """0 control, 1 case, of the reported subjects."""
         return np.array([subject.label for subject in self.reported_subjects], dtype=np.int64)
 
     @property
-    def probabilities(self) -> Float64[np.ndarray, " S"]:
+    def probabilities(self) -> Probabilities:
         """Of a case, by the model that never saw the subject."""
         return np.array([prediction.probability for prediction in self.predictions])
 
     @property
-    def thresholds(self) -> Float64[np.ndarray, " S"]:
+    def thresholds(self) -> Thresholds:
         """Of the subjects' folds."""
         of_fold = {outcome.fold: outcome.threshold for outcome in self.outcomes}
         return np.array([of_fold[prediction.fold] for prediction in self.predictions])
 
     @property
-    def scores(self) -> Float64[np.ndarray, " S"]:
+    def scores(self) -> Scores:
         """What ranks the reported subjects: the networks' answers on a common footing."""
         label_of = {subject.subject_id: subject.label for subject in self.subjects}
         calibrated_on = calibration_labels(label_of, self.inner_predictions)
         lean = lean_of_networks(*self._dealt, calibrated_on, split=self.record.split)
         return scores(self.probabilities, self._folds, lean)
 
-    def scores_of_baseline(self, probabilities: Float64[np.ndarray, " S"]) -> Float64[np.ndarray, " S"]:
+    def scores_of_baseline(self, probabilities: Probabilities) -> Scores:
         """Set a baseline's answers to the reported subjects on a common footing."""
         return scores(probabilities, self._folds, lean_of_baselines(*self._dealt, split=self.record.split))
 
@@ -133,7 +134,7 @@ class RunData:
         return labels, folds
 
     @property
-    def _folds(self) -> Int[np.ndarray, " S"]:
+    def _folds(self) -> Folds:
         return np.array([prediction.fold for prediction in self.predictions])
 
 
