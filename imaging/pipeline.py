@@ -1,29 +1,34 @@
 """From a scan to the network's input, in named stages.
 
 reading      one pass over the samples: statistics on the scan's grid, signal on the cube
-space        decide from the brain's shape that the scan lies in template space
 filtering    detrend, band-pass, resample to the common repetition time
 scaling      demean, divide by one standard deviation, place in the cube
+space        decide from the brain's shape that the scan lies in template space
+
+The decision needs only what the reading gave, and takes as long as the two stages before it: a thread works
+on it beside them.
 """
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from scipy.ndimage import binary_fill_holes
 
 from imaging.cube import brain_cube
 from imaging.cube_map import cube_map
+from imaging.errors import ScanError
 from imaging.network_input import NetworkInput
-from imaging.quality import assess_quality
-from imaging.reading import BrainSignal, NonfiniteValuesError, read_signal
+from imaging.quality import assess_quality, measure_signal
+from imaging.reading import NonfiniteValuesError, read_signal
 from imaging.scan import BoldScan
-from imaging.shapes import BrainMask, CubeSeries, VoxelSeries
+from imaging.shapes import BrainMask, CubeSeries, Volume, VoxelSeries
 from imaging.spec import PreprocessingSpec
 from imaging.template_space import NotInTemplateSpaceError, TemplateSpaceDecision, decide_template_space
 from imaging.temporal import filter_in_time
 from imaging.variation import ConstantInTimeError
 
-STAGES = ("reading", "space", "filtering", "scaling")
+STAGES = ("reading", "filtering", "scaling", "space")
 
 Progress = Callable[[str, float], None]
 
@@ -60,36 +65,58 @@ def preprocess(
     to_cube = cube_map(shape=scan.shape[:3], affine=scan.affine, grid_size=spec.grid_size)
     signal = read_signal(scan, to_cube, progress=lambda done: report("reading", done))
 
-    report("space", 0.0)
-    decision = _decide_space(scan, signal)
-    report("space", 1.0)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="judge") as beside:
+        figures = beside.submit(measure_signal, signal)
+        space = beside.submit(
+            _decide_space,
+            scan,
+            mean=signal.mean,
+            temporal_sd=signal.temporal_sd,
+            in_brain=signal.in_brain,
+            nonfinite=signal.nonfinite,
+        )
+        series, warnings = signal.series, scan.warnings + signal.warnings
+        del signal
 
-    report("filtering", 0.0)
-    filtered = filter_in_time(
-        signal.series,
-        tr_s=scan.tr_s,
-        band_hz=spec.band_hz,
-        new_tr_s=spec.tr_s,
-        minimum_frames=spec.window_frames,
-    )
-    report("filtering", 1.0)
+        report("filtering", 0.0)
+        try:
+            filtered = filter_in_time(
+                series,
+                tr_s=scan.tr_s,
+                band_hz=spec.band_hz,
+                new_tr_s=spec.tr_s,
+                minimum_frames=spec.window_frames,
+            )
+        except ScanError:
+            # Where the brain lies comes before what its signal is.
+            space.result()
+            raise
+        report("filtering", 1.0)
 
-    report("scaling", 0.0)
+        report("scaling", 0.0)
+        # Without a filter the series that is scaled is the one that was measured. With one it has to go: the
+        # series of a long run and the frames made of it would not fit side by side.
+        figures.result()
+        del series
+        scale_series(filtered.series)
+        frames = _place(filtered.series, spec.grid_size)
+        report("scaling", 1.0)
+
+        report("space", 0.0)
+        decision = space.result()
+        report("space", 1.0)
     quality = assess_quality(
-        scan, signal, in_band_power=filtered.in_band_power, template_space=decision.scores
+        scan,
+        figures.result(),
+        in_band_power=filtered.in_band_power,
+        template_space=decision.scores,
     )
-    warnings = scan.warnings + signal.warnings + decision.warnings
-    # The series of a long run and the frames made of it would not fit side by side.
-    del signal
-    scale_series(filtered.series)
-    frames = _place(filtered.series, spec.grid_size)
-    report("scaling", 1.0)
     return NetworkInput(
         frames=frames,
         tr_s=filtered.tr_s,
         spec=spec,
         quality=quality,
-        warnings=warnings,
+        warnings=warnings + decision.warnings,
     )
 
 
@@ -117,16 +144,18 @@ def scale_series(series: VoxelSeries) -> None:
     series /= np.float32(deviation)
 
 
-def _decide_space(scan: BoldScan, signal: BrainSignal) -> TemplateSpaceDecision:
+def _decide_space(
+    scan: BoldScan, *, mean: Volume, temporal_sd: Volume, in_brain: BrainMask, nonfinite: BrainMask
+) -> TemplateSpaceDecision:
     """Decide where the scan lies, and with it which broken voxels are brain and which are background."""
     try:
-        decision = decide_template_space(mean=signal.mean, temporal_sd=signal.temporal_sd, affine=scan.affine)
+        decision = decide_template_space(mean=mean, temporal_sd=temporal_sd, affine=scan.affine)
     except NotInTemplateSpaceError:
         # The template's outline does not hold here, so the scan's own does: what is broken and surrounded by
         # signal is a defect of the file, which comes before its position.
-        _refuse_broken(binary_fill_holes(signal.temporal_sd > 0) & signal.nonfinite)
+        _refuse_broken(binary_fill_holes(temporal_sd > 0) & nonfinite)
         raise
-    _refuse_broken(signal.in_brain & signal.nonfinite)
+    _refuse_broken(in_brain & nonfinite)
     return decision
 
 

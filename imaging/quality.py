@@ -81,35 +81,51 @@ class QualityReport:
         }
 
 
+@dataclass(frozen=True)
+class SignalFigures:
+    """What is measured on a scan's signal; the attributes are as in :class:`QualityReport`."""
+
+    tsnr: float | None
+    dvars: Float64[np.ndarray, " S"]
+    template_coverage: float
+
+
+def measure_signal(signal: BrainSignal) -> SignalFigures:
+    """Measure what one pass over a scan's samples gave, before temporal filtering."""
+    covered = np.asarray(signal.signal_share >= _COVERED)
+    return SignalFigures(
+        tsnr=_tsnr(signal),
+        dvars=standardised_dvars(signal.series, voxels=covered),
+        template_coverage=float(covered.mean()),
+    )
+
+
 def assess_quality(
     scan: BoldScan,
-    signal: BrainSignal,
+    figures: SignalFigures,
     *,
     in_band_power: float | None,
     template_space: dict[str, float],
 ) -> QualityReport:
-    """Measure a scan from what one pass over its samples gave.
+    """Put together what the stages found.
 
     Parameters
     ----------
     scan : BoldScan
-    signal : BrainSignal
-        Before temporal filtering.
+    figures : SignalFigures
     in_band_power, template_space
         From their own stages.
     """
-    covered = signal.signal_share >= _COVERED
-    dvars = standardised_dvars(signal.series, voxels=covered)
     return QualityReport(
         n_frames=scan.n_frames,
         tr_s=scan.tr_s,
         duration_s=scan.n_frames * scan.tr_s,
-        tsnr=_tsnr(signal),
-        dvars_mean=float(dvars.mean()),
-        dvars_max=float(dvars.max()),
-        dvars=tuple(dvars.tolist()),
-        spikes=count_spikes(dvars),
-        template_coverage=float(covered.mean()),
+        tsnr=figures.tsnr,
+        dvars_mean=float(figures.dvars.mean()),
+        dvars_max=float(figures.dvars.max()),
+        dvars=tuple(figures.dvars.tolist()),
+        spikes=count_spikes(figures.dvars),
+        template_coverage=figures.template_coverage,
         in_band_power=in_band_power,
         template_space={name: float(score) for name, score in template_space.items()},
     )

@@ -101,3 +101,34 @@ class DeviceUnavailableError(ModelError):
     def __init__(self, *, expected: str) -> None:
         self.expected = expected
         super().__init__(f"expected the device {expected!r}, found no such device on this machine")
+
+
+class BackendUnavailableError(ModelError):
+    """The library behind a backend does not run here."""
+
+    code = "backend_unavailable"
+
+    def __init__(self, *, backend: str) -> None:
+        self.backend = backend
+        super().__init__(f"expected the backend {backend!r} to run on this machine, found that it does not")
+
+
+class BackendParityError(ModelError):
+    """A way of computing the network gives other numbers than the network itself.
+
+    Attributes
+    ----------
+    difference : float
+        Greatest difference of a feature, as a share of the largest feature.
+    """
+
+    code = "backend_differs"
+
+    def __init__(self, *, backend: str, expected: float, difference: float) -> None:
+        self.backend = backend
+        self.expected = expected
+        self.difference = difference
+        super().__init__(
+            f"expected the backend {backend!r} to agree with the network within {expected:g} of its largest "
+            f"feature, found a difference of {difference:g}"
+        )

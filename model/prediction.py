@@ -31,6 +31,8 @@ class ScanPrediction:
     classification : Classification
     quality : QualityReport
     warnings : tuple of ScanWarning
+    computed_with : dict of str
+        ``device`` and ``backend``.
     timing_ms : dict of float
         ``read``, ``preprocess``, ``classify`` and ``total``, wall-clock milliseconds.
     """
@@ -40,6 +42,7 @@ class ScanPrediction:
     classification: Classification
     quality: QualityReport
     warnings: tuple[ScanWarning, ...]
+    computed_with: dict[str, str]
     timing_ms: dict[str, float]
 
     def to_json(self) -> dict[str, object]:
@@ -68,6 +71,7 @@ class ScanPrediction:
             ],
             "quality": self.quality.to_json(),
             "warnings": [{"code": warning.code, "message": warning.message} for warning in self.warnings],
+            "computed_with": self.computed_with,
             "timing_ms": self.timing_ms,
         }
 
@@ -114,6 +118,7 @@ def predict_scan(
         classification=classification,
         quality=network_input.quality,
         warnings=(*network_input.warnings, *demonstration),
+        computed_with={"device": predictor.device.type, "backend": predictor.backend},
         timing_ms={
             "read": _milliseconds(opened - began),
             "preprocess": _milliseconds(prepared - opened),

@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from imaging import NetworkInput, PreprocessingSpec, window_starts
+from model.backends import Backend, choose_backend
 from model.card import ModelCard
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.decision import Decision, Interval, bootstrap_interval, calibrated_probability, decide
 from model.errors import DeviceUnavailableError, PreprocessingMismatchError
 from model.full_float32 import full_float32
-from model.joint_encoder import JointEncoder
 from model.networks import RestNetwork
 from model.shapes import MemberLogits
 
@@ -66,33 +66,52 @@ class Predictor:
     checkpoint : Checkpoint
     device : "auto", "cpu" or "cuda"
         "auto" takes a CUDA device where there is one.
+    backend : "auto", "openvino" or "torch"
+        What computes the residual networks; "auto" takes the fastest that agrees with them.
+
+    Attributes
+    ----------
+    backend : "openvino" or "torch"
+        What was taken.
 
     Raises
     ------
     DeviceUnavailableError
         If "cuda" is asked for and there is none.
+    BackendUnavailableError, BackendParityError
+        If the backend does not run here, or gives other numbers than the networks.
     """
 
-    def __init__(self, checkpoint: Checkpoint, *, device: Device = "auto") -> None:
+    def __init__(self, checkpoint: Checkpoint, *, device: Device = "auto", backend: Backend = "auto") -> None:
         self.card: ModelCard = checkpoint.card
         self.sha256 = checkpoint.sha256
         self.spec = PreprocessingSpec.from_json(dict(checkpoint.card.preprocessing))
         self.device = choose_device(device)
         self._members: list[RestNetwork] = [network.to(self.device) for network in checkpoint.networks()]
-        self._encode = JointEncoder([member.encoder for member in self._members])
+        self.backend, self._encode = choose_backend(
+            [member.encoder for member in self._members], backend=backend
+        )
 
     @classmethod
-    def load(cls, path: Path, *, device: Device = "auto", expected_sha256: str | None = None) -> "Predictor":
+    def load(
+        cls,
+        path: Path,
+        *,
+        device: Device = "auto",
+        backend: Backend = "auto",
+        expected_sha256: str | None = None,
+    ) -> "Predictor":
         """Load and verify a checkpoint file.
 
         Raises
         ------
         CheckpointError
             If the file is not an intact checkpoint, or not the expected one.
-        DeviceUnavailableError
-            If "cuda" is asked for and there is none.
+        ModelError
+            As the constructor does.
         """
-        return cls(load_checkpoint(path, expected_sha256=expected_sha256), device=device)
+        checkpoint = load_checkpoint(path, expected_sha256=expected_sha256)
+        return cls(checkpoint, device=device, backend=backend)
 
     def classify(
         self, network_input: NetworkInput, *, seed: int, progress: Progress | None = None

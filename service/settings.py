@@ -64,6 +64,10 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = Field(
         default="auto", description="Where the network runs; `auto` takes a GPU when there is one."
     )
+    backend: Literal["auto", "openvino", "torch"] = Field(
+        default="auto",
+        description="What computes the network; `auto` takes the fastest that agrees with the network.",
+    )
     inference_threads: int = Field(
         default=0, ge=0, le=256, description="Threads of the network in one worker; 0 takes every core."
     )

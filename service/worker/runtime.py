@@ -112,7 +112,12 @@ class Runtime:
             torch.set_num_threads(self.settings.inference_threads)
         try:
             with self.storage.open_local(version.storage_key) as path:
-                return Predictor.load(path, device=self.settings.device, expected_sha256=version.sha256)
+                return Predictor.load(
+                    path,
+                    device=self.settings.device,
+                    backend=self.settings.backend,
+                    expected_sha256=version.sha256,
+                )
         except StoredFileMissingError as error:
             raise CheckpointMissingError(sha256=version.sha256) from error
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imaging import BoldScan
-from imaging.quality import QualityReport, assess_quality, count_spikes, standardised_dvars
+from imaging.quality import QualityReport, assess_quality, count_spikes, measure_signal, standardised_dvars
 from imaging.reading import BrainSignal
 
 RNG = np.random.default_rng(0)
@@ -52,7 +52,7 @@ def test_a_spike_lies_one_and_a_half_interquartile_ranges_above_the_third_quarti
     assert count_spikes(np.array([*ordinary, 3.6])) == 1
 
 
-def test_dvars_of_some_voxels_is_that_of_a_series_of_them():
+def test_measure_signal_some_voxels_is_that_of_a_series_of_them():
     series = RNG.normal(size=(3000, 1500)).astype(np.float32)
     some = RNG.random(3000) < 0.5
     np.testing.assert_allclose(standardised_dvars(series, voxels=some), standardised_dvars(series[some]))
@@ -89,7 +89,7 @@ def report(*, mean: float, share: float = 1.0) -> QualityReport:
         nonfinite=np.zeros(shape, dtype=bool),
         warnings=(),
     )
-    return assess_quality(scan, signal, in_band_power=0.5, template_space={"fit": 0.9})
+    return assess_quality(scan, measure_signal(signal), in_band_power=0.5, template_space={"fit": 0.9})
 
 
 def test_tsnr_is_the_brains_and_absent_without_a_mean():

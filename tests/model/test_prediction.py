@@ -24,6 +24,7 @@ KEYS = {
     "windows": None,
     "quality": None,
     "warnings": None,
+    "computed_with": {"device", "backend"},
     "timing_ms": {"read", "preprocess", "classify", "total"},
 }
 
