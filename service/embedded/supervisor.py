@@ -22,7 +22,7 @@ from service.errors import ServiceError
 from service.private import make_private_folder, write_privately
 from service.settings import Settings
 from service.storage import open_storage
-from service.worker.models import has_active_model, register_checkpoint
+from service.worker.models import active_model, register_checkpoint
 
 POLL_S = 0.1
 FIRST_PAUSE_S = 0.5
@@ -150,7 +150,7 @@ def prepare(settings: Settings, *, demo: bool) -> None:
     with session_factory(engine).begin() as session:
         if settings.checkpoint is not None:
             register_checkpoint(session, open_storage(settings.storage_url), settings.checkpoint)
-        elif not has_active_model(session):
+        elif active_model(session) is None:
             # Not on every start: an administrator may have promoted another one.
             register_checkpoint(session, open_storage(settings.storage_url), demonstration_checkpoint())
     if demo:

@@ -54,7 +54,6 @@ def register_checkpoint(session: Session, storage: Storage, path: Path) -> Model
     return version
 
 
-def has_active_model(session: Session) -> bool:
-    """Tell whether some version answers."""
-    active = select(ModelVersionRow.id).where(ModelVersionRow.active.is_(True))
-    return session.scalars(active).one_or_none() is not None
+def active_model(session: Session) -> ModelVersionRow | None:
+    """Return the version that answers; None before the first registration."""
+    return session.scalars(select(ModelVersionRow).where(ModelVersionRow.active.is_(True))).one_or_none()

@@ -11,7 +11,7 @@ from model.errors import CheckpointError
 from service.db.rows import ModelVersionRow
 from service.storage import FolderStorage
 from service.worker import models
-from service.worker.models import has_active_model, register_checkpoint
+from service.worker.models import active_model, register_checkpoint
 
 
 @pytest.fixture
@@ -50,14 +50,14 @@ def test_the_newest_registration_answers(
     sessions: sessionmaker[Session], storage: FolderStorage, files: tuple[Path, Path]
 ) -> None:
     with sessions() as session:
-        assert not has_active_model(session)
+        assert active_model(session) is None
     ids = []
     for file in (*files, files[0]):
         with sessions.begin() as session:
             ids.append(register_checkpoint(session, storage, file).id)
     assert ids[0] == ids[2] != ids[1], "the same bytes are the same version"
     with sessions() as session:
-        assert has_active_model(session)
+        assert active_model(session)
         active = session.scalars(select(ModelVersionRow).where(ModelVersionRow.active)).one()
         assert session.scalar(select(func.count()).select_from(ModelVersionRow)) == 2
         second = session.get_one(ModelVersionRow, ids[1])
