@@ -12,7 +12,13 @@ POSTGRESQL_LOCK = 7_378_697
 
 
 def run(connection: Connection) -> None:
-    if connection.dialect.name == "sqlite":
+    sqlite = connection.dialect.name == "sqlite"
+    if sqlite:
+        # SQLite changes a column by making the table anew, and dropping the old one would take with it
+        # whatever refers to its rows. Not to be changed within a transaction, so this connection keeps it to
+        # its end and must not go back to a pool.
+        connection.exec_driver_sql("PRAGMA foreign_keys=OFF")
+        connection.detach()
         # The driver opens no transaction before DDL by itself.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
     else:
@@ -26,6 +32,9 @@ def run(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+    if sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+        message = "expected every row to refer to one that is there, found one that does not"
+        raise RuntimeError(message)
 
 
 given: Connection | None = context.config.attributes.get("connection")

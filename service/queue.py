@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
 from service.db.job import JobRow
+from service.db.restricted import OrganisationSessions
 from service.db.rows import PredictionRow, TrainingFoldRow
 from service.embedded import filebroker
 from service.logs import get_logger
@@ -98,7 +99,9 @@ def publish(app: Celery, kind: type[JobRow], job_id: str) -> bool:
     return True
 
 
-def announce(app: Celery, sessions: sessionmaker[Session], kind: type[JobRow], job_id: str) -> bool:
+def announce(
+    app: Celery, sessions: sessionmaker[Session] | OrganisationSessions, kind: type[JobRow], job_id: str
+) -> bool:
     """Publish and note it on the row, so that the sweep does not publish it again at once.
 
     Returns

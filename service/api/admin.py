@@ -1,4 +1,4 @@
-"""``/api/v1/admin``: accounts, API keys, model versions and the audit."""
+"""``/api/v1/admin``: the organisation's accounts, API keys and audit, and the model versions."""
 
 from datetime import timedelta
 from typing import Annotated, Any
@@ -22,7 +22,7 @@ from service.api.payloads import (
     UserRequest,
     UserResponse,
 )
-from service.api.principals import Administrator, AnyResources, ModelReader
+from service.api.principals import AnyResources, AuditReader, KeyManager, ModelReader, Principal, UserManager
 from service.api.problems import problem_responses
 from service.api.viewing import row_id
 from service.audit import record
@@ -53,21 +53,27 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 
 @router.get("/users", summary="List accounts", responses=problem_responses(422))
 def get_users(
-    _principal: Administrator, resources: AnyResources, cursor: Cursor = None, limit: Limit = 50
+    principal: UserManager, resources: AnyResources, cursor: Cursor = None, limit: Limit = 50
 ) -> UserPage:
     """Return a page of accounts, newest first."""
     query = newest_first(select(UserRow), UserRow.created_at, UserRow.id, cursor=cursor, limit=limit)
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         rows = session.scalars(query).all()
     more = encode_cursor(rows[limit - 1].created_at, rows[limit - 1].id) if len(rows) > limit else None
     return UserPage(items=[_user_response(row) for row in rows[:limit]], next_cursor=more)
 
 
 @router.post("/users", status_code=201, summary="Add an account", responses=problem_responses(409, 422))
-def post_user(body: UserRequest, principal: Administrator, resources: AnyResources) -> UserResponse:
+def post_user(body: UserRequest, principal: UserManager, resources: AnyResources) -> UserResponse:
     """Add an account with a password of 12 to 256 characters and a role."""
-    with resources.sessions.begin() as session:
-        user = create_user(session, username=body.username, password=body.password, role=body.role)
+    with resources.sessions_for(principal).begin() as session:
+        user = create_user(
+            session,
+            username=body.username,
+            password=body.password,
+            role=body.role,
+            organisation_id=principal.organisation_id,
+        )
         record(
             session,
             actor=principal.actor,
@@ -81,13 +87,13 @@ def post_user(body: UserRequest, principal: Administrator, resources: AnyResourc
 
 @router.get("/api-keys", summary="List API keys", responses=problem_responses(422))
 def get_api_keys(
-    _principal: Administrator, resources: AnyResources, cursor: Cursor = None, limit: Limit = 50
+    principal: KeyManager, resources: AnyResources, cursor: Cursor = None, limit: Limit = 50
 ) -> ApiKeyPage:
     """Return a page of API keys, newest first; their text is never shown again."""
     # Typed as a select of anything: the paging does not care what is selected.
     query: Any = select(ApiKeyRow, UserRow.username).join(UserRow, UserRow.id == ApiKeyRow.user_id)
     paged = newest_first(query, ApiKeyRow.created_at, ApiKeyRow.id, cursor=cursor, limit=limit)
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         rows = session.execute(paged).all()
     last = rows[limit - 1][0] if len(rows) > limit else None
     more = encode_cursor(last.created_at, last.id) if last is not None else None
@@ -99,11 +105,9 @@ def get_api_keys(
 @router.post(
     "/api-keys", status_code=201, summary="Issue an API key", responses=problem_responses(404, 409, 422)
 )
-def post_api_key(
-    body: ApiKeyRequest, principal: Administrator, resources: AnyResources
-) -> IssuedApiKeyResponse:
+def post_api_key(body: ApiKeyRequest, principal: KeyManager, resources: AnyResources) -> IssuedApiKeyResponse:
     """Issue a key that acts in the name of an account; the answer is the only place that ever shows it."""
-    with resources.sessions.begin() as session:
+    with resources.sessions_for(principal).begin() as session:
         user = require_user(session, username=body.username or principal.username)
         lifetime = None if body.expires_in_days is None else timedelta(days=body.expires_in_days)
         plain = create_api_key(session, user=user, name=body.name, lifetime=lifetime)
@@ -118,9 +122,9 @@ def post_api_key(
     summary="Revoke an API key",
     responses=problem_responses(404),
 )
-def post_api_key_revocation(key_id: str, principal: Administrator, resources: AnyResources) -> ApiKeyResponse:
+def post_api_key_revocation(key_id: str, principal: KeyManager, resources: AnyResources) -> ApiKeyResponse:
     """End a key's validity at once; revoking it again changes nothing."""
-    with resources.sessions.begin() as session:
+    with resources.sessions_for(principal).begin() as session:
         query = select(ApiKeyRow, UserRow.username).join(UserRow, UserRow.id == ApiKeyRow.user_id)
         found = session.execute(query.where(ApiKeyRow.id == row_id(key_id))).one_or_none()
         if found is None:
@@ -133,9 +137,9 @@ def post_api_key_revocation(key_id: str, principal: Administrator, resources: An
 
 
 @router.get("/models", summary="List model versions")
-def get_models(_principal: ModelReader, resources: AnyResources) -> ModelVersionPage:
+def get_models(principal: ModelReader, resources: AnyResources) -> ModelVersionPage:
     """Return every registered checkpoint with its card; the active one answers."""
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         rows = session.scalars(select(ModelVersionRow).order_by(ModelVersionRow.created_at.desc())).all()
     items = [
         ModelVersionResponse(
@@ -154,7 +158,7 @@ def get_models(_principal: ModelReader, resources: AnyResources) -> ModelVersion
 
 @router.get("/audit", summary="Read the audit", responses=problem_responses(422))
 def get_audit(
-    _principal: Administrator,
+    principal: AuditReader,
     resources: AnyResources,
     subject_id: Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9-]+$")] = None,
     cursor: Cursor = None,
@@ -165,7 +169,7 @@ def get_audit(
     if subject_id is not None:
         query = query.where(AuditEventRow.subject_id == subject_id)
     paged = newest_first(query, AuditEventRow.at, AuditEventRow.id, cursor=cursor, limit=limit)
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         rows = session.scalars(paged).all()
     items = [
         AuditEventResponse(
@@ -206,7 +210,7 @@ def _key_response(key: ApiKeyRow, username: str) -> ApiKeyResponse:
     )
 
 
-def _record_key(session: Session, principal: Administrator, key: ApiKeyRow, *, action: str) -> None:
+def _record_key(session: Session, principal: Principal, key: ApiKeyRow, *, action: str) -> None:
     record(
         session,
         actor=principal.actor,

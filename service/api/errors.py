@@ -15,7 +15,7 @@ from service import jobs, storage
 from service.api import refusals
 from service.api.problems import Problem, problem, problem_response
 from service.errors import ServiceError, as_json
-from service.identity import accounts, api_keys, logins
+from service.identity import accounts, api_keys, logins, organisations
 from service.logs import get_logger
 
 STATUSES: dict[type[Exception], int] = {
@@ -33,6 +33,9 @@ STATUSES: dict[type[Exception], int] = {
     jobs.PredictionNotFoundError: 404,
     jobs.PredictionNotRetryableError: 409,
     logins.TooManyAttemptsError: 429,
+    organisations.OrganisationNameError: 422,
+    organisations.OrganisationNameTakenError: 409,
+    organisations.OrganisationNotFoundError: 404,
     refusals.ApiKeyNotValidError: 401,
     refusals.AuthenticationRequiredError: 401,
     refusals.BadRequestError: 400,

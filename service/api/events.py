@@ -100,5 +100,5 @@ def _identify_again(request: Request) -> Principal | None:
 
 
 def _look(resources: Resources, principal: Principal, prediction_id: str) -> PredictionResponse:
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         return prediction_response(session, find_prediction(session, principal, prediction_id))

@@ -61,7 +61,7 @@ def readyz(resources: AnyResources) -> JSONResponse:
 @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
 def metrics(resources: AnyResources) -> Response:
     """Return the counters and the jobs by state in the text format."""
-    with resources.sessions() as session:
+    with resources.unrestricted_sessions() as session:
         return Response(resources.metrics.exposition(session), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -75,7 +75,7 @@ def _passes(name: str, check: Callable[[Resources], None], resources: Resources)
 
 
 def _try_database(resources: Resources) -> None:
-    with resources.sessions() as session:
+    with resources.unrestricted_sessions() as session:
         session.execute(select(1))
 
 
@@ -91,6 +91,6 @@ def _try_broker(resources: Resources) -> None:
 
 
 def _try_model(resources: Resources) -> None:
-    with resources.sessions() as session:
+    with resources.unrestricted_sessions() as session:
         if session.scalars(select(ModelVersionRow.id).where(ModelVersionRow.active)).first() is None:
             raise NothingRegisteredError

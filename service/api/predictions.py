@@ -11,7 +11,7 @@ from service import jobs
 from service.api.events import EventResponse, event_stream
 from service.api.parameters import known_parameters_only
 from service.api.payloads import PSEUDONYM, PredictionPage, PredictionResponse
-from service.api.principals import AnyResources, SignedIn
+from service.api.principals import AnyResources, PredictionChanger, ScanReader
 from service.api.problems import problem_responses
 from service.api.viewing import PredictionFilter, find_prediction, list_predictions, prediction_response
 from service.db.rows import PredictionRow, PredictionState
@@ -42,7 +42,7 @@ Moment = Annotated[datetime | None, AfterValidator(lambda moment: moment and _in
 
 @router.get("", summary="List predictions, newest first", responses=problem_responses(401, 422))
 def get_predictions(
-    principal: SignedIn,
+    principal: ScanReader,
     resources: AnyResources,
     *,
     status: PredictionState | None = None,
@@ -54,14 +54,14 @@ def get_predictions(
 ) -> PredictionPage:
     """Return a page; follow `next_cursor` for the rest. Rows added meanwhile do not shift the pages."""
     chosen = PredictionFilter(status, subject_id, since, until)
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         return list_predictions(session, principal, chosen, cursor=cursor, limit=limit)
 
 
 @router.get("/{prediction_id}", summary="Follow a prediction", responses=problem_responses(401, 404))
-def get_prediction(prediction_id: str, principal: SignedIn, resources: AnyResources) -> PredictionResponse:
+def get_prediction(prediction_id: str, principal: ScanReader, resources: AnyResources) -> PredictionResponse:
     """Return where a prediction stands and, at the end, its result or its error."""
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         return prediction_response(session, find_prediction(session, principal, prediction_id))
 
 
@@ -78,10 +78,10 @@ def get_prediction(prediction_id: str, principal: SignedIn, resources: AnyResour
     },
 )
 def get_events(
-    request: Request, prediction_id: str, principal: SignedIn, resources: AnyResources
+    request: Request, prediction_id: str, principal: ScanReader, resources: AnyResources
 ) -> StreamingResponse:
     """Stream the prediction at each change until it ends; no connection or thread is held between polls."""
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         row_id = find_prediction(session, principal, prediction_id).id
     return EventResponse(event_stream(request, principal, row_id), streams=resources.streams)
 
@@ -91,9 +91,11 @@ def get_events(
     summary="Stop a prediction",
     responses=CHANGE_PROBLEMS,
 )
-def cancel_prediction(prediction_id: str, principal: SignedIn, resources: AnyResources) -> PredictionResponse:
+def cancel_prediction(
+    prediction_id: str, principal: PredictionChanger, resources: AnyResources
+) -> PredictionResponse:
     """Stop at once what waits; a running one is stopped by its worker within moments."""
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         row_id = find_prediction(session, principal, prediction_id).id
         jobs.request_cancel(session, row_id, actor=principal.actor)
         session.commit()
@@ -101,11 +103,13 @@ def cancel_prediction(prediction_id: str, principal: SignedIn, resources: AnyRes
 
 
 @router.post("/{prediction_id}/retry", summary="Try a prediction again", responses=CHANGE_PROBLEMS)
-def retry_prediction(prediction_id: str, principal: SignedIn, resources: AnyResources) -> PredictionResponse:
+def retry_prediction(
+    prediction_id: str, principal: PredictionChanger, resources: AnyResources
+) -> PredictionResponse:
     """Queue a failed or cancelled prediction again."""
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         row_id = find_prediction(session, principal, prediction_id).id
         jobs.retry(session, row_id, actor=principal.actor)
         session.commit()
-        announce(resources.queue, resources.sessions, PredictionRow, row_id)
+        announce(resources.queue, resources.sessions_for(principal), PredictionRow, row_id)
         return prediction_response(session, find_prediction(session, principal, prediction_id))

@@ -16,13 +16,14 @@ from service.api.refusals import (
     PermissionDeniedError,
 )
 from service.api.resources import Resources, resources_of
+from service.db.rows import UserRow
 from service.identity.accounts import Role
 from service.identity.api_keys import find_api_key, note_api_key_use
 from service.identity.logins import find_login, note_login_use
+from service.identity.permissions import PERMISSIONS, Permission, roles_with
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "X-CSRF-Token"
-SEES_ALL_SCANS = frozenset({Role.CLINICIAN, Role.ADMINISTRATOR})
 
 # For the OpenAPI document only; the request is read below.
 _BEARER = HTTPBearer(scheme_name="ApiKey", description="`Authorization: Bearer rnk_...`", auto_error=False)
@@ -40,6 +41,8 @@ class Principal:
 
     Attributes
     ----------
+    organisation_id : str
+        Whose rows it sees: ``Resources.sessions_for`` takes it from here.
     actor : str
         For the audit: ``user:<id>`` or ``key:<id>``.
     csrf_token : str or None
@@ -47,15 +50,15 @@ class Principal:
     """
 
     user_id: str
+    organisation_id: str
     username: str
     role: Role
     actor: str
     csrf_token: str | None = None
 
-    @property
-    def sees_all_scans(self) -> bool:
-        """Whether other accounts' scans are visible; programs and researchers see their own."""
-        return self.role in SEES_ALL_SCANS
+    def may(self, permission: Permission) -> bool:
+        """Whether the account's role allows this."""
+        return permission in PERMISSIONS[self.role]
 
 
 def identify(request: Request, *, counts_as_use: bool = True) -> Principal | None:
@@ -84,25 +87,36 @@ def identify(request: Request, *, counts_as_use: bool = True) -> Principal | Non
 
 
 def _by_key(resources: Resources, key: str, *, counts_as_use: bool) -> Principal:
-    with resources.sessions() as session:
+    with resources.unrestricted_sessions() as session:
         found = find_api_key(session, key)
         if found is None:
             raise ApiKeyNotValidError
         row, user = found
         if counts_as_use and note_api_key_use(row):
             session.commit()
-        return Principal(user.id, user.username, Role(user.role), actor=f"key:{row.id}")
+        return _principal(user, actor=f"key:{row.id}")
 
 
 def _by_login(resources: Resources, token: str, *, counts_as_use: bool) -> Principal | None:
-    with resources.sessions() as session:
+    with resources.unrestricted_sessions() as session:
         found = find_login(session, token, idle=resources.idle)
         if found is None:
             return None
         row, user = found
         if counts_as_use and note_login_use(row):
             session.commit()
-        return Principal(user.id, user.username, Role(user.role), f"user:{user.id}", row.csrf_token)
+        return _principal(user, actor=f"user:{user.id}", csrf_token=row.csrf_token)
+
+
+def _principal(user: UserRow, *, actor: str, csrf_token: str | None = None) -> Principal:
+    return Principal(
+        user_id=user.id,
+        organisation_id=user.organisation_id,
+        username=user.username,
+        role=Role(user.role),
+        actor=actor,
+        csrf_token=csrf_token,
+    )
 
 
 def signed_in(
@@ -128,17 +142,26 @@ def signed_in(
     return principal
 
 
-def require_role(*roles: Role) -> Callable[[Principal], Principal]:
-    """Make a dependency that lets only some roles through."""
+def allowed(permission: Permission) -> Callable[[Principal], Principal]:
+    """Make a dependency that lets only accounts through whose role has a permission."""
 
     def check(principal: Annotated[Principal, Depends(signed_in)]) -> Principal:
-        if principal.role not in roles:
-            raise PermissionDeniedError(
-                role=principal.role.value, allowed=tuple(role.value for role in roles)
-            )
+        require(principal, permission)
         return principal
 
     return check
+
+
+def require(principal: Principal, permission: Permission) -> None:
+    """Refuse an account whose role lacks a permission.
+
+    Raises
+    ------
+    PermissionDeniedError
+    """
+    if not principal.may(permission):
+        roles = tuple(role.value for role in roles_with(permission))
+        raise PermissionDeniedError(role=principal.role.value, allowed=roles)
 
 
 def require_csrf_token(principal: Principal, token: str | None) -> None:
@@ -183,7 +206,12 @@ def _host_of(origin: str) -> str | None:
         return None
 
 
-SignedIn = Annotated[Principal, Depends(signed_in)]
-Administrator = Annotated[Principal, Depends(require_role(Role.ADMINISTRATOR))]
-ModelReader = Annotated[Principal, Depends(require_role(Role.ADMINISTRATOR, Role.RESEARCHER))]
+ScanUploader = Annotated[Principal, Depends(allowed(Permission.UPLOAD_SCANS))]
+ScanReader = Annotated[Principal, Depends(allowed(Permission.READ_SCANS))]
+ScanDeleter = Annotated[Principal, Depends(allowed(Permission.DELETE_SCANS))]
+PredictionChanger = Annotated[Principal, Depends(allowed(Permission.CHANGE_PREDICTIONS))]
+ModelReader = Annotated[Principal, Depends(allowed(Permission.READ_MODELS))]
+UserManager = Annotated[Principal, Depends(allowed(Permission.MANAGE_USERS))]
+KeyManager = Annotated[Principal, Depends(allowed(Permission.MANAGE_KEYS))]
+AuditReader = Annotated[Principal, Depends(allowed(Permission.READ_AUDIT))]
 AnyResources = Annotated[Resources, Depends(resources_of)]

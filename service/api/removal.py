@@ -27,7 +27,7 @@ def delete_scan(resources: Resources, principal: Principal, scan_id: str) -> Non
     ScanInUseError
         If a worker is reading it.
     """
-    with resources.sessions.begin() as session:
+    with resources.sessions_for(principal).begin() as session:
         scan = _mark_deleted(session, find_scan(session, principal, scan_id).id)
         of_this_scan = select(PredictionRow.id).where(PredictionRow.scan_id == scan.id)
         # Read under the mark: who claimed before it is seen, and who comes after it finds no scan.

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from celery import Celery
@@ -13,10 +14,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from service.api.metrics import Metrics
 from service.api.streams import Streams
 from service.db.engine import make_engine, session_factory
+from service.db.restricted import OrganisationSessions
 from service.identity.logins import LoginQueue, LoginThrottle
 from service.queue import make_celery
 from service.settings import Settings
 from service.storage import Storage, open_storage
+
+if TYPE_CHECKING:
+    from service.api.principals import Principal
 
 
 @dataclass(frozen=True)
@@ -25,13 +30,15 @@ class Resources:
 
     Attributes
     ----------
+    unrestricted_sessions : sessionmaker
+        See every organisation's rows: for finding out who asks, and for figures of the whole installation.
     stopping : threading.Event
         Set when the server is told to stop: streams that would never end, end.
     """
 
     settings: Settings
     engine: Engine
-    sessions: sessionmaker[Session]
+    unrestricted_sessions: sessionmaker[Session]
     storage: Storage
     queue: Celery
     metrics: Metrics = field(default_factory=Metrics)
@@ -39,6 +46,10 @@ class Resources:
     logins: LoginQueue = field(default_factory=LoginQueue)
     streams: Streams = field(default_factory=Streams)
     stopping: threading.Event = field(default_factory=threading.Event)
+
+    def sessions_for(self, principal: "Principal") -> OrganisationSessions:
+        """Return what opens sessions that see and write the rows of the account's organisation only."""
+        return OrganisationSessions(self.engine, principal.organisation_id)
 
     @property
     def https(self) -> bool:
@@ -67,7 +78,7 @@ def open_resources(settings: Settings) -> Resources:
     return Resources(
         settings=settings,
         engine=engine,
-        sessions=session_factory(engine),
+        unrestricted_sessions=session_factory(engine),
         storage=open_storage(settings.storage_url),
         queue=make_celery(settings),
     )

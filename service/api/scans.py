@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Request
 
 from service.api.parameters import known_parameters_only
 from service.api.payloads import AcceptedResponse, PredictionLinks, ScanFields, ScanResponse
-from service.api.principals import AnyResources, SignedIn
+from service.api.principals import AnyResources, ScanDeleter, ScanReader, ScanUploader
 from service.api.problems import problem_responses
 from service.api.removal import delete_scan
 from service.api.uploads import receive_scan
@@ -60,7 +60,7 @@ def _upload_description() -> dict[str, Any]:
     responses=problem_responses(400, 401, 403, 413, 415, 422),
     openapi_extra=_upload_description(),
 )
-async def upload_scan(request: Request, principal: SignedIn) -> AcceptedResponse:
+async def upload_scan(request: Request, principal: ScanUploader) -> AcceptedResponse:
     """Stream a scan in as a form or a raw body; the header is checked before anything is kept."""
     submission = await receive_scan(request, principal)
     prediction = f"/api/v1/predictions/{submission.prediction_id}"
@@ -74,9 +74,9 @@ async def upload_scan(request: Request, principal: SignedIn) -> AcceptedResponse
 
 
 @router.get("/{scan_id}", summary="Describe a scan", responses=problem_responses(401, 404))
-def get_scan(scan_id: str, principal: SignedIn, resources: AnyResources) -> ScanResponse:
+def get_scan(scan_id: str, principal: ScanReader, resources: AnyResources) -> ScanResponse:
     """Return what is known about an uploaded scan, without its bytes."""
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         return scan_response(session, find_scan(session, principal, scan_id))
 
 
@@ -86,6 +86,6 @@ def get_scan(scan_id: str, principal: SignedIn, resources: AnyResources) -> Scan
     summary="Delete a scan and its results",
     responses=problem_responses(401, 403, 404, 409),
 )
-def remove_scan(scan_id: str, principal: SignedIn, resources: AnyResources) -> None:
+def remove_scan(scan_id: str, principal: ScanDeleter, resources: AnyResources) -> None:
     """Remove the file, its results and what was said about it; the audit keeps that it happened."""
     delete_scan(resources, principal, scan_id)

@@ -84,7 +84,7 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
     committing = False
     try:
         resources.storage.promote(received.upload, storage_key)
-        with resources.sessions() as session:
+        with resources.sessions_for(principal).open() as session:
             submission = _add_rows(
                 session,
                 resources,
@@ -110,7 +110,7 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
         if not committing:
             discard(resources.storage, storage_key)
         raise
-    announce(resources.queue, resources.sessions, PredictionRow, submission.prediction_id)
+    announce(resources.queue, resources.sessions_for(principal), PredictionRow, submission.prediction_id)
     return submission
 
 
@@ -128,7 +128,7 @@ def _earlier_submission(
 ) -> Submission | None:
     if received.idempotency_key is None:
         return None
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         found = session.execute(
             select(IdempotencyRow, PredictionRow.scan_id)
             .join(PredictionRow, PredictionRow.id == IdempotencyRow.prediction_id)

@@ -15,6 +15,7 @@ from service.api.principals import Principal
 from service.api.refusals import ScanNotFoundError
 from service.api.remedies import may_pass_next_time, remedy
 from service.db.rows import PredictionRow, PredictionState, ScanRow
+from service.identity.permissions import Permission
 from service.jobs import JobFailure
 
 
@@ -139,7 +140,9 @@ def _predictions() -> Select[Any]:
 
 
 def _visible(query: Select[Any], principal: Principal) -> Select[Any]:
-    return query if principal.sees_all_scans else query.where(ScanRow.uploaded_by == principal.user_id)
+    # Within the organisation, which the session holds every query to.
+    everybodys = principal.may(Permission.READ_EVERYBODYS_SCANS)
+    return query if everybodys else query.where(ScanRow.uploaded_by == principal.user_id)
 
 
 def row_id(text: str) -> str:

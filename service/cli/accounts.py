@@ -24,17 +24,27 @@ def add_user(
     role: Annotated[
         str, typer.Option(help="clinician, integrator, researcher or administrator.")
     ] = "clinician",
+    organisation: Annotated[
+        str, typer.Option(help="Whose scans the person sees: a name that `organisations add` has added.")
+    ] = "default",
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a person. The password is asked for, or read from standard input when that is not a terminal."""
     from service.audit import record
     from service.identity.accounts import create_user, parse_role
+    from service.identity.organisations import require_organisation
 
     chosen = parse_role(role)
+    settings = load_settings(data_dir)
+    with migrated_session(settings, make=True) as session:
+        # Before anybody types a password twice for nothing.
+        home = require_organisation(session, name=organisation)
     password = _ask_password()
-    with migrated_session(load_settings(data_dir), make=True) as session:
-        user = create_user(session, username=username, password=password, role=chosen)
+    with migrated_session(settings) as session:
+        user = create_user(
+            session, username=username, password=password, role=chosen, organisation_id=home.id
+        )
         record(
             session,
             actor=ACTOR,
@@ -42,12 +52,13 @@ def add_user(
             subject_kind="user",
             subject_id=user.id,
             details={"role": user.role},
+            organisation_id=home.id,
         )
-        added = {"id": user.id, "username": user.username, "role": user.role}
+        added = {"id": user.id, "username": user.username, "role": user.role, "organisation": home.name}
     if as_json:
         print_json(added)
     else:
-        say(f"{added['username']} may log in as {added['role']}")
+        say(f"{added['username']} may log in as {added['role']} of {added['organisation']}")
 
 
 @users.command("list")
@@ -55,14 +66,19 @@ def list_users(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the accounts, the oldest first."""
     from sqlalchemy import select
 
+    from service.db.organisations import OrganisationRow
     from service.db.rows import UserRow
 
+    named = select(UserRow, OrganisationRow.name).join(
+        OrganisationRow, OrganisationRow.id == UserRow.organisation_id
+    )
     with migrated_session(load_settings(data_dir)) as session:
-        rows = [_described(user) for user in session.scalars(select(UserRow).order_by(UserRow.created_at))]
+        found = session.execute(named.order_by(UserRow.created_at))
+        rows = [_described(user) | {"organisation": organisation} for user, organisation in found]
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, ("username", "role", "created_at", "disabled_at"))
+        print_table(rows, ("username", "role", "organisation", "created_at", "disabled_at"))
 
 
 @users.command("disable")
@@ -136,7 +152,14 @@ def _described(user: "UserRow") -> dict[str, Any]:
 def _record(session: Any, user: "UserRow", *, action: str) -> None:
     from service.audit import record
 
-    record(session, actor=ACTOR, action=action, subject_kind="user", subject_id=user.id)
+    record(
+        session,
+        actor=ACTOR,
+        action=action,
+        subject_kind="user",
+        subject_id=user.id,
+        organisation_id=user.organisation_id,
+    )
 
 
 def _tell(answer: dict[str, Any], sentence: str, *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from service.cli import (
     database,
     keys,
     models,
+    organisations,
     reports,
     scans,
     servers,
@@ -48,6 +49,7 @@ app.command("serve")(servers.serve)
 app.command("worker")(servers.worker)
 app.add_typer(cohort.app, name="cohort", help="Scans and phenotypes, made ready for training.")
 app.add_typer(database.app, name="db", help="The database's schema.")
+app.add_typer(organisations.app, name="organisations", help="Whose people and scans there are.")
 app.add_typer(accounts.users, name="users", help="The people who may log in.")
 app.add_typer(keys.keys, name="keys", help="API keys for programs.")
 app.add_typer(models.models, name="models", help="The checkpoints that the service knows.")

@@ -39,7 +39,8 @@ class DatabaseNotFoundError(ServiceError):
     def __init__(self, *, path: Path) -> None:
         self.path = str(path)
         super().__init__(
-            f"expected a database, which `users add`, `db upgrade` and `serve` make, found none: {path}"
+            "expected a database, which `serve`, `db upgrade`, `organisations add` and `users add` make, "
+            f"found none: {path}"
         )
 
 

@@ -22,6 +22,7 @@ from service.cli.output import ACTOR
 from service.cli.training_display import FoldDisplay
 from service.cli.training_watch import WORKER_PATIENCE_S, FailedFold, Watch
 from service.db.engine import make_engine, session_factory
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import FoldState, TrainingFoldRow
 from service.errors import ServiceError
 from service.queue import make_celery
@@ -147,6 +148,7 @@ class Workers:
                             session,
                             _run_to_train(run, cohort=cohort, device=device),
                             actor=ACTOR,
+                            organisation_id=DEFAULT_ORGANISATION_ID,
                             max_attempts=self._settings.max_attempts,
                         )
             except IntegrityError:

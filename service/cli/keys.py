@@ -105,4 +105,5 @@ def _record(session: Any, key: "ApiKeyRow", *, action: str) -> None:
         subject_kind="api_key",
         subject_id=key.id,
         details={"name": key.name, "user_id": key.user_id},
+        organisation_id=key.organisation_id,
     )

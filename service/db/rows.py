@@ -20,6 +20,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from service.db.base import Base, CreatedAt, Id, Key
 from service.db.job import JobRow, state_type
+from service.db.organisations import OrganisationOwned
 
 Sha256 = Annotated[str, mapped_column(String(64))]
 
@@ -48,10 +49,11 @@ class FoldState(StrEnum):
     CANCELLED = "cancelled"
 
 
-class UserRow(Base):
-    """A person who logs in."""
+class UserRow(OrganisationOwned, Base):
+    """A person who logs in; the name is the installation's, because the log-in page asks for no other."""
 
     __tablename__ = "users"
+    __table_args__ = (Index(None, "organisation_id", "created_at", "id"),)
 
     id: Mapped[Key]
     username: Mapped[str] = mapped_column(unique=True)
@@ -61,7 +63,7 @@ class UserRow(Base):
     disabled_at: Mapped[datetime | None]
 
 
-class SessionRow(Base):
+class SessionRow(OrganisationOwned, Base):
     """A login on the pages; only a hash of its token is kept."""
 
     __tablename__ = "sessions"
@@ -77,10 +79,11 @@ class SessionRow(Base):
     user: Mapped[UserRow] = relationship(lazy="raise")
 
 
-class ApiKeyRow(Base):
+class ApiKeyRow(OrganisationOwned, Base):
     """A program's credential; only a hash is kept, the prefix tells people which one it is."""
 
     __tablename__ = "api_keys"
+    __table_args__ = (Index(None, "organisation_id", "created_at", "id"),)
 
     id: Mapped[Key]
     name: Mapped[str]
@@ -95,11 +98,11 @@ class ApiKeyRow(Base):
     user: Mapped[UserRow] = relationship(lazy="raise")
 
 
-class ScanRow(Base):
+class ScanRow(OrganisationOwned, Base):
     """An uploaded file: its bytes lie in storage under ``storage_key``."""
 
     __tablename__ = "scans"
-    __table_args__ = (Index(None, "created_at", "id"),)
+    __table_args__ = (Index(None, "organisation_id", "created_at", "id"),)
 
     id: Mapped[Key]
     sha256: Mapped[Sha256] = mapped_column(index=True)
@@ -117,7 +120,7 @@ class ScanRow(Base):
 
 
 class ModelVersionRow(Base):
-    """A checkpoint that the service knows; the active one answers."""
+    """A checkpoint that the service knows; the active one answers, and answers all organisations."""
 
     __tablename__ = "model_versions"
     __table_args__ = (
@@ -141,13 +144,13 @@ class ModelVersionRow(Base):
     created_at: Mapped[CreatedAt]
 
 
-class PredictionRow(JobRow, Base):
+class PredictionRow(JobRow, OrganisationOwned, Base):
     """One model on one scan: the job and its outcome."""
 
     __tablename__ = "predictions"
     __table_args__ = (
         Index(None, "state", "queued_at", "id"),
-        Index(None, "created_at", "id"),
+        Index(None, "organisation_id", "created_at", "id"),
     )
     RUNNING = RUNNING
     UNSTARTED: ClassVar[dict[str, Any]] = {"progress": 0.0, "timing": None}
@@ -180,7 +183,7 @@ class PredictionRow(JobRow, Base):
         )
 
 
-class ResultRow(Base):
+class ResultRow(OrganisationOwned, Base):
     """What the model said; the primary key allows one a prediction."""
 
     __tablename__ = "results"
@@ -197,14 +200,14 @@ class ResultRow(Base):
     created_at: Mapped[CreatedAt]
 
 
-class TrainingRunRow(Base):
+class TrainingRunRow(OrganisationOwned, Base):
     """A cross-validation whose folds are trained by workers; what it is to do stands in its folder.
 
     ``run_folder`` and ``cohort_folder`` are absolute, on a file system that every training worker shares.
     """
 
     __tablename__ = "training_runs"
-    __table_args__ = (Index(None, "created_at", "id"),)
+    __table_args__ = (Index(None, "organisation_id", "created_at", "id"),)
 
     id: Mapped[Key]
     # One row a folder, however often it is asked for: its folds must never be queued twice.
@@ -221,7 +224,7 @@ class TrainingRunRow(Base):
     )
 
 
-class TrainingFoldRow(JobRow, Base):
+class TrainingFoldRow(JobRow, OrganisationOwned, Base):
     """One fold of a run: the job, how far it is, and what it came to."""
 
     __tablename__ = "training_folds"
@@ -243,7 +246,7 @@ class TrainingFoldRow(JobRow, Base):
 JOB_KINDS: tuple[type[JobRow], ...] = (PredictionRow, TrainingFoldRow)
 
 
-class IdempotencyRow(Base):
+class IdempotencyRow(OrganisationOwned, Base):
     """The answer to a request that may be sent again under the same key."""
 
     __tablename__ = "idempotency_keys"
@@ -257,13 +260,20 @@ class IdempotencyRow(Base):
     created_at: Mapped[CreatedAt]
 
 
-class AuditEventRow(Base):
+class AuditEventRow(OrganisationOwned, Base):
     """Who did what to what, and when; never changed and never with patient data."""
 
     __tablename__ = "audit_events"
-    __table_args__ = (Index(None, "subject_kind", "subject_id"),)
+    __table_args__ = (
+        Index(None, "subject_kind", "subject_id"),
+        Index(None, "organisation_id", "at", "id"),
+    )
 
     id: Mapped[Key]
+    # None: about the whole installation, which no organisation's administrator is shown.
+    organisation_id: Mapped[Id | None] = mapped_column(  # type: ignore[assignment]  # only here
+        ForeignKey("organisations.id")
+    )
     at: Mapped[CreatedAt] = mapped_column(index=True)
     actor: Mapped[str]
     action: Mapped[str] = mapped_column(String(64))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.identity.accounts import Role, create_user, find_user
 from service.identity.api_keys import create_api_key
 
@@ -25,7 +26,13 @@ def make_demo_credentials(session: Session, data_dir: Path) -> dict[str, str] | 
     if find_user(session, username=USERNAME) is not None:
         return None
     password = secrets.token_urlsafe(15)
-    user = create_user(session, username=USERNAME, password=password, role=Role.ADMINISTRATOR)
+    user = create_user(
+        session,
+        username=USERNAME,
+        password=password,
+        role=Role.ADMINISTRATOR,
+        organisation_id=DEFAULT_ORGANISATION_ID,
+    )
     api_key = create_api_key(session, user=user, name="demonstration")
     credentials = {"username": USERNAME, "password": password, "api_key": api_key}
     unfinished = data_dir / f"{FILE_NAME}.part"

@@ -15,6 +15,7 @@ from typing import ClassVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import delete, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.rows import SessionRow, UserRow
@@ -99,7 +100,9 @@ class CredentialsError(ServiceError):
         super().__init__("expected the user name and password of an account, found no match")
 
 
-def create_user(session: Session, *, username: str, password: str, role: Role) -> UserRow:
+def create_user(
+    session: Session, *, username: str, password: str, role: Role, organisation_id: str
+) -> UserRow:
     """Add an account.
 
     Parameters
@@ -111,18 +114,29 @@ def create_user(session: Session, *, username: str, password: str, role: Role) -
     password : str
         12 to 256 characters; stored as an Argon2id hash.
     role : Role
+    organisation_id : str
+        Whose scans it will see; for good.
 
     Raises
     ------
     UsernameError, UsernameTakenError, PasswordLengthError
-        If the name or the password cannot be accepted.
+        If the name or the password cannot be accepted. A name may be taken in another organisation too.
     """
     name = normal_username(username)
     if find_user(session, username=name) is not None:
         raise UsernameTakenError
-    user = UserRow(username=name, password_hash=hash_password(password), role=role.value)
+    user = UserRow(
+        organisation_id=organisation_id,
+        username=name,
+        password_hash=hash_password(password),
+        role=role.value,
+    )
     session.add(user)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError as error:
+        # An account that this session does not see has the name, or one that was added at this moment.
+        raise UsernameTakenError from error
     return user
 
 

@@ -81,6 +81,7 @@ def create_api_key(session: Session, *, user: UserRow, name: str, lifetime: time
     plain = API_KEY_MARK + secrets.token_urlsafe(32)
     now = datetime.now(UTC)
     row = ApiKeyRow(
+        organisation_id=user.organisation_id,
         name=name,
         prefix=plain[:API_KEY_PREFIX_LENGTH],
         key_hash=secret_hash(plain),

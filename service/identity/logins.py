@@ -49,6 +49,7 @@ def open_login(session: Session, *, user: UserRow, lifetime: timedelta) -> str:
     token = secrets.token_urlsafe(32)
     session.add(
         SessionRow(
+            organisation_id=user.organisation_id,
             token_hash=secret_hash(token),
             csrf_token=secrets.token_urlsafe(32),
             user_id=user.id,

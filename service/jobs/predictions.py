@@ -50,13 +50,18 @@ def enqueue(
     Parameters
     ----------
     scan_id : str
-        The scan to predict.
+        The scan to predict; the prediction belongs to its organisation.
     requested_by : str, optional
         Id of the user who asked.
     max_attempts : int
         How often it may be started before it fails as ``worker_lost``.
     """
-    row = PredictionRow(scan_id=scan_id, requested_by=requested_by, max_attempts=max_attempts)
+    row = PredictionRow(
+        organisation_id=session.get_one(ScanRow, scan_id).organisation_id,
+        scan_id=scan_id,
+        requested_by=requested_by,
+        max_attempts=max_attempts,
+    )
     session.add(row)
     session.flush()
     return row
@@ -87,6 +92,7 @@ def finish(
         return False
     session.add(
         ResultRow(
+            organisation_id=session.get_one(PredictionRow, prediction_id).organisation_id,
             prediction_id=prediction_id,
             model_version_id=model_version_id,
             adhd_probability=result["adhd_probability"],
@@ -120,6 +126,7 @@ def request_cancel(session: Session, prediction_id: str, *, actor: str) -> Predi
             action="prediction.cancel",
             subject_kind="prediction",
             subject_id=row.id,
+            organisation_id=row.organisation_id,
         )
         return row
     row = _reload(session, prediction_id)
@@ -145,7 +152,12 @@ def retry(session: Session, prediction_id: str, *, actor: str) -> PredictionRow:
             raise PredictionNotFoundError(prediction_id)
         raise PredictionNotRetryableError(found.state.value)
     record(
-        session, actor=actor, action="prediction.retry", subject_kind="prediction", subject_id=prediction_id
+        session,
+        actor=actor,
+        action="prediction.retry",
+        subject_kind="prediction",
+        subject_id=prediction_id,
+        organisation_id=row.organisation_id,
     )
     return row
 

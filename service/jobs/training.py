@@ -44,6 +44,7 @@ def enqueue_run(
     run: RunToTrain,
     *,
     actor: str,
+    organisation_id: str,
     requested_by: str | None = None,
     max_attempts: int = 3,
 ) -> TrainingRunRow:
@@ -54,6 +55,8 @@ def enqueue_run(
     run : RunToTrain
     actor : str
         For the audit.
+    organisation_id : str
+        Whose run it becomes; one that is known already stays whose it is.
     requested_by : str, optional
         Id of the user who asked.
     max_attempts : int
@@ -67,14 +70,18 @@ def enqueue_run(
     """
     row = session.scalars(_of_folder(run.run_folder)).one_or_none()
     if row is None:
-        row = TrainingRunRow(run_folder=str(run.run_folder), requested_by=requested_by)
+        row = TrainingRunRow(
+            organisation_id=organisation_id, run_folder=str(run.run_folder), requested_by=requested_by
+        )
         session.add(row)
     row.cohort_folder, row.device = str(run.cohort_folder), run.device
     session.flush()
     known = {fold.fold: fold for fold in folds_of(session, [run.run_folder])}
     for fold in range(run.n_folds):
         if fold not in known:
-            known[fold] = TrainingFoldRow(run_id=row.id, fold=fold, max_attempts=max_attempts)
+            known[fold] = TrainingFoldRow(
+                organisation_id=row.organisation_id, run_id=row.id, fold=fold, max_attempts=max_attempts
+            )
             session.add(known[fold])
             session.flush()
         outcome = run.outcomes.get(fold)
@@ -82,7 +89,14 @@ def enqueue_run(
             _note_done(session, known[fold].id, outcome)
         elif queue_again(session, TrainingFoldRow, known[fold].id, also=JobState.SUCCEEDED):
             row.finished_at = None
-    record(session, actor=actor, action="training.start", subject_kind="training_run", subject_id=row.id)
+    record(
+        session,
+        actor=actor,
+        action="training.start",
+        subject_kind="training_run",
+        subject_id=row.id,
+        organisation_id=row.organisation_id,
+    )
     session.flush()
     return row
 
@@ -128,8 +142,15 @@ def cancel_runs(session: Session, run_folders: Iterable[Path], *, actor: str) ->
     """
     folds = folds_of(session, run_folders)
     stopped = [fold for fold in folds if cancel(session, TrainingFoldRow, fold.id) is not None]
-    for run_id in dict.fromkeys(fold.run_id for fold in stopped):
-        record(session, actor=actor, action="training.cancel", subject_kind="training_run", subject_id=run_id)
+    for run_id, organisation_id in {fold.run_id: fold.organisation_id for fold in stopped}.items():
+        record(
+            session,
+            actor=actor,
+            action="training.cancel",
+            subject_kind="training_run",
+            subject_id=run_id,
+            organisation_id=organisation_id,
+        )
     return tuple(fold.id for fold in stopped)
 
 

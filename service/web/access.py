@@ -1,13 +1,22 @@
 """Logins for the pages: who is there, and that a form was sent by our own page."""
 
+from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 
-from service.api.principals import CSRF_HEADER, Principal, identify, require_csrf_token, require_own_page
+from service.api.principals import (
+    CSRF_HEADER,
+    Principal,
+    identify,
+    require,
+    require_csrf_token,
+    require_own_page,
+)
 from service.api.refusals import AuthenticationRequiredError
 from service.api.resources import Resources
+from service.identity.permissions import Permission
 
 
 def on_page(request: Request) -> Principal:
@@ -42,6 +51,30 @@ async def by_form(request: Request, principal: Annotated[Principal, Depends(on_p
     return principal
 
 
+OnPage = Annotated[Principal, Depends(on_page)]
+ByForm = Annotated[Principal, Depends(by_form)]
+
+
+def allowed_on_page(permission: Permission) -> Callable[[Principal], Principal]:
+    """Make a dependency that requires a login whose role has a permission."""
+
+    def check(principal: OnPage) -> Principal:
+        require(principal, permission)
+        return principal
+
+    return check
+
+
+def allowed_by_form(permission: Permission) -> Callable[[Principal], Principal]:
+    """Make a dependency that requires a form of our own and a login whose role has a permission."""
+
+    def check(principal: ByForm) -> Principal:
+        require(principal, permission)
+        return principal
+
+    return check
+
+
 def set_login_cookie(response: Response, resources: Resources, token: str) -> None:
     """Give the browser its login: unreadable for scripts, sent to this host only."""
     response.set_cookie(
@@ -71,7 +104,3 @@ def local_path(target: str) -> str:
     elsewhere = parts.scheme or parts.netloc or target.startswith(("//", "/\\")) or not target.startswith("/")
     odd = any(ord(character) < 32 or character == "\\" for character in target)
     return "/" if elsewhere or odd else target
-
-
-OnPage = Annotated[Principal, Depends(on_page)]
-ByForm = Annotated[Principal, Depends(by_form)]

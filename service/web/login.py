@@ -69,7 +69,7 @@ async def log_in(
 def log_out(request: Request, resources: AnyResources, principal: ByForm) -> Response:
     """End the login on the server and in the browser."""
     token = request.cookies.get(resources.cookie_name)
-    with resources.sessions.begin() as session:
+    with resources.sessions_for(principal).begin() as session:
         if token:
             close_login(session, token)
         record(
@@ -102,13 +102,18 @@ async def _begin(
 
 
 def _open(resources: Resources, *, username: str, password: str, stale: str | None) -> str:
-    user = verify_login(resources.sessions, username=username, password=password)
-    with resources.sessions.begin() as session:
+    user = verify_login(resources.unrestricted_sessions, username=username, password=password)
+    with resources.unrestricted_sessions.begin() as session:
         token = open_login(session, user=user, lifetime=resources.lifetime)
         if stale:
             close_login(session, stale)
         record(
-            session, actor=f"user:{user.id}", action="login.begin", subject_kind="user", subject_id=user.id
+            session,
+            actor=f"user:{user.id}",
+            action="login.begin",
+            subject_kind="user",
+            subject_id=user.id,
+            organisation_id=user.organisation_id,
         )
     return token
 

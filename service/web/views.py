@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from anyio import to_thread
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -30,25 +30,31 @@ from service.api.uploads import receive_scan
 from service.api.viewing import PredictionFilter, find_prediction, list_predictions, prediction_response
 from service.db.rows import ModelVersionRow, PredictionRow, PredictionState
 from service.errors import ServiceError
+from service.identity.permissions import Permission
 from service.queue import announce
 from service.web import wording
-from service.web.access import ByForm, OnPage
+from service.web.access import allowed_by_form, allowed_on_page
 from service.web.rendering import page
 from service.web.scale import dvars_trace, height, probability_scale, stretches, time_marks
 
 PAGE_LENGTH = 25
 
+Uploader = Annotated[Principal, Depends(allowed_on_page(Permission.UPLOAD_SCANS))]
+Reader = Annotated[Principal, Depends(allowed_on_page(Permission.READ_SCANS))]
+Changer = Annotated[Principal, Depends(allowed_by_form(Permission.CHANGE_PREDICTIONS))]
+Deleter = Annotated[Principal, Depends(allowed_by_form(Permission.DELETE_SCANS))]
+
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-def show_home(request: Request, principal: OnPage, resources: AnyResources) -> HTMLResponse:
+def show_home(request: Request, principal: Uploader, resources: AnyResources) -> HTMLResponse:
     """Ask for a scan."""
     return _home(request, principal, resources)
 
 
 @router.post("/scans")
-async def upload_by_form(request: Request, principal: OnPage, resources: AnyResources) -> Response:
+async def upload_by_form(request: Request, principal: Uploader, resources: AnyResources) -> Response:
     """Take a scan from the plain form and go to its prediction; a refusal shows the form again."""
     require_own_page(request)
 
@@ -72,7 +78,7 @@ async def upload_by_form(request: Request, principal: OnPage, resources: AnyReso
 @router.get("/predictions")
 def show_predictions(
     request: Request,
-    principal: OnPage,
+    principal: Reader,
     resources: AnyResources,
     *,
     status: Annotated[str, Query(max_length=16)] = "",
@@ -83,11 +89,11 @@ def show_predictions(
     listed = PredictionPage(items=[], next_cursor=None)
     problem = ""
     subject = subject_id.strip()
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         card = _active_card(session)
     try:
         chosen = _filter(status, subject)
-        with resources.sessions() as session:
+        with resources.sessions_for(principal).open() as session:
             listed = list_predictions(session, principal, chosen, cursor=cursor, limit=PAGE_LENGTH)
     except FieldsNotValidError:
         problem = "These filters cannot be used. A pseudonym has letters, digits and . _ - only."
@@ -110,10 +116,10 @@ def show_predictions(
 
 @router.get("/predictions/{prediction_id}")
 def show_prediction(
-    request: Request, prediction_id: str, principal: OnPage, resources: AnyResources
+    request: Request, prediction_id: str, principal: Reader, resources: AnyResources
 ) -> HTMLResponse:
     """Show where a prediction stands, or what it says."""
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         shown = prediction_response(session, find_prediction(session, principal, prediction_id))
         card = shown.result["model"] if shown.result else _active_card(session)
     values: dict[str, Any] = {}
@@ -143,9 +149,9 @@ def show_prediction(
 
 
 @router.post("/predictions/{prediction_id}/cancel")
-def cancel(prediction_id: str, principal: ByForm, resources: AnyResources) -> RedirectResponse:
+def cancel(prediction_id: str, principal: Changer, resources: AnyResources) -> RedirectResponse:
     """Stop a prediction; one that has just finished is simply shown."""
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         row_id = find_prediction(session, principal, prediction_id).id
         try:
             jobs.request_cancel(session, row_id, actor=principal.actor)
@@ -156,9 +162,9 @@ def cancel(prediction_id: str, principal: ByForm, resources: AnyResources) -> Re
 
 
 @router.post("/predictions/{prediction_id}/retry")
-def try_again(prediction_id: str, principal: ByForm, resources: AnyResources) -> RedirectResponse:
+def try_again(prediction_id: str, principal: Changer, resources: AnyResources) -> RedirectResponse:
     """Queue a prediction again; one that is queued already, by a second click, is simply shown."""
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         row_id = find_prediction(session, principal, prediction_id).id
         try:
             jobs.retry(session, row_id, actor=principal.actor)
@@ -166,12 +172,12 @@ def try_again(prediction_id: str, principal: ByForm, resources: AnyResources) ->
             session.rollback()
         else:
             session.commit()
-            announce(resources.queue, resources.sessions, PredictionRow, row_id)
+            announce(resources.queue, resources.sessions_for(principal), PredictionRow, row_id)
     return _go(f"/predictions/{row_id}")
 
 
 @router.post("/scans/{scan_id}/delete")
-def remove(scan_id: str, principal: ByForm, resources: AnyResources) -> RedirectResponse:
+def remove(scan_id: str, principal: Deleter, resources: AnyResources) -> RedirectResponse:
     """Delete a scan with its results and go to the list."""
     delete_scan(resources, principal, scan_id)
     return _go("/predictions")
@@ -180,7 +186,7 @@ def remove(scan_id: str, principal: ByForm, resources: AnyResources) -> Redirect
 def _home(
     request: Request, principal: Principal, resources: Resources, *, refusal: Problem | None = None
 ) -> HTMLResponse:
-    with resources.sessions() as session:
+    with resources.sessions_for(principal).open() as session:
         card = _active_card(session)
     return page(
         request,

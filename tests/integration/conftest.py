@@ -17,6 +17,7 @@ from model import demonstration_checkpoint
 from service import jobs
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import PredictionRow, PredictionState, ResultRow, ScanRow
 from service.queue import announce, make_celery
 from service.settings import Settings
@@ -61,6 +62,7 @@ class Workplace:
             session.add(
                 ScanRow(
                     id=scan_id,
+                    organisation_id=DEFAULT_ORGANISATION_ID,
                     sha256=upload.sha256,
                     size_bytes=upload.size_bytes,
                     display_name=name,

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ModelVersionRow, ScanRow
 from tests.servers import new_database, postgres_server
 
@@ -51,7 +52,12 @@ def scan_id(sessions: sessionmaker[Session]) -> str:
     """A stored scan's row; its file is not there."""
     with sessions.begin() as session:
         scan = ScanRow(
-            id=str(uuid4()), sha256="0" * 64, size_bytes=1, display_name="a.nii", storage_key="scans/a.nii"
+            id=str(uuid4()),
+            organisation_id=DEFAULT_ORGANISATION_ID,
+            sha256="0" * 64,
+            size_bytes=1,
+            display_name="a.nii",
+            storage_key="scans/a.nii",
         )
         session.add(scan)
     return scan.id

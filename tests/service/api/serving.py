@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import re
 import shutil
 import signal
 import socket
@@ -19,15 +20,18 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
 from service.api.app import create_app
 from service.api.resources import Resources
 from service.db.migrate import upgrade
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, ResultRow
-from service.identity.accounts import Role, create_user, find_user
+from service.identity.accounts import Role, create_user, find_user, require_user
 from service.identity.api_keys import create_api_key
+from service.identity.organisations import create_organisation
 from service.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -119,21 +123,49 @@ class Serving:
 
     @property
     def sessions(self) -> sessionmaker[Session]:
-        return self.resources.sessions
+        """See the rows of every organisation."""
+        return self.resources.unrestricted_sessions
 
-    def user(self, username: str = "doctor", role: Role = Role.CLINICIAN) -> str:
+    def organisation(self, name: str) -> str:
+        """Add an organisation and return its id."""
+        with self.sessions.begin() as session:
+            return create_organisation(session, name=name).id
+
+    def user(
+        self,
+        username: str = "doctor",
+        role: Role = Role.CLINICIAN,
+        organisation_id: str = DEFAULT_ORGANISATION_ID,
+    ) -> str:
         """Add an account with the common password and return its name."""
         with self.sessions.begin() as session:
-            create_user(session, username=username, password=PASSWORD, role=role)
+            create_user(
+                session, username=username, password=PASSWORD, role=role, organisation_id=organisation_id
+            )
         return username
 
-    def key(self, username: str = "machine", role: Role = Role.CLINICIAN) -> dict[str, str]:
+    def key(
+        self,
+        username: str = "machine",
+        role: Role = Role.CLINICIAN,
+        organisation_id: str = DEFAULT_ORGANISATION_ID,
+    ) -> dict[str, str]:
         """Return the headers of a program; its account is added when missing."""
         with self.sessions.begin() as session:
-            user = find_user(session, username=username)
-            if user is None:
-                user = create_user(session, username=username, password=PASSWORD, role=role)
+            known = find_user(session, username=username)
+        if known is None:
+            self.user(username, role, organisation_id)
+        with self.sessions.begin() as session:
+            user = require_user(session, username=username)
             return {"Authorization": f"Bearer {create_api_key(session, user=user, name='test')}"}
+
+    def log_in(self, username: str) -> str:
+        """Log in over the page, instead of whoever was, and return the login's token for changes."""
+        self.client.cookies.clear()
+        answer = self.client.post("/login", data={"username": username, "password": PASSWORD})
+        assert answer.status_code == 303, answer.text
+        [token] = set(re.findall(r'name="csrf_token" value="([^"]+)"', self.client.get("/").text))
+        return token
 
     def upload(self, headers: dict[str, str], content: bytes | None = None, **fields: str) -> dict[str, Any]:
         """Upload a small scan and return the answer of 202."""
@@ -165,6 +197,7 @@ class Serving:
             row.state, row.progress, row.finished_at = PredictionState.SUCCEEDED, 1.0, datetime.now(UTC)
             session.add(
                 ResultRow(
+                    organisation_id=row.organisation_id,
                     prediction_id=prediction_id,
                     model_version_id=model_version_id,
                     adhd_probability=result["adhd_probability"],
@@ -183,6 +216,16 @@ class Serving:
             for name, value in values.items():
                 assert hasattr(row, name)
                 setattr(row, name, value)
+
+
+def routes_of(app: FastAPI) -> list[tuple[str, str]]:
+    """Return every method and path that the application answers, the pages' too; not the static files."""
+    return [
+        (method, route.path)
+        for route in iter_route_contexts(app.routes)
+        if route.methods is not None
+        for method in sorted(route.methods - {"HEAD"})
+    ]
 
 
 @contextmanager

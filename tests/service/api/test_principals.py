@@ -8,7 +8,7 @@ from sqlalchemy import update
 
 from service.db.rows import ApiKeyRow, SessionRow, UserRow
 from service.identity.accounts import Role
-from tests.service.api.serving import PASSWORD, Serving, scan_bytes
+from tests.service.api.serving import Serving, scan_bytes
 
 OPEN = {
     ("GET", "/healthz"),
@@ -21,11 +21,7 @@ OPEN = {
 
 def log_in(served: Serving, username: str = "doctor", role: Role = Role.CLINICIAN) -> str:
     """Log in over the page and return the login's token for changing requests."""
-    served.user(username, role)
-    answer = served.client.post("/login", data={"username": username, "password": PASSWORD})
-    assert answer.status_code == 303, answer.text
-    [token] = set(re.findall(r'name="csrf_token" value="([^"]+)"', served.client.get("/").text))
-    return token
+    return served.log_in(served.user(username, role))
 
 
 def rest_routes(served: Serving) -> list[tuple[str, str]]:

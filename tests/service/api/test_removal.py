@@ -13,6 +13,7 @@ from service.api.principals import Principal
 from service.api.refusals import ScanInUseError, ScanNotFoundError
 from service.api.removal import delete_scan
 from service.api.resources import Resources, open_resources
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, PredictionRow, ScanRow
 from service.identity.accounts import Role
 from service.settings import Settings
@@ -20,7 +21,13 @@ from tests.service.conftest import BOTH_DATABASES
 
 pytestmark = BOTH_DATABASES
 
-SOMEBODY = Principal(user_id="u", username="u", role=Role.ADMINISTRATOR, actor="user:u")
+SOMEBODY = Principal(
+    user_id="u",
+    organisation_id=DEFAULT_ORGANISATION_ID,
+    username="u",
+    role=Role.ADMINISTRATOR,
+    actor="user:u",
+)
 
 
 @pytest.fixture

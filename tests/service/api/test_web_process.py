@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from service.db.engine import make_engine, session_factory
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import PredictionRow, PredictionState
 from service.identity.accounts import Role, create_user
 from service.identity.api_keys import create_api_key
@@ -40,7 +41,13 @@ def settings(tmp_path: Path, database_template: Path) -> Settings:
 def key(settings: Settings) -> str:
     engine = make_engine(settings.database_url.get_secret_value())
     with session_factory(engine).begin() as session:
-        user = create_user(session, username="machine", password=PASSWORD, role=Role.INTEGRATOR)
+        user = create_user(
+            session,
+            username="machine",
+            password=PASSWORD,
+            role=Role.INTEGRATOR,
+            organisation_id=DEFAULT_ORGANISATION_ID,
+        )
         plain = create_api_key(session, user=user, name="test")
     engine.dispose()
     return plain

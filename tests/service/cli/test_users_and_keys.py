@@ -8,7 +8,8 @@ from sqlalchemy import select
 
 from service.cli.database import load_settings, migrated_session
 from service.db.engine import make_engine, session_factory
-from service.db.rows import AuditEventRow, SessionRow, UserRow
+from service.db.organisations import DEFAULT_ORGANISATION_ID
+from service.db.rows import ApiKeyRow, AuditEventRow, SessionRow, UserRow
 from service.identity.accounts import CredentialsError, verify_login
 from service.identity.api_keys import find_api_key
 from service.identity.logins import open_login
@@ -57,14 +58,14 @@ def actions(at):
 
 def test_accounts_are_listed_for_machines_and_for_people(mina, at, restnet_json, restnet):
     _, [listed] = restnet_json("users", "list", *at)
-    assert {name: listed[name] for name in ("id", "username", "role")} == mina
+    assert {name: listed[name] for name in ("id", "username", "role", "organisation")} == mina
     assert listed["disabled_at"] is None
     assert "password" not in str(listed)
     status, out, _ = restnet("users", "list", *at)
     heading, line = out.splitlines()
     assert status == 0
-    assert heading.split() == ["username", "role", "created", "disabled"]
-    assert line.split() == ["mina", "administrator", listed["created_at"], "-"]
+    assert heading.split() == ["username", "role", "organisation", "created", "disabled"]
+    assert line.split() == ["mina", "administrator", "default", listed["created_at"], "-"]
 
 
 def test_a_disabled_account_is_shut_out_until_it_is_enabled(mina, key, at, restnet_json, sessions):
@@ -115,6 +116,61 @@ def test_a_password_can_be_made_and_is_shown_this_once(mina, at, restnet_json, r
     assert may_log_in(sessions, out.strip().rpartition(": ")[2])
 
 
+def test_a_person_is_added_to_an_organisation_and_the_audit_is_its_own(mina, at, restnet_json, monkeypatch):
+    status, clinic = restnet_json("organisations", "add", "Clinic am See", *at)
+    assert (status, clinic["name"]) == (0, "Clinic am See")
+    monkeypatch.setattr(sys, "stdin", io.StringIO(PASSWORD + "\n"))
+    status, added = restnet_json("users", "add", "nora", "--organisation", "Clinic am See", *at)
+    assert (status, added["organisation"]) == (0, "Clinic am See")
+    key = restnet_json("keys", "create", "nora", *at)[1]["api_key"]
+    restnet_json("users", "disable", "nora", *at)
+    with migrated_session(load_settings(at[1])) as session:
+        assert session.get_one(UserRow, added["id"]).organisation_id == clinic["id"]
+        assert session.get_one(UserRow, mina["id"]).organisation_id == DEFAULT_ORGANISATION_ID
+        told = session.scalars(
+            select(AuditEventRow.action).where(AuditEventRow.organisation_id == clinic["id"])
+        )
+        assert sorted(told) == ["api_key.create", "organisation.create", "user.create", "user.disable"]
+        [stored] = session.scalars(select(ApiKeyRow))
+        assert key.startswith(stored.prefix)
+        assert stored.organisation_id == clinic["id"]
+
+
+def test_organisations_are_listed_with_the_number_of_their_people(mina, at, restnet_json, restnet):
+    restnet_json("organisations", "add", "Clinic", *at)
+    _, listed = restnet_json("organisations", "list", *at)
+    assert [(row["name"], row["users"]) for row in listed] == [("default", 1), ("Clinic", 0)]
+    _, out, _ = restnet("organisations", "list", *at)
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        ["name", "users"],
+        ["default", "1"],
+        ["Clinic", "0"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("default", "organisation_name_taken"),
+        ("", "organisation_name_not_valid"),
+        (" padded", "organisation_name_not_valid"),
+        ("two\nlines", "organisation_name_not_valid"),
+        ("x" * 101, "organisation_name_not_valid"),
+    ],
+)
+def test_an_organisation_that_cannot_be_is_refused(name, code, mina, at, restnet_json):
+    status, answer = restnet_json("organisations", "add", name, *at)
+    assert (status, answer["error"]["code"]) == (2, code)
+    assert len(restnet_json("organisations", "list", *at)[1]) == 1
+    assert restnet_json("organisations", "add", "x" * 100, *at)[0] == 0
+
+
+def test_nobody_is_added_to_an_organisation_that_there_is_not(at, restnet_json):
+    status, answer = restnet_json("users", "add", "nora", "--organisation", "nowhere", *at)
+    assert (status, answer["error"]["code"]) == (2, "organisation_not_found")
+    assert sys.stdin.read() == PASSWORD + "\n", "no password was asked for"
+
+
 @pytest.mark.parametrize("command", ["disable", "enable", "set-password"])
 def test_an_account_that_there_is_not_is_refused(command, mina, at, restnet_json):
     status, answer = restnet_json("users", command, "nobody", *at)
@@ -157,6 +213,7 @@ def test_a_key_that_there_is_not_is_refused(named, key, at, restnet_json):
         ["keys", "list"],
         ["keys", "revoke", "rnk_12345678"],
         ["users", "list"],
+        ["organisations", "list"],
         ["users", "disable", "mina"],
         ["users", "set-password", "mina"],
     ],

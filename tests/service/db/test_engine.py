@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.engine import make_engine, session_factory
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ModelVersionRow, PredictionRow
 from tests.service.conftest import BOTH_DATABASES
 
@@ -26,7 +27,7 @@ def test_sqlite_is_opened_for_several_processes(tmp_path: Path) -> None:
 @BOTH_DATABASES
 def test_a_row_cannot_refer_to_nothing(sessions: sessionmaker[Session]) -> None:
     with pytest.raises(IntegrityError), sessions.begin() as session:
-        session.add(PredictionRow(scan_id="nobody"))
+        session.add(PredictionRow(organisation_id=DEFAULT_ORGANISATION_ID, scan_id="nobody"))
 
 
 @BOTH_DATABASES

@@ -1,17 +1,75 @@
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import column, func, insert, inspect, select, table, text
 
 from service.db import migrate
 from service.db.engine import make_engine
+from service.db.organisations import DEFAULT_ORGANISATION, DEFAULT_ORGANISATION_ID
 from service.db.rows import Base
 from tests.service.conftest import BOTH_DATABASES
+
+LONG_AGO = "2026-01-01 00:00:00.000000"
+# Rows as they were before there were organisations, each with what it refers to before it.
+OLD_ROWS = {
+    "users": {
+        "id": "u",
+        "username": "doctor",
+        "password_hash": "h",
+        "role": "clinician",
+        "created_at": LONG_AGO,
+    },
+    "api_keys": {
+        "id": "k",
+        "name": "n",
+        "prefix": "p",
+        "key_hash": "h",
+        "user_id": "u",
+        "created_at": LONG_AGO,
+    },
+    "scans": {
+        "id": "s",
+        "sha256": "h",
+        "size_bytes": 1,
+        "display_name": "n",
+        "storage_key": "k",
+        "uploaded_by": "u",
+        "created_at": LONG_AGO,
+    },
+    "predictions": {
+        "id": "p",
+        "scan_id": "s",
+        "state": "queued",
+        "progress": 0,
+        "attempts": 0,
+        "max_attempts": 3,
+        "created_at": LONG_AGO,
+        "queued_at": LONG_AGO,
+    },
+    "idempotency_keys": {
+        "id": "i",
+        "principal": "u",
+        "key": "k",
+        "request_sha256": "h",
+        "prediction_id": "p",
+        "created_at": LONG_AGO,
+    },
+    "audit_events": {
+        "id": "a",
+        "at": LONG_AGO,
+        "actor": "user:u",
+        "action": "scan.upload",
+        "subject_kind": "scan",
+        "subject_id": "s",
+    },
+}
 
 UPGRADE = "import sys; from service.db.migrate import upgrade; upgrade(sys.argv[1])"
 
@@ -40,6 +98,43 @@ def test_every_migration_can_be_undone(database_url: str) -> None:
     assert inspect(engine).get_table_names() == ["alembic_version"]
     migrate.upgrade(engine)
     assert migrate.is_current(engine)
+    engine.dispose()
+
+
+@BOTH_DATABASES
+def test_rows_older_than_organisations_belong_to_the_first_one_and_outlive_both_ways(
+    database_url: str,
+) -> None:
+    engine = make_engine(database_url)
+
+    def move(act: Callable[[Config, str], None], revision: str) -> None:
+        with engine.connect() as connection:
+            act(migrate._config(connection), revision)
+            connection.commit()
+
+    def rows() -> list[int]:
+        with engine.connect() as connection:
+            return [connection.scalar(select(func.count()).select_from(table(name))) for name in OLD_ROWS]
+
+    move(command.downgrade, "0002")
+    with engine.begin() as connection:
+        for name, values in OLD_ROWS.items():
+            connection.execute(insert(table(name, *map(column, values))).values(values))
+    move(command.upgrade, "0003")
+    assert rows() == [1] * len(OLD_ROWS)
+    with engine.connect() as connection:
+        for name in OLD_ROWS:
+            owned_by = connection.scalars(select(column("organisation_id")).select_from(table(name))).all()
+            assert owned_by == [DEFAULT_ORGANISATION_ID], name
+        found = connection.execute(text("SELECT id, name FROM organisations")).all()
+        assert found == [(DEFAULT_ORGANISATION_ID, DEFAULT_ORGANISATION)]
+    move(command.downgrade, "0002")
+    assert rows() == [1] * len(OLD_ROWS)
+    # References are kept too, and watched over again: what they lead to cannot go without them.
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM scans"))
+        connection.execute(text("DELETE FROM users"))
+    assert rows() == [0, 0, 0, 0, 0, 1]
     engine.dispose()
 
 

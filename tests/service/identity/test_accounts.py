@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import SessionRow
 from service.identity.accounts import (
     CredentialsError,
@@ -45,7 +46,13 @@ def session(sessions: sessionmaker[Session]) -> Iterator[Session]:
 
 
 def add(session: Session, username: str = "doctor") -> None:
-    create_user(session, username=username, password=PASSWORD, role=Role.CLINICIAN)
+    create_user(
+        session,
+        username=username,
+        password=PASSWORD,
+        role=Role.CLINICIAN,
+        organisation_id=DEFAULT_ORGANISATION_ID,
+    )
     session.commit()
 
 
@@ -139,7 +146,13 @@ def test_a_name_is_given_once(session: Session) -> None:
 @pytest.mark.parametrize("length", [0, 11, 257])
 def test_a_password_has_a_length(session: Session, length: int) -> None:
     with pytest.raises(PasswordLengthError, match=f"found {length}"):
-        create_user(session, username="x", password="p" * length, role=Role.CLINICIAN)
+        create_user(
+            session,
+            username="x",
+            password="p" * length,
+            role=Role.CLINICIAN,
+            organisation_id=DEFAULT_ORGANISATION_ID,
+        )
 
 
 def test_keys_are_different_and_found_by_their_whole_text(session: Session) -> None:

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
 from service.db.job import JobRow
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import PredictionRow, TrainingFoldRow, TrainingRunRow
 
 
@@ -32,7 +33,12 @@ class Queue:
         with self.sessions.begin() as session:
             if self.kind is PredictionRow:
                 return jobs.enqueue(session, scan_id=self.subject_id, max_attempts=max_attempts).id
-            fold = TrainingFoldRow(run_id=self.subject_id, fold=self.added, max_attempts=max_attempts)
+            fold = TrainingFoldRow(
+                organisation_id=DEFAULT_ORGANISATION_ID,
+                run_id=self.subject_id,
+                fold=self.added,
+                max_attempts=max_attempts,
+            )
             session.add(fold)
             session.flush()
             return fold.id
@@ -55,7 +61,12 @@ def queue(request: pytest.FixtureRequest, sessions: sessionmaker[Session], scan_
     if request.param == "predictions":
         return Queue(PredictionRow, sessions, "preprocessing", scan_id)
     with sessions.begin() as session:
-        run = TrainingRunRow(run_folder="/runs/a", cohort_folder="/cohorts/a", device="cpu")
+        run = TrainingRunRow(
+            organisation_id=DEFAULT_ORGANISATION_ID,
+            run_folder="/runs/a",
+            cohort_folder="/cohorts/a",
+            device="cpu",
+        )
         session.add(run)
     return Queue(TrainingFoldRow, sessions, "training", run.id)
 

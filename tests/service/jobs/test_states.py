@@ -9,6 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from service import jobs
 from service.db.engine import make_engine, session_factory
+from service.db.organisations import DEFAULT_ORGANISATION_ID, OrganisationRow
 from service.db.rows import Base, ModelVersionRow, PredictionRow, PredictionState, ResultRow, ScanRow
 
 OWNERS = st.sampled_from(["a#1", "a#2", "b#1"])
@@ -37,7 +38,18 @@ class OneJob(RuleBasedStateMachine):
     @initialize()
     def upload(self) -> None:
         with self.sessions.begin() as session:
-            session.add(ScanRow(id="s", sha256="", size_bytes=1, display_name="", storage_key=""))
+            session.add(OrganisationRow(id=DEFAULT_ORGANISATION_ID, name="default"))
+            session.flush()
+            session.add(
+                ScanRow(
+                    id="s",
+                    organisation_id=DEFAULT_ORGANISATION_ID,
+                    sha256="",
+                    size_bytes=1,
+                    display_name="",
+                    storage_key="",
+                )
+            )
             session.add(ModelVersionRow(id="m", name="", version="", sha256="", storage_key="", card={}))
             session.flush()
             self.job = jobs.enqueue(session, scan_id="s", max_attempts=2).id

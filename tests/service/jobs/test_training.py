@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, TrainingFoldRow, TrainingRunRow
 from tests.service.conftest import BOTH_DATABASES
 
@@ -27,7 +28,9 @@ def enqueue(
             n_folds=3,
             outcomes=outcomes or {},
         )
-        return jobs.enqueue_run(session, asked, actor="user:1", max_attempts=2).id
+        return jobs.enqueue_run(
+            session, asked, actor="user:1", organisation_id=DEFAULT_ORGANISATION_ID, max_attempts=2
+        ).id
 
 
 def folds(sessions: sessionmaker[Session], run: Path = A) -> list[TrainingFoldRow]:

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from imaging.errors import ScanError
 from model.errors import CheckpointDigestError
 from service import jobs
-from service.db.rows import PredictionRow, ResultRow
+from service.db.restricted import OrganisationSessions
+from service.db.rows import PredictionRow, ResultRow, ScanRow
+from service.identity.organisations import create_organisation
 from service.settings import Settings
 from service.worker import job
 from service.worker.prediction import run_prediction
@@ -73,6 +76,45 @@ def run(
             return session.get_one(PredictionRow, queued)
 
     return run_with
+
+
+def test_a_worker_serves_every_organisation_and_keeps_their_results_apart(
+    runtime: Runtime,
+    sessions: sessionmaker[Session],
+    model_version_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    jobs_of: dict[str, str] = {}
+    for name in ("north", "south"):
+        with runtime.storage.receive(max_bytes=10) as upload:
+            upload.write(name.encode())
+            runtime.storage.promote(upload, f"scans/{name}.nii")
+        with sessions.begin() as session:
+            organisation = create_organisation(session, name=name)
+            scan = ScanRow(
+                organisation_id=organisation.id,
+                sha256="0" * 64,
+                size_bytes=5,
+                display_name=name,
+                storage_key=f"scans/{name}.nii",
+            )
+            session.add(scan)
+            session.flush()
+            jobs_of[organisation.id] = jobs.enqueue(session, scan_id=scan.id).id
+
+    def predict(path: Path, _predictor: object, **_more: object) -> dict[str, Any]:
+        return RESULT | {"decision": path.read_text()}
+
+    monkeypatch.setattr(runtime, "predict", predict)
+    monkeypatch.setattr(runtime, "active_model", lambda: (model_version_id, None))
+    for prediction_id in jobs_of.values():
+        run_prediction(runtime, prediction_id)
+    for (organisation_id, prediction_id), name in zip(jobs_of.items(), ("north", "south"), strict=True):
+        with OrganisationSessions(sessions.kw["bind"], organisation_id).open() as session:
+            [prediction] = session.scalars(select(PredictionRow))
+            [result] = session.scalars(select(ResultRow))
+            assert (prediction.id, prediction.state) == (prediction_id, "succeeded")
+            assert (result.prediction_id, result.decision) == (prediction_id, name)
 
 
 def failing(error: BaseException) -> Act:

@@ -1,0 +1,104 @@
+"""Every route and page, asked by every role and by nobody."""
+
+import re
+
+import pytest
+
+from service.identity.accounts import Role
+from tests.service.api.serving import Serving, routes_of
+
+EVERY_ROLE = set(Role)
+
+# Who may, by route. A new route has to be added here, or the first test fails.
+FOR_ANYBODY = {
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+    ("GET", "/api/openapi.json"),
+    ("GET", "/api/docs"),
+    ("GET", "/login"),
+    ("POST", "/login"),
+}
+REST = {
+    ("POST", "/api/v1/scans"): EVERY_ROLE,
+    ("GET", "/api/v1/scans/{scan_id}"): EVERY_ROLE,
+    ("DELETE", "/api/v1/scans/{scan_id}"): EVERY_ROLE,
+    ("GET", "/api/v1/predictions"): EVERY_ROLE,
+    ("GET", "/api/v1/predictions/{prediction_id}"): EVERY_ROLE,
+    ("GET", "/api/v1/predictions/{prediction_id}/events"): EVERY_ROLE,
+    ("POST", "/api/v1/predictions/{prediction_id}/cancel"): EVERY_ROLE,
+    ("POST", "/api/v1/predictions/{prediction_id}/retry"): EVERY_ROLE,
+    ("GET", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
+    ("POST", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
+    ("GET", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
+    ("POST", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
+    ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"): {Role.ADMINISTRATOR},
+    ("GET", "/api/v1/admin/models"): {Role.ADMINISTRATOR, Role.RESEARCHER},
+    ("GET", "/api/v1/admin/audit"): {Role.ADMINISTRATOR},
+}
+PAGES = {
+    ("GET", "/"): EVERY_ROLE,
+    ("POST", "/scans"): EVERY_ROLE,
+    ("POST", "/scans/{scan_id}/delete"): EVERY_ROLE,
+    ("GET", "/predictions"): EVERY_ROLE,
+    ("GET", "/predictions/{prediction_id}"): EVERY_ROLE,
+    ("POST", "/predictions/{prediction_id}/cancel"): EVERY_ROLE,
+    ("POST", "/predictions/{prediction_id}/retry"): EVERY_ROLE,
+    # Last: it ends the login that the others are tried with.
+    ("POST", "/logout"): EVERY_ROLE,
+}
+
+
+def concrete(path: str) -> str:
+    return re.sub(r"\{\w+\}", "00000000-0000-0000-0000-000000000000", path)
+
+
+def test_the_tables_have_every_route_and_page(served: Serving) -> None:
+    assert set(routes_of(served.app)) == FOR_ANYBODY | REST.keys() | PAGES.keys()
+    document = served.client.get("/api/openapi.json").json()
+    described = {
+        (method.upper(), path) for path, operations in document["paths"].items() for method in operations
+    }
+    assert described <= FOR_ANYBODY | REST.keys()
+
+
+def test_nobody_gets_in_without_an_account_except_where_anybody_may(served: Serving) -> None:
+    for method, path in REST:
+        answer = served.client.request(method, concrete(path))
+        assert (answer.status_code, answer.json()["code"]) == (401, "authentication_required"), (method, path)
+    for method, path in PAGES:
+        answer = served.client.request(method, concrete(path), headers={"Accept": "text/html"})
+        assert (answer.status_code, answer.headers["location"][:6]) == (303, "/login"), (method, path)
+    for method, path in FOR_ANYBODY:
+        answer = served.client.request(method, concrete(path))
+        # Without a model the service is not ready; a log-in form without a name is not valid.
+        assert answer.status_code in {200, 422, 503}, (method, path)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_program_may_what_its_accounts_role_may(served: Serving, role: Role) -> None:
+    key = served.key(role=role)
+    for (method, path), roles in REST.items():
+        answer = served.client.request(method, concrete(path), headers=key)
+        refused = answer.status_code == 403
+        assert refused == (role not in roles), (method, path)
+        if refused:
+            assert answer.json()["code"] == "permission_denied"
+            assert answer.json()["details"] == {
+                "role": role,
+                "allowed": [one for one in Role if one in roles],
+            }
+        else:
+            # What there is to find fault with is the empty request, or an identifier that nothing has.
+            assert answer.status_code in {200, 404, 415, 422}, (method, path)
+
+
+@pytest.mark.parametrize("role", list(Role))
+def test_a_person_may_what_their_role_may(served: Serving, role: Role) -> None:
+    token = served.log_in(served.user("person", role))
+    for (method, path), roles in (REST | PAGES).items():
+        headers = {"X-CSRF-Token": token, "Accept": "text/html"}
+        answer = served.client.request(method, concrete(path), headers=headers)
+        assert (answer.status_code == 403) == (role not in roles), (method, path)
+        assert answer.status_code != 401, (method, path)
+        assert not answer.headers.get("location", "").startswith("/login?"), (method, path)

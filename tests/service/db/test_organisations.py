@@ -1,0 +1,15 @@
+from service.db.base import Base
+from service.db.organisations import OrganisationOwned, OrganisationRow
+from service.db.rows import AuditEventRow, ModelVersionRow
+
+# What all organisations have in common; everything else is somebody's.
+OF_THE_INSTALLATION = {OrganisationRow, ModelVersionRow}
+
+
+def test_every_table_is_somebodys_or_stated_to_be_the_installations() -> None:
+    mapped = {mapper.class_ for mapper in Base.registry.mappers}
+    assert {row for row in mapped if not issubclass(row, OrganisationOwned)} == OF_THE_INSTALLATION
+    may_be_nobodys = {
+        row for row in mapped - OF_THE_INSTALLATION if row.__table__.columns["organisation_id"].nullable
+    }
+    assert may_be_nobodys == {AuditEventRow}
