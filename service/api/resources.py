@@ -68,7 +68,7 @@ def open_resources(settings: Settings) -> Resources:
         settings=settings,
         engine=engine,
         sessions=session_factory(engine),
-        storage=open_storage(settings.storage_url),
+        storage=open_storage(settings),
         queue=make_celery(settings),
     )
 

@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from service.cli import accounts, cohort, database, keys, reports, scans, servers, simulation, training
+from service.cli import (
+    accounts,
+    cohort,
+    database,
+    keys,
+    reports,
+    scans,
+    servers,
+    simulation,
+    storage,
+    training,
+)
 from service.cli.output import (
     CLOSED_OUTPUT,
     OUR_FAULT,
@@ -38,6 +49,7 @@ app.command("worker")(servers.worker)
 app.add_typer(cohort.app, name="cohort", help="Scans and phenotypes, made ready for training.")
 app.add_typer(database.app, name="db", help="The database's schema.")
 app.add_typer(accounts.users, name="users", help="The people who may log in.")
+app.add_typer(storage.app, name="storage", help="Where scans are kept.")
 app.add_typer(keys.keys, name="keys", help="API keys for programs.")
 
 
