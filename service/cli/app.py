@@ -17,6 +17,7 @@ from service.cli import (
     scans,
     servers,
     simulation,
+    storage,
     training,
 )
 from service.cli.output import (
@@ -51,6 +52,7 @@ app.add_typer(cohort.app, name="cohort", help="Scans and phenotypes, made ready 
 app.add_typer(database.app, name="db", help="The database's schema.")
 app.add_typer(organisations.app, name="organisations", help="Whose people and scans there are.")
 app.add_typer(accounts.users, name="users", help="The people who may log in.")
+app.add_typer(storage.app, name="storage", help="Where scans are kept.")
 app.add_typer(keys.keys, name="keys", help="API keys for programs.")
 app.add_typer(models.models, name="models", help="The checkpoints that the service knows.")
 

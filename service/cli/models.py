@@ -37,7 +37,7 @@ def import_model(
     with migrated_session(settings, make=True) as session:
         row = active_model(session) if if_none else None
         if row is None:
-            storage = open_storage(settings.storage_url)
+            storage = open_storage(settings)
             row = register_checkpoint(session, storage, checkpoint or demonstration_checkpoint())
             record(
                 session,

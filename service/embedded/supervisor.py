@@ -149,10 +149,10 @@ def prepare(settings: Settings, *, demo: bool) -> None:
     engine = make_engine(url)
     with session_factory(engine).begin() as session:
         if settings.checkpoint is not None:
-            register_checkpoint(session, open_storage(settings.storage_url), settings.checkpoint)
+            register_checkpoint(session, open_storage(settings), settings.checkpoint)
         elif active_model(session) is None:
             # Not on every start: an administrator may have promoted another one.
-            register_checkpoint(session, open_storage(settings.storage_url), demonstration_checkpoint())
+            register_checkpoint(session, open_storage(settings), demonstration_checkpoint())
     if demo:
         with session_factory(engine).begin() as session:
             credentials = make_demo_credentials(session, settings.data_dir)

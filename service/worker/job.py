@@ -17,6 +17,7 @@ from service.errors import ServiceError, as_json
 from service.jobs.change import Job
 from service.logs import get_logger
 from service.settings import Settings
+from service.storage import StorageUnavailableError
 from service.worker.heartbeat import Heartbeat, JobStoppedError, StopReason
 from service.worker.runtime import Runtime
 from training.errors import CohortError
@@ -63,10 +64,10 @@ class Work(Generic[Job]):
 def run_job(work: Work[Job], runtime: Runtime, job_id: str) -> None:
     """Claim a job and bring it to an end; a duplicate message ends at the claim.
 
-    Refusals of what the job is about end it; errors of storage or the database postpone it; what is awaited
-    lets it wait, and no attempt counts; anything else ends it with ``internal_error`` and a reference to the
-    traceback in the log. What makes the process exit is let through, and the lease runs out: a job that had
-    to be killed must not get its attempt back.
+    Refusals of what the job is about end it; errors of storage or the database postpone it; what is awaited,
+    and a storage that is away as a whole, let it wait, and no attempt counts; anything else ends it with
+    ``internal_error`` and a reference to the traceback in the log. What makes the process exit is let
+    through, and the lease runs out: a job that had to be killed must not get its attempt back.
     """
     owner = f"{runtime.worker}{jobs.OWNER_SEPARATOR}{uuid4().hex[:12]}"
     bound = log.bind(**{f"{work.name}_id": job_id})
@@ -84,7 +85,10 @@ def run_job(work: Work[Job], runtime: Runtime, job_id: str) -> None:
         state = ending.stop(stop.reason)
     except work.awaited as lack:
         bound.warning(f"{work.name}_waits", code=lack.code)
-        state = ending.wait(lack)
+        state = ending.wait(lack, wait_s=WAIT_S)
+    except StorageUnavailableError as outage:
+        bound.warning(f"{work.name}_postponed", reason=type(outage).__name__, found=outage.found)
+        state = _after_outage(runtime, ending, outage)
     except (ScanError, ModelError, CohortError, ServiceError) as refusal:
         state = ending.refuse(refusal)
     except DBAPIError as error:
@@ -100,6 +104,15 @@ def run_job(work: Work[Job], runtime: Runtime, job_id: str) -> None:
         bound.exception(f"{work.name}_error", reference=reference)
         state = ending.fail_internally(reference)
     bound.info(f"{work.name}_ended", outcome=state)
+
+
+def _after_outage(runtime: Runtime, ending: "_Ending", outage: StorageUnavailableError) -> str:
+    """Wait for a storage that is away, without an end; where it is this file alone, attempts are counted."""
+    try:
+        runtime.storage.probe()
+    except StorageUnavailableError:
+        return ending.wait(outage, wait_s=runtime.outage_pause_s())
+    return ending.postpone(outage.code, str(outage))
 
 
 def write_outcome(sessions: sessionmaker[Session], act: Write) -> bool:
@@ -170,8 +183,8 @@ class _Ending:
 
         return reason.value if write_outcome(self._sessions, act) else "lease_lost"
 
-    def wait(self, lack: Any) -> str:
-        words = {"code": lack.code, "message": str(lack), "wait_s": WAIT_S}
+    def wait(self, lack: Any, *, wait_s: float) -> str:
+        words = {"code": lack.code, "message": str(lack), "wait_s": wait_s}
         write_outcome(
             self._sessions, lambda session: jobs.wait(session, *self._job, owner=self._owner, **words)
         )

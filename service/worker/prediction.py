@@ -2,6 +2,7 @@
 
 from service import jobs
 from service.db.rows import PredictionRow, PredictionState, ScanRow
+from service.storage import EncryptionKeyMissingError
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.runtime import ModelAwaitedError, Runtime
@@ -21,6 +22,7 @@ def _predict(runtime: Runtime, row: PredictionRow, owner: str, heartbeat: Heartb
         scan = session.get_one(ScanRow, row.scan_id)
     model_version_id, predictor = runtime.active_model()
     with runtime.storage.open_local(scan.storage_key) as path:
+        runtime.storage_answered()
         result = runtime.predict(path, predictor, display_name=scan.display_name, progress=report)
     return lambda session: jobs.finish(
         session, row.id, owner=owner, model_version_id=model_version_id, result=result
@@ -31,7 +33,7 @@ PREDICTION = Work(
     kind=PredictionRow,
     name="prediction",
     do=_predict,
-    awaited=(ModelAwaitedError,),
+    awaited=(ModelAwaitedError, EncryptionKeyMissingError),
     out_of_reach="expected the service's own storage to answer, found it away",
     limited=True,
 )

@@ -78,7 +78,7 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     worker_shutting_down.connect(hand_back)
     sweeper = None
     if "maintenance" in queues:
-        sweeper = Sweeper(settings, app=app, sessions=sessions, storage=open_storage(settings.storage_url))
+        sweeper = Sweeper(settings, app=app, sessions=sessions, storage=open_storage(settings))
         sweeper.start()
     try:
         worker.start()

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from model.predictor import Predictor
 
 
+# A storage that is back is noticed within this time, in seconds.
+MAX_OUTAGE_PAUSE_S = 30.0
+
+
 class ModelAwaitedError(ServiceError):
     """An operator has to provide the model; until then scans wait."""
 
@@ -66,6 +70,16 @@ class Runtime:
     )
     _predictor: "Predictor | None" = None
     _model_version_id: str | None = None
+    _outages: int = 0
+
+    def outage_pause_s(self) -> float:
+        """Return how long a job waits for a storage that is away, in seconds: longer each time in a row."""
+        self._outages += 1
+        return min(self.settings.backoff_s * 2.0 ** (self._outages - 1), MAX_OUTAGE_PAUSE_S)
+
+    def storage_answered(self) -> None:
+        """Take the next outage for the first one again."""
+        self._outages = 0
 
     def active_model(self) -> "tuple[str, Predictor]":
         """Return the id of the active model version and its network, loaded once and again after a promotion.
@@ -125,6 +139,4 @@ class Runtime:
 def open_runtime(settings: Settings) -> Runtime:
     """Return the runtime of this process; nothing is connected or loaded yet."""
     engine = make_engine(settings.database_url.get_secret_value())
-    return Runtime(
-        settings=settings, sessions=session_factory(engine), storage=open_storage(settings.storage_url)
-    )
+    return Runtime(settings=settings, sessions=session_factory(engine), storage=open_storage(settings))

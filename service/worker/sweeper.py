@@ -14,7 +14,7 @@ from service.db.rows import JOB_KINDS
 from service.logs import get_logger
 from service.queue import messages_waiting, publish
 from service.settings import Settings
-from service.storage import Storage
+from service.storage import Storage, StorageUnavailableError
 from service.worker.orphans import remove_orphans
 
 # An upload that takes longer than this was given up, in seconds.
@@ -87,7 +87,8 @@ class Sweeper:
         while True:
             self._guarded("sweep_failed", self._sweep)
             if monotonic() >= tidy_at:
-                self._guarded("tidying_failed", self._tidy)
+                self._guarded("quarantine_not_purged", self._purge_quarantine)
+                self._guarded("orphans_not_removed", self._remove_orphans)
                 tidy_at = monotonic() + TIDY_S
             if self._stopped.wait(self._settings.sweep_s):
                 return
@@ -95,14 +96,16 @@ class Sweeper:
     def _sweep(self) -> None:
         sweep_all(self._app, self._sessions, republish_s=self._settings.republish_s)
 
-    def _tidy(self) -> None:
+    def _purge_quarantine(self) -> None:
         self._storage.purge_quarantine(older_than_s=QUARANTINE_S)
+
+    def _remove_orphans(self) -> None:
         remove_orphans(self._sessions, self._storage)
 
     def _guarded(self, event: str, act: Callable[[], None]) -> None:
         try:
             act()
-        except (DBAPIError, OSError) as error:
+        except (DBAPIError, OSError, StorageUnavailableError) as error:
             log.warning(event, reason=type(error).__name__)
         except Exception:
             # Without this thread nothing that was lost would ever be found: a fault of ours must not end it.

@@ -47,7 +47,7 @@ class Workplace:
     def __post_init__(self) -> None:
         self.engine = make_engine(self.settings.database_url.get_secret_value())
         self.sessions = session_factory(self.engine)
-        self.storage = open_storage(self.settings.storage_url)
+        self.storage = open_storage(self.settings)
         self.app = make_celery(self.settings)
 
     def upload(self, name: str, *, content: bytes | None = None, publish: bool = True) -> str:

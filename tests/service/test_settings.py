@@ -40,7 +40,7 @@ def test_the_embedded_parts_stay_in_a_data_directory_with_an_odd_name(tmp_path: 
     folder = tmp_path / name
     settings = Settings(data_dir=folder)
     upgrade(settings.database_url.get_secret_value())
-    with open_storage(settings.storage_url).receive(max_bytes=1):
+    with open_storage(settings).receive(max_bytes=1):
         pass
     make_celery(settings)
     assert list(tmp_path.iterdir()) == [folder]

@@ -76,7 +76,7 @@ def test_the_thread_sweeps_until_it_is_stopped(
     with sessions.begin() as session:
         prediction_id = jobs.enqueue(session, scan_id=scan_id).id
         jobs.claim(session, PredictionRow, prediction_id, owner="w#1", lease_s=0.3)
-    storage = open_storage(settings.storage_url)
+    storage = open_storage(settings)
     running = Sweeper(settings, app=make_celery(settings), sessions=sessions, storage=storage)
     running.start()
     deadline = time.monotonic() + 10
@@ -101,7 +101,7 @@ def wait(done: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def storage(settings: Settings) -> Storage:
-    return open_storage(settings.storage_url)
+    return open_storage(settings)
 
 
 def test_storage_is_tidied_at_the_start_and_then_at_its_own_pace(

@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from service.storage import (
     FolderStorage,
     StorageKeyError,
-    StorageUrlError,
+    StorageUnavailableError,
     StoredFileMissingError,
     UploadTooLargeError,
     checkpoint_key,
-    open_storage,
     scan_key,
 )
 
@@ -137,16 +136,55 @@ def test_what_is_stored_is_listed_with_its_age(storage: FolderStorage, tmp_path:
     assert ages["scans/0f/a.nii.gz"] < 5
 
 
-def test_a_folder_may_be_named_without_a_scheme_as_it_is(tmp_path: Path) -> None:
-    folder = tmp_path / "a#b?c%41"
-    with open_storage(str(folder)).receive(max_bytes=1) as upload:
-        assert folder in upload.path.parents
+def test_a_file_made_beside_an_upload_can_be_promoted_in_its_place(
+    storage: FolderStorage, tmp_path: Path
+) -> None:
+    with storage.receive(max_bytes=10) as upload:
+        upload.write(b"received")
+        upload.seal()
+        stripped = upload.path.with_name("stripped.part")
+        stripped.write_bytes(b"stripped")
+        storage.promote(stripped, "a/b")
+    with storage.open_local("a/b") as path:
+        assert path.read_bytes() == b"stripped"
+    assert quarantined(tmp_path) == []
 
 
-def test_addresses(tmp_path: Path) -> None:
-    folder = tmp_path / "with space"
-    for url in (str(folder), f"file://{folder}", f"file://{tmp_path}/with%20space"):
-        with open_storage(url).receive(max_bytes=1) as upload:
-            assert folder in upload.path.parents
-    with pytest.raises(StorageUrlError, match="found the scheme 's3'"):
-        open_storage("s3://bucket/prefix")
+def test_a_disk_that_refuses_is_an_outage(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    storage = FolderStorage(tmp_path / "file" / "storage")
+    with pytest.raises(StorageUnavailableError) as outage, storage.receive(max_bytes=4):
+        pass
+    assert outage.value.found == "Not a directory"
+    assert str(tmp_path) not in str(outage.value)
+    for act in (
+        storage.probe,
+        lambda: storage.delete("a/b"),
+        lambda: storage.open_local("a/b").__enter__(),
+    ):
+        with pytest.raises(StorageUnavailableError):
+            act()
+
+
+def test_a_full_disk_is_an_outage_and_leaves_nothing(storage: FolderStorage, tmp_path: Path) -> None:
+    def fill() -> None:
+        with storage.receive(max_bytes=10) as upload:
+            upload._file.close()
+            # Every write to it ends with "no space left on device".
+            upload._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115  (the upload closes it)
+            upload.write(b"1234")
+
+    with pytest.raises(StorageUnavailableError) as outage:
+        fill()
+    assert outage.value.found == "No space left on device"
+    assert quarantined(tmp_path) == []
+
+
+def test_a_folder_that_is_not_mounted_is_no_lost_file(storage: FolderStorage) -> None:
+    with pytest.raises(StorageUnavailableError), storage.open_local("a/b"):
+        pass
+
+
+def test_a_probe_leaves_nothing(storage: FolderStorage, tmp_path: Path) -> None:
+    storage.probe()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

@@ -1,0 +1,69 @@
+"""An S3 server that is away or silent while a scan is uploaded, and what readiness says of it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from service.db.rows import PredictionRow, ScanRow
+from tests.servers import S3Server, s3_server, wait_until
+from tests.service.api.serving import Serving, make_settings, scan_bytes, serving
+
+pytestmark = [pytest.mark.integration, pytest.mark.enable_socket]
+
+
+@pytest.fixture
+def s3() -> Iterator[S3Server]:
+    with s3_server() as server:
+        yield server
+
+
+@pytest.fixture
+def served(s3: S3Server, tmp_path: Path, database_template: Path) -> Iterator[Serving]:
+    values = s3.settings("p", storage_timeout_s=0.5, storage_attempts=2)
+    with serving(make_settings(tmp_path / "data", database_template, **values)) as running:
+        yield running
+
+
+def missing_parts(served: Serving) -> list[str]:
+    return served.client.get("/readyz").json()["missing"]
+
+
+@pytest.mark.parametrize("outage", ["killed", "silent"])
+def test_an_upload_that_storage_cannot_take_is_answered_503_and_leaves_nothing(
+    served: Serving, s3: S3Server, tmp_path: Path, outage: str
+) -> None:
+    headers = served.key()
+    served.upload(headers)
+    s3.kill() if outage == "killed" else s3.pause()
+    began = time.monotonic()
+    answer = served.client.post("/api/v1/scans", headers=headers, files={"scan": ("s.nii.gz", scan_bytes())})
+    assert time.monotonic() - began < 15
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert "127.0.0.1" not in answer.text
+    with served.sessions() as session:
+        assert (session.query(ScanRow).count(), session.query(PredictionRow).count()) == (1, 1)
+    assert [path for path in (tmp_path / "data" / "quarantine").rglob("*") if path.is_file()] == []
+    assert "storage" in missing_parts(served)
+
+    s3.start() if outage == "killed" else s3.resume()
+    wait_until(lambda: "storage" not in missing_parts(served), "storage to be ready")
+    served.upload(headers)
+    with served.sessions() as session:
+        named = {row.storage_key for row in session.query(ScanRow)}
+    assert len(named) == 2
+    assert named <= {file.key for file in served.resources.storage.stored("scans")}
+
+
+def test_a_scan_is_deleted_although_storage_is_away_and_its_file_is_left_to_the_sweep(
+    served: Serving, s3: S3Server
+) -> None:
+    headers = served.key()
+    scan_id = served.upload(headers)["scan_id"]
+    s3.kill()
+    assert served.client.delete(f"/api/v1/scans/{scan_id}", headers=headers).status_code == 204
+    s3.start()
+    assert len(list(served.resources.storage.stored("scans"))) == 1
