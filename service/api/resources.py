@@ -17,6 +17,7 @@ from service.identity.logins import LoginQueue, LoginThrottle
 from service.queue import make_celery
 from service.settings import Settings
 from service.storage import Storage, open_storage
+from service.tracing import Tracing, open_tracing
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Resources:
     sessions: sessionmaker[Session]
     storage: Storage
     queue: Celery
+    tracing: Tracing = field(default_factory=Tracing)
     metrics: Metrics = field(default_factory=Metrics)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     logins: LoginQueue = field(default_factory=LoginQueue)
@@ -70,6 +72,7 @@ def open_resources(settings: Settings) -> Resources:
         sessions=session_factory(engine),
         storage=open_storage(settings.storage_url),
         queue=make_celery(settings),
+        tracing=open_tracing(settings.otlp_endpoint, service="restnet-web"),
     )
 
 

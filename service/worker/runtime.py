@@ -15,6 +15,7 @@ from service.db.rows import ModelVersionRow
 from service.errors import ServiceError
 from service.settings import Settings
 from service.storage import Storage, StoredFileMissingError, open_storage
+from service.tracing import Tracing, open_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,6 +57,8 @@ class Runtime:
     storage : Storage
     worker : str
         The name of the worker that this process belongs to; its leases begin with it.
+    tracing : Tracing
+        Gets a span a job, below the request's that queued it.
     """
 
     settings: Settings
@@ -64,6 +67,7 @@ class Runtime:
     worker: str = field(
         default_factory=lambda: f"process-{os.getpid()}-{token_hex(4)}@{socket.gethostname()}"
     )
+    tracing: Tracing = field(default_factory=Tracing)
     _predictor: "Predictor | None" = None
     _model_version_id: str | None = None
 
@@ -121,5 +125,8 @@ def open_runtime(settings: Settings) -> Runtime:
     """Return the runtime of this process; nothing is connected or loaded yet."""
     engine = make_engine(settings.database_url.get_secret_value())
     return Runtime(
-        settings=settings, sessions=session_factory(engine), storage=open_storage(settings.storage_url)
+        settings=settings,
+        sessions=session_factory(engine),
+        storage=open_storage(settings.storage_url),
+        tracing=open_tracing(settings.otlp_endpoint, service="restnet-worker"),
     )
