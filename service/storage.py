@@ -18,6 +18,7 @@ from service.logs import get_logger
 _KEY = re.compile(r"[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9]+)*(?:/[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9]+)*)*")
 SCAN_SUFFIXES = (".nii.gz", ".nii")
 SCANS = "scans"
+MODELS = "models"
 
 log = get_logger(__name__)
 
@@ -146,7 +147,7 @@ def scan_key(scan_id: str, display_name: str) -> str:
 
 def checkpoint_key(sha256: str) -> str:
     """Return where a checkpoint is kept: under its own hash, so equal bytes are kept once."""
-    return f"models/{sha256}.safetensors"
+    return f"{MODELS}/{sha256}.safetensors"
 
 
 class FolderUpload:

@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from service.cli import accounts, cohort, database, keys, reports, scans, servers, simulation, training
+from service.cli import (
+    accounts,
+    backup,
+    cohort,
+    database,
+    health,
+    keys,
+    reports,
+    scans,
+    servers,
+    simulation,
+    training,
+)
 from service.cli.output import (
     CLOSED_OUTPUT,
     OUR_FAULT,
@@ -35,6 +47,11 @@ app.command("train")(training.train)
 app.command("report")(reports.report)
 app.command("serve")(servers.serve)
 app.command("worker")(servers.worker)
+app.command("web")(servers.web)
+app.command("prepare")(servers.prepare)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.add_typer(health.app, name="health", help="Whether a process of this machine is at work.")
 app.add_typer(cohort.app, name="cohort", help="Scans and phenotypes, made ready for training.")
 app.add_typer(database.app, name="db", help="The database's schema.")
 app.add_typer(accounts.users, name="users", help="The people who may log in.")
