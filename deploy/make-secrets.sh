@@ -38,9 +38,9 @@ random | keep redis_password
 printf 'user default on >%s ~* &* +@all\n' "$(value redis_password)" | keep redis_users
 printf 'redis://:%s@redis:6379/0\n' "$(value redis_password)" | keep restnet_broker_url
 
-printf 'restnet\n' | keep restnet_s3_access_key
-random | keep restnet_s3_secret_key
+printf 'restnet\n' | keep restnet_storage_access_key
+random | keep restnet_storage_secret_key
 printf '{"identities": [{"name": "restnet", "credentials": [{"accessKey": "%s", "secretKey": "%s"}],
   "actions": ["Admin", "Read", "List", "Tagging", "Write"]}]}\n' \
-    "$(value restnet_s3_access_key)" "$(value restnet_s3_secret_key)" | keep s3_accounts
+    "$(value restnet_storage_access_key)" "$(value restnet_storage_secret_key)" | keep s3_accounts
 echo "secrets are in $folder" >&2

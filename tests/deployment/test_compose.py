@@ -13,9 +13,15 @@ from tests.deployment.compose import COMPOSE, DOCUMENT, ONE_SHOT, OURS, REPOSITO
 
 VALIDATE = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
 LASTING = sorted(set(SERVICES) - ONE_SHOT)
-# The settings of the storage on S3, which names them itself.
-S3 = {f"{PREFIX}S3_{name}" for name in ("ENDPOINT_URL", "REGION", "ACCESS_KEY", "SECRET_KEY")}
-SETTINGS = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} | S3
+# The settings of the storage in a bucket, which brings them along.
+OF_A_BUCKET = (
+    "STORAGE_ENDPOINT_URL",
+    "STORAGE_REGION",
+    "STORAGE_ACCESS_KEY",
+    "STORAGE_SECRET_KEY",
+    "SCRATCH_DIR",
+)
+SETTINGS = {f"{PREFIX}{name}" for name in (*map(str.upper, Settings.model_fields), *OF_A_BUCKET)}
 
 
 def test_the_file_is_one_by_the_specification(tmp_path: Path) -> None:
