@@ -11,9 +11,10 @@ VENDORED := service/web/static/vendor/.complete
 # A stamp is newer than what it was made from, so a second run installs nothing.
 RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
+AUDIT_STAMP := $(VENV)/.installed-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format demonstration benchmark clean
+.PHONY: help run test check lint format demonstration benchmark audit sbom clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -44,6 +45,13 @@ demonstration: $(RUN_STAMP) ## train the demonstration checkpoint again (under 1
 benchmark: $(DEV_STAMP) ## measure file -> probability against the reference pipeline and the floor
 	$(BIN)/python benchmarks/file_to_probability.py
 
+audit: $(AUDIT_STAMP) ## ask for known vulnerabilities of every pinned package
+	@$(BIN)/python .ci/audit.py
+
+sbom: $(AUDIT_STAMP) $(VENDORED) ## write what RestNet consists of to build/ (CycloneDX)
+	@$(BIN)/python .ci/sbom.py build/sbom.cdx.json
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm sbom --sbom-format=cyclonedx --sbom-type=application > build/sbom-pages.cdx.json
+
 clean: ## remove what was installed or built here; data is kept
 	rm -rf $(VENV) node_modules service/web/static/vendor build *.egg-info
 
@@ -62,6 +70,10 @@ $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 
 $(DEV_STAMP): $(RUN_STAMP)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group test --group lint
+	@touch $@
+
+$(AUDIT_STAMP): $(RUN_STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group audit
 	@touch $@
 
 # npm is the system's where there is one, else the one that a PyPI package carries.

@@ -28,7 +28,20 @@ PRIVATE = frozenset(
 REMOVED = "[removed]"
 
 # Their own lines would repeat ours or name addresses with passwords.
-_QUIET = ("celery", "kombu", "amqp", "redis", "alembic", "sqlalchemy", "multiprocessing", "uvicorn.access")
+_QUIET = (
+    "celery",
+    "kombu",
+    "amqp",
+    "redis",
+    "alembic",
+    "sqlalchemy",
+    "httpx",
+    "httpx2",
+    "multiprocessing",
+    "opentelemetry",
+    "urllib3",
+    "uvicorn.access",
+)
 
 # billiard's logger, which Celery's worker processes tell of their ends. It does not hand on to the root.
 _PROCESSES = "multiprocessing"

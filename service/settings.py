@@ -1,11 +1,18 @@
 """Every setting of the service, built once from the environment and passed down."""
 
+import os
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -31,6 +38,10 @@ def _default_scratch(values: dict[str, Any]) -> Path:
     return Path(values["data_dir"] / "scratch")
 
 
+def _is_folder(path: object) -> bool:
+    return path is not None and os.access(str(path), os.R_OK | os.X_OK) and Path(str(path)).is_dir()
+
+
 class Settings(BaseSettings):
     """What an operator may set; names in the environment carry the prefix ``RESTNET_``.
 
@@ -47,6 +58,10 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
+    secrets_dir: Path | None = Field(
+        default=None,
+        description="Folder with a file a setting, such as `/run/secrets`; the environment wins over it.",
+    )
     data_dir: Path = Field(
         default=Path("data"), description="Folder for everything the embedded parts write; made when missing."
     )
@@ -158,6 +173,42 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="The least severe line that is written."
     )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="Where traces go: an OTLP receiver over HTTP, `http://HOST:4318`; not set: no traces.",
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (there is no such file)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (ours knows the folder)
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read what is passed, then the environment, then the files of the secrets' folder."""
+        passed = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
+        folder = passed.get("secrets_dir") or os.environ.get(f"{PREFIX}SECRETS_DIR")
+        # A folder that is not there is refused below, by name.
+        files = SecretsSettingsSource(settings_cls, secrets_dir=folder if _is_folder(folder) else None)
+        return init_settings, env_settings, files
+
+    @field_validator("secrets_dir")
+    @classmethod
+    def _readable_secrets(cls, folder: Path | None) -> Path | None:
+        if folder is not None and not _is_folder(folder):
+            message = "expected a folder that this account may read, found none"
+            raise ValueError(message)
+        return None if folder is None else folder.absolute()
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def _known_receiver(cls, url: str | None) -> str | None:
+        if url is not None and (urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname):
+            message = "expected an address such as http://HOST:4318, found something else"
+            raise ValueError(message)
+        return url
 
     @field_validator("data_dir", "checkpoint", "encryption_key_file", "scratch_dir")
     @classmethod
@@ -209,11 +260,21 @@ class Settings(BaseSettings):
         return self
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that make a child process build these same settings, secrets included."""
+        """Return the variables that make a child process build these same settings.
+
+        What a child finds in the secrets' folder itself is not among them; any other secret is.
+        """
         variables = {}
+        in_files = self._in_files()
         for name in type(self).model_fields:
             value = getattr(self, name)
-            if value is not None:
+            if value is not None and in_files.get(name) != value:
                 text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
                 variables[PREFIX + name.upper()] = text
         return variables
+
+    def _in_files(self) -> dict[str, SecretStr]:
+        source = SecretsSettingsSource(type(self), secrets_dir=self.secrets_dir)
+        found = source() if self.secrets_dir is not None else {}
+        secret = [name for name in type(self).model_fields if isinstance(getattr(self, name), SecretStr)]
+        return {name: SecretStr(str(found[name])) for name in secret if name in found}

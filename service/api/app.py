@@ -30,6 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
         yield
         resources.stopping.set()
         resources.engine.dispose()
+        resources.tracing.close()
 
     app = FastAPI(
         title="RestNet",
@@ -38,12 +39,19 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         openapi_url="/api/openapi.json",
-        # Prometheus is the project's way to measure; an OpenTelemetry set-up must not start by environment.
+        # Spans are the envelope's, with templates and ids alone. FastAPI's would name paths, and
+        # start by what the environment says.
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.resources = resources
     app.add_middleware(SmallBodies)
-    app.add_middleware(Envelope, metrics=resources.metrics, https=resources.https, page=render_problem)
+    app.add_middleware(
+        Envelope,
+        metrics=resources.metrics,
+        https=resources.https,
+        page=render_problem,
+        tracing=resources.tracing,
+    )
     install_error_handlers(app, page=render_problem)
     for module in (scans, predictions, admin, operations, docs):
         app.include_router(module.router)

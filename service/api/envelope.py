@@ -1,13 +1,17 @@
-"""What goes around every answer: protective headers, counters, and the last catch of a fault."""
+"""What goes around every answer: its id, protective headers, a line in the log, the last catch of a fault."""
 
 import time
 
-from starlette.datastructures import MutableHeaders
+from opentelemetry.trace import Span, SpanKind
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.api.errors import Renderer, error_response
-from service.api.metrics import Metrics
+from service.api.metrics import Metrics, method_label
+from service.correlation import REQUEST_ID_HEADER, correlated, current_request_id, request_id_for
+from service.logs import get_logger
+from service.tracing import Tracing
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
@@ -26,6 +30,11 @@ SECURITY_HEADERS = {
 }
 HSTS = "max-age=31536000"
 
+# Asked for every few seconds by machines: told of only where they fail, or to who debugs.
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+
+log = get_logger(__name__)
+
 
 class Envelope:
     """The outermost ASGI layer of the application.
@@ -39,19 +48,33 @@ class Envelope:
         Whether people reach the service by https.
     page : callable or None
         Draws an error for a person's browser.
+    tracing : Tracing
+        Gets a span a request.
     """
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, https: bool, page: Renderer | None) -> None:
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, https: bool, page: Renderer | None, tracing: Tracing
+    ) -> None:
         self.app = app
         self.metrics = metrics
         self.https = https
         self.page = page
+        self.tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; other kinds of connections pass through."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
+        method = method_label(scope["method"])
+        with (
+            correlated(request_id_for(headers.get(REQUEST_ID_HEADER))),
+            self.tracing.span(method, kind=SpanKind.SERVER, parent=headers.get("traceparent")) as span,
+        ):
+            await self._answer(scope, receive, send, method=method, span=span)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send, *, method: str, span: Span) -> None:
         began = time.perf_counter()
         status = 0
 
@@ -72,12 +95,26 @@ class Envelope:
             request = Request(scope, receive)
             await error_response(request, error, page=self.page)(scope, receive, send_with_headers)
         finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
-            self.metrics.observe(
-                method=scope["method"], route=route, status=status, seconds=time.perf_counter() - began
+            self._tell(
+                method=method,
+                route=getattr(scope.get("route"), "path", "unmatched"),
+                status=status,
+                seconds=time.perf_counter() - began,
+                span=span,
             )
 
+    def _tell(self, *, method: str, route: str, status: int, seconds: float, span: Span) -> None:
+        self.metrics.observe(method=method, route=route, status=status, seconds=seconds)
+        span.update_name(f"{method} {route}")
+        span.set_attributes(
+            {"http.request.method": method, "http.route": route, "http.response.status_code": status}
+        )
+        # The template and nothing of the request's own: a path or a query may hold what a person typed.
+        tell = log.debug if route in PROBES and status < 500 else log.info
+        tell("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+
     def _add_headers(self, headers: MutableHeaders) -> None:
+        headers[REQUEST_ID_HEADER] = current_request_id() or ""
         for name, value in SECURITY_HEADERS.items():
             headers.setdefault(name, value)
         if self.https:

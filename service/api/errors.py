@@ -110,7 +110,8 @@ def _as_refusal(request: Request, error: Exception) -> ScanError | ServiceError:
         log.error("database_unavailable", exc_info=error)
         return refusals.DatabaseUnavailableError()
     reference = secrets.token_hex(6)
-    log.error("internal_error", reference=reference, route=request.url.path, exc_info=error)
+    route = getattr(request.scope.get("route"), "path", "unmatched")
+    log.error("internal_error", reference=reference, route=route, exc_info=error)
     return refusals.InternalError(reference=reference)
 
 

@@ -47,19 +47,23 @@ def return_memory() -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until told to stop."""
+    """Parse the address, and serve until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m service.api.main", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     chosen = parser.parse_args(arguments)
+    run_web(Settings(), host=chosen.host, port=chosen.port)
+
+
+def run_web(settings: Settings, *, host: str, port: int) -> None:
+    """Serve until told to stop."""
     return_memory()
-    settings = Settings()
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
     app = create_app(settings)
     config = uvicorn.Config(
         app,
-        host=chosen.host,
-        port=chosen.port,
+        host=host,
+        port=port,
         log_config=None,
         access_log=False,
         server_header=False,

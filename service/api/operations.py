@@ -47,22 +47,26 @@ async def healthz() -> Health:
 )
 def readyz(resources: AnyResources) -> JSONResponse:
     """Try the database, the storage, the broker and the model registry."""
-    checks: dict[str, Callable[[Resources], None]] = {
-        "database": _try_database,
-        "storage": _try_storage,
-        "broker": _try_broker,
-        "model": _try_model,
-    }
-    missing = [name for name, check in checks.items() if not _passes(name, check, resources)]
+    missing = [part for part, answers in _readiness(resources).items() if not answers]
     body = Readiness(status="not ready" if missing else "ready", missing=missing)
     return JSONResponse(body.model_dump(), status_code=503 if missing else 200)
 
 
 @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
 def metrics(resources: AnyResources) -> Response:
-    """Return the counters and the jobs by state in the text format."""
-    with resources.unrestricted_sessions() as session:
-        return Response(resources.metrics.exposition(session), media_type=CONTENT_TYPE_LATEST)
+    """Return the counters, the queue, the workers and what ended, in the text format."""
+    text = resources.metrics.exposition(resources.unrestricted_sessions, ready=_readiness(resources))
+    return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+
+def _readiness(resources: Resources) -> dict[str, bool]:
+    checks: dict[str, Callable[[Resources], None]] = {
+        "database": _try_database,
+        "storage": _try_storage,
+        "broker": _try_broker,
+        "model": _try_model,
+    }
+    return {name: _passes(name, check, resources) for name, check in checks.items()}
 
 
 def _passes(name: str, check: Callable[[Resources], None], resources: Resources) -> bool:

@@ -19,6 +19,7 @@ from service.identity.logins import LoginQueue, LoginThrottle
 from service.queue import make_celery
 from service.settings import Settings
 from service.storage import Storage, open_storage
+from service.tracing import Tracing, open_tracing
 
 if TYPE_CHECKING:
     from service.api.principals import Principal
@@ -41,6 +42,7 @@ class Resources:
     unrestricted_sessions: sessionmaker[Session]
     storage: Storage
     queue: Celery
+    tracing: Tracing = field(default_factory=Tracing)
     metrics: Metrics = field(default_factory=Metrics)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     logins: LoginQueue = field(default_factory=LoginQueue)
@@ -81,6 +83,7 @@ def open_resources(settings: Settings) -> Resources:
         unrestricted_sessions=session_factory(engine),
         storage=open_storage(settings),
         queue=make_celery(settings),
+        tracing=open_tracing(settings.otlp_endpoint, service="restnet-web"),
     )
 
 

@@ -6,6 +6,7 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Any
 
+from opentelemetry.trace import SpanKind
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -181,12 +182,13 @@ def _add_rows(
         )
     )
     session.flush()
-    prediction = jobs.enqueue(
-        session,
-        scan_id=scan_id,
-        requested_by=principal.user_id,
-        max_attempts=resources.settings.max_attempts,
-    )
+    with resources.tracing.span("enqueue", kind=SpanKind.PRODUCER, scan_id=scan_id):
+        prediction = jobs.enqueue(
+            session,
+            scan_id=scan_id,
+            requested_by=principal.user_id,
+            max_attempts=resources.settings.max_attempts,
+        )
     if received.idempotency_key is not None:
         session.add(
             IdempotencyRow(

@@ -8,8 +8,10 @@ from typer.main import get_command
 
 from service.cli import (
     accounts,
+    backup,
     cohort,
     database,
+    health,
     keys,
     models,
     organisations,
@@ -48,6 +50,11 @@ app.command("train")(training.train)
 app.command("report")(reports.report)
 app.command("serve")(servers.serve)
 app.command("worker")(servers.worker)
+app.command("web")(servers.web)
+app.command("prepare")(servers.prepare)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.add_typer(health.app, name="health", help="Whether a process of this machine is at work.")
 app.add_typer(cohort.app, name="cohort", help="Scans and phenotypes, made ready for training.")
 app.add_typer(database.app, name="db", help="The database's schema.")
 app.add_typer(organisations.app, name="organisations", help="Whose people and scans there are.")

@@ -124,6 +124,52 @@ def bring_up_to_date(settings: "Settings") -> None:
     upgrade(url)
 
 
+@app.command("status")
+def show_status(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Show which migrations the database has; nothing is changed."""
+    from service.db.engine import sqlite_file
+    from service.db.migrate import require_known, revision_of, revisions
+
+    url = load_settings(data_dir).database_url.get_secret_value()
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        raise DatabaseNotFoundError(path=file)
+    current, known = revision_of(url), revisions()
+    require_known(current)
+    missing = known if current is None else known[known.index(current) + 1 :]
+    if as_json:
+        print_json({"revision": current, "missing": missing, "known": known})
+    else:
+        typer.echo(f"the database is at {current or 'no revision'}; known: {', '.join(known)}")
+        typer.echo(f"`restnet db upgrade` would add {', '.join(missing)}" if missing else "it is up to date")
+
+
+@app.command("downgrade")
+def downgrade_database(
+    revision: Annotated[str, typer.Argument(help="The migration that stays the newest, such as 0002.")],
+    *,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do it without asking; what the taken-back migrations hold is lost.")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take migrations back, for an older version of RestNet. Stop the service and make a backup first."""
+    from service.db.migrate import downgrade
+
+    settings = load_settings(data_dir)
+    warning = f"Everything that the migrations after {revision} hold is lost for good. Go on?"
+    if not yes:
+        if as_json:
+            raise typer.BadParameter("--json asks nobody: it needs --yes")
+        typer.confirm(warning, abort=True, err=True)
+    downgrade(settings.database_url.get_secret_value(), revision)
+    if as_json:
+        print_json({"revision": revision})
+    else:
+        typer.echo(f"the database is at {revision}; any command of this version would upgrade it again")
+
+
 @app.command("upgrade")
 def upgrade_database(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Bring the database to the newest schema; nothing happens when it is there already."""

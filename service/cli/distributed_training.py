@@ -21,6 +21,7 @@ from service.cli.database import bring_up_to_date
 from service.cli.output import ACTOR
 from service.cli.training_display import FoldDisplay
 from service.cli.training_watch import WORKER_PATIENCE_S, FailedFold, Watch
+from service.correlation import correlated, request_id_for
 from service.db.engine import make_engine, session_factory
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import FoldState, TrainingFoldRow
@@ -142,7 +143,7 @@ class Workers:
             sleep(CANCEL_POLL_S)
         while True:
             try:
-                with self._sessions.begin() as session:
+                with correlated(request_id_for(None)), self._sessions.begin() as session:
                     for run in runs:
                         jobs.enqueue_run(
                             session,

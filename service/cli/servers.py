@@ -1,4 +1,4 @@
-"""``restnet serve`` and ``restnet worker``: the processes."""
+"""``restnet serve``, ``prepare``, ``web`` and ``worker``: the processes, together or one by one."""
 
 import json
 import sys
@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from service.cli.database import DataDir, load_settings
-from service.cli.output import say
+from service.cli.output import print_json, say
+from service.cli.scans import AsJson
 
 if TYPE_CHECKING:
     from service.settings import Settings
@@ -100,6 +101,38 @@ def worker(
         # With every part elsewhere a worker needs none, and makes none.
         make_private_folder(settings.data_dir)
     raise typer.Exit(run_worker(settings, known))
+
+
+def web(
+    *,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.", min=1, max=65535)] = 8000,
+    data_dir: DataDir = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Write the log as JSON lines; nothing else is printed.")
+    ] = False,
+) -> None:
+    """Run one web process over a database that `restnet prepare` made ready; workers run elsewhere."""
+    from service.api.main import run_web
+
+    run_web(_settings(data_dir, as_json=as_json), host=host, port=port)
+
+
+def prepare(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Make a service of several processes ready: the newest schema, and a model that answers.
+
+    The model is what RESTNET_CHECKPOINT names; without it, the demonstration where none is registered yet.
+    """
+    from service.cli.database import bring_up_to_date
+    from service.embedded.supervisor import prepare as prepare_service
+
+    settings = load_settings(data_dir)
+    bring_up_to_date(settings)
+    prepare_service(settings, demo=False)
+    if as_json:
+        print_json({"prepared": True})
+    else:
+        say("the database has the newest schema, and a model answers")
 
 
 def _settings(data_dir: Path | None, *, as_json: bool) -> "Settings":

@@ -8,6 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlalchemy import ColumnElement, Enum, String, Text, false, true
 from sqlalchemy.orm import Mapped, mapped_column
 
+from service.correlation import (
+    REQUEST_ID_LENGTH,
+    TRACEPARENT_LENGTH,
+    current_request_id,
+    current_traceparent,
+)
 from service.db.base import CreatedAt, Key
 
 
@@ -70,7 +76,11 @@ class JobRow:
     not_before: Mapped[datetime | None]
     published_at: Mapped[datetime | None]
     started_at: Mapped[datetime | None]
+    # Indexed in each table: what has ended lately is asked for at every look of the monitoring.
     finished_at: Mapped[datetime | None]
+    # Of the request that queued it: what the worker writes in its log names it too.
+    request_id: Mapped[str | None] = mapped_column(String(REQUEST_ID_LENGTH), default=current_request_id)
+    traceparent: Mapped[str | None] = mapped_column(String(TRACEPARENT_LENGTH), default=current_traceparent)
 
     @classmethod
     def still_wanted(cls) -> ColumnElement[bool]:

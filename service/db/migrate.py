@@ -1,6 +1,7 @@
-"""Brings a database to the newest schema."""
+"""Brings a database to the newest schema, and back to an older one."""
 
 from pathlib import Path
+from typing import ClassVar
 
 from alembic import command
 from alembic.config import Config
@@ -9,9 +10,36 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
 from service.db.engine import make_engine, sqlite_file
+from service.errors import ServiceError
 
 # An application, installed in place: the scripts lie beside the package.
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+
+class SchemaNewerError(ServiceError):
+    """A database that a newer RestNet has changed: this one would not understand it."""
+
+    code: ClassVar[str] = "database_newer"
+
+    def __init__(self, *, revision: str) -> None:
+        self.revision = revision
+        super().__init__(
+            f"expected a database of this version of RestNet or an older one, found revision {revision!r}, "
+            "which this version does not know"
+        )
+
+
+class RevisionNotKnownError(ServiceError):
+    """A revision to go back to that is not below the database's own."""
+
+    code: ClassVar[str] = "revision_not_known"
+
+    def __init__(self, *, revision: str) -> None:
+        self.revision = revision
+        super().__init__(
+            f"expected a revision that the database has left behind, found {revision!r}: "
+            "`restnet db status` lists them"
+        )
 
 
 def upgrade(database: Engine | str) -> None:
@@ -21,6 +49,11 @@ def upgrade(database: Engine | str) -> None:
     ----------
     database : Engine or str
         An engine, or the address of a database; the folder of a SQLite file is made when missing.
+
+    Raises
+    ------
+    SchemaNewerError
+        If a newer version of RestNet has changed the database.
     """
     if isinstance(database, str):
         _make_folder(database)
@@ -30,9 +63,65 @@ def upgrade(database: Engine | str) -> None:
         finally:
             engine.dispose()
         return
+    require_known(_revision(database))
     with database.connect() as connection:
         command.upgrade(_config(connection), "head")
         connection.commit()
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take back every migration after a revision; what only they had room for is lost.
+
+    Parameters
+    ----------
+    revision : str
+        Such as ``0002``; it stays.
+
+    Raises
+    ------
+    RevisionNotKnownError
+        If the database has not passed that revision.
+    SchemaNewerError
+        If a newer version of RestNet has changed the database.
+    """
+    engine = make_engine(url)
+    try:
+        current = _revision(engine)
+        require_known(current)
+        if revision not in revisions(upto=current)[:-1]:
+            raise RevisionNotKnownError(revision=revision)
+        with engine.connect() as connection:
+            command.downgrade(_config(connection), revision)
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+def revision_of(url: str) -> str | None:
+    """Return the newest migration that a database has; None where it has none yet."""
+    engine = make_engine(url)
+    try:
+        return _revision(engine)
+    finally:
+        engine.dispose()
+
+
+def revisions(*, upto: str | None = None) -> list[str]:
+    """Return the known migrations, oldest first, up to and with one of them; all by default."""
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    known = [script.revision for script in scripts.walk_revisions("base", "heads")][::-1]
+    return known if upto is None else known[: known.index(upto) + 1]
+
+
+def require_known(revision: str | None) -> None:
+    """Refuse a revision that this version does not know.
+
+    Raises
+    ------
+    SchemaNewerError
+    """
+    if revision is not None and revision not in revisions():
+        raise SchemaNewerError(revision=revision)
 
 
 def is_current(engine: Engine) -> bool:
@@ -40,6 +129,11 @@ def is_current(engine: Engine) -> bool:
     heads = ScriptDirectory(str(MIGRATIONS)).get_heads()
     with engine.connect() as connection:
         return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
+
+
+def _revision(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
 
 
 def _config(connection: Connection) -> Config:

@@ -151,6 +151,7 @@ class PredictionRow(JobRow, OrganisationOwned, Base):
     __table_args__ = (
         Index(None, "state", "queued_at", "id"),
         Index(None, "organisation_id", "created_at", "id"),
+        Index(None, "finished_at"),
     )
     RUNNING = RUNNING
     UNSTARTED: ClassVar[dict[str, Any]] = {"progress": 0.0, "timing": None}
@@ -228,7 +229,11 @@ class TrainingFoldRow(JobRow, OrganisationOwned, Base):
     """One fold of a run: the job, how far it is, and what it came to."""
 
     __tablename__ = "training_folds"
-    __table_args__ = (UniqueConstraint("run_id", "fold"), Index(None, "state", "queued_at", "id"))
+    __table_args__ = (
+        UniqueConstraint("run_id", "fold"),
+        Index(None, "state", "queued_at", "id"),
+        Index(None, "finished_at"),
+    )
     RUNNING = (FoldState.TRAINING,)
     UNSTARTED: ClassVar[dict[str, Any]] = {"progress": 0.0, "figures": None}
 
@@ -244,6 +249,18 @@ class TrainingFoldRow(JobRow, OrganisationOwned, Base):
 
 # Every kind of job, in the order in which a sweep looks after them.
 JOB_KINDS: tuple[type[JobRow], ...] = (PredictionRow, TrainingFoldRow)
+
+
+class WorkerRow(Base):
+    """A worker that says every few seconds that it is there; one row a queue that it serves."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(String(128), primary_key=True)
+    queue: Mapped[str] = mapped_column(String(32), primary_key=True)
+    host: Mapped[str]
+    started_at: Mapped[CreatedAt]
+    seen_at: Mapped[CreatedAt]
 
 
 class IdempotencyRow(OrganisationOwned, Base):

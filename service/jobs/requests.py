@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session
 
+from service.correlation import origin
 from service.db.base import utc_now
 from service.db.job import JobRow, JobState
 from service.db.restricted import COUNTS_EVERY_ORGANISATION
@@ -85,5 +86,9 @@ def queue_again(
     """
     states = [JobState.FAILED, JobState.CANCELLED, *([also] if also else [])]
     return change(
-        session, kind, job_id, and_(kind.state.in_(states), kind.still_wanted()), {**kind.UNSTARTED, **FRESH}
+        session,
+        kind,
+        job_id,
+        and_(kind.state.in_(states), kind.still_wanted()),
+        {**kind.UNSTARTED, **FRESH, **origin()},
     )

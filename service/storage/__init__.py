@@ -16,11 +16,12 @@ from service.storage.errors import (
     UploadTooLargeError,
 )
 from service.storage.folder import FolderStorage
-from service.storage.keys import SCAN_SUFFIXES, SCANS, checkpoint_key, scan_key
+from service.storage.keys import MODELS, SCAN_SUFFIXES, SCANS, checkpoint_key, scan_key
 from service.storage.opening import open_storage
 from service.storage.protocol import Storage, StoredFile, Upload, discard
 
 __all__ = [
+    "MODELS",
     "SCANS",
     "SCAN_SUFFIXES",
     "EncryptedStorage",

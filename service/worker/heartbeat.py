@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
+from contextvars import copy_context
 from enum import Enum
 from math import inf
 from time import monotonic
@@ -82,7 +83,13 @@ class Heartbeat:
         self._stop: StopReason | None = None
         self._wake = threading.Event()
         self._ended = False
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(
+            # Its lines name the same request as the job's own.
+            target=copy_context().run,
+            args=(self._beat,),
+            name="heartbeat",
+            daemon=True,
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -7,12 +7,14 @@ from time import sleep
 from typing import Any, Generic
 from uuid import uuid4
 
+from opentelemetry.trace import SpanKind
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from imaging.errors import ScanError
 from model.errors import ModelError
 from service import jobs
+from service.correlation import correlated
 from service.errors import ServiceError, as_json
 from service.jobs.change import Job
 from service.logs import get_logger
@@ -77,7 +79,19 @@ def run_job(work: Work[Job], runtime: Runtime, job_id: str) -> None:
         bound.info(f"{work.name}_skipped")
         return
     bound = bound.bind(attempt=row.attempts)
-    bound.info(f"{work.name}_started")
+    with (
+        correlated(row.request_id),
+        runtime.tracing.span(
+            work.name, kind=SpanKind.CONSUMER, parent=row.traceparent, job_id=row.id, attempt=row.attempts
+        ) as span,
+    ):
+        bound.info(f"{work.name}_started")
+        state = _bring_to_an_end(work, runtime, row, owner, bound)
+        span.set_attribute("restnet.outcome", state)
+        bound.info(f"{work.name}_ended", outcome=state)
+
+
+def _bring_to_an_end(work: Work[Job], runtime: Runtime, row: Job, owner: str, bound: Any) -> str:
     ending = _Ending(work, runtime, row, owner)
     try:
         state = _work(work, runtime, row, owner, ending)
@@ -103,7 +117,7 @@ def run_job(work: Work[Job], runtime: Runtime, job_id: str) -> None:
         reference = uuid4().hex[:12]
         bound.exception(f"{work.name}_error", reference=reference)
         state = ending.fail_internally(reference)
-    bound.info(f"{work.name}_ended", outcome=state)
+    return state
 
 
 def _after_outage(runtime: Runtime, ending: "_Ending", outage: StorageUnavailableError) -> str:

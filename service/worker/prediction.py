@@ -14,16 +14,20 @@ def run_prediction(runtime: Runtime, prediction_id: str) -> None:
 
 
 def _predict(runtime: Runtime, row: PredictionRow, owner: str, heartbeat: Heartbeat) -> Write:
-    def report(stage: str, fraction: float) -> None:
-        state = PredictionState(stage)
-        heartbeat.report(jobs.overall_progress(state, fraction), state=state)
+    with runtime.tracing.stages() as stages:
 
-    with runtime.sessions() as session:
-        scan = session.get_one(ScanRow, row.scan_id)
-    model_version_id, predictor = runtime.active_model()
-    with runtime.storage.open_local(scan.storage_key) as path:
-        runtime.storage_answered()
-        result = runtime.predict(path, predictor, display_name=scan.display_name, progress=report)
+        def report(stage: str, fraction: float) -> None:
+            state = PredictionState(stage)
+            stages.enter(state.value)
+            heartbeat.report(jobs.overall_progress(state, fraction), state=state)
+
+        stages.enter("fetching")
+        with runtime.sessions() as session:
+            scan = session.get_one(ScanRow, row.scan_id)
+        model_version_id, predictor = runtime.active_model()
+        with runtime.storage.open_local(scan.storage_key) as path:
+            runtime.storage_answered()
+            result = runtime.predict(path, predictor, display_name=scan.display_name, progress=report)
     return lambda session: jobs.finish(
         session, row.id, owner=owner, model_version_id=model_version_id, result=result
     )

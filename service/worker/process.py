@@ -22,6 +22,7 @@ from service.private import write_privately
 from service.queue import QUEUES, QueueName, make_celery
 from service.settings import Settings
 from service.storage import open_storage
+from service.worker.presence import Presence
 from service.worker.sweeper import Sweeper
 
 HAND_BACK_S = 0.2
@@ -80,9 +81,12 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     if "maintenance" in queues:
         sweeper = Sweeper(settings, app=app, sessions=sessions, storage=open_storage(settings))
         sweeper.start()
+    presence = Presence(sessions, worker=name, queues=queues)
+    presence.start()
     try:
         worker.start()
     finally:
+        presence.stop()
         if sweeper is not None:
             sweeper.stop()
     # For Celery SIGTERM is an end like any other and SIGINT a failure.

@@ -15,6 +15,7 @@ from service.db.rows import ModelVersionRow
 from service.errors import ServiceError
 from service.settings import Settings
 from service.storage import Storage, StoredFileMissingError, open_storage
+from service.tracing import Tracing, open_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,6 +61,8 @@ class Runtime:
     storage : Storage
     worker : str
         The name of the worker that this process belongs to; its leases begin with it.
+    tracing : Tracing
+        Gets a span a job, below the request's that queued it.
     """
 
     settings: Settings
@@ -68,6 +71,7 @@ class Runtime:
     worker: str = field(
         default_factory=lambda: f"process-{os.getpid()}-{token_hex(4)}@{socket.gethostname()}"
     )
+    tracing: Tracing = field(default_factory=Tracing)
     _predictor: "Predictor | None" = None
     _model_version_id: str | None = None
     _outages: int = 0
@@ -139,4 +143,9 @@ class Runtime:
 def open_runtime(settings: Settings) -> Runtime:
     """Return the runtime of this process; nothing is connected or loaded yet."""
     engine = make_engine(settings.database_url.get_secret_value())
-    return Runtime(settings=settings, sessions=session_factory(engine), storage=open_storage(settings))
+    return Runtime(
+        settings=settings,
+        sessions=session_factory(engine),
+        storage=open_storage(settings),
+        tracing=open_tracing(settings.otlp_endpoint, service="restnet-worker"),
+    )

@@ -1,7 +1,7 @@
 """The Celery tasks, and the state of the process that runs them. Names are fixed; messages carry ids only."""
 
 from celery import current_app, shared_task
-from celery.signals import setup_logging, worker_process_init
+from celery.signals import setup_logging, worker_process_init, worker_process_shutdown
 from sqlalchemy.exc import DBAPIError
 
 from model.errors import ModelError
@@ -48,6 +48,13 @@ def prepare_process(sender: str, **_kwargs: object) -> None:
         log.warning("model_not_loaded", code=refusal.code)
     except (DBAPIError, OSError) as error:
         log.warning("model_not_loaded", reason=type(error).__name__)
+
+
+@worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def send_last_spans(**_kwargs: object) -> None:
+    """Send what the traces still lack before the child ends."""
+    if _runtime is not None:
+        _runtime.tracing.close()
 
 
 @shared_task(name=PREDICTION_RUN)  # type: ignore[untyped-decorator]

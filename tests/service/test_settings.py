@@ -104,3 +104,47 @@ def test_a_refused_address_keeps_its_password(url: str) -> None:
 def test_what_cannot_work_is_refused(values: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValidationError, match=complaint):
         Settings(**values)
+
+
+@pytest.fixture
+def secrets(tmp_path: Path) -> Path:
+    folder = tmp_path / "secrets"
+    folder.mkdir()
+    (folder / "restnet_database_url").write_text("postgresql+psycopg://me:hunter2@db/restnet\n")
+    return folder
+
+
+def test_a_secret_is_read_from_its_file_and_a_variable_wins(
+    secrets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESTNET_SECRETS_DIR", str(secrets))
+    assert Settings().database_url.get_secret_value() == "postgresql+psycopg://me:hunter2@db/restnet"
+    monkeypatch.setenv("RESTNET_DATABASE_URL", "sqlite:///other.db")
+    assert Settings().database_url.get_secret_value() == "sqlite:///other.db"
+
+
+def test_a_child_reads_the_file_itself(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(secrets_dir=secrets, broker_url="redis://:other@broker/0")
+    variables = settings.environment()
+    assert "hunter2" not in str(variables)
+    assert variables["RESTNET_BROKER_URL"] == "redis://:other@broker/0"
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert Settings() == settings
+
+
+def test_a_secret_that_was_set_otherwise_reaches_the_child(secrets: Path) -> None:
+    settings = Settings(secrets_dir=secrets, database_url="sqlite:///mine.db")
+    assert settings.environment()["RESTNET_DATABASE_URL"] == "sqlite:///mine.db"
+
+
+def test_a_refused_secret_is_named_and_not_shown(secrets: Path) -> None:
+    (secrets / "restnet_database_url").write_text("mysql://me:hunter2@db/restnet")
+    with pytest.raises(ValidationError, match="database_url") as refusal:
+        Settings(secrets_dir=secrets)
+    assert "hunter2" not in str(refusal.value)
+
+
+def test_a_folder_of_secrets_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValidationError, match="a folder that this account may read"):
+        Settings(secrets_dir=tmp_path / "missing")

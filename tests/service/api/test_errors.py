@@ -16,7 +16,13 @@ from service.identity.accounts import Role
 from tests.service.api.serving import Serving, scan_bytes
 
 # What only the processes and the command line can meet.
-NEVER_OVER_HTTP = ("service.worker", "service.cli", "service.embedded.supervisor")
+NEVER_OVER_HTTP = (
+    "service.backup",
+    "service.cli",
+    "service.db.migrate",
+    "service.embedded.supervisor",
+    "service.worker",
+)
 
 
 def concrete(base: type[Exception]) -> Iterator[type[Exception]]:

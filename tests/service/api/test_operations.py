@@ -12,6 +12,7 @@ from service.api import payloads
 from service.api.envelope import SECURITY_HEADERS, Envelope
 from service.api.metrics import Metrics
 from service.api.problems import Problem
+from service.tracing import Tracing
 from tests.service.api.serving import Serving, make_settings, serving
 
 
@@ -63,7 +64,7 @@ def test_figures_count_by_route_and_state(served: Serving) -> None:
     assert requests("GET", "/api/v1/predictions/{prediction_id}", 200) == 1
     assert requests("GET", "unmatched", 404) == 1
     assert requests("GET", "/static/{path}", 200) == 1
-    assert figures['restnet_queue_depth{state="queued"}'] == "1.0"
+    assert figures['restnet_queue_depth{kind="prediction",state="queued"}'] == "1.0"
     assert figures['restnet_predictions{state="succeeded"}'] == "0.0"
     assert accepted["prediction_id"] not in text
     assert "/no/such" not in text
@@ -92,7 +93,9 @@ def test_a_fault_in_the_middle_of_an_answer_ends_it_and_starts_no_second_one() -
 
     async def answer() -> None:
         scope = {"type": "http", "method": "GET", "path": "/x", "headers": [], "query_string": b""}
-        await Envelope(breaks, metrics=Metrics(), https=False, page=None)(scope, receive, send)
+        await Envelope(breaks, metrics=Metrics(), https=False, page=None, tracing=Tracing())(
+            scope, receive, send
+        )
 
     with pytest.raises(RuntimeError, match="half way"):
         anyio.run(answer)
