@@ -7,10 +7,13 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect
+from sqlalchemy.orm import Session, sessionmaker
 
+from service import jobs
+from service.correlation import correlated
 from service.db import migrate
 from service.db.engine import make_engine
-from service.db.rows import Base
+from service.db.rows import Base, PredictionRow
 from tests.service.conftest import BOTH_DATABASES
 
 UPGRADE = "import sys; from service.db.migrate import upgrade; upgrade(sys.argv[1])"
@@ -41,6 +44,18 @@ def test_every_migration_can_be_undone(database_url: str) -> None:
     migrate.upgrade(engine)
     assert migrate.is_current(engine)
     engine.dispose()
+
+
+@BOTH_DATABASES
+def test_jobs_outlive_the_way_back_and_forward(sessions: sessionmaker[Session], scan_id: str) -> None:
+    with sessions.begin() as session, correlated("0123456789abcdef"):
+        job_id = jobs.enqueue(session, scan_id=scan_id).id
+    engine = sessions.kw["bind"]
+    migrate.downgrade(engine.url.render_as_string(hide_password=False), "0002")
+    migrate.upgrade(engine)
+    with sessions() as session:
+        row = session.get_one(PredictionRow, job_id)
+        assert (row.state, row.scan_id, row.request_id) == ("queued", scan_id, None)
 
 
 def test_a_new_database_gets_its_folder(tmp_path: Path) -> None:
