@@ -12,7 +12,7 @@ from service.backup.folder import DATABASE, FILES, MANIFEST, BackupFolderError, 
 from service.db.migrate import revision_of
 from service.private import make_private_folder
 from service.settings import Settings
-from service.storage import MODELS, SCANS, Storage, StoredFileMissingError, open_storage
+from service.storage import MODELS, SCANS, Storage, StoredFileMissingError, open_as_kept
 
 
 def make_backup(settings: Settings, folder: Path) -> Manifest:
@@ -41,7 +41,7 @@ def make_backup(settings: Settings, folder: Path) -> Manifest:
         database_kind="sqlite" if make_url(url).get_backend_name() == "sqlite" else "postgresql",
         schema_revision=revision_of(url) or "none",
         database=describe(folder / DATABASE),
-        files=_copy_files(open_storage(settings), folder / FILES),
+        files=_copy_files(open_as_kept(settings), folder / FILES),
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1))
     return manifest

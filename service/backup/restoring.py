@@ -11,7 +11,7 @@ from service.db.migrate import require_known, upgrade
 from service.errors import ServiceError
 from service.private import make_private_folder
 from service.settings import Settings
-from service.storage import MODELS, SCANS, Storage, open_storage
+from service.storage import MODELS, SCANS, Storage, open_as_kept
 
 _CHUNK_BYTES = 1 << 20
 
@@ -47,7 +47,7 @@ def restore_backup(settings: Settings, folder: Path) -> Manifest:
     manifest = read_manifest(folder)
     require_known(manifest.schema_revision)
     url = settings.database_url.get_secret_value()
-    storage = open_storage(settings)
+    storage = open_as_kept(settings)
     make_private_folder(settings.data_dir)
     _require_room(url, storage, manifest)
     for key in manifest.files:

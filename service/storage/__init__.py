@@ -17,7 +17,7 @@ from service.storage.errors import (
 )
 from service.storage.folder import FolderStorage
 from service.storage.keys import MODELS, SCAN_SUFFIXES, SCANS, checkpoint_key, scan_key
-from service.storage.opening import open_storage
+from service.storage.opening import open_as_kept, open_storage
 from service.storage.protocol import Storage, StoredFile, Upload, discard
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "UploadTooLargeError",
     "checkpoint_key",
     "discard",
+    "open_as_kept",
     "open_storage",
     "scan_key",
 ]

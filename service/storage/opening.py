@@ -25,10 +25,21 @@ def open_storage(settings: Settings) -> Storage:
     """
     keys = () if settings.encryption_key_file is None else read_keys(settings.encryption_key_file)
     copies = PrivateFolders(settings.scratch_dir)
-    return EncryptedStorage(_open_backend(settings, copies), keys=keys, copies=copies)
+    return EncryptedStorage(_open_bare(settings, copies), keys=keys, copies=copies)
 
 
-def _open_backend(settings: Settings, copies: PrivateFolders) -> Storage:
+def open_as_kept(settings: Settings) -> Storage:
+    """Return the same store without its encryption: what is encrypted stays so on its way in and out.
+
+    Raises
+    ------
+    StorageUrlError
+        As :func:`open_storage`.
+    """
+    return _open_bare(settings, PrivateFolders(settings.scratch_dir))
+
+
+def _open_bare(settings: Settings, copies: PrivateFolders) -> Storage:
     if "://" not in settings.storage_url:
         return FolderStorage(Path(settings.storage_url))
     parts = urlsplit(settings.storage_url)

@@ -10,6 +10,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from service.logs import get_logger
 from service.presence import SAY_S, say_farewell, say_present
 
+# How long a worker that stops waits for the database, in seconds.
+FAREWELL_S = 3.0
+
 log = get_logger(__name__)
 
 
@@ -36,15 +39,15 @@ class Presence:
         self._thread.start()
 
     def stop(self) -> None:
-        """End, and say farewell if the database hears it."""
+        """End, and say farewell if the database hears it in time: one that hangs must not hold the worker."""
         self._stopped.set()
-        self._thread.join(timeout=5)
-        self._note(farewell=True)
+        self._thread.join(timeout=FAREWELL_S)
 
     def _run(self) -> None:
         while True:
             self._note(farewell=False)
             if self._stopped.wait(SAY_S):
+                self._note(farewell=True)
                 return
 
     def _note(self, *, farewell: bool) -> None:

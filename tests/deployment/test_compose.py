@@ -14,14 +14,7 @@ from tests.deployment.compose import COMPOSE, DOCUMENT, ONE_SHOT, OURS, REPOSITO
 VALIDATE = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
 LASTING = sorted(set(SERVICES) - ONE_SHOT)
 # The settings of the storage in a bucket, which brings them along.
-OF_A_BUCKET = (
-    "STORAGE_ENDPOINT_URL",
-    "STORAGE_REGION",
-    "STORAGE_ACCESS_KEY",
-    "STORAGE_SECRET_KEY",
-    "SCRATCH_DIR",
-)
-SETTINGS = {f"{PREFIX}{name}" for name in (*map(str.upper, Settings.model_fields), *OF_A_BUCKET)}
+SETTINGS = {f"{PREFIX}{name}" for name in map(str.upper, Settings.model_fields)}
 
 
 def test_the_file_is_one_by_the_specification(tmp_path: Path) -> None:

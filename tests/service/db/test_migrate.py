@@ -9,11 +9,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import column, func, insert, inspect, select, table, text
+from sqlalchemy.orm import Session, sessionmaker
 
+from service import jobs
+from service.correlation import correlated
 from service.db import migrate
 from service.db.engine import make_engine
 from service.db.organisations import DEFAULT_ORGANISATION, DEFAULT_ORGANISATION_ID
-from service.db.rows import Base
+from service.db.rows import Base, PredictionRow
 from tests.service.conftest import BOTH_DATABASES
 
 LONG_AGO = "2026-01-01 00:00:00.000000"
@@ -136,6 +139,18 @@ def test_rows_older_than_organisations_belong_to_the_first_one_and_outlive_both_
         connection.execute(text("DELETE FROM users"))
     assert rows() == [0, 0, 0, 0, 0, 1]
     engine.dispose()
+
+
+@BOTH_DATABASES
+def test_jobs_outlive_the_way_back_and_forward(sessions: sessionmaker[Session], scan_id: str) -> None:
+    with sessions.begin() as session, correlated("0123456789abcdef"):
+        job_id = jobs.enqueue(session, scan_id=scan_id).id
+    engine = sessions.kw["bind"]
+    migrate.downgrade(engine.url.render_as_string(hide_password=False), "0002")
+    migrate.upgrade(engine)
+    with sessions() as session:
+        row = session.get_one(PredictionRow, job_id)
+        assert (row.state, row.scan_id, row.request_id) == ("queued", scan_id, None)
 
 
 def test_a_new_database_gets_its_folder(tmp_path: Path) -> None:
