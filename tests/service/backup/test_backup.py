@@ -55,14 +55,14 @@ def in_session(settings: Settings, act: Callable[[Session], object]) -> object:
 
 
 def store(settings: Settings, key: str, content: bytes) -> None:
-    storage = open_storage(settings.storage_url)
+    storage = open_storage(settings)
     with storage.receive(max_bytes=1000) as upload:
         upload.write(content)
         storage.promote(upload, key)
 
 
 def stored(settings: Settings, key: str) -> bytes:
-    with open_storage(settings.storage_url).open_local(key) as path:
+    with open_storage(settings).open_local(key) as path:
         return path.read_bytes()
 
 
