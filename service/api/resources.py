@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from urllib.parse import urlsplit
 
+from anyio import CapacityLimiter
 from celery import Celery
 from fastapi import Request
 from sqlalchemy import Engine
@@ -18,6 +19,8 @@ from service.queue import make_celery
 from service.settings import Settings
 from service.storage import Storage, open_storage
 
+SUBMITTING_THREADS = 16
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -25,6 +28,9 @@ class Resources:
 
     Attributes
     ----------
+    submitting : CapacityLimiter
+        Threads that hand scans to storage, apart from those of every other request: a storage that keeps them
+        waiting must not keep the pages waiting.
     stopping : threading.Event
         Set when the server is told to stop: streams that would never end, end.
     """
@@ -38,6 +44,7 @@ class Resources:
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     logins: LoginQueue = field(default_factory=LoginQueue)
     streams: Streams = field(default_factory=Streams)
+    submitting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(SUBMITTING_THREADS))
     stopping: threading.Event = field(default_factory=threading.Event)
 
     @property
