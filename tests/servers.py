@@ -113,7 +113,7 @@ class S3Server:
     ----------
     bucket : str
     folder : Path
-        The bucket's objects, as files; what is half uploaded begins with ``.rclone_temp_``, hidden from S3.
+        The bucket's objects, as files; what is half uploaded begins with ``.rclone_temp_``, and S3 hides it.
     """
 
     bucket = "scans-bucket"

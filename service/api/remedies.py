@@ -61,6 +61,8 @@ _OF_AN_UPLOAD = {
 }
 _OF_THE_SERVICE = {
     "stored_file_missing": "The file is no longer in storage: upload it again.",
+    "stored_file_damaged": "The file in storage was changed or cut short: upload it again, and tell whoever "
+    "runs this service.",
     "checkpoint_not_found": _TELL_OPERATOR,
     "checkpoint_corrupt": _TELL_OPERATOR,
     "checkpoint_format_unknown": _TELL_OPERATOR,

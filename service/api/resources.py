@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from anyio import CapacityLimiter
 from celery import Celery
 from fastapi import Request
 from sqlalchemy import Engine
@@ -24,6 +25,8 @@ from service.tracing import Tracing, open_tracing
 if TYPE_CHECKING:
     from service.api.principals import Principal
 
+SUBMITTING_THREADS = 16
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -33,6 +36,9 @@ class Resources:
     ----------
     unrestricted_sessions : sessionmaker
         See every organisation's rows: for finding out who asks, and for figures of the whole installation.
+    submitting : CapacityLimiter
+        Threads that hand scans to storage, apart from those of every other request: a storage that keeps them
+        waiting must not keep the pages waiting.
     stopping : threading.Event
         Set when the server is told to stop: streams that would never end, end.
     """
@@ -47,6 +53,7 @@ class Resources:
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     logins: LoginQueue = field(default_factory=LoginQueue)
     streams: Streams = field(default_factory=Streams)
+    submitting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(SUBMITTING_THREADS))
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def sessions_for(self, principal: "Principal") -> OrganisationSessions:

@@ -20,7 +20,7 @@ from service.audit import record
 from service.db.base import new_id
 from service.db.rows import IdempotencyRow, PredictionRow, ScanRow
 from service.queue import announce
-from service.storage import Upload, discard, scan_key
+from service.storage import StorageUnavailableError, Upload, discard, scan_key
 
 DISPLAY_NAME_LENGTH = 200
 
@@ -75,6 +75,8 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
         If the header shows that the scan cannot be used; nothing is kept.
     IdempotencyKeyReusedError
         If the key stands for another request.
+    StorageUnavailableError
+        If storage cannot take the scan now; nothing is kept.
     """
     earlier = _earlier_submission(resources, principal, received)
     if earlier is not None:
@@ -105,6 +107,9 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
         if earlier is None:
             raise
         return earlier
+    except StorageUnavailableError:
+        # To delete it would take as long again: if it arrived after all, the maintenance sweep removes it.
+        raise
     except BaseException:
         # Once the commit is on its way the rows may be there although its answer is lost: then the file has
         # to stay, and the maintenance sweep removes it if they are not.

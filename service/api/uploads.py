@@ -77,7 +77,9 @@ async def receive_scan(
         else:
             raise MediaTypeError
         received = ReceivedScan(upload, clean_display_name(name), _scan_fields(said), key)
-        return await to_thread.run_sync(submit_scan, resources, principal, received)
+        return await to_thread.run_sync(
+            submit_scan, resources, principal, received, limiter=resources.submitting
+        )
 
 
 @dataclass

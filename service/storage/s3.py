@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,6 @@ from boto3.exceptions import S3UploadFailedError
 from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import BotoCoreError, ClientError
 
-from service.logs import get_logger
 from service.storage.errors import (
     StorageUnavailableError,
     StoredFileDamagedError,
@@ -35,8 +33,8 @@ _BLOCK_BYTES = 1 << 20
 _SHA256 = "sha256"
 _PROBE_KEY = "probe/ready.txt"
 _FIRST_PAUSE_S = 0.2
-
-log = get_logger(__name__)
+# Words of a server that has no such object or upload; an answer to HEAD has no body, and so only its status.
+_ABSENT = frozenset({"NoSuchKey", "NoSuchUpload", "404"})
 
 
 class S3Storage:
@@ -98,9 +96,9 @@ class S3Storage:
         try:
             with _outages():
                 self._send(path, name, sha256)
-        except StorageUnavailableError:
-            # The answer to the last request may have been lost, and its repetition finds the upload ended.
-            if not self._holds_after_doubt(name, size_bytes, sha256):
+        except StorageUnavailableError as outage:
+            # The answer to the last request may have been lost, and its repetition found the upload ended.
+            if outage.found not in _ABSENT:
                 raise
         if not self._holds(name, size_bytes, sha256):
             raise StorageUnavailableError("another object than the one that was sent")
@@ -150,9 +148,10 @@ class S3Storage:
                                 Bucket=self._bucket, Key=upload["Key"], UploadId=upload["UploadId"]
                             )
                             removed += 1
-        except _AbsentError:
+        except StorageUnavailableError as outage:
             # Ended meanwhile; some servers answer so, too, where there is none.
-            log.debug("no_unfinished_uploads")
+            if outage.found not in _ABSENT:
+                raise
         return removed
 
     def probe(self) -> None:
@@ -177,18 +176,14 @@ class S3Storage:
             ),
         )
 
-    def _holds_after_doubt(self, name: str, size_bytes: int, sha256: str) -> bool:
-        try:
-            return self._holds(name, size_bytes, sha256)
-        except StorageUnavailableError:
-            return False
-
     def _holds(self, name: str, size_bytes: int, sha256: str) -> bool:
         try:
             with _outages():
                 head = self._client.head_object(Bucket=self._bucket, Key=name)
-        except _AbsentError:
-            return False
+        except StorageUnavailableError as outage:
+            if outage.found in _ABSENT:
+                return False
+            raise
         return head["ContentLength"] == size_bytes and _kept_sha256(head) in {sha256, None}
 
     def _fetch(self, key: str, name: str, path: Path) -> None:
@@ -197,9 +192,9 @@ class S3Storage:
                 with _outages():
                     answer = self._client.get_object(Bucket=self._bucket, Key=name)
                     sha256 = _write_body(answer["Body"], path)
-            except _AbsentError:
-                raise StoredFileMissingError(key) from None
-            except StorageUnavailableError:
+            except StorageUnavailableError as outage:
+                if outage.found in _ABSENT:
+                    raise StoredFileMissingError(key) from outage
                 # The client repeats a request that fails, not one whose answer breaks off.
                 if attempt == self._attempts:
                     raise
@@ -210,13 +205,9 @@ class S3Storage:
                 return
 
 
-class _AbsentError(StorageUnavailableError):
-    """The bucket answers that it has no such object or upload."""
-
-
 @contextmanager
 def _outages() -> Iterator[None]:
-    """Turn what the client raises into an outage, or into the answer that something is not there.
+    """Turn what the client raises into an outage, with the server's word for it.
 
     A refused signature or a missing bucket is an outage too: an operator has to mend it, and no scan is to
     blame for it.
@@ -237,10 +228,7 @@ def _outages() -> Iterator[None]:
 
 
 def _refused(error: ClientError) -> StorageUnavailableError:
-    code = error.response.get("Error", {}).get("Code", "unknown")
-    # An answer to HEAD has no body, and so no code but the status.
-    absent = code in {"NoSuchKey", "NoSuchUpload", str(int(HTTPStatus.NOT_FOUND))}
-    return (_AbsentError if absent else StorageUnavailableError)(code)
+    return StorageUnavailableError(error.response.get("Error", {}).get("Code", "unknown"))
 
 
 def _kept_sha256(answer: Any) -> str | None:

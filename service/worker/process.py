@@ -38,6 +38,8 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     """
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
     write_privately()
+    # Where the settings of storage cannot work, this says so; a child could only be started again and again.
+    storage = open_storage(settings)
     app = make_celery(settings)
     # A spawned child gets the environment, not this process's memory.
     os.environ.update(settings.environment())
@@ -79,7 +81,7 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     worker_shutting_down.connect(hand_back)
     sweeper = None
     if "maintenance" in queues:
-        sweeper = Sweeper(settings, app=app, sessions=sessions, storage=open_storage(settings))
+        sweeper = Sweeper(settings, app=app, sessions=sessions, storage=storage)
         sweeper.start()
     presence = Presence(sessions, worker=name, queues=queues)
     presence.start()

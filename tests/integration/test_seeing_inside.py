@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import PredictionState
 from service.identity.accounts import Role, create_user
 from service.identity.api_keys import create_api_key
@@ -63,7 +64,11 @@ def test_a_scan_is_followed_from_the_upload_to_the_result(
     place = make_workplace(broker="redis", database="postgresql", log_format="json")
     with place.sessions.begin() as session:
         user = create_user(
-            session, username="machine", password="correct horse battery", role=Role.INTEGRATOR
+            session,
+            username="machine",
+            password="correct horse battery",
+            role=Role.INTEGRATOR,
+            organisation_id=DEFAULT_ORGANISATION_ID,
         )
         key = create_api_key(session, user=user, name="test")
     port = free_port()

@@ -17,6 +17,7 @@ from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, PredictionRow, ScanRow
 from service.identity.accounts import Role
 from service.settings import Settings
+from service.storage import StorageUnavailableError
 from tests.service.conftest import BOTH_DATABASES
 
 pytestmark = BOTH_DATABASES
@@ -97,7 +98,7 @@ def test_a_file_that_cannot_be_removed_now_does_not_undo_the_deletion(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def fails(_key: str) -> None:
-        raise OSError(5, "Input/output error")
+        raise StorageUnavailableError("Input/output error")
 
     monkeypatch.setattr(resources.storage, "delete", fails)
     delete_scan(resources, SOMEBODY, scan_id)

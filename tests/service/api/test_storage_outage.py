@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from service.db.rows import PredictionRow, ScanRow
 from tests.servers import S3Server, s3_server, wait_until
-from tests.service.api.serving import Serving, make_settings, scan_bytes, serving
+from tests.service.api.serving import Serving, make_settings, scan_bytes, serving, web_process
 
 pytestmark = [pytest.mark.integration, pytest.mark.enable_socket]
 
@@ -56,6 +58,31 @@ def test_an_upload_that_storage_cannot_take_is_answered_503_and_leaves_nothing(
         named = {row.storage_key for row in session.query(ScanRow)}
     assert len(named) == 2
     assert named <= {file.key for file in served.resources.storage.stored("scans")}
+
+
+def test_uploads_that_wait_for_a_silent_storage_keep_nobody_else_waiting(
+    s3: S3Server, tmp_path: Path, database_template: Path
+) -> None:
+    values = s3.settings("p", storage_timeout_s=15, storage_attempts=2)
+    settings = make_settings(tmp_path / "data", database_template, **values)
+    with serving(settings) as served:
+        headers = served.key()
+    with web_process(settings) as (address, _process, _started_s), ThreadPoolExecutor(60) as clients:
+
+        def upload(_number: int) -> int:
+            scan = {"scan": ("s.nii.gz", scan_bytes())}
+            answer = httpx2.post(f"{address}/api/v1/scans", headers=headers, files=scan, timeout=90)
+            return answer.status_code
+
+        s3.pause()
+        answers = clients.map(upload, range(60))
+        time.sleep(3)
+        began = time.monotonic()
+        assert httpx2.get(f"{address}/api/v1/predictions", headers=headers, timeout=30).status_code == 200
+        # A thread that a silent storage holds comes back after 15 seconds, and all 40 would be held.
+        assert time.monotonic() - began < 10
+        s3.resume()
+        assert set(answers) == {202}
 
 
 def test_a_scan_is_deleted_although_storage_is_away_and_its_file_is_left_to_the_sweep(

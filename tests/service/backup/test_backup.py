@@ -20,6 +20,7 @@ from service.backup import (
 from service.backup.database import DumpFailedError
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import SchemaNewerError, upgrade
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ModelVersionRow, PredictionRow, ResultRow, ScanRow
 from service.identity.accounts import Role, create_user, verify_login
 from service.settings import Settings
@@ -73,10 +74,21 @@ def fill(settings: Settings) -> str:
     store(settings, "models/m.safetensors", MODEL)
 
     def add(session: Session) -> str:
-        create_user(session, username="doctor", password=PASSWORD, role=Role.CLINICIAN)
+        create_user(
+            session,
+            username="doctor",
+            password=PASSWORD,
+            role=Role.CLINICIAN,
+            organisation_id=DEFAULT_ORGANISATION_ID,
+        )
         session.add(
             ScanRow(
-                id="s", sha256="0" * 64, size_bytes=1, display_name="a.nii", storage_key="scans/ab/one.nii.gz"
+                id="s",
+                sha256="0" * 64,
+                size_bytes=1,
+                display_name="a.nii",
+                storage_key="scans/ab/one.nii.gz",
+                organisation_id=DEFAULT_ORGANISATION_ID,
             )
         )
         model = ModelVersionRow(

@@ -90,7 +90,7 @@ def test_an_outage_is_said_within_the_time_outs_and_nothing_is_lost_or_left(
             began = time.monotonic()
             with pytest.raises(StorageUnavailableError) as refusal:
                 act()
-            # Two tries of half a second, a wait of up to one between them, and the look afterwards.
+            # Two tries of half a second, each once more for a download, and a wait of up to one between them.
             assert time.monotonic() - began < 8
             assert refusal.value.found
             assert refusal.value.details() == {}
@@ -134,6 +134,22 @@ def test_a_server_killed_in_the_middle_of_an_upload_shows_nothing_and_the_next_t
         patient = open_storage(Settings(data_dir=tmp_path, **server.settings("p")))
         put(patient, BIG)
         assert read(patient) == BIG
+
+
+def test_an_upload_whose_last_answer_was_lost_has_succeeded(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = open_storage(Settings(data_dir=tmp_path, **s3.settings("p")))
+    client = storage._store._client
+    complete = client.complete_multipart_upload
+
+    def complete_twice(**request: object) -> object:
+        complete(**request)
+        return complete(**request)
+
+    monkeypatch.setattr(client, "complete_multipart_upload", complete_twice)
+    put(storage, BIG)
+    assert read(storage) == BIG
 
 
 def test_a_short_pause_is_waited_out(s3: S3Server, tmp_path: Path) -> None:

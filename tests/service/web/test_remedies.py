@@ -36,7 +36,7 @@ def test_every_refusal_of_a_scan_has_a_remedy_of_its_own(scan_codes: set[str]) -
 
 
 def test_whatever_ends_a_prediction_has_a_remedy() -> None:
-    met = codes(ModelError) | set(JobFailure) | {"stored_file_missing"}
+    met = codes(ModelError) | set(JobFailure) | {"stored_file_missing", "stored_file_damaged"}
     assert len(met) >= 13
     assert met - set(REMEDIES) == set()
 
