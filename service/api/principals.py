@@ -17,6 +17,7 @@ from service.api.refusals import (
 )
 from service.api.resources import Resources, resources_of
 from service.identity.accounts import Role
+from service.identity.actor import Actor, anonymous
 from service.identity.api_keys import find_api_key, note_api_key_use
 from service.identity.logins import find_login, note_login_use
 
@@ -40,8 +41,8 @@ class Principal:
 
     Attributes
     ----------
-    actor : str
-        For the audit: ``user:<id>`` or ``key:<id>``.
+    actor : Actor
+        For the audit: ``user:<id>`` or ``key:<id>``, and the address of the connection.
     csrf_token : str or None
         Of the login; None with an API key, which no browser sends by itself.
     """
@@ -49,7 +50,7 @@ class Principal:
     user_id: str
     username: str
     role: Role
-    actor: str
+    actor: Actor
     csrf_token: str | None = None
 
     @property
@@ -72,29 +73,41 @@ def identify(request: Request, *, counts_as_use: bool = True) -> Principal | Non
     ApiKeyNotValidError
         If an Authorization header was sent that does not hold a valid key.
     """
-    resources = resources_of(request)
+    resources, address = resources_of(request), client_address(request)
     authorization = request.headers.get("authorization")
     if authorization is not None:
         scheme, _, key = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise ApiKeyNotValidError
-        return _by_key(resources, key.strip(), counts_as_use=counts_as_use)
+        return _by_key(resources, key.strip(), address=address, counts_as_use=counts_as_use)
     token = request.cookies.get(resources.cookie_name)
-    return _by_login(resources, token, counts_as_use=counts_as_use) if token else None
+    return _by_login(resources, token, address=address, counts_as_use=counts_as_use) if token else None
 
 
-def _by_key(resources: Resources, key: str, *, counts_as_use: bool) -> Principal:
+def client_address(request: Request) -> str:
+    """Return the address of the connection; what a client writes into a header is not believed."""
+    return request.client.host if request.client else ""
+
+
+def _by_key(resources: Resources, key: str, *, address: str, counts_as_use: bool) -> Principal:
     with resources.sessions() as session:
         found = find_api_key(session, key)
         if found is None:
+            resources.reads.note(
+                session,
+                anonymous(address),
+                action="api_key.refused",
+                subject_kind="api_key",
+                subject_id="unknown",
+            )
             raise ApiKeyNotValidError
         row, user = found
         if counts_as_use and note_api_key_use(row):
             session.commit()
-        return Principal(user.id, user.username, Role(user.role), actor=f"key:{row.id}")
+        return Principal(user.id, user.username, Role(user.role), actor=Actor(f"key:{row.id}", address))
 
 
-def _by_login(resources: Resources, token: str, *, counts_as_use: bool) -> Principal | None:
+def _by_login(resources: Resources, token: str, *, address: str, counts_as_use: bool) -> Principal | None:
     with resources.sessions() as session:
         found = find_login(session, token, idle=resources.idle)
         if found is None:
@@ -102,7 +115,8 @@ def _by_login(resources: Resources, token: str, *, counts_as_use: bool) -> Princ
         row, user = found
         if counts_as_use and note_login_use(row):
             session.commit()
-        return Principal(user.id, user.username, Role(user.role), f"user:{user.id}", row.csrf_token)
+        actor = Actor(f"user:{user.id}", address)
+        return Principal(user.id, user.username, Role(user.role), actor, row.csrf_token)
 
 
 def signed_in(

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service.api.metrics import Metrics
 from service.api.streams import Streams
+from service.audit import ReadLog
 from service.db.engine import make_engine, session_factory
 from service.identity.logins import LoginQueue, LoginThrottle
 from service.queue import make_celery
@@ -34,6 +35,7 @@ class Resources:
     sessions: sessionmaker[Session]
     storage: Storage
     queue: Celery
+    reads: ReadLog
     metrics: Metrics = field(default_factory=Metrics)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     logins: LoginQueue = field(default_factory=LoginQueue)
@@ -70,6 +72,7 @@ def open_resources(settings: Settings) -> Resources:
         sessions=session_factory(engine),
         storage=open_storage(settings.storage_url),
         queue=make_celery(settings),
+        reads=ReadLog(window_s=settings.audit_reads_s),
     )
 
 

@@ -55,10 +55,19 @@ def list_users(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the accounts, the oldest first."""
     from sqlalchemy import select
 
+    from service.audit import record
     from service.db.rows import UserRow
 
     with migrated_session(load_settings(data_dir)) as session:
         rows = [_described(user) for user in session.scalars(select(UserRow).order_by(UserRow.created_at))]
+        record(
+            session,
+            actor=ACTOR,
+            action="user.list",
+            subject_kind="user",
+            subject_id="list",
+            details={"ids": [row["id"] for row in rows]},
+        )
     if as_json:
         print_json(rows)
     else:

@@ -6,7 +6,19 @@ from typing import Annotated
 import typer
 from typer.main import get_command
 
-from service.cli import accounts, cohort, database, keys, reports, scans, servers, simulation, training
+from service.cli import (
+    accounts,
+    audit,
+    cohort,
+    database,
+    keys,
+    reports,
+    retention,
+    scans,
+    servers,
+    simulation,
+    training,
+)
 from service.cli.output import (
     CLOSED_OUTPUT,
     OUR_FAULT,
@@ -39,6 +51,8 @@ app.add_typer(cohort.app, name="cohort", help="Scans and phenotypes, made ready 
 app.add_typer(database.app, name="db", help="The database's schema.")
 app.add_typer(accounts.users, name="users", help="The people who may log in.")
 app.add_typer(keys.keys, name="keys", help="API keys for programs.")
+app.add_typer(audit.audit, name="audit", help="Who did and saw what.")
+app.add_typer(retention.retention, name="retention", help="What has been kept long enough.")
 
 
 @app.callback()

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from service.audit import record
 from service.identity.accounts import Role, create_user, find_user
-from service.identity.api_keys import create_api_key
+from service.identity.actor import program
+from service.identity.api_keys import API_KEY_PREFIX_LENGTH, create_api_key, require_api_key
 
 FILE_NAME = "demo-credentials.json"
 USERNAME = "demo"
@@ -27,6 +29,10 @@ def make_demo_credentials(session: Session, data_dir: Path) -> dict[str, str] | 
     password = secrets.token_urlsafe(15)
     user = create_user(session, username=USERNAME, password=password, role=Role.ADMINISTRATOR)
     api_key = create_api_key(session, user=user, name="demonstration")
+    actor = program("serve")
+    key_id = require_api_key(session, api_key[:API_KEY_PREFIX_LENGTH]).id
+    record(session, actor=actor, action="user.create", subject_kind="user", subject_id=user.id)
+    record(session, actor=actor, action="api_key.create", subject_kind="api_key", subject_id=key_id)
     credentials = {"username": USERNAME, "password": password, "api_key": api_key}
     unfinished = data_dir / f"{FILE_NAME}.part"
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -16,7 +16,13 @@ from service.identity.accounts import Role
 from tests.service.api.serving import Serving, scan_bytes
 
 # What only the processes and the command line can meet.
-NEVER_OVER_HTTP = ("service.worker", "service.cli", "service.embedded.supervisor")
+NEVER_OVER_HTTP = (
+    "service.worker",
+    "service.cli",
+    "service.embedded.supervisor",
+    "service.audit.verification",
+    "service.retention",
+)
 
 
 def concrete(base: type[Exception]) -> Iterator[type[Exception]]:
@@ -128,7 +134,7 @@ def test_a_fault_of_ours_says_nothing_but_a_reference(
         message = "secret of the inside"
         raise RuntimeError(message)
 
-    monkeypatch.setattr("service.api.scans.find_scan", broken)
+    monkeypatch.setattr("service.api.scans.read_scan", broken)
     answer = served.client.get("/api/v1/scans/x", headers=served.key())
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert answer.headers["content-type"] == "application/problem+json"
@@ -141,11 +147,11 @@ def test_a_fault_of_ours_says_nothing_but_a_reference(
 
 
 def test_a_database_that_does_not_answer(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_args: object) -> None:
+    def away(*_args: object, **_options: object) -> None:
         raise OperationalError("SELECT secret", {}, Exception("no route to host"))
 
     key = served.key()
-    monkeypatch.setattr("service.api.scans.find_scan", away)
+    monkeypatch.setattr("service.api.scans.read_scan", away)
     answer = served.client.get("/api/v1/scans/x", headers=key)
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
     assert "secret" not in answer.text

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
 from service.db.rows import TrainingFoldRow, TrainingRunRow
+from service.identity.actor import Actor
 from service.settings import Settings
 from service.worker import fold as fold_work
 from service.worker import job
@@ -67,7 +68,7 @@ def run(tmp_path: Path, store: CohortStore) -> Path:
 def fold_id(run: Path, store: CohortStore, sessions: sessionmaker[Session]) -> str:
     asked = jobs.RunToTrain(run_folder=run, cohort_folder=store.folder, device="cpu", n_folds=2)
     with sessions.begin() as session:
-        jobs.enqueue_run(session, asked, actor="user:1", max_attempts=3)
+        jobs.enqueue_run(session, asked, actor=Actor("user:1", "test"), max_attempts=3)
         return jobs.folds_of(session, [run])[0].id
 
 

@@ -12,6 +12,7 @@ from imaging.errors import ScanError
 from model.errors import CheckpointDigestError
 from service import jobs
 from service.db.rows import PredictionRow, ResultRow
+from service.identity.actor import Actor
 from service.settings import Settings
 from service.worker import job
 from service.worker.prediction import run_prediction
@@ -202,7 +203,7 @@ def test_a_cancellation_just_before_the_result_wins(
 ) -> None:
     def act(_progress: object) -> dict[str, Any]:
         with sessions.begin() as session:
-            jobs.request_cancel(session, queued, actor="user:1")
+            jobs.request_cancel(session, queued, actor=Actor("user:1", "test"))
         return RESULT
 
     assert run(act).state == "cancelled"
