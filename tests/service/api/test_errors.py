@@ -130,7 +130,7 @@ def test_a_fault_of_ours_says_nothing_but_a_reference(
         errors.log, "error", lambda event, **values: logged.append({"event": event, **values})
     )
 
-    def broken(*_args: object) -> None:
+    def broken(*_args: object, **_options: object) -> None:
         message = "secret of the inside"
         raise RuntimeError(message)
 
@@ -158,7 +158,7 @@ def test_a_database_that_does_not_answer(served: Serving, monkeypatch: pytest.Mo
 
 
 def test_a_fault_on_a_page_is_a_page(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_args: object) -> None:
+    def broken(*_args: object, **_options: object) -> None:
         raise RuntimeError
 
     monkeypatch.setattr("service.web.login.identify", broken)
