@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import update
+from sqlalchemy import text, update
 from sqlalchemy.orm import Session
 
 from service.db.base import new_id, utc_now
@@ -15,6 +15,8 @@ from service.errors import ServiceError
 
 # What the first event names as the one before it.
 BEGINNING = "0" * 64
+# How long a transaction may stand still at the head of the chain, in milliseconds.
+TURN_MS = 10_000
 COLUMNS = tuple(column.key for column in AuditEventRow.__table__.columns)
 
 
@@ -42,6 +44,10 @@ def append(session: Session, rows: Sequence[AuditEventRow]) -> None:
     AuditHeadMissingError
         If there is no chain to append to.
     """
+    if session.get_bind().dialect.name == "postgresql":
+        # Whoever stands still from here on, a process that is paused or a machine that is lost, would keep
+        # everybody else waiting: the server gives its turn back.
+        session.execute(text(f"SET LOCAL idle_in_transaction_session_timeout = {TURN_MS}"))
     # An UPDATE and not a SELECT: it is what makes SQLite wait for its turn as well.
     taken = session.execute(
         update(AuditHeadRow)

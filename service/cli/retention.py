@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.database import DataDir, load_settings, migrated_sessions
-from service.cli.output import ACTOR, print_json, say
+from service.cli.output import ACTOR, OUR_FAULT, print_json, say
 from service.cli.scans import AsJson
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ def run_retention(
 
     A worker on the queue `maintenance` does the same by itself, in small rounds.
     """
+    from service import logs
+
     settings = load_settings(data_dir)
+    logs.configure(log_format=settings.log_format, log_level=settings.log_level)
     with migrated_sessions(settings) as sessions:
         if dry_run:
             _tell_what_is_due(sessions, settings, as_json=as_json)
@@ -74,12 +77,15 @@ def _run(sessions: "sessionmaker[Session]", settings: "Settings", *, as_json: bo
     while True:
         done = remove_files(sessions, storage, actor=ACTOR, after=last_id)
         removed, failed, last_id = removed + done.removed, failed + done.failed, done.last_id
-        # What failed is tried again by the sweeper: storage may be away for long.
-        if done.failed or not last_id:
+        if done.gave_up or not last_id:
             break
     if as_json:
         print_json({"marked": marked, "removed": removed, "failed": failed, "idempotency_keys": keys})
-        return
-    say(f"{marked} scans were marked, the files of {removed} were removed, {keys} idempotency keys forgotten")
+    else:
+        say(f"{marked} scans were marked, the files of {removed} were removed")
+        say(f"{keys} idempotency keys were forgotten")
     if failed:
-        say(f"{failed} files could not be removed now; the sweeper goes on trying", err=True)
+        # Nothing is lost, but it is not done: whoever schedules this must notice.
+        if not as_json:
+            say(f"{failed} files could not be removed now; the workers go on trying", err=True)
+        raise typer.Exit(OUR_FAULT)

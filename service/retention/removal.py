@@ -49,6 +49,11 @@ class Round:
     failed: int
     last_id: str
 
+    @property
+    def gave_up(self) -> bool:
+        """Whether so many failed that the others were not tried."""
+        return self.failed >= PATIENCE
+
 
 def remove_files(
     sessions: sessionmaker[Session], storage: Storage, *, actor: Actor, after: str = "", limit: int = ROUND

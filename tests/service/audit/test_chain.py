@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.audit import record
+from service.audit import chain, record
 from service.audit.chain import canonical
 from service.audit.verification import verify
 from service.db.rows import AuditEventRow, UserRow
@@ -64,6 +64,26 @@ def test_many_writers_leave_no_gap_and_never_wait_for_each_other_in_a_ring(
     pairs = list(zip(rows[::2], rows[1::2], strict=True))
     assert all(first.actor == second.actor for first, second in pairs), "a transaction was torn"
     assert {(first.action, second.action) for first, second in pairs} == {("a.b", "a.c")}
+
+
+def test_whoever_stands_still_at_the_head_loses_the_turn(
+    sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with sessions() as session:
+        if session.get_bind().dialect.name == "sqlite":
+            pytest.skip("SQLite ends no transaction of another process")
+    monkeypatch.setattr(chain, "TURN_MS", 300)
+    mine = AuditEventRow(actor="a", address="t", action="a.b", subject_kind="k", subject_id="1")
+    with sessions() as paused:
+        chain.append(paused, [mine])
+        with sessions.begin() as session:
+            record(session, actor=Actor("b", "t"), action="a.b", subject_kind="k", subject_id="1")
+        with pytest.raises(DBAPIError):
+            paused.commit()
+        paused.invalidate()
+    with sessions() as session:
+        assert verify(session).sequence == 1
+        assert session.scalars(select(AuditEventRow.actor)).all() == ["b"]
 
 
 @pytest.mark.parametrize(

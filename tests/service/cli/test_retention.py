@@ -1,5 +1,7 @@
 """Retention from the command line: counted before it is done, and done to the end."""
 
+import json
+
 import pytest
 from sqlalchemy import select, update
 
@@ -8,8 +10,10 @@ from service.db.base import utc_now
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
 from service.db.rows import AuditEventRow, ScanRow
-from service.retention import expiry
+from service.retention import expiry, removal
 from service.storage import FolderStorage, open_storage
+
+pytestmark = pytest.mark.usefixtures("logs_put_back")
 
 
 @pytest.fixture
@@ -77,7 +81,7 @@ def test_a_run_goes_on_until_all_is_removed(scans, sessions, restnet, restnet_js
         told = session.scalars(select(AuditEventRow).where(AuditEventRow.action == "scan.files_removed"))
         assert {(event.actor, event.details["reason"]) for event in told} == {("command-line", "retention")}
     _, out, _ = restnet("retention", "run")
-    assert out.startswith("0 scans were marked")
+    assert out.startswith("0 scans were marked, the files of 0 were removed")
 
 
 def test_what_storage_does_not_give_up_is_told_and_left(scans, sessions, restnet, monkeypatch):
@@ -86,10 +90,26 @@ def test_what_storage_does_not_give_up_is_told_and_left(scans, sessions, restnet
 
     monkeypatch.setattr(FolderStorage, "delete", away)
     status, out, err = restnet("retention", "run")
-    assert status == 0
+    assert status == 1
     assert "3 scans were marked, the files of 0 were removed" in out
     assert "3 files could not be removed now" in err
-    monkeypatch.undo()
+
+
+def test_one_file_that_stays_keeps_no_other(scans, sessions, restnet, monkeypatch):
+    delete = FolderStorage.delete
+
+    def refuse(storage, key):
+        if key == "scans/0.nii":
+            raise PermissionError
+        delete(storage, key)
+
+    monkeypatch.setattr(removal, "ROUND", 1)
+    monkeypatch.setattr(FolderStorage, "delete", refuse)
+    status, out, err = restnet("retention", "run", "--json")
+    answer = json.loads(out)
+    assert (status, answer["removed"], answer["failed"]) == (1, 2, 1)
+    assert "scan_not_removed" in err
+    assert keys(scans) == {"scans/0.nii", "scans/3.nii"}
 
 
 def test_scans_are_kept_where_no_time_is_set(scans, restnet, monkeypatch):
