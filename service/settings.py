@@ -167,6 +167,22 @@ class Settings(BaseSettings):
         default=10, ge=1, le=300, description="How long the processes get to stop before they are killed."
     )
 
+    scan_retention_days: int = Field(
+        default=0,
+        ge=0,
+        le=36500,
+        description="Scans are removed with their results this long after their upload; 0 keeps them.",
+    )
+    idempotency_days: int = Field(
+        default=30, ge=1, le=3650, description="An `Idempotency-Key` is forgotten after this long."
+    )
+    audit_reads_s: float = Field(
+        default=300,
+        ge=0,
+        le=86400,
+        description="Looking again at the same thing within this time is one event of the audit.",
+    )
+
     log_format: Literal["console", "json"] = Field(
         default="console", description="Log lines for people or for machines."
     )

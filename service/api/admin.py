@@ -1,5 +1,6 @@
 """``/api/v1/admin``: the organisation's accounts, API keys and audit, and the model versions."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Any
 
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.api.cursor import encode_cursor, newest_first
+from service.api.cursor import decode_number, encode_cursor, encode_number, newest_first
 from service.api.parameters import known_parameters_only
 from service.api.payloads import (
     ApiKeyPage,
@@ -24,6 +25,7 @@ from service.api.payloads import (
 )
 from service.api.principals import AnyResources, AuditReader, KeyManager, ModelReader, Principal, UserManager
 from service.api.problems import problem_responses
+from service.api.resources import Resources
 from service.api.viewing import row_id
 from service.audit import record
 from service.db.rows import ApiKeyRow, AuditEventRow, ModelVersionRow, UserRow
@@ -59,6 +61,7 @@ def get_users(
     query = newest_first(select(UserRow), UserRow.created_at, UserRow.id, cursor=cursor, limit=limit)
     with resources.sessions_for(principal).open() as session:
         rows = session.scalars(query).all()
+        _note_list(session, resources, principal, action="user.list", rows=rows[:limit])
     more = encode_cursor(rows[limit - 1].created_at, rows[limit - 1].id) if len(rows) > limit else None
     return UserPage(items=[_user_response(row) for row in rows[:limit]], next_cursor=more)
 
@@ -95,6 +98,13 @@ def get_api_keys(
     paged = newest_first(query, ApiKeyRow.created_at, ApiKeyRow.id, cursor=cursor, limit=limit)
     with resources.sessions_for(principal).open() as session:
         rows = session.execute(paged).all()
+        _note_list(
+            session,
+            resources,
+            principal,
+            action="api_key.list",
+            rows=[key for key, _username in rows[:limit]],
+        )
     last = rows[limit - 1][0] if len(rows) > limit else None
     more = encode_cursor(last.created_at, last.id) if last is not None else None
     return ApiKeyPage(
@@ -168,23 +178,49 @@ def get_audit(
     query = select(AuditEventRow)
     if subject_id is not None:
         query = query.where(AuditEventRow.subject_id == subject_id)
-    paged = newest_first(query, AuditEventRow.at, AuditEventRow.id, cursor=cursor, limit=limit)
+    if cursor is not None:
+        query = query.where(AuditEventRow.sequence < decode_number(cursor))
+    newest = query.order_by(AuditEventRow.sequence.desc()).limit(limit + 1)
     with resources.sessions_for(principal).open() as session:
-        rows = session.scalars(paged).all()
+        resources.reads.note(
+            session,
+            principal.actor,
+            action="audit.read",
+            subject_kind="audit",
+            subject_id=subject_id or "list",
+        )
+        rows = session.scalars(newest).all()
     items = [
         AuditEventResponse(
             id=row.id,
+            sequence=row.sequence,
             at=row.at,
             actor=row.actor,
+            address=row.address,
             action=row.action,
             subject_kind=row.subject_kind,
             subject_id=row.subject_id,
             details=row.details,
+            previous_hash=row.previous_hash,
+            hash=row.hash,
         )
         for row in rows[:limit]
     ]
-    more = encode_cursor(rows[limit - 1].at, rows[limit - 1].id) if len(rows) > limit else None
+    more = encode_number(rows[limit - 1].sequence) if len(rows) > limit else None
     return AuditPage(items=items, next_cursor=more)
+
+
+def _note_list(
+    session: Session,
+    resources: Resources,
+    principal: Principal,
+    *,
+    action: str,
+    rows: Sequence[UserRow] | Sequence[ApiKeyRow],
+) -> None:
+    ids = [row.id for row in rows]
+    kind = action.removesuffix(".list")
+    resources.reads.note_list(session, principal.actor, action=action, subject_kind=kind, ids=ids)
 
 
 def _user_response(user: UserRow) -> UserResponse:

@@ -15,7 +15,7 @@ from service.api.refusals import FieldsNotValidError
 
 def encode_cursor(moment: datetime, row_id: str) -> str:
     """Name a row by its time and id, opaque to clients."""
-    return base64.urlsafe_b64encode(json.dumps([moment.isoformat(), row_id]).encode()).decode().rstrip("=")
+    return _encoded([moment.isoformat(), row_id])
 
 
 def decode_cursor(cursor: str) -> tuple[datetime, str]:
@@ -27,8 +27,7 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
         If it is not one that this service gave.
     """
     try:
-        padded = cursor.encode() + b"=" * (-len(cursor) % 4)
-        moment, row_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
+        moment, row_id = _decoded(cursor)
         when = datetime.fromisoformat(moment)
         # A zone can move the first and the last day that there is out of the calendar.
         in_utc = when.astimezone(UTC)
@@ -38,6 +37,38 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
     if when.tzinfo is None:
         raise _not_a_cursor()
     return in_utc, id_
+
+
+def encode_number(number: int) -> str:
+    """Name a row by its number, opaque to clients."""
+    return _encoded(number)
+
+
+def decode_number(cursor: str) -> int:
+    """Read a cursor of :func:`encode_number` back.
+
+    Raises
+    ------
+    FieldsNotValidError
+        If it is not one that this service gave.
+    """
+    try:
+        number = _decoded(cursor)
+    except (ValueError, binascii.Error) as error:
+        raise _not_a_cursor() from error
+    # What no database can hold was never given.
+    if type(number) is not int or not 0 < number < 2**63:
+        raise _not_a_cursor()
+    return number
+
+
+def _encoded(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+def _decoded(cursor: str) -> Any:
+    padded = cursor.encode() + b"=" * (-len(cursor) % 4)
+    return json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
 
 
 def _not_a_cursor() -> FieldsNotValidError:

@@ -14,6 +14,7 @@ from imaging.errors import ScanError
 from service import jobs, storage
 from service.api import refusals
 from service.api.problems import Problem, problem, problem_response
+from service.audit import chain
 from service.errors import ServiceError, as_json
 from service.identity import accounts, api_keys, logins, organisations
 from service.logs import get_logger
@@ -29,6 +30,7 @@ STATUSES: dict[type[Exception], int] = {
     api_keys.AccountDisabledError: 409,
     api_keys.ApiKeyNameError: 422,
     api_keys.ApiKeyNotFoundError: 404,
+    chain.AuditHeadMissingError: 500,
     jobs.PredictionFinishedError: 409,
     jobs.PredictionNotFoundError: 404,
     jobs.PredictionNotRetryableError: 409,
@@ -51,7 +53,6 @@ STATUSES: dict[type[Exception], int] = {
     refusals.PermissionDeniedError: 403,
     refusals.RequestTooLargeError: 413,
     refusals.RouteNotFoundError: 404,
-    refusals.ScanInUseError: 409,
     refusals.ScanMissingError: 422,
     refusals.TooManyStreamsError: 503,
     storage.EncryptionKeyFileError: 500,

@@ -14,7 +14,7 @@ from service.api.principals import Principal, identify
 from service.api.refusals import ApiKeyNotValidError
 from service.api.resources import Resources, resources_of
 from service.api.streams import Streams
-from service.api.viewing import find_prediction, prediction_response
+from service.api.viewing import read_prediction
 from service.db.job import TERMINAL
 from service.db.rows import PredictionState
 from service.jobs import PredictionNotFoundError
@@ -101,4 +101,4 @@ def _identify_again(request: Request) -> Principal | None:
 
 def _look(resources: Resources, principal: Principal, prediction_id: str) -> PredictionResponse:
     with resources.sessions_for(principal).open() as session:
-        return prediction_response(session, find_prediction(session, principal, prediction_id))
+        return read_prediction(session, principal, prediction_id, reads=resources.reads)

@@ -209,15 +209,19 @@ class ModelVersionResponse(BaseModel):
 
 
 class AuditEventResponse(BaseModel):
-    """Who did what to what, and when."""
+    """Who did what to what, when and from where, with its place in the chain."""
 
     id: str
+    sequence: int
     at: datetime
     actor: str
+    address: str
     action: str
     subject_kind: str
     subject_id: str
     details: dict[str, Any] | None
+    previous_hash: str
+    hash: str
 
 
 class UserPage(BaseModel):

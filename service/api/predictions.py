@@ -13,7 +13,13 @@ from service.api.parameters import known_parameters_only
 from service.api.payloads import PSEUDONYM, PredictionPage, PredictionResponse
 from service.api.principals import AnyResources, PredictionChanger, ScanReader
 from service.api.problems import problem_responses
-from service.api.viewing import PredictionFilter, find_prediction, list_predictions, prediction_response
+from service.api.viewing import (
+    PredictionFilter,
+    find_prediction,
+    list_predictions,
+    prediction_response,
+    read_prediction,
+)
 from service.db.rows import PredictionRow, PredictionState
 from service.queue import announce
 
@@ -55,14 +61,14 @@ def get_predictions(
     """Return a page; follow `next_cursor` for the rest. Rows added meanwhile do not shift the pages."""
     chosen = PredictionFilter(status, subject_id, since, until)
     with resources.sessions_for(principal).open() as session:
-        return list_predictions(session, principal, chosen, cursor=cursor, limit=limit)
+        return list_predictions(session, principal, chosen, cursor=cursor, limit=limit, reads=resources.reads)
 
 
 @router.get("/{prediction_id}", summary="Follow a prediction", responses=problem_responses(401, 404))
 def get_prediction(prediction_id: str, principal: ScanReader, resources: AnyResources) -> PredictionResponse:
     """Return where a prediction stands and, at the end, its result or its error."""
     with resources.sessions_for(principal).open() as session:
-        return prediction_response(session, find_prediction(session, principal, prediction_id))
+        return read_prediction(session, principal, prediction_id, reads=resources.reads)
 
 
 @router.get(
@@ -82,7 +88,7 @@ def get_events(
 ) -> StreamingResponse:
     """Stream the prediction at each change until it ends; no connection or thread is held between polls."""
     with resources.sessions_for(principal).open() as session:
-        row_id = find_prediction(session, principal, prediction_id).id
+        row_id = read_prediction(session, principal, prediction_id, reads=resources.reads).id
     return EventResponse(event_stream(request, principal, row_id), streams=resources.streams)
 
 
@@ -99,7 +105,8 @@ def cancel_prediction(
         row_id = find_prediction(session, principal, prediction_id).id
         jobs.request_cancel(session, row_id, actor=principal.actor)
         session.commit()
-        return prediction_response(session, find_prediction(session, principal, prediction_id))
+        # Asked again it changes nothing, and is only a look.
+        return read_prediction(session, principal, prediction_id, reads=resources.reads)
 
 
 @router.post("/{prediction_id}/retry", summary="Try a prediction again", responses=CHANGE_PROBLEMS)

@@ -18,6 +18,7 @@ from service.api.refusals import (
 from service.api.resources import Resources, resources_of
 from service.db.rows import UserRow
 from service.identity.accounts import Role
+from service.identity.actor import Actor, anonymous
 from service.identity.api_keys import find_api_key, note_api_key_use
 from service.identity.logins import find_login, note_login_use
 from service.identity.permissions import PERMISSIONS, Permission, roles_with
@@ -43,8 +44,8 @@ class Principal:
     ----------
     organisation_id : str
         Whose rows it sees: ``Resources.sessions_for`` takes it from here.
-    actor : str
-        For the audit: ``user:<id>`` or ``key:<id>``.
+    actor : Actor
+        For the audit: ``user:<id>`` or ``key:<id>``, and the address of the connection.
     csrf_token : str or None
         Of the login; None with an API key, which no browser sends by itself.
     """
@@ -53,7 +54,7 @@ class Principal:
     organisation_id: str
     username: str
     role: Role
-    actor: str
+    actor: Actor
     csrf_token: str | None = None
 
     def may(self, permission: Permission) -> bool:
@@ -75,29 +76,41 @@ def identify(request: Request, *, counts_as_use: bool = True) -> Principal | Non
     ApiKeyNotValidError
         If an Authorization header was sent that does not hold a valid key.
     """
-    resources = resources_of(request)
+    resources, address = resources_of(request), client_address(request)
     authorization = request.headers.get("authorization")
     if authorization is not None:
         scheme, _, key = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise ApiKeyNotValidError
-        return _by_key(resources, key.strip(), counts_as_use=counts_as_use)
+        return _by_key(resources, key.strip(), address=address, counts_as_use=counts_as_use)
     token = request.cookies.get(resources.cookie_name)
-    return _by_login(resources, token, counts_as_use=counts_as_use) if token else None
+    return _by_login(resources, token, address=address, counts_as_use=counts_as_use) if token else None
 
 
-def _by_key(resources: Resources, key: str, *, counts_as_use: bool) -> Principal:
+def client_address(request: Request) -> str:
+    """Return the address of the connection; what a client writes into a header is not believed."""
+    return request.client.host if request.client else ""
+
+
+def _by_key(resources: Resources, key: str, *, address: str, counts_as_use: bool) -> Principal:
     with resources.unrestricted_sessions() as session:
         found = find_api_key(session, key)
         if found is None:
+            resources.reads.note(
+                session,
+                anonymous(address),
+                action="api_key.refused",
+                subject_kind="api_key",
+                subject_id="unknown",
+            )
             raise ApiKeyNotValidError
         row, user = found
         if counts_as_use and note_api_key_use(row):
             session.commit()
-        return _principal(user, actor=f"key:{row.id}")
+        return _principal(user, actor=Actor(f"key:{row.id}", address))
 
 
-def _by_login(resources: Resources, token: str, *, counts_as_use: bool) -> Principal | None:
+def _by_login(resources: Resources, token: str, *, address: str, counts_as_use: bool) -> Principal | None:
     with resources.unrestricted_sessions() as session:
         found = find_login(session, token, idle=resources.idle)
         if found is None:
@@ -105,10 +118,10 @@ def _by_login(resources: Resources, token: str, *, counts_as_use: bool) -> Princ
         row, user = found
         if counts_as_use and note_login_use(row):
             session.commit()
-        return _principal(user, actor=f"user:{user.id}", csrf_token=row.csrf_token)
+        return _principal(user, actor=Actor(f"user:{user.id}", address), csrf_token=row.csrf_token)
 
 
-def _principal(user: UserRow, *, actor: str, csrf_token: str | None = None) -> Principal:
+def _principal(user: UserRow, *, actor: Actor, csrf_token: str | None = None) -> Principal:
     return Principal(
         user_id=user.id,
         organisation_id=user.organisation_id,

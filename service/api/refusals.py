@@ -60,17 +60,6 @@ class ScanNotFoundError(NotFoundError):
     kind: ClassVar[str] = "scan"
 
 
-class ScanInUseError(ServiceError):
-    """A worker is reading the scan that is to be deleted."""
-
-    code: ClassVar[str] = "scan_in_use"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "expected a scan that no worker is reading, found one in use: cancel its prediction first"
-        )
-
-
 class MediaTypeError(ServiceError):
     """A body of a kind that the route does not read."""
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service.api.metrics import Metrics
 from service.api.streams import Streams
+from service.audit import ReadLog
 from service.db.engine import make_engine, session_factory
 from service.db.restricted import OrganisationSessions
 from service.identity.logins import LoginQueue, LoginThrottle
@@ -48,6 +49,7 @@ class Resources:
     unrestricted_sessions: sessionmaker[Session]
     storage: Storage
     queue: Celery
+    reads: ReadLog
     tracing: Tracing = field(default_factory=Tracing)
     metrics: Metrics = field(default_factory=Metrics)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
@@ -91,6 +93,7 @@ def open_resources(settings: Settings) -> Resources:
         storage=open_storage(settings),
         queue=make_celery(settings),
         tracing=open_tracing(settings.otlp_endpoint, service="restnet-web"),
+        reads=ReadLog(window_s=settings.audit_reads_s),
     )
 
 

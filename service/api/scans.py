@@ -10,7 +10,7 @@ from service.api.principals import AnyResources, ScanDeleter, ScanReader, ScanUp
 from service.api.problems import problem_responses
 from service.api.removal import delete_scan
 from service.api.uploads import receive_scan
-from service.api.viewing import find_scan, scan_response
+from service.api.viewing import read_scan
 
 router = APIRouter(
     prefix="/api/v1/scans",
@@ -77,15 +77,18 @@ async def upload_scan(request: Request, principal: ScanUploader) -> AcceptedResp
 def get_scan(scan_id: str, principal: ScanReader, resources: AnyResources) -> ScanResponse:
     """Return what is known about an uploaded scan, without its bytes."""
     with resources.sessions_for(principal).open() as session:
-        return scan_response(session, find_scan(session, principal, scan_id))
+        return read_scan(session, principal, scan_id, reads=resources.reads)
 
 
 @router.delete(
     "/{scan_id}",
     status_code=204,
     summary="Delete a scan and its results",
-    responses=problem_responses(401, 403, 404, 409),
+    responses=problem_responses(401, 403, 404),
 )
 def remove_scan(scan_id: str, principal: ScanDeleter, resources: AnyResources) -> None:
-    """Remove the file, its results and what was said about it; the audit keeps that it happened."""
+    """Remove the file, its results and what was said about it; the audit keeps that it happened.
+
+    A prediction at work is stopped first; the file is removed when it has ended.
+    """
     delete_scan(resources, principal, scan_id)

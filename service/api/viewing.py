@@ -1,4 +1,4 @@
-"""Reading scans and predictions as an account may see them."""
+"""Reading scans and predictions as an account may see them, and noting in the audit who was shown what."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +14,7 @@ from service.api.payloads import PredictionError, PredictionPage, PredictionResp
 from service.api.principals import Principal
 from service.api.refusals import ScanNotFoundError
 from service.api.remedies import may_pass_next_time, remedy
+from service.audit import ReadLog
 from service.db.rows import PredictionRow, PredictionState, ScanRow
 from service.identity.permissions import Permission
 from service.jobs import JobFailure
@@ -59,10 +60,34 @@ def find_prediction(session: Session, principal: Principal, prediction_id: str) 
     return row
 
 
+def read_scan(session: Session, principal: Principal, scan_id: str, *, reads: ReadLog) -> ScanResponse:
+    """Describe a scan to an account, once the audit has it; raises as :func:`find_scan`."""
+    scan = find_scan(session, principal, scan_id)
+    reads.note(session, principal.actor, action="scan.read", subject_kind="scan", subject_id=scan.id)
+    return scan_response(session, scan)
+
+
+def read_prediction(
+    session: Session, principal: Principal, prediction_id: str, *, reads: ReadLog
+) -> PredictionResponse:
+    """Describe a prediction to an account, once the audit has it; raises as :func:`find_prediction`."""
+    row = find_prediction(session, principal, prediction_id)
+    reads.note(
+        session, principal.actor, action="prediction.read", subject_kind="prediction", subject_id=row.id
+    )
+    return prediction_response(session, row)
+
+
 def list_predictions(
-    session: Session, principal: Principal, chosen: PredictionFilter, *, cursor: str | None, limit: int
+    session: Session,
+    principal: Principal,
+    chosen: PredictionFilter,
+    *,
+    cursor: str | None,
+    limit: int,
+    reads: ReadLog,
 ) -> PredictionPage:
-    """Return one page of the predictions that the account may see, newest first."""
+    """Show an account one page of the predictions that it may see, newest first, once the audit has it."""
     query = _visible(_predictions(), principal)
     if chosen.status is not None:
         query = query.where(PredictionRow.state == chosen.status)
@@ -76,6 +101,13 @@ def list_predictions(
     rows = session.scalars(paged).all()
     shown = rows[:limit]
     more = encode_cursor(shown[-1].created_at, shown[-1].id) if len(rows) > limit else None
+    reads.note_list(
+        session,
+        principal.actor,
+        action="prediction.list",
+        subject_kind="prediction",
+        ids=[row.id for row in shown],
+    )
     return PredictionPage(items=[prediction_response(session, row) for row in shown], next_cursor=more)
 
 

@@ -66,6 +66,7 @@ def list_users(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the accounts, the oldest first."""
     from sqlalchemy import select
 
+    from service.audit import record
     from service.db.organisations import OrganisationRow
     from service.db.rows import UserRow
 
@@ -75,6 +76,14 @@ def list_users(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     with migrated_session(load_settings(data_dir)) as session:
         found = session.execute(named.order_by(UserRow.created_at))
         rows = [_described(user) | {"organisation": organisation} for user, organisation in found]
+        record(
+            session,
+            actor=ACTOR,
+            action="user.list",
+            subject_kind="user",
+            subject_id="list",
+            details={"ids": [row["id"] for row in rows]},
+        )
     if as_json:
         print_json(rows)
     else:

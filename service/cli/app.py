@@ -8,6 +8,7 @@ from typer.main import get_command
 
 from service.cli import (
     accounts,
+    audit,
     backup,
     cohort,
     database,
@@ -16,6 +17,7 @@ from service.cli import (
     models,
     organisations,
     reports,
+    retention,
     scans,
     servers,
     simulation,
@@ -62,6 +64,8 @@ app.add_typer(accounts.users, name="users", help="The people who may log in.")
 app.add_typer(storage.app, name="storage", help="Where scans are kept.")
 app.add_typer(keys.keys, name="keys", help="API keys for programs.")
 app.add_typer(models.models, name="models", help="The checkpoints that the service knows.")
+app.add_typer(audit.audit, name="audit", help="Who did and saw what.")
+app.add_typer(retention.retention, name="retention", help="What has been kept long enough.")
 
 
 @app.callback()

@@ -13,7 +13,7 @@ from service.cli.usage import named_path
 from service.errors import ServiceError
 
 if TYPE_CHECKING:
-    from sqlalchemy.orm import Session
+    from sqlalchemy.orm import Session, sessionmaker
 
     from service.settings import Settings
 
@@ -82,7 +82,14 @@ def load_settings(data_dir: Path | None = None) -> "Settings":
 
 @contextmanager
 def migrated_session(settings: "Settings", *, make: bool = False) -> Iterator["Session"]:
-    """Open a session on a database that has every migration, and commit at the end.
+    """Open one session of `migrated_sessions`, and commit at the end."""
+    with migrated_sessions(settings, make=make) as sessions, sessions.begin() as session:
+        yield session
+
+
+@contextmanager
+def migrated_sessions(settings: "Settings", *, make: bool = False) -> Iterator["sessionmaker[Session]"]:
+    """Open a database and bring it up to date, for as many transactions as a command needs.
 
     Parameters
     ----------
@@ -104,8 +111,7 @@ def migrated_session(settings: "Settings", *, make: bool = False) -> Iterator["S
     bring_up_to_date(settings)
     engine = make_engine(url)
     try:
-        with session_factory(engine).begin() as session:
-            yield session
+        yield session_factory(engine)
     finally:
         engine.dispose()
 

@@ -47,12 +47,21 @@ def list_keys(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the keys, the oldest first; their text is never shown again."""
     from sqlalchemy import select
 
+    from service.audit import record
     from service.db.rows import ApiKeyRow, UserRow
 
     query = select(ApiKeyRow, UserRow.username).join(UserRow, UserRow.id == ApiKeyRow.user_id)
     with migrated_session(load_settings(data_dir)) as session:
         found = session.execute(query.order_by(ApiKeyRow.created_at))
         rows = [_described(key, username) for key, username in found]
+        record(
+            session,
+            actor=ACTOR,
+            action="api_key.list",
+            subject_kind="api_key",
+            subject_id="list",
+            details={"ids": [row["id"] for row in rows]},
+        )
     if as_json:
         print_json(rows)
     else:

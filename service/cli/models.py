@@ -29,7 +29,6 @@ def import_model(
 ) -> None:
     """Copy a checkpoint to storage and let it answer from now on; workers take it up by themselves."""
     from model import demonstration_checkpoint
-    from service.audit import record
     from service.storage import open_storage
     from service.worker.models import active_model, register_checkpoint
 
@@ -38,15 +37,8 @@ def import_model(
         row = active_model(session) if if_none else None
         if row is None:
             storage = open_storage(settings)
-            row = register_checkpoint(session, storage, checkpoint or demonstration_checkpoint())
-            record(
-                session,
-                actor=ACTOR,
-                action="model.import",
-                subject_kind="model_version",
-                subject_id=row.id,
-                details={"sha256": row.sha256},
-            )
+            chosen = checkpoint or demonstration_checkpoint()
+            row = register_checkpoint(session, storage, chosen, actor=ACTOR)
         answer = _described(row)
     if as_json:
         print_json(answer)

@@ -20,9 +20,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from imaging.words import printable
 from service.errors import ServiceError, as_json
+from service.identity.actor import program
 
 # Who acts here, in the audit: whoever may read the data directory.
-ACTOR = "command-line"
+ACTOR = program("command-line")
 
 OUR_FAULT = 1
 REFUSED = 2

@@ -53,6 +53,10 @@ class OrganisationSessions:
     engine: Engine
     organisation_id: str
 
+    def __call__(self) -> OrganisationSession:
+        """Open a session, as a ``sessionmaker`` does."""
+        return self.open()
+
     def open(self) -> OrganisationSession:
         """Open a session; what is not committed is rolled back."""
         return OrganisationSession(self.engine, organisation_id=self.organisation_id)

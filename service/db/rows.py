@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     ColumnElement,
     ForeignKey,
     Index,
@@ -23,6 +24,8 @@ from service.db.job import JobRow, state_type
 from service.db.organisations import OrganisationOwned
 
 Sha256 = Annotated[str, mapped_column(String(64))]
+KEPT = "deleted_at IS NULL"
+FILES_TO_REMOVE = "deleted_at IS NOT NULL AND files_removed_at IS NULL"
 
 
 class PredictionState(StrEnum):
@@ -99,10 +102,30 @@ class ApiKeyRow(OrganisationOwned, Base):
 
 
 class ScanRow(OrganisationOwned, Base):
-    """An uploaded file: its bytes lie in storage under ``storage_key``."""
+    """An uploaded file: its bytes lie in storage under ``storage_key`` until ``files_removed_at``.
+
+    ``deleted_at`` marks a scan that nobody is shown any more (:mod:`service.retention`), ``deleted_because``
+    says on whose wish: ``request`` or ``retention``.
+    """
 
     __tablename__ = "scans"
-    __table_args__ = (Index(None, "organisation_id", "created_at", "id"),)
+    __table_args__ = (
+        Index(None, "organisation_id", "created_at", "id"),
+        # What may be due for retention: the rows of removed scans stay, and grow many.
+        Index(
+            "ix_scans_kept_created_at",
+            "created_at",
+            sqlite_where=text(KEPT),
+            postgresql_where=text(KEPT),
+        ),
+        # What is marked and not yet removed: few rows, whatever the table holds.
+        Index(
+            "ix_scans_files_to_remove",
+            "id",
+            sqlite_where=text(FILES_TO_REMOVE),
+            postgresql_where=text(FILES_TO_REMOVE),
+        ),
+    )
 
     id: Mapped[Key]
     sha256: Mapped[Sha256] = mapped_column(index=True)
@@ -117,6 +140,8 @@ class ScanRow(OrganisationOwned, Base):
     uploaded_by: Mapped[Id | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     created_at: Mapped[CreatedAt]
     deleted_at: Mapped[datetime | None]
+    deleted_because: Mapped[str | None] = mapped_column(String(16))
+    files_removed_at: Mapped[datetime | None]
 
 
 class ModelVersionRow(Base):
@@ -278,12 +303,16 @@ class IdempotencyRow(OrganisationOwned, Base):
 
 
 class AuditEventRow(OrganisationOwned, Base):
-    """Who did what to what, and when; never changed and never with patient data."""
+    """Who did what to what, when and from where; never with patient data, and never changed.
+
+    Each event names the hash of the one before it (:mod:`service.audit.chain`). Triggers of the migrations
+    refuse every UPDATE and DELETE: a migration that copies this table, as SQLite's do, makes them again.
+    """
 
     __tablename__ = "audit_events"
     __table_args__ = (
         Index(None, "subject_kind", "subject_id"),
-        Index(None, "organisation_id", "at", "id"),
+        Index(None, "organisation_id", "sequence"),
     )
 
     id: Mapped[Key]
@@ -291,9 +320,25 @@ class AuditEventRow(OrganisationOwned, Base):
     organisation_id: Mapped[Id | None] = mapped_column(  # type: ignore[assignment]  # only here
         ForeignKey("organisations.id")
     )
+    # From 1, without a gap.
+    sequence: Mapped[int] = mapped_column(BigInteger, unique=True)
     at: Mapped[CreatedAt] = mapped_column(index=True)
     actor: Mapped[str]
+    address: Mapped[str]
     action: Mapped[str] = mapped_column(String(64))
     subject_kind: Mapped[str] = mapped_column(String(32))
     subject_id: Mapped[str] = mapped_column(String(64))
     details: Mapped[dict[str, Any] | None]
+    previous_hash: Mapped[Sha256]
+    hash: Mapped[Sha256]
+
+
+class AuditHeadRow(Base):
+    """The last audit event: one row, which everybody who appends locks first."""
+
+    __tablename__ = "audit_heads"
+    __table_args__ = (CheckConstraint("id = 1", name="one"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False, default=1)
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    hash: Mapped[Sha256]

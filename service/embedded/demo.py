@@ -7,9 +7,11 @@ from pathlib import Path
 
 from sqlalchemy.orm import Session
 
+from service.audit import record
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.identity.accounts import Role, create_user, find_user
-from service.identity.api_keys import create_api_key
+from service.identity.actor import program
+from service.identity.api_keys import API_KEY_PREFIX_LENGTH, create_api_key, require_api_key
 
 FILE_NAME = "demo-credentials.json"
 USERNAME = "demo"
@@ -34,6 +36,10 @@ def make_demo_credentials(session: Session, data_dir: Path) -> dict[str, str] | 
         organisation_id=DEFAULT_ORGANISATION_ID,
     )
     api_key = create_api_key(session, user=user, name="demonstration")
+    actor = program("serve")
+    key_id = require_api_key(session, api_key[:API_KEY_PREFIX_LENGTH]).id
+    record(session, actor=actor, action="user.create", subject_kind="user", subject_id=user.id)
+    record(session, actor=actor, action="api_key.create", subject_kind="api_key", subject_id=key_id)
     credentials = {"username": USERNAME, "password": password, "api_key": api_key}
     unfinished = data_dir / f"{FILE_NAME}.part"
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

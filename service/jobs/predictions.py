@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from service.audit import record
 from service.db.rows import PredictionRow, PredictionState, ResultRow, ScanRow
 from service.errors import ServiceError
+from service.identity.actor import Actor
 from service.jobs.lease import succeed
 from service.jobs.requests import cancel, queue_again
 
@@ -106,7 +107,7 @@ def finish(
     return True
 
 
-def request_cancel(session: Session, prediction_id: str, *, actor: str) -> PredictionRow:
+def request_cancel(session: Session, prediction_id: str, *, actor: Actor) -> PredictionRow:
     """Cancel: at once when queued, by the worker within its next heartbeat when running.
 
     Asking again changes nothing.
@@ -135,7 +136,7 @@ def request_cancel(session: Session, prediction_id: str, *, actor: str) -> Predi
     return row
 
 
-def retry(session: Session, prediction_id: str, *, actor: str) -> PredictionRow:
+def retry(session: Session, prediction_id: str, *, actor: Actor) -> PredictionRow:
     """Queue a failed or cancelled prediction again, with all its attempts.
 
     Raises

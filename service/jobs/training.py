@@ -12,6 +12,7 @@ from service.audit import record
 from service.db.base import utc_now
 from service.db.job import JobState
 from service.db.rows import TrainingFoldRow, TrainingRunRow
+from service.identity.actor import Actor
 from service.jobs.change import change
 from service.jobs.lease import succeed, success
 from service.jobs.requests import cancel, queue_again
@@ -43,7 +44,7 @@ def enqueue_run(
     session: Session,
     run: RunToTrain,
     *,
-    actor: str,
+    actor: Actor,
     organisation_id: str,
     requested_by: str | None = None,
     max_attempts: int = 3,
@@ -53,7 +54,7 @@ def enqueue_run(
     Parameters
     ----------
     run : RunToTrain
-    actor : str
+    actor : Actor
         For the audit.
     organisation_id : str
         Whose run it becomes; one that is known already stays whose it is.
@@ -132,7 +133,7 @@ def finish_run(session: Session, run_folder: Path) -> None:
     session.flush()
 
 
-def cancel_runs(session: Session, run_folders: Iterable[Path], *, actor: str) -> tuple[str, ...]:
+def cancel_runs(session: Session, run_folders: Iterable[Path], *, actor: Actor) -> tuple[str, ...]:
     """Cancel every fold of some runs that waits or is being trained; asking again changes nothing.
 
     Returns

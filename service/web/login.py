@@ -3,13 +3,15 @@
 from functools import partial
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from service.api.principals import AnyResources, identify, require_own_page
+from service.api.principals import AnyResources, client_address, identify, require_own_page
 from service.api.resources import Resources
 from service.audit import record
-from service.identity.accounts import CredentialsError, verify_login
+from service.identity.accounts import CredentialsError, find_user, verify_login
+from service.identity.actor import Actor, anonymous
 from service.identity.logins import TooManyAttemptsError, close_login, open_login
 from service.web.access import ByForm, clear_login_cookie, local_path, set_login_cookie
 from service.web.rendering import page
@@ -48,7 +50,7 @@ async def log_in(
 ) -> Response:
     """Begin a login with a fresh token, whatever cookie came along."""
     require_own_page(request)
-    address = request.client.host if request.client else ""
+    address = client_address(request)
     target = local_path(next)
     try:
         token = await _begin(
@@ -87,10 +89,14 @@ def log_out(request: Request, resources: AnyResources, principal: ByForm) -> Res
 async def _begin(
     resources: Resources, *, username: str, password: str, address: str, stale: str | None
 ) -> str:
-    moment = resources.throttle.begin(username=username, address=address)
+    try:
+        moment = resources.throttle.begin(username=username, address=address)
+    except TooManyAttemptsError:
+        await to_thread.run_sync(_note_throttled, resources, address)
+        raise
     try:
         token = await resources.logins.run(
-            partial(_open, resources, username=username, password=password, stale=stale)
+            partial(_open, resources, username=username, password=password, address=address, stale=stale)
         )
     except CredentialsError:
         raise
@@ -101,21 +107,51 @@ async def _begin(
     return token
 
 
-def _open(resources: Resources, *, username: str, password: str, stale: str | None) -> str:
-    user = verify_login(resources.unrestricted_sessions, username=username, password=password)
+def _open(resources: Resources, *, username: str, password: str, address: str, stale: str | None) -> str:
+    try:
+        user = verify_login(resources.unrestricted_sessions, username=username, password=password)
+    except CredentialsError:
+        _record_refusal(resources, username=username, address=address)
+        raise
     with resources.unrestricted_sessions.begin() as session:
         token = open_login(session, user=user, lifetime=resources.lifetime)
         if stale:
             close_login(session, stale)
+        actor = Actor(f"user:{user.id}", address)
         record(
             session,
-            actor=f"user:{user.id}",
+            actor=actor,
             action="login.begin",
             subject_kind="user",
             subject_id=user.id,
             organisation_id=user.organisation_id,
         )
     return token
+
+
+def _record_refusal(resources: Resources, *, username: str, address: str) -> None:
+    with resources.unrestricted_sessions.begin() as session:
+        user = find_user(session, username=username)
+        record(
+            session,
+            actor=anonymous(address),
+            action="login.refused",
+            subject_kind="user",
+            # Never what was typed: people type their password into the wrong field.
+            subject_id="unknown" if user is None else user.id,
+            organisation_id=None if user is None else user.organisation_id,
+        )
+
+
+def _note_throttled(resources: Resources, address: str) -> None:
+    with resources.unrestricted_sessions() as session:
+        resources.reads.note(
+            session,
+            anonymous(address),
+            action="login.throttled",
+            subject_kind="user",
+            subject_id="unknown",
+        )
 
 
 def _refused(

@@ -21,7 +21,7 @@ HEADINGS = {
     404: ("Nothing here", "This page does not exist, or what it showed has been deleted."),
     409: (
         "Not now",
-        "It is in use at the moment. Cancel its prediction first, or wait until it ends.",
+        "Something else has happened to it meanwhile. Look at it again.",
     ),
     503: (
         "Back shortly",

@@ -27,7 +27,7 @@ from service.api.remedies import REMEDIES
 from service.api.removal import delete_scan
 from service.api.resources import Resources
 from service.api.uploads import receive_scan
-from service.api.viewing import PredictionFilter, find_prediction, list_predictions, prediction_response
+from service.api.viewing import PredictionFilter, find_prediction, list_predictions, read_prediction
 from service.db.rows import ModelVersionRow, PredictionRow, PredictionState
 from service.errors import ServiceError
 from service.identity.permissions import Permission
@@ -94,7 +94,9 @@ def show_predictions(
     try:
         chosen = _filter(status, subject)
         with resources.sessions_for(principal).open() as session:
-            listed = list_predictions(session, principal, chosen, cursor=cursor, limit=PAGE_LENGTH)
+            listed = list_predictions(
+                session, principal, chosen, cursor=cursor, limit=PAGE_LENGTH, reads=resources.reads
+            )
     except FieldsNotValidError:
         problem = "These filters cannot be used. A pseudonym has letters, digits and . _ - only."
     kept = {name: value for name, value in (("status", status), ("subject_id", subject)) if value}
@@ -120,7 +122,7 @@ def show_prediction(
 ) -> HTMLResponse:
     """Show where a prediction stands, or what it says."""
     with resources.sessions_for(principal).open() as session:
-        shown = prediction_response(session, find_prediction(session, principal, prediction_id))
+        shown = read_prediction(session, principal, prediction_id, reads=resources.reads)
         card = shown.result["model"] if shown.result else _active_card(session)
     values: dict[str, Any] = {}
     if shown.result is not None:

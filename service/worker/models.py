@@ -6,20 +6,26 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from model.card import read_card
+from service.audit import record
 from service.db.rows import ModelVersionRow
+from service.identity.actor import Actor, program
 from service.storage import Storage, checkpoint_key
 
 MAX_CHECKPOINT_BYTES = 1 << 34
 _CHUNK_BYTES = 1 << 20
 
 
-def register_checkpoint(session: Session, storage: Storage, path: Path) -> ModelVersionRow:
+def register_checkpoint(
+    session: Session, storage: Storage, path: Path, *, actor: Actor | None = None
+) -> ModelVersionRow:
     """Store a checkpoint, add its row unless the same bytes are known, and make it the active version.
 
     Parameters
     ----------
     path : Path
         A checkpoint file; it is copied.
+    actor : Actor, optional
+        For the audit; without one, the process that starts the service.
 
     Raises
     ------
@@ -44,12 +50,15 @@ def register_checkpoint(session: Session, storage: Storage, path: Path) -> Model
             card=card.model_dump(mode="json"),
         )
         session.add(version)
+        session.flush()
+        _record(session, version, actor, action="model.register")
     if not version.active:
         session.execute(
             update(ModelVersionRow).where(ModelVersionRow.active.is_(True)).values(active=False),
             execution_options={"synchronize_session": "fetch"},
         )
         version.active = True
+        _record(session, version, actor, action="model.activate")
     session.flush()
     return version
 
@@ -57,3 +66,14 @@ def register_checkpoint(session: Session, storage: Storage, path: Path) -> Model
 def active_model(session: Session) -> ModelVersionRow | None:
     """Return the version that answers; None before the first registration."""
     return session.scalars(select(ModelVersionRow).where(ModelVersionRow.active.is_(True))).one_or_none()
+
+
+def _record(session: Session, version: ModelVersionRow, actor: Actor | None, *, action: str) -> None:
+    record(
+        session,
+        actor=actor or program("serve"),
+        action=action,
+        subject_kind="model_version",
+        subject_id=version.id,
+        details={"sha256": version.sha256},
+    )

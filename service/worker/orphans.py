@@ -1,4 +1,4 @@
-"""Removes scan files that no scan names: left by a crash between file and row, or by a deletion cut short."""
+"""Removes scan files that no scan names: left by a crash before the row, or put back after a removal."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,9 @@ log = get_logger(__name__)
 def remove_orphans(
     sessions: sessionmaker[Session], storage: Storage, *, older_than_s: float = ORPHAN_S
 ) -> int:
-    """Remove the scan files that are old enough and belong to no scan, or to a deleted one.
+    """Remove the scan files that are old enough and belong to no scan, or to one whose files were removed.
+
+    What a marked scan still has is left to :mod:`service.retention`, which proves that it is gone.
 
     Returns
     -------
@@ -47,7 +49,9 @@ def _without_a_scan(sessions: sessionmaker[Session], keys: Sequence[str]) -> lis
             return []
         named = set(
             session.scalars(
-                select(ScanRow.storage_key).where(ScanRow.storage_key.in_(keys), ScanRow.deleted_at.is_(None))
+                select(ScanRow.storage_key).where(
+                    ScanRow.storage_key.in_(keys), ScanRow.files_removed_at.is_(None)
+                )
             )
         )
     return [key for key in keys if key not in named]

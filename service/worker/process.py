@@ -22,6 +22,7 @@ from service.private import write_privately
 from service.queue import QUEUES, QueueName, make_celery
 from service.settings import Settings
 from service.storage import open_storage
+from service.worker.housekeeping import Housekeeping
 from service.worker.presence import Presence
 from service.worker.sweeper import Sweeper
 
@@ -34,7 +35,7 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     """Consume queues until the process is told to stop; returns its exit status.
 
     SIGTERM or SIGINT hands the running job back and ends the worker, with status 0. A worker that consumes
-    ``maintenance`` also sweeps.
+    ``maintenance`` also sweeps and keeps house.
     """
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
     write_privately()
@@ -79,18 +80,20 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
 
     worker_ready.connect(ready)
     worker_shutting_down.connect(hand_back)
-    sweeper = None
+    maintenance: list[Sweeper | Housekeeping] = []
     if "maintenance" in queues:
-        sweeper = Sweeper(settings, app=app, sessions=sessions, storage=storage)
-        sweeper.start()
+        maintenance.append(Sweeper(settings, app=app, sessions=sessions))
+        maintenance.append(Housekeeping(settings, sessions=sessions, storage=storage))
     presence = Presence(sessions, worker=name, queues=queues)
     presence.start()
+    for thread in maintenance:
+        thread.start()
     try:
         worker.start()
     finally:
         presence.stop()
-        if sweeper is not None:
-            sweeper.stop()
+        for thread in maintenance:
+            thread.stop()
     # For Celery SIGTERM is an end like any other and SIGINT a failure.
     return 0 if told_to_stop else int(worker.exitcode or 0)
 

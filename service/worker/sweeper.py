@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from time import monotonic
 
 from celery import Celery
 from sqlalchemy.exc import DBAPIError
@@ -14,13 +13,7 @@ from service.db.rows import JOB_KINDS
 from service.logs import get_logger
 from service.queue import messages_waiting, publish
 from service.settings import Settings
-from service.storage import Storage, StorageUnavailableError
-from service.worker.orphans import remove_orphans
-
-# An upload that takes longer than this was given up, in seconds.
-QUARANTINE_S = 24 * 3600
-# Storage is tidied at the start and then at this pace, in seconds: every stored scan is looked at.
-TIDY_S = 600.0
+from service.storage import StorageUnavailableError
 
 log = get_logger(__name__)
 
@@ -61,15 +54,12 @@ def sweep_once(
 
 
 class Sweeper:
-    """Sweeps from a thread, at once and then every ``settings.sweep_s`` seconds, and tidies the storage."""
+    """Sweeps from a thread, at once and then every ``settings.sweep_s`` seconds."""
 
-    def __init__(
-        self, settings: Settings, *, app: Celery, sessions: sessionmaker[Session], storage: Storage
-    ) -> None:
+    def __init__(self, settings: Settings, *, app: Celery, sessions: sessionmaker[Session]) -> None:
         self._settings = settings
         self._app = app
         self._sessions = sessions
-        self._storage = storage
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -83,30 +73,21 @@ class Sweeper:
         self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        tidy_at = monotonic()
         while True:
-            self._guarded("sweep_failed", self._sweep)
-            if monotonic() >= tidy_at:
-                self._guarded("quarantine_not_purged", self._purge_quarantine)
-                self._guarded("orphans_not_removed", self._remove_orphans)
-                tidy_at = monotonic() + TIDY_S
+            guarded("sweep_failed", self._sweep)
             if self._stopped.wait(self._settings.sweep_s):
                 return
 
     def _sweep(self) -> None:
         sweep_all(self._app, self._sessions, republish_s=self._settings.republish_s)
 
-    def _purge_quarantine(self) -> None:
-        self._storage.purge_quarantine(older_than_s=QUARANTINE_S)
 
-    def _remove_orphans(self) -> None:
-        remove_orphans(self._sessions, self._storage)
-
-    def _guarded(self, event: str, act: Callable[[], None]) -> None:
-        try:
-            act()
-        except (DBAPIError, OSError, StorageUnavailableError) as error:
-            log.warning(event, reason=type(error).__name__)
-        except Exception:
-            # Without this thread nothing that was lost would ever be found: a fault of ours must not end it.
-            log.exception(event)
+def guarded(event: str, act: Callable[[], None]) -> None:
+    """Do what may fail without ending the thread that does it: the log tells, the next round tries again."""
+    try:
+        act()
+    except (DBAPIError, OSError, StorageUnavailableError) as error:
+        log.warning(event, reason=type(error).__name__)
+    except Exception:
+        # Without this thread nothing that was lost would ever be found: a fault of ours must not end it.
+        log.exception(event)

@@ -9,6 +9,7 @@ import pytest
 
 from service import jobs
 from service.db.rows import PredictionRow, PredictionState
+from service.identity.actor import Actor
 from service.queue import publish
 from tests.integration.conftest import MakeWorkplace, Workplace
 from tests.servers import end, free_port, redis_server
@@ -44,7 +45,7 @@ def test_jobs_in_one_worker(place: Workplace) -> None:
     slow = place.upload("slow")
     place.wait_for(slow, PredictionState.PREPROCESSING)
     with place.sessions.begin() as session:
-        jobs.request_cancel(session, slow, actor="test")
+        jobs.request_cancel(session, slow, actor=Actor("test", "test"))
     asked_at = time.monotonic()
     place.wait_for(slow, PredictionState.CANCELLED)
     assert time.monotonic() - asked_at < 2

@@ -1,11 +1,13 @@
 """A migrated database for each test: SQLite always, PostgreSQL as well where a test asks for both."""
 
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import structlog
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.engine import make_engine, session_factory
@@ -77,3 +79,14 @@ def model_version_id(sessions: sessionmaker[Session]) -> str:
         )
         session.add(version)
     return version.id
+
+
+@pytest.fixture
+def logs_put_back() -> Iterator[None]:
+    """For what configures the log of the whole process."""
+    loggers = [logging.getLogger(name) for name in (None, "multiprocessing")]
+    before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
+    yield
+    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+        logger.handlers[:], logger.level, logger.propagate = handlers, level, propagate
+    structlog.reset_defaults()

@@ -1,21 +1,11 @@
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
-import structlog
 
 from service import logs
 
-
-@pytest.fixture(autouse=True)
-def put_back() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in (None, "multiprocessing")]
-    before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
-    yield
-    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
-        logger.handlers[:], logger.level, logger.propagate = handlers, level, propagate
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("logs_put_back")
 
 
 def test_a_line_for_machines_has_no_private_value(capsys: pytest.CaptureFixture[str]) -> None:

@@ -91,16 +91,26 @@ def test_the_audit_tells_what_was_done_newest_first_in_pages(served: Serving) ->
     admin = served.key(role=Role.ADMINISTRATOR)
     accepted = served.upload(served.key("doctor"), subject_id="P-17")
     served.client.post(accepted["links"]["prediction"] + "/cancel", headers=admin)
-    first = served.client.get("/api/v1/admin/audit", headers=admin, params={"limit": 1})
-    assert first.json()["items"][0]["action"] == "prediction.cancel"
-    second = served.client.get(
-        "/api/v1/admin/audit", headers=admin, params={"limit": 1, "cursor": first.json()["next_cursor"]}
-    ).json()
-    assert (second["items"][0]["action"], second["next_cursor"]) == ("scan.upload", None)
-    assert second["items"][0]["subject_id"] == accepted["scan_id"]
+    told = []
+    cursor = None
+    while not told or cursor:
+        query = {"limit": 1} | ({"cursor": cursor} if cursor else {})
+        page = served.client.get("/api/v1/admin/audit", headers=admin, params=query).json()
+        told += page["items"]
+        cursor = page["next_cursor"]
+    assert [(event["sequence"], event["action"]) for event in told] == [
+        (4, "audit.read"),
+        (3, "prediction.read"),
+        (2, "prediction.cancel"),
+        (1, "scan.upload"),
+    ]
+    assert told[-1]["subject_id"] == accepted["scan_id"]
+    assert {event["address"] for event in told} == {"testclient"}
+    assert [event["previous_hash"] for event in told] == [event["hash"] for event in told[1:]] + ["0" * 64]
     assert "P-17" not in served.client.get("/api/v1/admin/audit", headers=admin).text
     chosen = {"subject_id": accepted["prediction_id"]}
-    assert len(served.client.get("/api/v1/admin/audit", headers=admin, params=chosen).json()["items"]) == 1
+    found = served.client.get("/api/v1/admin/audit", headers=admin, params=chosen).json()["items"]
+    assert [event["action"] for event in found] == ["audit.read", "prediction.read", "prediction.cancel"]
 
 
 def test_accounts_are_paged(served: Serving) -> None:

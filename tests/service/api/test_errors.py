@@ -17,10 +17,12 @@ from tests.service.api.serving import Serving, scan_bytes
 
 # What only the processes and the command line can meet.
 NEVER_OVER_HTTP = (
+    "service.audit.verification",
     "service.backup",
     "service.cli",
     "service.db.migrate",
     "service.embedded.supervisor",
+    "service.retention",
     "service.worker",
 )
 
@@ -130,11 +132,11 @@ def test_a_fault_of_ours_says_nothing_but_a_reference(
         errors.log, "error", lambda event, **values: logged.append({"event": event, **values})
     )
 
-    def broken(*_args: object) -> None:
+    def broken(*_args: object, **_options: object) -> None:
         message = "secret of the inside"
         raise RuntimeError(message)
 
-    monkeypatch.setattr("service.api.scans.find_scan", broken)
+    monkeypatch.setattr("service.api.scans.read_scan", broken)
     answer = served.client.get("/api/v1/scans/x", headers=served.key())
     assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
     assert answer.headers["content-type"] == "application/problem+json"
@@ -147,18 +149,18 @@ def test_a_fault_of_ours_says_nothing_but_a_reference(
 
 
 def test_a_database_that_does_not_answer(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(*_args: object) -> None:
+    def away(*_args: object, **_options: object) -> None:
         raise OperationalError("SELECT secret", {}, Exception("no route to host"))
 
     key = served.key()
-    monkeypatch.setattr("service.api.scans.find_scan", away)
+    monkeypatch.setattr("service.api.scans.read_scan", away)
     answer = served.client.get("/api/v1/scans/x", headers=key)
     assert (answer.status_code, answer.json()["code"]) == (503, "database_unavailable")
     assert "secret" not in answer.text
 
 
 def test_a_fault_on_a_page_is_a_page(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_args: object) -> None:
+    def broken(*_args: object, **_options: object) -> None:
         raise RuntimeError
 
     monkeypatch.setattr("service.web.login.identify", broken)

@@ -1,4 +1,4 @@
-"""A deletion beside a claim or a retry: whoever is first wins, and never both."""
+"""A deletion at somebody's wish: done when it returns, except for a file that is read or out of reach."""
 
 import threading
 from collections.abc import Iterator
@@ -10,12 +10,13 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
 from service.api.principals import Principal
-from service.api.refusals import ScanInUseError, ScanNotFoundError
+from service.api.refusals import ScanNotFoundError
 from service.api.removal import delete_scan
 from service.api.resources import Resources, open_resources
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, PredictionRow, ScanRow
 from service.identity.accounts import Role
+from service.identity.actor import Actor
 from service.settings import Settings
 from service.storage import StorageUnavailableError
 from tests.service.conftest import BOTH_DATABASES
@@ -27,7 +28,7 @@ SOMEBODY = Principal(
     organisation_id=DEFAULT_ORGANISATION_ID,
     username="u",
     role=Role.ADMINISTRATOR,
-    actor="user:u",
+    actor=Actor("user:u", "test"),
 )
 
 
@@ -60,34 +61,31 @@ def test_a_deletion_cancels_what_waits_and_happens_once(
     with sessions() as session:
         assert session.get_one(PredictionRow, prediction_id).state == "cancelled"
         scan = session.get_one(ScanRow, scan_id)
-        events = session.scalars(select(AuditEventRow.action).order_by(AuditEventRow.at)).all()
-    assert (scan.display_name, scan.deleted_at is None) == ("deleted", False)
-    assert events == ["prediction.cancel", "scan.delete"]
+        events = session.scalars(select(AuditEventRow.action).order_by(AuditEventRow.sequence)).all()
+    assert (scan.display_name, scan.deleted_at is None, scan.files_removed_at is None) == (
+        "deleted",
+        False,
+        False,
+    )
+    assert events == ["prediction.cancel", "scan.delete", "scan.files_removed"]
     assert not is_stored(resources)
 
 
-def test_a_deletion_waits_for_a_claim_under_way_and_gives_up(
+def test_a_deletion_waits_for_a_claim_under_way_and_stops_it(
     resources: Resources, sessions: sessionmaker[Session], scan_id: str, prediction_id: str
 ) -> None:
-    refused: list[BaseException] = []
-
-    def try_to_delete() -> None:
-        with pytest.raises(ScanInUseError) as refusal:
-            delete_scan(resources, SOMEBODY, scan_id)
-        refused.append(refusal.value)
-
-    deletion = threading.Thread(target=try_to_delete)
+    deletion = threading.Thread(target=delete_scan, args=(resources, SOMEBODY, scan_id))
     with sessions.begin() as session:
         assert jobs.claim(session, PredictionRow, prediction_id, owner="w#1", lease_s=60)
         deletion.start()
         deletion.join(timeout=0.3)
         assert deletion.is_alive(), "did not wait for the claim"
     deletion.join(timeout=15)
-    assert len(refused) == 1
     with sessions() as session:
-        assert session.get_one(PredictionRow, prediction_id).state == "preprocessing"
-        assert session.get_one(ScanRow, scan_id).deleted_at is None, "the mark was not taken back"
-    assert is_stored(resources)
+        prediction = session.get_one(PredictionRow, prediction_id)
+        assert (prediction.state, prediction.cancel_requested) == ("preprocessing", True)
+        assert session.get_one(ScanRow, scan_id).deleted_at is not None
+    assert is_stored(resources), "a worker reads it"
 
 
 def test_a_file_that_cannot_be_removed_now_does_not_undo_the_deletion(
@@ -103,5 +101,6 @@ def test_a_file_that_cannot_be_removed_now_does_not_undo_the_deletion(
     monkeypatch.setattr(resources.storage, "delete", fails)
     delete_scan(resources, SOMEBODY, scan_id)
     with sessions() as session:
-        assert session.get_one(ScanRow, scan_id).deleted_at is not None
+        scan = session.get_one(ScanRow, scan_id)
+        assert (scan.deleted_at is None, scan.files_removed_at) == (False, None)
     assert is_stored(resources)

@@ -257,7 +257,7 @@ def test_deleting_a_scan_removes_what_was_said_and_keeps_that_it_happened(served
         events = session.scalars(
             select(AuditEventRow.action).where(AuditEventRow.subject_id == scan.id)
         ).all()
-    assert set(events) == {"scan.upload", "scan.delete"}
+    assert set(events) == {"scan.upload", "scan.delete", "scan.files_removed"}
     assert served.client.delete(accepted["links"]["scan"], headers=key).status_code == 404
 
 
@@ -269,10 +269,14 @@ def test_deleting_a_waiting_scan_cancels_its_prediction(served: Serving) -> None
         assert session.get_one(PredictionRow, accepted["prediction_id"]).state == PredictionState.CANCELLED
 
 
-def test_a_scan_that_a_worker_reads_is_not_deleted(served: Serving) -> None:
+def test_a_scan_that_a_worker_reads_is_out_of_sight_at_once_and_its_prediction_asked_to_stop(
+    served: Serving,
+) -> None:
     key = served.key()
     accepted = served.upload(key)
     served.set_state(accepted["prediction_id"], PredictionState.PREPROCESSING)
-    answer = served.client.delete(accepted["links"]["scan"], headers=key)
-    assert (answer.status_code, answer.json()["code"]) == (409, "scan_in_use")
-    assert len(stored_files(served)) == 1
+    assert served.client.delete(accepted["links"]["scan"], headers=key).status_code == 204
+    assert served.client.get(accepted["links"]["prediction"], headers=key).status_code == 404
+    with served.sessions() as session:
+        assert session.get_one(PredictionRow, accepted["prediction_id"]).cancel_requested
+    assert len(stored_files(served)) == 1, "the worker still reads it"

@@ -18,6 +18,7 @@ from service.cli import training_watch
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
 from service.db.rows import FoldState, TrainingFoldRow, TrainingRunRow
+from service.identity.actor import Actor
 from service.settings import Settings
 from service.worker import fold as fold_work
 from service.worker.fold import run_fold
@@ -242,7 +243,7 @@ def test_who_is_cancelled_by_others_is_told(
 ) -> None:
     def sleep(_seconds: float) -> None:
         with sessions.begin() as session:
-            jobs.cancel_runs(session, [tmp_path / "run"], actor="user:1")
+            jobs.cancel_runs(session, [tmp_path / "run"], actor=Actor("user:1", "test"))
 
     monkeypatch.setattr(training_watch, "sleep", sleep)
     status, printed, _ = restnet(*command, "--json")

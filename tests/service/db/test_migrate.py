@@ -1,6 +1,8 @@
+import json
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,14 @@ from sqlalchemy import column, func, insert, inspect, select, table, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
+from service.audit import record
+from service.audit.verification import verify
 from service.correlation import correlated
 from service.db import migrate
 from service.db.engine import make_engine
 from service.db.organisations import DEFAULT_ORGANISATION, DEFAULT_ORGANISATION_ID
-from service.db.rows import Base, PredictionRow
+from service.db.rows import AuditEventRow, Base, PredictionRow
+from service.identity.actor import Actor
 from tests.service.conftest import BOTH_DATABASES
 
 LONG_AGO = "2026-01-01 00:00:00.000000"
@@ -84,10 +89,10 @@ def test_the_migrations_make_exactly_the_tables_of_the_rows(database_url: str) -
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, Base.metadata) == []
     # Constraints that the comparison does not see.
-    tables = ("predictions", "training_folds")
+    tables = ("predictions", "training_folds", "audit_heads")
     checks = {check["name"] for name in tables for check in inspect(engine).get_check_constraints(name)}
     engine.dispose()
-    assert checks == {"ck_predictions_state", "ck_training_folds_state"}
+    assert checks == {"ck_predictions_state", "ck_training_folds_state", "ck_audit_heads_one"}
 
 
 @BOTH_DATABASES
@@ -170,3 +175,53 @@ def test_processes_that_upgrade_at_once_take_turns(tmp_path: Path) -> None:
         for _ in range(3)
     ]
     assert [process.wait(60) for process in processes] == [0, 0, 0]
+
+
+@BOTH_DATABASES
+def test_events_and_deletions_from_before_the_chain_are_kept_and_chained(database_url: str) -> None:
+    """Back to where events had no chain, with more of them than one batch, and forth again."""
+    engine = make_engine(database_url)
+    with engine.connect() as connection:
+        command.downgrade(migrate._config(connection), "0002")
+        connection.commit()
+    events = [
+        {
+            "id": f"{number:036d}",
+            # Not in the order of their ids, and two at the same moment.
+            "at": datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=(1203 - number) // 2),
+            "details": json.dumps({"n": number, "share": 0.1, "words": "é"}) if number % 3 else None,
+        }
+        for number in range(1203)
+    ]
+    if engine.dialect.name == "sqlite":
+        events = [event | {"at": event["at"].strftime("%Y-%m-%d %H:%M:%S.%f")} for event in events]
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO audit_events (id, at, actor, action, subject_kind, subject_id, details) "
+                "VALUES (:id, :at, 'user:1', 'scan.upload', 'scan', 'x', :details)"
+            ),
+            events,
+        )
+        connection.execute(
+            text(
+                "INSERT INTO scans "
+                "(id, sha256, size_bytes, display_name, storage_key, created_at, deleted_at)"
+                " VALUES ('a', 'a', 1, 'deleted', 'scans/a.nii', '2026-01-01', '2026-01-02'),"
+                " ('b', 'b', 1, 'b.nii', 'scans/b.nii', '2026-01-01', NULL)"
+            )
+        )
+    migrate.upgrade(engine)
+    with Session(engine) as session:
+        assert verify(session).sequence == 1203
+        rows = session.scalars(select(AuditEventRow).order_by(AuditEventRow.sequence)).all()
+        scans = session.execute(text("SELECT id, deleted_because FROM scans ORDER BY id")).all()
+    assert [(row.at, row.id) for row in rows] == sorted((row.at, row.id) for row in rows)
+    assert [row.details for row in rows if row.id == f"{4:036d}"] == [{"n": 4, "share": 0.1, "words": "é"}]
+    assert {row.address for row in rows} == {"not recorded"}
+    assert [tuple(scan) for scan in scans] == [("a", "request"), ("b", None)]
+    with Session(engine) as session:
+        record(session, actor=Actor("user:1", "t"), action="a.b", subject_kind="k", subject_id="1")
+        session.commit()
+        assert verify(session).sequence == 1204
+    engine.dispose()

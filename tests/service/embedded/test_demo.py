@@ -1,8 +1,10 @@
 import json
 from pathlib import Path
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
+from service.db.rows import AuditEventRow
 from service.embedded.demo import FILE_NAME, make_demo_credentials
 from service.identity.accounts import Role, verify_login
 from service.identity.api_keys import find_api_key
@@ -23,3 +25,8 @@ def test_the_credentials_work_are_kept_private_and_made_once(
     with sessions.begin() as session:
         key, owner = find_api_key(session, made["api_key"])
         assert owner.id == key.user_id == user.id
+        told = session.scalars(select(AuditEventRow).order_by(AuditEventRow.sequence)).all()
+    assert [(event.actor, event.action, event.subject_id) for event in told] == [
+        ("serve", "user.create", user.id),
+        ("serve", "api_key.create", key.id),
+    ]

@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.base import utc_now
 from service.db.rows import PredictionRow, ResultRow, ScanRow
+from service.identity.actor import Actor
 from tests.service.conftest import BOTH_DATABASES
 
 pytestmark = BOTH_DATABASES
@@ -64,7 +65,7 @@ def test_a_cancellation_that_comes_before_the_result_wins(
 ) -> None:
     with sessions.begin() as session:
         jobs.claim(session, PredictionRow, prediction_id, owner="w#1", lease_s=60)
-        jobs.request_cancel(session, prediction_id, actor="user:1")
+        jobs.request_cancel(session, prediction_id, actor=Actor("user:1", "test"))
     with sessions.begin() as session:
         assert not jobs.finish(
             session, prediction_id, owner="w#1", model_version_id=model_version_id, result=RESULT
@@ -108,12 +109,12 @@ def test_who_comes_during_a_deletion_waits_for_it_and_finds_no_scan(
 
     def retry() -> object:
         with sessions.begin() as session, pytest.raises(jobs.PredictionNotFoundError):
-            jobs.retry(session, prediction_id, actor="user:1")
+            jobs.retry(session, prediction_id, actor=Actor("user:1", "test"))
         return None
 
     if act == "retry":
         with sessions.begin() as session:
-            jobs.request_cancel(session, prediction_id, actor="user:1")
+            jobs.request_cancel(session, prediction_id, actor=Actor("user:1", "test"))
     other = threading.Thread(target=lambda: outcomes.append({"claim": claim, "retry": retry}[act]()))
     with sessions.begin() as session:
         delete_scan_of(session, prediction_id)

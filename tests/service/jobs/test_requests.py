@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
 from service.db.rows import AuditEventRow, PredictionRow, PredictionState
+from service.identity.actor import Actor
 from tests.service.conftest import BOTH_DATABASES
 from tests.service.jobs.conftest import Queue
 
@@ -56,10 +57,10 @@ def test_what_is_tried_again_has_forgotten_everything(queue: Queue, job_id: str)
 def test_a_queued_job_is_cancelled_at_once_and_noted(sessions: sessionmaker[Session], scan_id: str) -> None:
     prediction_id = enqueue(sessions, scan_id)
     with sessions.begin() as session:
-        row = jobs.request_cancel(session, prediction_id, actor="user:1")
+        row = jobs.request_cancel(session, prediction_id, actor=Actor("user:1", "test"))
         assert (row.state, row.finished_at is not None) == (PredictionState.CANCELLED, True)
     with sessions.begin() as session:
-        assert jobs.request_cancel(session, prediction_id, actor="user:2").state == "cancelled"
+        assert jobs.request_cancel(session, prediction_id, actor=Actor("user:2", "test")).state == "cancelled"
         assert jobs.claim(session, PredictionRow, prediction_id, owner="w#1", lease_s=60) is None
     assert actions(sessions) == [("user:1", "prediction.cancel")]
 
@@ -68,10 +69,10 @@ def test_a_running_job_is_asked_to_stop(sessions: sessionmaker[Session], scan_id
     prediction_id = enqueue(sessions, scan_id)
     claim(sessions, prediction_id)
     with sessions.begin() as session:
-        row = jobs.request_cancel(session, prediction_id, actor="user:1")
+        row = jobs.request_cancel(session, prediction_id, actor=Actor("user:1", "test"))
         assert (row.state, row.cancel_requested) == (PredictionState.PREPROCESSING, True)
     with sessions.begin() as session:
-        jobs.request_cancel(session, prediction_id, actor="user:1")
+        jobs.request_cancel(session, prediction_id, actor=Actor("user:1", "test"))
         lease = jobs.renew(
             session,
             PredictionRow,
@@ -96,12 +97,12 @@ def test_what_is_over_cannot_be_cancelled_or_is_not_there(
         jobs.fail(session, PredictionRow, prediction_id, owner="w#1", code="not_4d", message="m")
     with sessions() as session:
         with pytest.raises(jobs.PredictionFinishedError, match="found one that has failed") as refusal:
-            jobs.request_cancel(session, prediction_id, actor="user:1")
+            jobs.request_cancel(session, prediction_id, actor=Actor("user:1", "test"))
         assert refusal.value.details() == {"state": "failed"}
         with pytest.raises(jobs.PredictionNotFoundError):
-            jobs.request_cancel(session, str(uuid4()), actor="user:1")
+            jobs.request_cancel(session, str(uuid4()), actor=Actor("user:1", "test"))
         with pytest.raises(jobs.PredictionNotFoundError):
-            jobs.retry(session, str(uuid4()), actor="user:1")
+            jobs.retry(session, str(uuid4()), actor=Actor("user:1", "test"))
 
 
 def test_a_failed_job_starts_afresh(sessions: sessionmaker[Session], scan_id: str) -> None:
@@ -123,7 +124,7 @@ def test_a_failed_job_starts_afresh(sessions: sessionmaker[Session], scan_id: st
         assert (row.error_code, row.error_message, row.error_details, row.error_reference) == (
             "c", "m", {"a": 1}, "r",
         )  # fmt: skip
-        row = jobs.retry(session, prediction_id, actor="user:1")
+        row = jobs.retry(session, prediction_id, actor=Actor("user:1", "test"))
         assert (row.state, row.attempts, row.error_code, row.error_details, row.error_reference) == (
             PredictionState.QUEUED, 0, None, None, None,
         )  # fmt: skip
@@ -137,7 +138,7 @@ def test_what_waits_or_runs_cannot_be_retried(sessions: sessionmaker[Session], s
     prediction_id = enqueue(sessions, scan_id)
     for state in ("queued", "preprocessing"):
         with sessions() as session, pytest.raises(jobs.PredictionNotRetryableError, match=state):
-            jobs.retry(session, prediction_id, actor="user:1")
+            jobs.retry(session, prediction_id, actor=Actor("user:1", "test"))
         if state == "queued":
             claim(sessions, prediction_id)
     assert actions(sessions) == []

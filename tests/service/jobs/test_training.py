@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, TrainingFoldRow, TrainingRunRow
+from service.identity.actor import Actor
 from tests.service.conftest import BOTH_DATABASES
 
 pytestmark = BOTH_DATABASES
@@ -29,7 +30,11 @@ def enqueue(
             outcomes=outcomes or {},
         )
         return jobs.enqueue_run(
-            session, asked, actor="user:1", organisation_id=DEFAULT_ORGANISATION_ID, max_attempts=2
+            session,
+            asked,
+            actor=Actor("user:1", "test"),
+            organisation_id=DEFAULT_ORGANISATION_ID,
+            max_attempts=2,
         ).id
 
 
@@ -115,7 +120,7 @@ def test_cancelling_runs_stops_their_folds_and_no_others(sessions: sessionmaker[
     claim(sessions, running.id)
     for expected in ({running.id, queued.id}, set()):
         with sessions.begin() as session:
-            assert set(jobs.cancel_runs(session, [A], actor="user:2")) == expected
+            assert set(jobs.cancel_runs(session, [A], actor=Actor("user:2", "test"))) == expected
     assert states(sessions) == ["succeeded", "training", "cancelled"]
     assert folds(sessions)[1].cancel_requested
     assert states(sessions, B) == ["queued"] * 3

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import TrainingFoldRow, TrainingRunRow
+from service.identity.actor import Actor
 from service.settings import Settings
 from service.worker import fold as fold_work
 from service.worker import job
@@ -69,7 +70,11 @@ def fold_id(run: Path, store: CohortStore, sessions: sessionmaker[Session]) -> s
     asked = jobs.RunToTrain(run_folder=run, cohort_folder=store.folder, device="cpu", n_folds=2)
     with sessions.begin() as session:
         jobs.enqueue_run(
-            session, asked, actor="user:1", organisation_id=DEFAULT_ORGANISATION_ID, max_attempts=3
+            session,
+            asked,
+            actor=Actor("user:1", "test"),
+            organisation_id=DEFAULT_ORGANISATION_ID,
+            max_attempts=3,
         )
         return jobs.folds_of(session, [run])[0].id
 

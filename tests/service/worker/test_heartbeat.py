@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
 from service.db.rows import PredictionRow, PredictionState
+from service.identity.actor import Actor
 from service.worker.heartbeat import Heartbeat, JobStoppedError, StopReason
 
 # Long beside what a busy disk may hold up a single write, so that only what is tested can lose the lease.
@@ -84,7 +85,7 @@ def test_a_cancellation_stops_the_job(sessions: sessionmaker[Session], predictio
     with beat(sessions, prediction_id) as heartbeat:
         heartbeat.report(0.1)
         with sessions.begin() as session:
-            jobs.request_cancel(session, prediction_id, actor="user:1")
+            jobs.request_cancel(session, prediction_id, actor=Actor("user:1", "test"))
         assert stopped(heartbeat) is StopReason.CANCELLED
         # The lease is kept until the job has said its last word.
         time.sleep(1.5 * LEASE_S)

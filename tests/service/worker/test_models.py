@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from model.card import ModelCard
 from model.errors import CheckpointError
-from service.db.rows import ModelVersionRow
+from service.db.rows import AuditEventRow, ModelVersionRow
 from service.storage import FolderStorage
 from service.worker import models
 from service.worker.models import active_model, register_checkpoint
@@ -65,6 +65,19 @@ def test_the_newest_registration_answers(
     assert (active.card["network"], active.card["intended_use"]) == ("C", "demonstration")
     with storage.open_local(second.storage_key) as path:
         assert path.read_bytes() == files[1].read_bytes()
+    with sessions() as session:
+        told = session.execute(
+            select(AuditEventRow.actor, AuditEventRow.action, AuditEventRow.subject_id).order_by(
+                AuditEventRow.sequence
+            )
+        ).all()
+    assert [tuple(event) for event in told] == [
+        ("serve", "model.register", ids[0]),
+        ("serve", "model.activate", ids[0]),
+        ("serve", "model.register", ids[1]),
+        ("serve", "model.activate", ids[1]),
+        ("serve", "model.activate", ids[0]),
+    ]
 
 
 def test_a_file_that_is_no_checkpoint_is_refused_and_not_kept(

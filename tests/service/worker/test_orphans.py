@@ -48,6 +48,9 @@ def test_only_old_files_without_a_live_scan_are_removed(
     assert keys(storage) == {LIVE, "scans/0f/new.nii", "models/a.safetensors"}
     with sessions.begin() as session:
         session.execute(update(ScanRow).values(deleted_at=utc_now()))
+    assert remove_orphans(sessions, storage) == 0, "its removal is retention's, with a proof"
+    with sessions.begin() as session:
+        session.execute(update(ScanRow).values(files_removed_at=utc_now()))
     assert remove_orphans(sessions, storage) == 1
     assert keys(storage) == {"scans/0f/new.nii", "models/a.safetensors"}
 

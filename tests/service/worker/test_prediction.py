@@ -14,6 +14,7 @@ from model.errors import CheckpointDigestError
 from service import jobs
 from service.db.restricted import OrganisationSessions
 from service.db.rows import PredictionRow, ResultRow, ScanRow
+from service.identity.actor import Actor
 from service.identity.organisations import create_organisation
 from service.settings import Settings
 from service.worker import job
@@ -244,7 +245,7 @@ def test_a_cancellation_just_before_the_result_wins(
 ) -> None:
     def act(_progress: object) -> dict[str, Any]:
         with sessions.begin() as session:
-            jobs.request_cancel(session, queued, actor="user:1")
+            jobs.request_cancel(session, queued, actor=Actor("user:1", "test"))
         return RESULT
 
     assert run(act).state == "cancelled"

@@ -1,4 +1,3 @@
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,6 @@ from service.db.base import utc_now
 from service.db.rows import PredictionRow
 from service.queue import make_celery
 from service.settings import Settings
-from service.storage import Storage, open_storage
 from service.worker import sweeper
 from service.worker.sweeper import Sweeper, sweep_once
 
@@ -76,8 +74,7 @@ def test_the_thread_sweeps_until_it_is_stopped(
     with sessions.begin() as session:
         prediction_id = jobs.enqueue(session, scan_id=scan_id).id
         jobs.claim(session, PredictionRow, prediction_id, owner="w#1", lease_s=0.3)
-    storage = open_storage(settings)
-    running = Sweeper(settings, app=make_celery(settings), sessions=sessions, storage=storage)
+    running = Sweeper(settings, app=make_celery(settings), sessions=sessions)
     running.start()
     deadline = time.monotonic() + 10
     while messages(settings) == 0:
@@ -99,49 +96,12 @@ def wait(done: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-@pytest.fixture
-def storage(settings: Settings) -> Storage:
-    return open_storage(settings)
-
-
-def test_storage_is_tidied_at_the_start_and_then_at_its_own_pace(
-    settings: Settings,
-    sessions: sessionmaker[Session],
-    storage: Storage,
-    scan_id: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(sweeper, "TIDY_S", 2)
-    root = settings.data_dir / "storage"
-    left = [root / "quarantine" / "left.part", root / "scans" / "0f" / "orphan.nii"]
-
-    def leave() -> None:
-        for path in left:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.touch()
-            os.utime(path, (0, 0))
-
-    leave()
-    running = Sweeper(settings, app=make_celery(settings), sessions=sessions, storage=storage)
-    running.start()
-    wait(lambda: not any(path.exists() for path in left))
-    leave()
-    # Two sweeps later the storage's turn has not come yet.
-    time.sleep(0.1)
-    assert all(path.exists() for path in left)
-    wait(lambda: not any(path.exists() for path in left))
-    running.stop()
-
-
-@pytest.mark.parametrize("broken", ["sweep_once", "remove_orphans"])
 def test_a_fault_of_ours_does_not_end_the_thread(
     settings: Settings,
     sessions: sessionmaker[Session],
-    storage: Storage,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
-    broken: str,
 ) -> None:
     calls = []
 
@@ -150,9 +110,8 @@ def test_a_fault_of_ours_does_not_end_the_thread(
         message = "a fault of ours"
         raise KeyError(message)
 
-    monkeypatch.setattr(sweeper, "TIDY_S", 0.0)
-    monkeypatch.setattr(sweeper, broken, fault)
-    running = Sweeper(settings, app=make_celery(settings), sessions=sessions, storage=storage)
+    monkeypatch.setattr(sweeper, "sweep_once", fault)
+    running = Sweeper(settings, app=make_celery(settings), sessions=sessions)
     running.start()
     wait(lambda: len(calls) >= 2)
     running.stop()

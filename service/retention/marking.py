@@ -1,0 +1,94 @@
+"""The first step of a scan's end: after one commit nobody sees it, and what was said of a person is gone."""
+
+from enum import StrEnum
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from service import jobs
+from service.audit import record
+from service.db.base import utc_now
+from service.db.job import TERMINAL
+from service.db.rows import IdempotencyRow, PredictionRow, ResultRow, ScanRow
+from service.identity.actor import Actor
+
+
+class Reason(StrEnum):
+    """Why a scan ends."""
+
+    REQUEST = "request"
+    RETENTION = "retention"
+
+
+def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason) -> bool:
+    """Mark a scan, remove its results and what was said about it, and stop what works on it.
+
+    Its row stays, with hash and size only. A prediction that waits is cancelled at once; one that runs is
+    asked to stop, can store no result any more, and keeps the file until it has ended.
+
+    Parameters
+    ----------
+    session : Session
+        Not committed.
+    scan_id : str
+    actor : Actor
+    reason : Reason
+
+    Returns
+    -------
+    bool
+        False when there is no such scan, or somebody else has marked it.
+    """
+    # The first thing written: from here to the commit nobody else can mark, claim, retry or finish.
+    scan = session.scalars(
+        update(ScanRow)
+        .where(ScanRow.id == scan_id, ScanRow.deleted_at.is_(None))
+        .values(deleted_at=utc_now(), deleted_because=reason.value)
+        .returning(ScanRow),
+        execution_options={"synchronize_session": False, "populate_existing": True},
+    ).one_or_none()
+    if scan is None:
+        return False
+    ids = list(session.scalars(select(PredictionRow.id).where(PredictionRow.scan_id == scan.id)))
+    _stop(session, ids, actor=actor, organisation_id=scan.organisation_id)
+    session.execute(delete(ResultRow).where(ResultRow.prediction_id.in_(ids)))
+    session.execute(delete(IdempotencyRow).where(IdempotencyRow.prediction_id.in_(ids)))
+    forget_errors(session, scan.id)
+    scan.display_name = "deleted"
+    scan.subject_id = scan.age_years = scan.sex = scan.site = scan.header = None
+    record(
+        session,
+        actor=actor,
+        action="scan.delete",
+        subject_kind="scan",
+        subject_id=scan.id,
+        details={"sha256": scan.sha256, "predictions": ids, "reason": reason.value},
+        organisation_id=scan.organisation_id,
+    )
+    return True
+
+
+def forget_errors(session: Session, scan_id: str) -> None:
+    """Remove what the predictions of a scan say of what was wrong with it."""
+    session.execute(
+        update(PredictionRow)
+        .where(PredictionRow.scan_id == scan_id)
+        .values(error_message=None, error_details=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def _stop(session: Session, prediction_ids: list[str], *, actor: Actor, organisation_id: str) -> None:
+    unfinished = select(PredictionRow.id).where(
+        PredictionRow.id.in_(prediction_ids), PredictionRow.state.not_in(TERMINAL)
+    )
+    for prediction_id in session.scalars(unfinished).all():
+        if jobs.cancel(session, PredictionRow, prediction_id) is not None:
+            record(
+                session,
+                actor=actor,
+                action="prediction.cancel",
+                subject_kind="prediction",
+                subject_id=prediction_id,
+                organisation_id=organisation_id,
+            )

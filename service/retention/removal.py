@@ -1,0 +1,167 @@
+"""The second and third step of a scan's end: its file goes from storage, and the audit keeps the proof."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sqlalchemy import ColumnElement, and_, exists, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.audit import record
+from service.db.base import utc_now
+from service.db.restricted import OrganisationSessions
+from service.db.rows import RUNNING, PredictionRow, ScanRow
+from service.errors import ServiceError
+from service.identity.actor import Actor
+from service.logs import get_logger
+from service.retention.marking import forget_errors
+from service.storage import Storage, StoredFileMissingError
+
+# Scans a round, and how many of them may fail before it gives up: storage is away, and each try may hang.
+ROUND = 200
+PATIENCE = 3
+
+log = get_logger(__name__)
+
+# The whole installation's, or one organisation's.
+Sessions = sessionmaker[Session] | OrganisationSessions
+
+
+class FileNotRemovedError(ServiceError):
+    """Storage took the order to remove a file and still has it."""
+
+    code: ClassVar[str] = "file_not_removed"
+
+    def __init__(self) -> None:
+        super().__init__("expected a removed file to be gone from storage, found it there")
+
+
+@dataclass(frozen=True)
+class Round:
+    """What one round came to.
+
+    Attributes
+    ----------
+    removed, failed : int
+        Scans.
+    last_id : str
+        Where the next round goes on, so that scans that fail do not keep the others from their turn; empty
+        where it begins again.
+    """
+
+    removed: int
+    failed: int
+    last_id: str
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether so many failed that the others were not tried."""
+        return self.failed >= PATIENCE
+
+
+def remove_files(
+    sessions: sessionmaker[Session], storage: Storage, *, actor: Actor, after: str = "", limit: int = ROUND
+) -> Round:
+    """Remove the files of scans that are marked, except where a worker still reads one.
+
+    Parameters
+    ----------
+    after : str
+        ``last_id`` of the round before.
+    limit : int
+        Scans to try at most.
+    """
+    due = (
+        select(ScanRow.id)
+        .where(ScanRow.deleted_at.is_not(None), ScanRow.files_removed_at.is_(None), ScanRow.id > after)
+        .where(~_is_read())
+        .order_by(ScanRow.id)
+        .limit(limit)
+    )
+    with sessions() as session:
+        ids = session.scalars(due).all()
+    removed = failed = 0
+    last_id = ""
+    for last_id in ids:
+        if remove_file(sessions, storage, last_id, actor=actor):
+            removed += 1
+        else:
+            failed += 1
+        if failed == PATIENCE:
+            break
+    finished = failed < PATIENCE and len(ids) < limit
+    return Round(removed=removed, failed=failed, last_id="" if finished else last_id)
+
+
+def remove_file(sessions: Sessions, storage: Storage, scan_id: str, *, actor: Actor) -> bool:
+    """Remove the file of one marked scan and record it; a failure is logged and left to the next round.
+
+    Returns
+    -------
+    bool
+        False when the file is still to be removed: storage or the database is away, or a worker reads it.
+    """
+    try:
+        key = _key_to_remove(sessions, scan_id)
+        if key is None:
+            return False
+        storage.delete(key)
+        _require_gone(storage, key)
+        _note_removed(sessions, scan_id, actor=actor)
+    except ServiceError as error:
+        log.warning("scan_not_removed", scan_id=scan_id, code=error.code)
+        return False
+    except (OSError, DBAPIError) as error:
+        log.warning("scan_not_removed", scan_id=scan_id, reason=type(error).__name__)
+        return False
+    return True
+
+
+def _key_to_remove(sessions: Sessions, scan_id: str) -> str | None:
+    marked = and_(ScanRow.id == scan_id, ScanRow.deleted_at.is_not(None), ~_is_read())
+    with sessions() as session:
+        return session.scalar(select(ScanRow.storage_key).where(marked))
+
+
+def _is_read() -> ColumnElement[bool]:
+    # None can begin any more: what may be claimed has a scan that is not marked.
+    return exists().where(PredictionRow.scan_id == ScanRow.id, PredictionRow.state.in_(RUNNING))
+
+
+def _require_gone(storage: Storage, key: str) -> None:
+    try:
+        with storage.open_local(key):
+            pass
+    except StoredFileMissingError:
+        return
+    raise FileNotRemovedError
+
+
+def _note_removed(sessions: Sessions, scan_id: str, *, actor: Actor) -> None:
+    with sessions.begin() as session:
+        scan = session.scalars(
+            update(ScanRow)
+            .where(ScanRow.id == scan_id, ScanRow.files_removed_at.is_(None))
+            .values(files_removed_at=utc_now())
+            .returning(ScanRow),
+            execution_options={"synchronize_session": False, "populate_existing": True},
+        ).one_or_none()
+        if scan is None:
+            # Another process did the same at the same time: one proof is enough.
+            return
+        # A worker that was still at it when the scan was marked may have said something since.
+        forget_errors(session, scan_id)
+        record(
+            session,
+            actor=actor,
+            action="scan.files_removed",
+            subject_kind="scan",
+            subject_id=scan_id,
+            details={
+                "sha256": scan.sha256,
+                "size_bytes": scan.size_bytes,
+                "storage_key": scan.storage_key,
+                "reason": scan.deleted_because,
+            },
+            organisation_id=scan.organisation_id,
+        )

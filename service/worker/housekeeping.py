@@ -1,0 +1,106 @@
+"""What is due now and then, in a thread of its own: a storage that hangs must not keep jobs from recovery."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import monotonic
+
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.audit.verification import Anchor, read_head
+from service.identity.actor import program
+from service.logs import get_logger
+from service.retention import forget_idempotency_keys, mark_expired, remove_files
+from service.settings import Settings
+from service.storage import Storage
+from service.worker.orphans import remove_orphans
+from service.worker.sweeper import guarded
+
+# An upload that takes longer than this was given up, in seconds.
+QUARANTINE_S = 24 * 3600
+# Each chore is done at the start and then at its pace, in seconds. Tidying looks at every stored scan.
+TIDY_S = 600.0
+RETENTION_S = 600.0
+REMOVAL_S = 30.0
+HEAD_S = 600.0
+# How often the thread looks whether a chore is due.
+LOOK_S = 1.0
+
+log = get_logger(__name__)
+
+
+@dataclass
+class _Chore:
+    event: str
+    act: Callable[[], None]
+    every_s: float
+    due_at: float = 0.0
+
+
+class Housekeeping:
+    """Retention, removal of files, tidying of the storage, and the anchors of the audit in the log.
+
+    Any number of processes may do this at once: what one has done, the next finds done.
+    """
+
+    def __init__(self, settings: Settings, *, sessions: sessionmaker[Session], storage: Storage) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._storage = storage
+        self._actor = program("sweeper")
+        self._removed_up_to = ""
+        self._logged: Anchor | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, within the time of one chore."""
+        self._stopped.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        chores = (
+            _Chore("audit_head_not_read", self._log_head, HEAD_S),
+            # Before the removal, which then finds what was marked.
+            _Chore("retention_failed", self._expire, RETENTION_S),
+            _Chore("removal_failed", self._remove, REMOVAL_S),
+            _Chore("quarantine_not_purged", self._purge_quarantine, TIDY_S),
+            _Chore("orphans_not_removed", self._remove_orphans, TIDY_S),
+        )
+        while not self._stopped.wait(LOOK_S):
+            for chore in chores:
+                if monotonic() >= chore.due_at and not self._stopped.is_set():
+                    guarded(chore.event, chore.act)
+                    chore.due_at = monotonic() + chore.every_s
+
+    def _log_head(self) -> None:
+        with self._sessions() as session:
+            head = read_head(session)
+        if head != self._logged:
+            # Logs are shipped elsewhere: there an anchor is out of reach of whoever owns the database.
+            log.info("audit_head", anchor=str(head))
+            self._logged = head
+
+    def _expire(self) -> None:
+        marked = mark_expired(self._sessions, scan_days=self._settings.scan_retention_days, actor=self._actor)
+        keys = forget_idempotency_keys(
+            self._sessions, idempotency_days=self._settings.idempotency_days, actor=self._actor
+        )
+        if marked or keys:
+            log.info("retention", scans_marked=marked, idempotency_keys=keys)
+
+    def _remove(self) -> None:
+        done = remove_files(self._sessions, self._storage, actor=self._actor, after=self._removed_up_to)
+        self._removed_up_to = done.last_id
+        if done.removed or done.failed:
+            log.info("scans_removed", removed=done.removed, failed=done.failed)
+
+    def _purge_quarantine(self) -> None:
+        self._storage.purge_quarantine(older_than_s=QUARANTINE_S)
+
+    def _remove_orphans(self) -> None:
+        remove_orphans(self._sessions, self._storage)
