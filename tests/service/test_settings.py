@@ -57,6 +57,9 @@ def test_the_environment_of_a_child_makes_the_same_settings(
         heartbeat_s=0.25,
         public_url="https://restnet.example",
         log_format="json",
+        storage_access_key="a",
+        storage_secret_key="hunter2",
+        scratch_dir=tmp_path / "memory",
     )
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
@@ -96,6 +99,7 @@ def test_a_refused_address_keeps_its_password(url: str) -> None:
         ({"database_url": ""}, "such as sqlite:///FILE"),
         ({"lease_s": 5, "heartbeat_s": 3}, "at most half"),
         ({"soft_time_limit_s": 60, "hard_time_limit_s": 60}, "above soft_time_limit_s"),
+        ({"storage_access_key": "a"}, "together, found one of them"),
         ({"max_attempts": 0}, "greater than or equal to 1"),
         ({"lease_s": 0}, "greater than or equal to 1"),
         ({"unknown": 1}, "Extra inputs"),
