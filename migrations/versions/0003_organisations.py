@@ -59,9 +59,11 @@ def upgrade() -> None:
     for table, columns in LISTED_BY.items():
         names = ("organisation_id", *columns)
         op.create_index(op.f(f"ix_{table}_{'_'.join(names)}"), table, names)
+    op.create_index(op.f("ix_scans_uploaded_by"), "scans", ["uploaded_by"])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_scans_uploaded_by"), "scans")
     for table, columns in LISTED_BY.items():
         op.drop_index(op.f(f"ix_{table}_organisation_id_{'_'.join(columns)}"), table)
     for table in OWNED:

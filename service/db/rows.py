@@ -137,7 +137,8 @@ class ScanRow(OrganisationOwned, Base):
     sex: Mapped[str | None] = mapped_column(String(16))
     site: Mapped[str | None]
     header: Mapped[dict[str, Any] | None]
-    uploaded_by: Mapped[Id | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
+    # Indexed for those who see their own uploads only, and may have few among many.
+    uploaded_by: Mapped[Id | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     created_at: Mapped[CreatedAt]
     deleted_at: Mapped[datetime | None]
     deleted_because: Mapped[str | None] = mapped_column(String(16))
