@@ -56,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = Settings()
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
     app = create_app(settings)
+    # Before the first upload, which would otherwise wait for it.
+    app.state.resources.quarantine.start()
     config = uvicorn.Config(
         app,
         host=chosen.host,

@@ -13,7 +13,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from service.api.metrics import Metrics
 from service.api.streams import Streams
 from service.db.engine import make_engine, session_factory
+from service.enclosure import Enclosure
 from service.identity.logins import LoginQueue, LoginThrottle
+from service.quarantine import open_quarantine
 from service.queue import make_celery
 from service.settings import Settings
 from service.storage import Storage, open_storage
@@ -34,6 +36,7 @@ class Resources:
     sessions: sessionmaker[Session]
     storage: Storage
     queue: Celery
+    quarantine: Enclosure = field(default_factory=open_quarantine)
     metrics: Metrics = field(default_factory=Metrics)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     logins: LoginQueue = field(default_factory=LoginQueue)

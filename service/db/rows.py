@@ -96,13 +96,19 @@ class ApiKeyRow(Base):
 
 
 class ScanRow(Base):
-    """An uploaded file: its bytes lie in storage under ``storage_key``."""
+    """An uploaded file, known by its own digest; a copy without free text lies under ``storage_key``.
+
+    ``emptied_fields`` names what that copy lacks. Scans from before there were such copies have no
+    ``stored_sha256``: their own bytes are stored.
+    """
 
     __tablename__ = "scans"
     __table_args__ = (Index(None, "created_at", "id"),)
 
     id: Mapped[Key]
     sha256: Mapped[Sha256] = mapped_column(index=True)
+    stored_sha256: Mapped[Sha256 | None]
+    emptied_fields: Mapped[list[str] | None]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     display_name: Mapped[str]
     storage_key: Mapped[str]
