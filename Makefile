@@ -13,7 +13,7 @@ RUN_STAMP := $(VENV)/.installed-run
 DEV_STAMP := $(VENV)/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format demonstration benchmark clean
+.PHONY: help run test check lint format demonstration benchmark fuzz clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -43,6 +43,9 @@ demonstration: $(RUN_STAMP) ## train the demonstration checkpoint again (under 1
 
 benchmark: $(DEV_STAMP) ## measure file -> probability against the reference pipeline and the floor
 	$(BIN)/python benchmarks/file_to_probability.py
+
+fuzz: $(DEV_STAMP) ## push 20,000 damaged files through the reader, each in a limited child
+	$(BIN)/python -m tests.fuzz.run --out benchmarks/results/fuzz_reader.json
 
 clean: ## remove what was installed or built here; data is kept
 	rm -rf $(VENV) node_modules service/web/static/vendor build *.egg-info
