@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from imaging.findings import ScanWarning
     from imaging.network_input import NetworkInput, window_starts
     from imaging.pipeline import STAGES, Progress, preprocess
+    from imaging.prepared import PreparedScan, prepare_scan
     from imaging.quality import QualityReport
     from imaging.scan import BoldScan, open_scan
     from imaging.spec import PreprocessingSpec, PreprocessingSpecError
@@ -25,6 +26,7 @@ __all__ = [
     "BrainCube",
     "NetworkInput",
     "NotInTemplateSpaceError",
+    "PreparedScan",
     "PreprocessingSpec",
     "PreprocessingSpecError",
     "Progress",
@@ -35,6 +37,7 @@ __all__ = [
     "brain_cube",
     "check_scan",
     "open_scan",
+    "prepare_scan",
     "preprocess",
     "scan_identity",
     "window_starts",
@@ -47,6 +50,7 @@ _HOMES = {
     "findings": ("ScanWarning",),
     "network_input": ("NetworkInput", "window_starts"),
     "pipeline": ("STAGES", "Progress", "preprocess"),
+    "prepared": ("PreparedScan", "prepare_scan"),
     "quality": ("QualityReport",),
     "scan": ("BoldScan", "open_scan"),
     "spec": ("PreprocessingSpec", "PreprocessingSpecError"),

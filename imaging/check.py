@@ -70,8 +70,17 @@ def check_scan(
     )
 
 
-def scan_identity(path: Path, display_name: str | None, scan: BoldScan) -> dict[str, Any]:
+def scan_identity(
+    path: Path, display_name: str | None, scan: BoldScan, *, sha256: str | None = None
+) -> dict[str, Any]:
     """Say which scan this is, as JSON values.
+
+    Parameters
+    ----------
+    path : Path
+    display_name, sha256 : str, optional
+        The file's own if not given; a copy stands for the file that it was made from.
+    scan : BoldScan
 
     Returns
     -------
@@ -79,8 +88,9 @@ def scan_identity(path: Path, display_name: str | None, scan: BoldScan) -> dict[
         ``name`` (never a folder), ``sha256`` of the bytes as they are, ``shape``, ``zooms_mm``, ``tr_s``,
         ``n_frames``.
     """
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if sha256 is None:
+        with path.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "name": Path(display_name or path).name,
         "sha256": sha256,

@@ -77,7 +77,8 @@ def cube_map(*, shape: tuple[int, int, int], affine: Affine, grid_size: int) -> 
         Voxels along an edge of the cube.
     """
     make = _shared_cube_map if math.prod(shape) <= _SHARED_VOXELS else _cube_map
-    return make(shape, np.ascontiguousarray(affine, dtype=np.float64).tobytes(), grid_size)
+    # Adding zero makes -0.0 and 0.0 the same grid.
+    return make(shape, np.ascontiguousarray(affine + 0.0, dtype=np.float64).tobytes(), grid_size)
 
 
 def _cube_map(shape: tuple[int, int, int], affine_bytes: bytes, grid_size: int) -> CubeMap:

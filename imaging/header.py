@@ -114,7 +114,7 @@ def read_header(source: ScanBytes) -> ScanHeader:
         With the defect's own code.
     """
     layout, raw = _read_fixed_part(source)
-    fields = np.frombuffer(raw, dtype=_fields_of(layout))[0]
+    fields = np.frombuffer(raw, dtype=fields_of(layout))[0]
     extension_codes = _read_extensions(source, fields, layout)
     if int(fields["intent_code"]) in _CIFTI_INTENTS or _CIFTI_EXTENSION in extension_codes:
         raise CiftiError
@@ -141,7 +141,8 @@ def read_header(source: ScanBytes) -> ScanHeader:
     )
 
 
-def _fields_of(layout: NiftiFormat) -> np.dtype[Any]:
+def fields_of(layout: NiftiFormat) -> np.dtype[Any]:
+    """Return where each field of a layout's fixed part lies, and its type with the file's byte order."""
     table = nifti1_fields if layout.version == 1 else nifti2_fields
     ordered: np.dtype[Any] = table.newbyteorder("<" if layout.byte_order == "little" else ">")
     return ordered

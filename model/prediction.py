@@ -2,11 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 
-from imaging import STAGES, QualityReport, ScanWarning, open_scan, preprocess, scan_identity
+from imaging import PreparedScan, QualityReport, ScanWarning, prepare_scan
 from model.card import ModelCard
 from model.predictor import Classification, Predictor
 
@@ -97,45 +96,51 @@ def predict_scan(
     ScanError
         If the scan is refused.
     """
-    began = perf_counter()
-    scan = open_scan(path)
-    identity = scan_identity(path, display_name, scan)
-    opened = perf_counter()
-    network_input = preprocess(
-        scan,
+    prepared = prepare_scan(
+        path,
         predictor.spec,
-        progress=None if progress is None else partial(_report_preprocessing, progress),
+        display_name=display_name,
+        progress=None if progress is None else lambda fraction: progress(PREPROCESSING, fraction),
     )
-    prepared = perf_counter()
+    return classify_prepared(prepared, predictor, progress=progress)
+
+
+def classify_prepared(
+    prepared: PreparedScan, predictor: Predictor, *, progress: Progress | None = None
+) -> ScanPrediction:
+    """Classify a scan that was prepared, in whatever process.
+
+    Parameters
+    ----------
+    prepared : PreparedScan
+        With the predictor's own spec.
+    predictor : Predictor
+    progress : callable, optional
+        Called as in :func:`predict_scan`, with the stage "classifying".
+
+    Raises
+    ------
+    PreprocessingMismatchError
+        If it was prepared in another way.
+    """
+    began = perf_counter()
+    network_input = prepared.network_input
     classification = predictor.classify(
-        network_input, seed=bootstrap_seed(str(identity["sha256"])), progress=progress
+        network_input, seed=bootstrap_seed(str(prepared.scan["sha256"])), progress=progress
     )
-    ended = perf_counter()
+    timing_ms = {**prepared.timing_ms, "classify": round(1000 * (perf_counter() - began), 3)}
     demonstration = (DEMONSTRATION_WARNING,) if predictor.card.intended_use == "demonstration" else ()
     return ScanPrediction(
-        scan=identity,
+        scan=prepared.scan,
         card=predictor.card,
         classification=classification,
         quality=network_input.quality,
         warnings=(*network_input.warnings, *demonstration),
         computed_with={"device": predictor.device.type, "backend": predictor.backend},
-        timing_ms={
-            "read": _milliseconds(opened - began),
-            "preprocess": _milliseconds(prepared - opened),
-            "classify": _milliseconds(ended - prepared),
-            "total": _milliseconds(ended - began),
-        },
+        timing_ms={**timing_ms, "total": round(sum(timing_ms.values()), 3)},
     )
 
 
 def bootstrap_seed(sha256: str) -> int:
     """Derive the seed of the interval from the scan's bytes: the same scan always gets the same interval."""
     return int(sha256[:16], 16)
-
-
-def _report_preprocessing(progress: Progress, stage: str, fraction: float) -> None:
-    progress(PREPROCESSING, (STAGES.index(stage) + fraction) / len(STAGES))
-
-
-def _milliseconds(seconds: float) -> float:
-    return round(1000 * seconds, 3)

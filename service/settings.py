@@ -129,6 +129,18 @@ class Settings(BaseSettings):
     max_upload_bytes: int = Field(
         default=1 << 30, ge=1 << 10, le=1 << 36, description="Largest accepted upload."
     )
+    reader_memory_bytes: int = Field(
+        default=1 << 30,
+        ge=1 << 28,
+        le=1 << 36,
+        description="Memory of the process that reads one scan; a file that needs more is refused.",
+    )
+    reader_time_s: float = Field(
+        default=300,
+        ge=1,
+        le=86400,
+        description="Time that reading one scan may take, of a processor and by the clock.",
+    )
     session_idle_s: int = Field(
         default=3600, ge=60, le=7 * 86400, description="A login ends after this long without a request."
     )

@@ -29,6 +29,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
         resources.stopping.set()
+        resources.quarantine.close()
         resources.engine.dispose()
         resources.tracing.close()
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from imaging.errors import ScanError
-from service import jobs, storage
+from service import enclosure, jobs, storage
 from service.api import refusals
 from service.api.problems import Problem, problem, problem_response
 from service.audit import chain
@@ -31,6 +31,10 @@ STATUSES: dict[type[Exception], int] = {
     api_keys.ApiKeyNameError: 422,
     api_keys.ApiKeyNotFoundError: 404,
     chain.AuditHeadMissingError: 500,
+    enclosure.EnclosureUnavailableError: 503,
+    enclosure.ReaderDiedError: 422,
+    enclosure.ReaderMemoryError: 422,
+    enclosure.ReaderTimeLimitError: 422,
     jobs.PredictionFinishedError: 409,
     jobs.PredictionNotFoundError: 404,
     jobs.PredictionNotRetryableError: 409,

@@ -60,6 +60,8 @@ def run_web(settings: Settings, *, host: str, port: int) -> None:
     return_memory()
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
     app = create_app(settings)
+    # Before the first upload, which would otherwise wait for it.
+    app.state.resources.quarantine.start()
     config = uvicorn.Config(
         app,
         host=host,

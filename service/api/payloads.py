@@ -74,6 +74,9 @@ class ScanResponse(BaseModel):
     name: str = Field(description="The file's own name, without folders")
     sha256: str = Field(description="Of the bytes as uploaded")
     size_bytes: int
+    emptied_fields: list[str] | None = Field(
+        description="What held free text, which the stored copy lacks; null: stored as uploaded"
+    )
     subject_id: str | None
     age_years: float | None
     sex: str | None

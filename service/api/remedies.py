@@ -63,6 +63,11 @@ _OF_THE_SERVICE = {
     "stored_file_missing": "The file is no longer in storage: upload it again.",
     "stored_file_damaged": "The file in storage was changed or cut short: upload it again, and tell whoever "
     "runs this service.",
+    "stored_file_changed": "The file in storage is damaged: upload the scan again.",
+    "scan_reader_died": "The file ended the program that was reading it. " + _EXPORT_AGAIN,
+    "scan_reader_memory": "Upload a single run; resample it to voxels of 2 mm or more if it is finer.",
+    "scan_reader_time_limit": "Upload a single run; resample it to voxels of 2 mm or more if it is finer.",
+    "scan_reader_unavailable": "Wait a moment, then try again.",
     "checkpoint_not_found": _TELL_OPERATOR,
     "checkpoint_corrupt": _TELL_OPERATOR,
     "checkpoint_format_unknown": _TELL_OPERATOR,
@@ -78,7 +83,11 @@ _OF_THE_SERVICE = {
 REMEDIES: dict[str, str] = _OF_A_SCAN | _OF_AN_UPLOAD | _OF_THE_SERVICE
 
 _MENDED_BY_OTHERS = frozenset(
-    {*JobFailure, *(code for code, words in _OF_THE_SERVICE.items() if words == _TELL_OPERATOR)}
+    {
+        *JobFailure,
+        "scan_reader_unavailable",
+        *(code for code, words in _OF_THE_SERVICE.items() if words == _TELL_OPERATOR),
+    }
 )
 
 

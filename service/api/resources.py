@@ -17,7 +17,9 @@ from service.api.streams import Streams
 from service.audit import ReadLog
 from service.db.engine import make_engine, session_factory
 from service.db.restricted import OrganisationSessions
+from service.enclosure import Enclosure
 from service.identity.logins import LoginQueue, LoginThrottle
+from service.quarantine import open_quarantine
 from service.queue import make_celery
 from service.settings import Settings
 from service.storage import Storage, open_storage
@@ -50,6 +52,7 @@ class Resources:
     storage: Storage
     queue: Celery
     reads: ReadLog
+    quarantine: Enclosure = field(default_factory=open_quarantine)
     tracing: Tracing = field(default_factory=Tracing)
     metrics: Metrics = field(default_factory=Metrics)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)

@@ -4,7 +4,6 @@ import hashlib
 import json
 import unicodedata
 from dataclasses import dataclass
-from typing import Any
 
 from opentelemetry.trace import SpanKind
 from sqlalchemy import select
@@ -19,6 +18,7 @@ from service.api.resources import Resources
 from service.audit import record
 from service.db.base import new_id
 from service.db.rows import IdempotencyRow, PredictionRow, ScanRow
+from service.quarantine import CheckedCopy, copy_checked
 from service.queue import announce
 from service.storage import StorageUnavailableError, Upload, discard, scan_key
 
@@ -67,12 +67,14 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
     principal : Principal
         In whose name the scan is kept; idempotency keys are counted for each account.
     received : ReceivedScan
-        Its upload is promoted to storage only when the header passes.
+        Of its upload a copy without free text goes to storage, when the header passes.
 
     Raises
     ------
     ScanError
-        If the header shows that the scan cannot be used; nothing is kept.
+        If the scan cannot be used; nothing is kept.
+    ReaderDiedError, ReaderMemoryError, ReaderTimeLimitError
+        If its reader did not survive it; nothing is kept.
     IdempotencyKeyReusedError
         If the key stands for another request.
     StorageUnavailableError
@@ -81,12 +83,30 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
     earlier = _earlier_submission(resources, principal, received)
     if earlier is not None:
         return earlier
-    header = _read_header(received)
+    received.upload.seal()
+    settings = resources.settings
+    with resources.storage.receive(max_bytes=settings.max_upload_bytes) as copy:
+        checked = copy_checked(
+            resources.quarantine,
+            received.upload.path,
+            copy.path,
+            size_bytes=received.upload.size_bytes,
+            time_s=settings.reader_time_s,
+        )
+        submission = _keep(resources, principal, received, copy, checked)
+    announce(resources.queue, resources.sessions_for(principal), PredictionRow, submission.prediction_id)
+    return submission
+
+
+def _keep(
+    resources: Resources, principal: Principal, received: ReceivedScan, copy: Upload, checked: CheckedCopy
+) -> Submission:
+    """Promote the copy and commit the rows, both or neither."""
     scan_id = new_id()
     storage_key = scan_key(scan_id, received.display_name)
     committing = False
     try:
-        resources.storage.promote(received.upload, storage_key)
+        resources.storage.promote(copy, storage_key)
         with resources.sessions_for(principal).open() as session:
             submission = _add_rows(
                 session,
@@ -95,7 +115,7 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
                 received,
                 scan_id=scan_id,
                 storage_key=storage_key,
-                header=header,
+                checked=checked,
             )
             session.flush()
             committing = True
@@ -116,7 +136,6 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
         if not committing:
             discard(resources.storage, storage_key)
         raise
-    announce(resources.queue, resources.sessions_for(principal), PredictionRow, submission.prediction_id)
     return submission
 
 
@@ -150,20 +169,6 @@ def _earlier_submission(
     return Submission(scan_id=scan_id, prediction_id=row.prediction_id)
 
 
-def _read_header(received: ReceivedScan) -> dict[str, Any]:
-    # numpy, scipy and nibabel come with it: a process that only answers questions stays without them.
-    from imaging.scan import open_scan  # noqa: PLC0415
-
-    received.upload.seal()
-    scan = open_scan(received.upload.path)
-    return {
-        "shape": [int(size) for size in scan.shape],
-        "zooms_mm": [round(float(zoom), 4) for zoom in scan.zooms_mm],
-        "tr_s": float(scan.tr_s),
-        "n_frames": int(scan.n_frames),
-    }
-
-
 def _add_rows(
     session: Session,
     resources: Resources,
@@ -172,16 +177,18 @@ def _add_rows(
     *,
     scan_id: str,
     storage_key: str,
-    header: dict[str, Any],
+    checked: CheckedCopy,
 ) -> Submission:
     session.add(
         ScanRow(
             id=scan_id,
             sha256=received.upload.sha256,
+            stored_sha256=checked.sha256,
+            emptied_fields=checked.emptied_fields,
             size_bytes=received.upload.size_bytes,
             display_name=received.display_name,
             storage_key=storage_key,
-            header=header,
+            header=checked.header,
             uploaded_by=principal.user_id,
             **received.fields.model_dump(),
         )

@@ -152,6 +152,7 @@ def scan_response(session: Session, scan: ScanRow) -> ScanResponse:
         name=scan.display_name,
         sha256=scan.sha256,
         size_bytes=scan.size_bytes,
+        emptied_fields=scan.emptied_fields,
         subject_id=scan.subject_id,
         age_years=scan.age_years,
         sex=scan.sex,

@@ -102,7 +102,10 @@ class ApiKeyRow(OrganisationOwned, Base):
 
 
 class ScanRow(OrganisationOwned, Base):
-    """An uploaded file: its bytes lie in storage under ``storage_key`` until ``files_removed_at``.
+    """An uploaded file, known by its own digest; a copy without free text lies under ``storage_key``.
+
+    The copy lies there until ``files_removed_at``. ``emptied_fields`` names what it lacks. Scans from before
+    there were such copies have no ``stored_sha256``: their own bytes are stored.
 
     ``deleted_at`` marks a scan that nobody is shown any more (:mod:`service.retention`), ``deleted_because``
     says on whose wish: ``request`` or ``retention``.
@@ -129,6 +132,8 @@ class ScanRow(OrganisationOwned, Base):
 
     id: Mapped[Key]
     sha256: Mapped[Sha256] = mapped_column(index=True)
+    stored_sha256: Mapped[Sha256 | None]
+    emptied_fields: Mapped[list[str] | None]
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     display_name: Mapped[str]
     storage_key: Mapped[str]

@@ -15,6 +15,7 @@ from imaging.errors import ScanError
 from model.errors import ModelError
 from service import jobs
 from service.correlation import correlated
+from service.enclosure import EnclosureUnavailableError
 from service.errors import ServiceError, as_json
 from service.jobs.change import Job
 from service.logs import get_logger
@@ -66,10 +67,11 @@ class Work(Generic[Job]):
 def run_job(work: Work[Job], runtime: Runtime, job_id: str) -> None:
     """Claim a job and bring it to an end; a duplicate message ends at the claim.
 
-    Refusals of what the job is about end it; errors of storage or the database postpone it; what is awaited,
-    and a storage that is away as a whole, let it wait, and no attempt counts; anything else ends it with
-    ``internal_error`` and a reference to the traceback in the log. What makes the process exit is let
-    through, and the lease runs out: a job that had to be killed must not get its attempt back.
+    Refusals of what the job is about end it, also by a file that brought its reader down; errors of storage,
+    the database or the system postpone it; what is awaited, and a storage that is away as a whole, let it
+    wait, and no attempt counts; anything else ends it with ``internal_error`` and a reference to the
+    traceback in the log. What makes the process exit is let through, and the lease runs out: a job that had
+    to be killed must not get its attempt back.
     """
     owner = f"{runtime.worker}{jobs.OWNER_SEPARATOR}{uuid4().hex[:12]}"
     bound = log.bind(**{f"{work.name}_id": job_id})
@@ -103,6 +105,9 @@ def _bring_to_an_end(work: Work[Job], runtime: Runtime, row: Job, owner: str, bo
     except StorageUnavailableError as outage:
         bound.warning(f"{work.name}_postponed", reason=type(outage).__name__, found=outage.found)
         state = _after_outage(runtime, ending, outage)
+    except EnclosureUnavailableError as lack:
+        bound.warning(f"{work.name}_postponed", code=lack.code)
+        state = ending.postpone(lack.code, str(lack))
     except (ScanError, ModelError, CohortError, ServiceError) as refusal:
         state = ending.refuse(refusal)
     except DBAPIError as error:

@@ -27,7 +27,7 @@ def _predict(runtime: Runtime, row: PredictionRow, owner: str, heartbeat: Heartb
         model_version_id, predictor = runtime.active_model()
         with runtime.storage.open_local(scan.storage_key) as path:
             runtime.storage_answered()
-            result = runtime.predict(path, predictor, display_name=scan.display_name, progress=report)
+            result = runtime.predict(path, predictor, scan=scan, progress=report, check=heartbeat.check)
     return lambda session: jobs.finish(
         session, row.id, owner=owner, model_version_id=model_version_id, result=result
     )

@@ -11,7 +11,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.engine import make_engine, session_factory
-from service.db.rows import ModelVersionRow
+from service.db.rows import ModelVersionRow, ScanRow
+from service.enclosure import Enclosure, Limits
 from service.errors import ServiceError
 from service.settings import Settings
 from service.storage import Storage, StoredFileMissingError, open_storage
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 # A storage that is back is noticed within this time, in seconds.
 MAX_OUTAGE_PAUSE_S = 30.0
+READING = "service.worker.reading"
+# The frames of the longest scan: an hour, resampled to the common repetition time.
+LARGEST_ANSWER_BYTES = 1 << 30
 
 
 class ModelAwaitedError(ServiceError):
@@ -63,6 +67,8 @@ class Runtime:
         The name of the worker that this process belongs to; its leases begin with it.
     tracing : Tracing
         Gets a span a job, below the request's that queued it.
+    enclosure : Enclosure
+        Where scans are read: this process opens none itself.
     """
 
     settings: Settings
@@ -72,6 +78,7 @@ class Runtime:
         default_factory=lambda: f"process-{os.getpid()}-{token_hex(4)}@{socket.gethostname()}"
     )
     tracing: Tracing = field(default_factory=Tracing)
+    enclosure: Enclosure = field(default_factory=lambda: Enclosure(READING))
     _predictor: "Predictor | None" = None
     _model_version_id: str | None = None
     _outages: int = 0
@@ -113,13 +120,42 @@ class Runtime:
         path: Path,
         predictor: "Predictor",
         *,
-        display_name: str,
+        scan: ScanRow,
         progress: "Callable[[str, float], None]",
+        check: "Callable[[], None]",
     ) -> dict[str, Any]:
-        """Run the model on a scan; returns the object of ``predict --json``."""
-        from model.prediction import predict_scan  # noqa: PLC0415  (torch)
+        """Read a scan in an enclosure and classify it here; returns the object of ``predict --json``.
 
-        return predict_scan(path, predictor, display_name=display_name, progress=progress).to_json()
+        Parameters
+        ----------
+        path : Path
+            The stored file.
+        predictor : Predictor
+        scan : ScanRow
+        progress : callable
+            As :func:`model.prediction.predict_scan` calls it.
+        check : callable
+            Called ten times a second while the scan is read; it may raise.
+        """
+        from model.prediction import PREPROCESSING, classify_prepared  # noqa: PLC0415  (torch)
+        from service.worker.reading import prepare_enclosed  # noqa: PLC0415  (scipy)
+
+        prepared = prepare_enclosed(
+            self.enclosure,
+            path,
+            predictor.spec,
+            display_name=scan.display_name,
+            sha256=scan.sha256,
+            stored_sha256=scan.stored_sha256 or scan.sha256,
+            limits=Limits(
+                memory_bytes=self.settings.reader_memory_bytes,
+                time_s=self.settings.reader_time_s,
+                written_bytes=LARGEST_ANSWER_BYTES,
+            ),
+            progress=lambda fraction: progress(PREPROCESSING, fraction),
+            check=check,
+        )
+        return classify_prepared(prepared, predictor, progress=progress).to_json()
 
     def _load(self, version: ModelVersionRow) -> "Predictor":
         import torch  # noqa: PLC0415  (only a process that runs jobs pays for it)

@@ -41,6 +41,7 @@ def prepare_process(sender: str, **_kwargs: object) -> None:
     if not sender.startswith("inference-"):
         # It trains or tidies up, and needs the memory for that.
         return
+    runtime.enclosure.start()
     try:
         runtime.active_model()
     except (ServiceError, ModelError) as refusal:

@@ -5,7 +5,8 @@ Usage: python held_worker.py MARKS --queue inference
 A scan that is called ``hold-STAGE`` stops its job in that stage, once: a file of that name in MARKS
 tells the test that it stands there, and keeps the next worker from standing still again. The heartbeat goes
 on. A scan that is called ``poison`` kills its process each time; one that is called ``slow`` takes a minute
-and reports on it; one that is called ``stuck`` never reports again.
+and reports on it; one that is called ``stuck`` never reports again. While a scan that is called
+``crash`` is read, the process that reads it is killed by a fault of memory.
 """
 
 import os
@@ -16,6 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
+from service.db.rows import ScanRow
 from service.worker import __main__ as entry
 from service.worker import job
 from service.worker.runtime import Runtime
@@ -38,8 +42,15 @@ def hold(stage: str) -> None:
 
 
 def predict(
-    self: Runtime, path: Path, predictor: Any, *, display_name: str, progress: Callable[[str, float], None]
+    self: Runtime,
+    path: Path,
+    predictor: Any,
+    *,
+    scan: ScanRow,
+    progress: Callable[[str, float], None],
+    check: Callable[[], None],
 ) -> dict[str, Any]:
+    display_name = scan.display_name
     current.append(display_name)
     hold("claimed")
     if display_name.startswith("poison"):
@@ -49,6 +60,10 @@ def predict(
 
     def report(stage: str, fraction: float) -> None:
         progress(stage, fraction)
+        if display_name.startswith("crash"):
+            for server in psutil.Process().children():
+                for reader in server.children():
+                    reader.send_signal(signal.SIGSEGV)
         if display_name.startswith("slow"):
             end = time.monotonic() + 60
             while time.monotonic() < end:
@@ -57,7 +72,7 @@ def predict(
         if 0 < fraction < 1:
             hold(stage)
 
-    result = real_predict(self, path, predictor, display_name=display_name, progress=report)
+    result = real_predict(self, path, predictor, scan=scan, progress=report, check=check)
     hold("before-result")
     return result
 

@@ -12,7 +12,7 @@ from service.db.rows import PredictionRow, PredictionState
 from service.identity.actor import Actor
 from service.queue import publish
 from tests.integration.conftest import MakeWorkplace, Workplace
-from tests.servers import end, free_port, redis_server
+from tests.servers import end, free_port, redis_server, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.enable_socket]
 
@@ -51,6 +51,13 @@ def test_jobs_in_one_worker(place: Workplace) -> None:
     assert time.monotonic() - asked_at < 2
     assert place.results(slow) == 0
 
+    before = psutil.Process(worker.pid).children()
+    crash = place.upload("crash")
+    row = place.wait_for(crash, PredictionState.FAILED)
+    assert (row.error_code, row.error_details, row.attempts) == ("scan_reader_died", {"found": "SIGSEGV"}, 1)
+    place.wait_for(place.upload("good-again"), PredictionState.SUCCEEDED)
+    assert psutil.Process(worker.pid).children() == before, "the worker's own process had to be replaced"
+
     poison = place.upload("poison")
     row = place.wait_for(poison, PredictionState.FAILED)
     assert row.error_code == "worker_lost"
@@ -63,7 +70,11 @@ def test_jobs_in_one_worker(place: Workplace) -> None:
     row = place.wait_for(again, PredictionState.QUEUED)
     assert time.monotonic() - asked_at < 2, "the job was not handed back at once"
     assert row.attempts == 0, "handing back counted as an attempt"
+    family = psutil.Process(worker.pid).children(recursive=True)
     assert end(worker, within_s=20) == 0
+    wait_until(
+        lambda: not any(process.is_running() for process in family), "its processes to end", within_s=10
+    )
 
 
 def test_a_frozen_worker_loses_its_job_and_does_not_answer_twice(make_workplace: MakeWorkplace) -> None:

@@ -106,10 +106,10 @@ def test_a_number_that_json_lacks_is_given_as_text(served: Serving, monkeypatch:
             self.found = found
             super().__init__("expected a number, found none")
 
-    def refuse(*_args: object) -> None:
+    def refuse(*_args: object, **_named: object) -> None:
         raise OddError(found=float("nan"))
 
-    monkeypatch.setattr("service.api.submission._read_header", refuse)
+    monkeypatch.setattr("service.api.submission.copy_checked", refuse)
     files = {"scan": ("s.nii.gz", scan_bytes())}
     answer = served.client.post("/api/v1/scans", headers=served.key(), files=files)
     assert (answer.status_code, answer.json()["details"]) == (422, {"found": "nan"})

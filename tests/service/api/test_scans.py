@@ -4,12 +4,14 @@ import base64
 import gzip
 import hashlib
 import json
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import func, select
 
 from service.db.rows import AuditEventRow, IdempotencyRow, PredictionRow, PredictionState, ResultRow, ScanRow
+from service.enclosure import ReaderDiedError
 from tests.service.api.serving import Serving, sample_result, scan_bytes
 
 
@@ -48,8 +50,55 @@ def test_a_form_is_accepted_and_queued(served: Serving) -> None:
     }
     prediction = served.client.get(accepted["links"]["prediction"], headers=key).json()
     assert (prediction["status"], prediction["queue_position"], prediction["progress"]) == ("queued", 1, 0.0)
+    assert scan["emptied_fields"] == []
+
+
+def test_what_is_stored_is_a_copy_without_free_text(served: Serving) -> None:
+    key = served.key()
+    inside = bytearray(gzip.decompress(scan_bytes()))
+    inside[148:156] = b"Jane Doe"
+    content = gzip.compress(bytes(inside))
+    accepted = served.upload(key, content)
+    scan = served.client.get(accepted["links"]["scan"], headers=key).json()
+    assert scan["sha256"] == hashlib.sha256(content).hexdigest()
+    assert scan["size_bytes"] == len(content)
+    assert scan["emptied_fields"] == ["descrip"]
     [kept] = stored_files(served)
-    assert (served.resources.settings.data_dir / "storage" / kept).read_bytes() == content
+    stored = (served.resources.settings.data_dir / "storage" / kept).read_bytes()
+    inside[148:156] = bytes(8)
+    assert gzip.decompress(stored) == bytes(inside)
+    with served.sessions() as session:
+        row = session.get_one(ScanRow, accepted["scan_id"])
+    assert row.stored_sha256 == hashlib.sha256(stored).hexdigest()
+    assert row.sha256 != row.stored_sha256
+
+
+def test_a_file_that_ends_its_reader_is_refused_and_nothing_is_kept(
+    served: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_args: object, **_named: object) -> None:
+        raise ReaderDiedError(found="SIGSEGV")
+
+    monkeypatch.setattr(served.resources.quarantine, "run", die)
+    answer = served.client.post(
+        "/api/v1/scans", headers=served.key(), files={"scan": ("s.nii", scan_bytes())}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (422, "scan_reader_died")
+    assert answer.json()["details"] == {"found": "SIGSEGV"}
+    assert nothing_is_left(served)
+
+
+def test_a_reader_that_cannot_be_started_is_not_the_files_fault(
+    served: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *_args, **_named: (_ for _ in ()).throw(OSError(12, "no"))
+    )
+    answer = served.client.post(
+        "/api/v1/scans", headers=served.key(), files={"scan": ("s.nii", scan_bytes())}
+    )
+    assert (answer.status_code, answer.json()["code"]) == (503, "scan_reader_unavailable")
+    assert nothing_is_left(served)
 
 
 def test_a_raw_body_is_the_same_as_a_form(served: Serving) -> None:

@@ -84,6 +84,19 @@ def test_the_web_side_loads_no_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_the_web_process_opens_no_scan_itself(settings: Settings, key: str) -> None:
+    """Numpy and nibabel stay with the child that reads; the process that answers people never loads them."""
+    with web_process(settings) as (address, process, _):
+        content = scan_bytes()
+        assert post_scan(address, key, content, len(content))[0] == 202
+        mapped = Path(f"/proc/{process.pid}/maps").read_text()
+        [server] = psutil.Process(process.pid).children()
+        assert "secret" not in json.dumps(server.environ()).lower()
+        assert not any(name.startswith("RESTNET_") for name in server.environ())
+    assert not [line for line in mapped.splitlines() if "numpy" in line or "igzip" in line]
+    until(lambda: not server.is_running())
+
+
 def test_it_answers_within_three_seconds_and_stays_small(settings: Settings, key: str) -> None:
     with web_process(settings) as (address, process, seconds):
         assert seconds < 3

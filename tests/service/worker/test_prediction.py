@@ -14,6 +14,7 @@ from model.errors import CheckpointDigestError
 from service import jobs
 from service.db.restricted import OrganisationSessions
 from service.db.rows import PredictionRow, ResultRow, ScanRow
+from service.enclosure import EnclosureUnavailableError, ReaderDiedError
 from service.identity.actor import Actor
 from service.identity.organisations import create_organisation
 from service.settings import Settings
@@ -65,9 +66,12 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[Act], PredictionRow]:
     def run_with(act: Act) -> PredictionRow:
-        def predict(path: Path, predictor: object, *, display_name: str, progress: Any) -> dict[str, Any]:
+        def predict(
+            path: Path, predictor: object, *, scan: ScanRow, progress: Any, check: Any
+        ) -> dict[str, Any]:
             assert path.read_bytes() == b"scan"
-            assert display_name == "a.nii"
+            assert scan.display_name == "a.nii"
+            check()
             return act(progress)
 
         monkeypatch.setattr(runtime, "predict", predict)
@@ -154,6 +158,12 @@ def test_a_bad_scan_fails_at_once_with_its_own_words(run: Callable[[Act], Predic
     assert row.lease_owner is None
 
 
+def test_a_file_that_ends_its_reader_is_not_tried_again(run: Callable[[Act], PredictionRow]) -> None:
+    row = run(failing(ReaderDiedError(found="SIGSEGV")))
+    assert (row.state, row.error_code, row.attempts) == ("failed", "scan_reader_died", 1)
+    assert row.error_details == {"found": "SIGSEGV"}
+
+
 def test_a_model_that_cannot_answer_fails_with_its_code(run: Callable[[Act], PredictionRow]) -> None:
     row = run(failing(CheckpointDigestError(expected="a", found="b")))
     assert (row.state, row.error_code) == ("failed", "checkpoint_sha256_mismatch")
@@ -188,6 +198,7 @@ def test_a_scan_waits_for_a_model_however_long_it_takes(
     [
         (OSError(5, "Input/output error", "/secret/path"), "storage_unavailable"),
         (OperationalError("SELECT", {}, Exception("gone")), "database_unavailable"),
+        (EnclosureUnavailableError(), "scan_reader_unavailable"),
     ],
 )
 def test_what_may_pass_is_tried_again_later(

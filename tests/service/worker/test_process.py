@@ -48,13 +48,14 @@ def test_workers_with_one_number_on_hosts_of_one_name_have_two_names() -> None:
 def test_only_who_answers_for_scans_loads_the_model(
     queues: list[QueueName], loads: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    loaded = []
+    loaded: list[str] = []
     runtime = open_runtime(Settings(data_dir=tmp_path))
-    monkeypatch.setattr(runtime, "active_model", lambda: loaded.append(1))
+    monkeypatch.setattr(runtime, "active_model", lambda: loaded.append("model"))
+    monkeypatch.setattr(runtime.enclosure, "start", lambda: loaded.append("reader"))
     monkeypatch.setattr(tasks, "_runtime", runtime)
     name = worker_name(process.first_duty(queues))
     tasks.prepare_process(sender=name)
-    assert (bool(loaded), runtime.worker) == (loads, name)
+    assert (loaded, runtime.worker) == (["reader", "model"] if loads else [], name)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

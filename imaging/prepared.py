@@ -1,0 +1,79 @@
+"""A scan file made ready for the network: what it is, the network's input, and what that took."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from imaging.check import scan_identity
+from imaging.network_input import NetworkInput
+from imaging.pipeline import STAGES, preprocess
+from imaging.scan import open_scan
+from imaging.spec import PreprocessingSpec
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PreparedScan:
+    """A scan that was read and preprocessed, here or in another process.
+
+    Attributes
+    ----------
+    scan : dict
+        As :func:`imaging.scan_identity` gives it.
+    network_input : NetworkInput
+    timing_ms : dict of float
+        ``read`` and ``preprocess``, wall-clock milliseconds.
+    """
+
+    scan: dict[str, Any]
+    network_input: NetworkInput
+    timing_ms: dict[str, float]
+
+
+def prepare_scan(
+    path: Path,
+    spec: PreprocessingSpec,
+    *,
+    display_name: str | None = None,
+    sha256: str | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> PreparedScan:
+    """Read and preprocess one scan file.
+
+    Parameters
+    ----------
+    path : Path
+        NIfTI-1/2 file, plain or gzipped.
+    spec : PreprocessingSpec
+    display_name, sha256 : str, optional
+        What the scan is called and known by; the file's own name and digest if not given.
+    progress : callable, optional
+        Called with 0 to 1; what it raises stops the work and passes through.
+
+    Raises
+    ------
+    ScanError
+        If the scan is refused.
+    OSError
+        If the file cannot be read.
+    """
+
+    def report(stage: str, fraction: float) -> None:
+        if progress is not None:
+            progress((STAGES.index(stage) + fraction) / len(STAGES))
+
+    began = perf_counter()
+    scan = open_scan(path)
+    identity = scan_identity(path, display_name, scan, sha256=sha256)
+    opened = perf_counter()
+    network_input = preprocess(scan, spec, progress=report)
+    prepared = perf_counter()
+    return PreparedScan(
+        scan=identity,
+        network_input=network_input,
+        timing_ms={
+            "read": round(1000 * (opened - began), 3),
+            "preprocess": round(1000 * (prepared - opened), 3),
+        },
+    )
