@@ -14,7 +14,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 AUDIT_STAMP := $(VENV)/.installed-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format demonstration benchmark fuzz audit sbom clean
+.PHONY: help run test check lint format demonstration benchmark chaos fuzz audit sbom clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -44,6 +44,9 @@ demonstration: $(RUN_STAMP) ## train the demonstration checkpoint again (under 1
 
 benchmark: $(DEV_STAMP) ## measure file -> probability against the reference pipeline and the floor
 	$(BIN)/python benchmarks/file_to_probability.py
+
+chaos: $(DEV_STAMP) ## 500 uploads while workers, servers and serve are killed in turn (about an hour)
+	$(BIN)/python benchmarks/chaos.py
 
 fuzz: $(DEV_STAMP) ## push 20,000 damaged files through the reader, each in a limited child
 	$(BIN)/python -m tests.fuzz.run --out benchmarks/results/fuzz_reader.json

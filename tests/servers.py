@@ -116,6 +116,7 @@ class S3Server:
         The bucket's objects, as files; what is half uploaded begins with ``.rclone_temp_``, and S3 hides it.
     """
 
+    name = "storage"
     bucket = "scans-bucket"
     _access_key = "restnet-tests"
     _secret_key = "not-a-secret-of-anybody"

@@ -1,0 +1,30 @@
+"""A short run of what `make chaos` does at length."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.production.chaos import QUICK, run
+from tests.production.stack import embedded, production
+
+pytestmark = [
+    pytest.mark.integration,
+    pytest.mark.slow,
+    pytest.mark.enable_socket,
+    pytest.mark.timeout(900),
+]
+
+
+def test_the_production_stack_loses_nothing(simulated_scan: Path) -> None:
+    with production(**QUICK) as stack:
+        tally = run(stack, simulated_scan, n_uploads=30)
+    assert tally.outcomes["succeeded"] > 0
+    assert sum(tally.trouble.values()) > 3
+
+
+def test_serve_loses_nothing_when_it_is_killed(tmp_path: Path, simulated_scan: Path) -> None:
+    with embedded(tmp_path, **QUICK) as stack:
+        # Long enough for it to come up on a busy machine and to be killed at work.
+        tally = run(stack, simulated_scan, n_uploads=20, every_s=(8, 16))
+    assert tally.outcomes["succeeded"] > 0
+    assert tally.trouble["kill serve"] > 0
