@@ -75,6 +75,8 @@ _OF_THE_SERVICE = {
     "checkpoint_sha256_mismatch": _TELL_OPERATOR,
     "preprocessing_mismatch": _TELL_OPERATOR,
     "device_unavailable": _TELL_OPERATOR,
+    "backend_unavailable": _TELL_OPERATOR,
+    "backend_differs": _TELL_OPERATOR,
     JobFailure.WORKER_LOST: "The computer that worked on it stopped several times. " + _OUR_FAULT,
     JobFailure.TIME_LIMIT: "It took longer than allowed. " + _OUR_FAULT,
     JobFailure.STORAGE_UNAVAILABLE: "Wait a moment, then try again.",

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service.audit import chain, record
 from service.audit.chain import canonical
 from service.audit.verification import verify
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, UserRow
 from service.identity.actor import Actor
 from tests.service.conftest import BOTH_DATABASES
@@ -26,7 +27,16 @@ def test_many_writers_leave_no_gap_and_never_wait_for_each_other_in_a_ring(
 ) -> None:
     with sessions.begin() as session:
         session.add_all(
-            [UserRow(id=f"u{n}", username=f"u{n}", password_hash="x", role="r") for n in range(2)]
+            [
+                UserRow(
+                    id=f"u{n}",
+                    username=f"u{n}",
+                    password_hash="x",
+                    role="r",
+                    organisation_id=DEFAULT_ORGANISATION_ID,
+                )
+                for n in range(2)
+            ]
         )
     faults: list[BaseException] = []
     together = threading.Barrier(THREADS)

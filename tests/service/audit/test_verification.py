@@ -17,6 +17,7 @@ from service.audit.verification import (
     read_head,
     verify,
 )
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, AuditHeadRow
 from service.identity.actor import Actor
 from tests.service.conftest import BOTH_DATABASES
@@ -87,6 +88,7 @@ def test_a_chain_that_nobody_touched_is_whole_against_every_earlier_head(
 CHANGES = {
     "id": "00000000-0000-4000-8000-000000000000",
     "at": text("'2020-01-01 00:00:00.000000'"),
+    "organisation_id": DEFAULT_ORGANISATION_ID,
     "actor": "user:2",
     "address": "192.0.2.8",
     "action": "a.c",

@@ -1,9 +1,9 @@
 from service.db.base import Base
 from service.db.organisations import OrganisationOwned, OrganisationRow
-from service.db.rows import AuditEventRow, ModelVersionRow, WorkerRow
+from service.db.rows import AuditEventRow, AuditHeadRow, ModelVersionRow, WorkerRow
 
 # What all organisations have in common; everything else is somebody's.
-OF_THE_INSTALLATION = {OrganisationRow, ModelVersionRow, WorkerRow}
+OF_THE_INSTALLATION = {OrganisationRow, ModelVersionRow, WorkerRow, AuditHeadRow}
 
 
 def test_every_table_is_somebodys_or_stated_to_be_the_installations() -> None:

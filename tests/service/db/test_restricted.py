@@ -32,6 +32,7 @@ from service.db.rows import (
     ScanRow,
     UserRow,
 )
+from service.identity.actor import Actor
 from tests.service.conftest import BOTH_DATABASES
 
 pytestmark = BOTH_DATABASES
@@ -163,7 +164,7 @@ def test_updates_and_deletions_stay_within_the_organisation(two: Two) -> None:
 def test_new_rows_are_stamped(two: Two) -> None:
     with two.of["north"].begin() as session:
         session.add(scan(None, id="new"))
-        record(session, actor="user:1", action="a", subject_kind="b", subject_id="c")
+        record(session, actor=Actor("user:1", "test"), action="a", subject_kind="b", subject_id="c")
     with two.everything() as session:
         assert session.get_one(ScanRow, "new").organisation_id == "north"
         assert session.scalars(select(AuditEventRow.organisation_id)).all() == ["north"]
@@ -171,7 +172,7 @@ def test_new_rows_are_stamped(two: Two) -> None:
 
 def test_what_concerns_the_installation_is_in_no_organisations_audit(two: Two) -> None:
     with two.everything.begin() as session:
-        record(session, actor="command-line", action="a", subject_kind="b", subject_id="c")
+        record(session, actor=Actor("command-line", "test"), action="a", subject_kind="b", subject_id="c")
     for name in ORGANISATIONS:
         with two.of[name].open() as session:
             assert session.scalars(select(AuditEventRow)).all() == []

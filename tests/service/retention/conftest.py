@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.audit.verification import verify
 from service.db.base import utc_now
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, IdempotencyRow, PredictionRow, ScanRow
 from service.identity.actor import Actor
 from service.retention import Reason, mark_deleted
@@ -46,13 +47,18 @@ class Place:
                     sex="female",
                     site="NYU",
                     header={"n_frames": 20},
+                    organisation_id=DEFAULT_ORGANISATION_ID,
                 )
             )
             session.flush()
             prediction = jobs.enqueue(session, scan_id=scan_id)
             session.add(
                 IdempotencyRow(
-                    principal="u", key=scan_id, request_sha256="b" * 64, prediction_id=prediction.id
+                    organisation_id=DEFAULT_ORGANISATION_ID,
+                    principal="u",
+                    key=scan_id,
+                    request_sha256="b" * 64,
+                    prediction_id=prediction.id,
                 )
             )
             session.execute(
