@@ -117,6 +117,9 @@ def test_every_answer_carries_the_protective_headers(served: Serving, path: str)
     )
     assert headers["cache-control"] == ("no-cache" if path.startswith("/static") else "no-store")
     assert "strict-transport-security" not in headers
+    assert "access-control-allow-origin" not in headers
+    kind = headers["content-type"]
+    assert "charset=utf-8" in kind or kind in {"application/json", "application/problem+json"}
 
 
 def test_an_https_address_is_held_to_https(tmp_path: Path, database_template: Path) -> None:
