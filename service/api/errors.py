@@ -16,14 +16,13 @@ from service.api import refusals
 from service.api.problems import Problem, problem, problem_response
 from service.audit import chain
 from service.errors import ServiceError, as_json
-from service.identity import accounts, api_keys, logins, organisations
+from service.identity import accounts, api_keys, logins, organisations, passwords
 from service.logs import get_logger
 
 STATUSES: dict[type[Exception], int] = {
     ScanError: 422,
     accounts.AccountNotFoundError: 404,
     accounts.CredentialsError: 401,
-    accounts.PasswordLengthError: 422,
     accounts.RoleError: 422,
     accounts.UsernameError: 422,
     accounts.UsernameTakenError: 409,
@@ -42,6 +41,8 @@ STATUSES: dict[type[Exception], int] = {
     organisations.OrganisationNameError: 422,
     organisations.OrganisationNameTakenError: 409,
     organisations.OrganisationNotFoundError: 404,
+    passwords.PasswordGuessableError: 422,
+    passwords.PasswordLengthError: 422,
     refusals.ApiKeyNotValidError: 401,
     refusals.AuthenticationRequiredError: 401,
     refusals.BadRequestError: 400,
@@ -92,6 +93,8 @@ def problem_of(request: Request, error: Exception) -> Problem:
     """
     refusal = _as_refusal(request, error)
     status = error.status_code if isinstance(error, HTTPException) else status_of(refusal) or 500
+    # For the request's line in the log: whoever tries what is refused is told of, and by which rule.
+    request.scope["code"] = refusal.code
     return problem(
         status=status,
         code=refusal.code,
