@@ -5,9 +5,11 @@ from typing import Any, ClassVar, Literal, Self
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
+
+from service.access_settings import AccessSettings
 
 PREFIX = "RESTNET_"
 BROKER_SCHEMES = ("filesystem", "redis", "rediss")
@@ -27,7 +29,7 @@ def _default_storage(values: dict[str, Any]) -> str:
     return f"file://{quote(str(values['data_dir'] / 'storage'))}"
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings):
     """What an operator may set; names in the environment carry the prefix ``RESTNET_``.
 
     Nothing else in the project reads the environment. Durations are in seconds and sizes in bytes, as their

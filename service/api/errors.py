@@ -15,7 +15,7 @@ from service import jobs, storage
 from service.api import refusals
 from service.api.problems import Problem, problem, problem_response
 from service.errors import ServiceError, as_json
-from service.identity import accounts, api_keys, logins
+from service.identity import accounts, api_keys, scopes, throttle
 from service.logs import get_logger
 
 STATUSES: dict[type[Exception], int] = {
@@ -32,7 +32,7 @@ STATUSES: dict[type[Exception], int] = {
     jobs.PredictionFinishedError: 409,
     jobs.PredictionNotFoundError: 404,
     jobs.PredictionNotRetryableError: 409,
-    logins.TooManyAttemptsError: 429,
+    throttle.TooManyAttemptsError: 429,
     refusals.ApiKeyNotValidError: 401,
     refusals.AuthenticationRequiredError: 401,
     refusals.BadRequestError: 400,
@@ -50,7 +50,10 @@ STATUSES: dict[type[Exception], int] = {
     refusals.RouteNotFoundError: 404,
     refusals.ScanInUseError: 409,
     refusals.ScanMissingError: 422,
+    refusals.ScopeMissingError: 403,
     refusals.TooManyStreamsError: 503,
+    scopes.ScopeError: 422,
+    scopes.ScopeNotAllowedError: 422,
     storage.StorageKeyError: 500,
     storage.StorageUrlError: 500,
     storage.StoredFileMissingError: 410,
@@ -127,7 +130,7 @@ def error_response(request: Request, error: Exception, *, page: Renderer | None 
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if document.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="RestNet"'
-    if isinstance(error, logins.TooManyAttemptsError | refusals.TooManyStreamsError):
+    if isinstance(error, throttle.TooManyAttemptsError | refusals.TooManyStreamsError):
         headers["Retry-After"] = str(error.retry_after_s)
     return problem_response(document, headers=headers)
 

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
+from service.api.key_scopes import require_scope
 from service.api.refusals import (
     ApiKeyNotValidError,
     AuthenticationRequiredError,
@@ -19,6 +20,7 @@ from service.api.resources import Resources, resources_of
 from service.identity.accounts import Role
 from service.identity.api_keys import find_api_key, note_api_key_use
 from service.identity.logins import find_login, note_login_use
+from service.identity.scopes import EVERY_SCOPE, Scope, read_scopes
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "X-CSRF-Token"
@@ -44,6 +46,8 @@ class Principal:
         For the audit: ``user:<id>`` or ``key:<id>``.
     csrf_token : str or None
         Of the login; None with an API key, which no browser sends by itself.
+    scopes : frozenset of Scope
+        What the API key is for; a login has all of them. The role's own limits hold beside them.
     """
 
     user_id: str
@@ -51,6 +55,7 @@ class Principal:
     role: Role
     actor: str
     csrf_token: str | None = None
+    scopes: frozenset[Scope] = EVERY_SCOPE
 
     @property
     def sees_all_scans(self) -> bool:
@@ -91,7 +96,9 @@ def _by_key(resources: Resources, key: str, *, counts_as_use: bool) -> Principal
         row, user = found
         if counts_as_use and note_api_key_use(row):
             session.commit()
-        return Principal(user.id, user.username, Role(user.role), actor=f"key:{row.id}")
+        return Principal(
+            user.id, user.username, Role(user.role), f"key:{row.id}", scopes=read_scopes(row.scopes)
+        )
 
 
 def _by_login(resources: Resources, token: str, *, counts_as_use: bool) -> Principal | None:
@@ -118,10 +125,13 @@ def signed_in(
         If there is no account behind the request.
     CrossSiteRequestError
         If a changing request under a login comes from elsewhere or lacks the login's token.
+    ScopeMissingError
+        If the API key is not for this.
     """
     principal = identify(request)
     if principal is None:
         raise AuthenticationRequiredError
+    require_scope(request, role=principal.role, held=principal.scopes)
     if principal.csrf_token is not None and request.method not in SAFE_METHODS:
         require_own_page(request)
         require_csrf_token(principal, request.headers.get(CSRF_HEADER))

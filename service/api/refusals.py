@@ -34,6 +34,17 @@ class PermissionDeniedError(ServiceError):
         super().__init__(f"expected an account that is {' or '.join(allowed)}, found {role}")
 
 
+class ScopeMissingError(ServiceError):
+    """The API key is for other things."""
+
+    code: ClassVar[str] = "scope_missing"
+
+    def __init__(self, *, needed: str, found: list[str]) -> None:
+        self.needed = needed
+        self.found = found
+        super().__init__(f"expected an API key with the scope {needed}, found one with {', '.join(found)}")
+
+
 class CrossSiteRequestError(ServiceError):
     """A changing request under a login that our own pages did not send."""
 

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session, sessionmaker
 from service.api.metrics import Metrics
 from service.api.streams import Streams
 from service.db.engine import make_engine, session_factory
-from service.identity.logins import LoginQueue, LoginThrottle
+from service.identity.logins import LoginQueue
+from service.identity.throttle import LoginThrottle
 from service.queue import make_celery
 from service.settings import Settings
 from service.storage import Storage, open_storage
@@ -34,8 +35,8 @@ class Resources:
     sessions: sessionmaker[Session]
     storage: Storage
     queue: Celery
+    throttle: LoginThrottle
     metrics: Metrics = field(default_factory=Metrics)
-    throttle: LoginThrottle = field(default_factory=LoginThrottle)
     logins: LoginQueue = field(default_factory=LoginQueue)
     streams: Streams = field(default_factory=Streams)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -51,6 +52,11 @@ class Resources:
         return "__Host-restnet" if self.https else "restnet"
 
     @property
+    def browser_cookie_name(self) -> str:
+        """Name of the cookie by which accounts know a browser."""
+        return f"{self.cookie_name}-browser"
+
+    @property
     def idle(self) -> timedelta:
         """How long a login lives without a request."""
         return timedelta(seconds=self.settings.session_idle_s)
@@ -64,12 +70,14 @@ class Resources:
 def open_resources(settings: Settings) -> Resources:
     """Connect the application's parts; nothing is reached over the network yet."""
     engine = make_engine(settings.database_url.get_secret_value())
+    sessions = session_factory(engine)
     return Resources(
         settings=settings,
         engine=engine,
-        sessions=session_factory(engine),
+        sessions=sessions,
         storage=open_storage(settings.storage_url),
         queue=make_celery(settings),
+        throttle=LoginThrottle(sessions),
     )
 
 

@@ -20,6 +20,12 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from service.db.base import Base, CreatedAt, Id, Key
 from service.db.job import JobRow, state_type
+from service.db.login_rows import (
+    KnownBrowserRow as KnownBrowserRow,
+    LoginAttemptRow as LoginAttemptRow,
+    ProviderIdentityRow as ProviderIdentityRow,
+    ProviderLoginRow as ProviderLoginRow,
+)
 
 Sha256 = Annotated[str, mapped_column(String(64))]
 
@@ -73,6 +79,8 @@ class SessionRow(Base):
     created_at: Mapped[CreatedAt]
     last_seen_at: Mapped[CreatedAt]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    # Whether the identity provider vouched for it, and not a password of ours.
+    through_provider: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     user: Mapped[UserRow] = relationship(lazy="raise")
 
@@ -86,6 +94,8 @@ class ApiKeyRow(Base):
     name: Mapped[str]
     prefix: Mapped[str] = mapped_column(String(32), index=True)
     key_hash: Mapped[Sha256] = mapped_column(unique=True)
+    # With blanks between them, as OAuth writes them.
+    scopes: Mapped[str]
     user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[datetime | None]

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from service.identity.accounts import Role, create_user, find_user
 from service.identity.api_keys import create_api_key
+from service.identity.scopes import EVERY_SCOPE
 
 FILE_NAME = "demo-credentials.json"
 USERNAME = "demo"
@@ -26,7 +27,7 @@ def make_demo_credentials(session: Session, data_dir: Path) -> dict[str, str] | 
         return None
     password = secrets.token_urlsafe(15)
     user = create_user(session, username=USERNAME, password=password, role=Role.ADMINISTRATOR)
-    api_key = create_api_key(session, user=user, name="demonstration")
+    api_key = create_api_key(session, user=user, name="demonstration", scopes=EVERY_SCOPE)
     credentials = {"username": USERNAME, "password": password, "api_key": api_key}
     unfinished = data_dir / f"{FILE_NAME}.part"
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)

@@ -1,5 +1,6 @@
 """The pages that begin and end a login."""
 
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated
 
@@ -10,8 +11,16 @@ from service.api.principals import AnyResources, identify, require_own_page
 from service.api.resources import Resources
 from service.audit import record
 from service.identity.accounts import CredentialsError, verify_login
-from service.identity.logins import TooManyAttemptsError, close_login, open_login
-from service.web.access import ByForm, clear_login_cookie, local_path, set_login_cookie
+from service.identity.browsers import known_browser, remember_browser
+from service.identity.logins import close_login, open_login
+from service.identity.throttle import TooManyAttemptsError
+from service.web.access import (
+    ByForm,
+    clear_login_cookie,
+    local_path,
+    set_browser_cookie,
+    set_login_cookie,
+)
 from service.web.rendering import page
 
 router = APIRouter(include_in_schema=False)
@@ -48,20 +57,21 @@ async def log_in(
 ) -> Response:
     """Begin a login with a fresh token, whatever cookie came along."""
     require_own_page(request)
-    address = request.client.host if request.client else ""
     target = local_path(next)
+    attempt = _Attempt(
+        username=username,
+        password=password,
+        address=request.client.host if request.client else "",
+        browser=request.cookies.get(resources.browser_cookie_name),
+        stale=request.cookies.get(resources.cookie_name),
+    )
     try:
-        token = await _begin(
-            resources,
-            username=username,
-            password=password,
-            address=address,
-            stale=request.cookies.get(resources.cookie_name),
-        )
+        opened = await resources.logins.run(partial(_open, resources, attempt))
     except (CredentialsError, TooManyAttemptsError) as refusal:
         return _refused(request, refusal, username=username, target=target)
     response = RedirectResponse(target, status_code=303)
-    set_login_cookie(response, resources, token)
+    set_login_cookie(response, resources, opened.token)
+    set_browser_cookie(response, resources, opened.browser)
     return response
 
 
@@ -84,33 +94,48 @@ def log_out(request: Request, resources: AnyResources, principal: ByForm) -> Res
     return response
 
 
-async def _begin(
-    resources: Resources, *, username: str, password: str, address: str, stale: str | None
-) -> str:
-    moment = resources.throttle.begin(username=username, address=address)
+@dataclass(frozen=True)
+class _Attempt:
+    """A login as it was asked for; ``browser`` and ``stale`` are what the browser's cookies hold."""
+
+    username: str
+    password: str = field(repr=False)
+    address: str
+    browser: str | None = field(repr=False)
+    stale: str | None = field(repr=False)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What the browser gets for its cookies."""
+
+    token: str = field(repr=False)
+    browser: str = field(repr=False)
+
+
+def _open(resources: Resources, attempt: _Attempt) -> _Opened:
+    with resources.sessions() as session:
+        browser_id = known_browser(session, attempt.browser, username=attempt.username)
+    counted = resources.throttle.begin(
+        username=attempt.username, address=attempt.address, browser_id=browser_id
+    )
     try:
-        token = await resources.logins.run(
-            partial(_open, resources, username=username, password=password, stale=stale)
-        )
+        user = verify_login(resources.sessions, username=attempt.username, password=attempt.password)
     except CredentialsError:
         raise
     except BaseException:
-        resources.throttle.withdrawn(username=username, address=address, moment=moment)
+        resources.throttle.withdrawn(counted)
         raise
-    resources.throttle.succeeded(username=username, address=address, moment=moment)
-    return token
-
-
-def _open(resources: Resources, *, username: str, password: str, stale: str | None) -> str:
-    user = verify_login(resources.sessions, username=username, password=password)
+    resources.throttle.succeeded(counted)
     with resources.sessions.begin() as session:
+        if attempt.stale:
+            close_login(session, attempt.stale)
         token = open_login(session, user=user, lifetime=resources.lifetime)
-        if stale:
-            close_login(session, stale)
+        browser = remember_browser(session, attempt.browser, user=user)
         record(
             session, actor=f"user:{user.id}", action="login.begin", subject_kind="user", subject_id=user.id
         )
-    return token
+    return _Opened(token=token, browser=browser)
 
 
 def _refused(

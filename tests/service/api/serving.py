@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -28,6 +28,7 @@ from service.db.migrate import upgrade
 from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, ResultRow
 from service.identity.accounts import Role, create_user, find_user
 from service.identity.api_keys import create_api_key
+from service.identity.scopes import SCOPES_OF_ROLE, Scope
 from service.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -127,13 +128,20 @@ class Serving:
             create_user(session, username=username, password=PASSWORD, role=role)
         return username
 
-    def key(self, username: str = "machine", role: Role = Role.CLINICIAN) -> dict[str, str]:
-        """Return the headers of a program; its account is added when missing."""
+    def key(
+        self,
+        username: str = "machine",
+        role: Role = Role.CLINICIAN,
+        scopes: Collection[Scope] | None = None,
+    ) -> dict[str, str]:
+        """Return the headers of a program with all that the role allows; its account is added when missing."""
         with self.sessions.begin() as session:
             user = find_user(session, username=username)
             if user is None:
                 user = create_user(session, username=username, password=PASSWORD, role=role)
-            return {"Authorization": f"Bearer {create_api_key(session, user=user, name='test')}"}
+            allowed = SCOPES_OF_ROLE[Role(user.role)] if scopes is None else scopes
+            key = create_api_key(session, user=user, name="test", scopes=allowed)
+            return {"Authorization": f"Bearer {key}"}
 
     def upload(self, headers: dict[str, str], content: bytes | None = None, **fields: str) -> dict[str, Any]:
         """Upload a small scan and return the answer of 202."""

@@ -1,16 +1,20 @@
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import inspect
+from sqlalchemy import MetaData, inspect
 
 from service.db import migrate
-from service.db.engine import make_engine
+from service.db.engine import make_engine, session_factory
 from service.db.rows import Base
+from service.identity.accounts import secret_hash
+from service.identity.api_keys import find_api_key
+from service.identity.scopes import EVERY_SCOPE, read_scopes
 from tests.service.conftest import BOTH_DATABASES
 
 UPGRADE = "import sys; from service.db.migrate import upgrade; upgrade(sys.argv[1])"
@@ -40,6 +44,29 @@ def test_every_migration_can_be_undone(database_url: str) -> None:
     assert inspect(engine).get_table_names() == ["alembic_version"]
     migrate.upgrade(engine)
     assert migrate.is_current(engine)
+    engine.dispose()
+
+
+@BOTH_DATABASES
+def test_a_key_from_before_there_were_scopes_keeps_all_that_its_role_allows(database_url: str) -> None:
+    engine = make_engine(database_url)
+    at = datetime.now(UTC)
+    with engine.connect() as connection:
+        command.downgrade(migrate._config(connection), "0002")
+        tables = MetaData()
+        tables.reflect(connection, only=["users", "api_keys"])
+        user = {"id": "u", "username": "pacs", "password_hash": "x", "role": "integrator", "created_at": at}
+        connection.execute(tables.tables["users"].insert(), user)
+        key = {"id": "k", "name": "old", "prefix": "rnk_12345678", "user_id": "u", "created_at": at}
+        connection.execute(
+            tables.tables["api_keys"].insert(), key | {"key_hash": secret_hash("rnk_12345678x")}
+        )
+        connection.commit()
+    migrate.upgrade(engine)
+    with session_factory(engine)() as session:
+        found = find_api_key(session, "rnk_12345678x")
+        assert found is not None
+        assert read_scopes(found[0].scopes) == EVERY_SCOPE
     engine.dispose()
 
 
