@@ -11,8 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from imaging.errors import ScanError
-from service import jobs, storage
-from service.api import refusals
+from service import jobs, rates, storage
+from service.api import refusals, upload_slots
 from service.api.problems import Problem, problem, problem_response
 from service.errors import ServiceError, as_json
 from service.identity import accounts, api_keys, scopes, throttle
@@ -33,6 +33,7 @@ STATUSES: dict[type[Exception], int] = {
     jobs.PredictionNotFoundError: 404,
     jobs.PredictionNotRetryableError: 409,
     throttle.TooManyAttemptsError: 429,
+    rates.RateLimitError: 429,
     refusals.ApiKeyNotValidError: 401,
     refusals.AuthenticationRequiredError: 401,
     refusals.BadRequestError: 400,
@@ -43,9 +44,11 @@ STATUSES: dict[type[Exception], int] = {
     refusals.InternalError: 500,
     refusals.MediaTypeError: 415,
     refusals.MethodNotAllowedError: 405,
+    refusals.MetricsNotAllowedError: 403,
     refusals.MultipartError: 400,
     refusals.NotFoundError: 404,
     refusals.PermissionDeniedError: 403,
+    refusals.RequestTimeoutError: 408,
     refusals.RequestTooLargeError: 413,
     refusals.RouteNotFoundError: 404,
     refusals.ScanInUseError: 409,
@@ -58,8 +61,19 @@ STATUSES: dict[type[Exception], int] = {
     storage.StorageUrlError: 500,
     storage.StoredFileMissingError: 410,
     storage.UploadTooLargeError: 413,
+    upload_slots.TooManyUploadsError: 429,
+    upload_slots.UploadsFullError: 503,
 }
 """Looked up along a class's bases, so that one entry covers a family such as the scan's refusals."""
+
+TRY_LATER = (
+    rates.RateLimitError,
+    refusals.TooManyStreamsError,
+    throttle.TooManyAttemptsError,
+    upload_slots.TooManyUploadsError,
+    upload_slots.UploadsFullError,
+)
+"""Refusals that say when to come back."""
 
 Renderer = Callable[[Request, Problem], Response]
 """How an error reaches a person: a page instead of a document."""
@@ -110,6 +124,8 @@ def _as_http_refusal(error: HTTPException) -> ServiceError:
         return refusals.RouteNotFoundError()
     if error.status_code == 405:
         return refusals.MethodNotAllowedError(allowed=(error.headers or {}).get("Allow", "another method"))
+    if error.status_code == 408:
+        return refusals.RequestTimeoutError()
     if error.status_code == 413:
         return refusals.RequestTooLargeError()
     return refusals.BadRequestError()
@@ -125,14 +141,15 @@ def field_problems(errors: Any) -> list[dict[str, str]]:
 def error_response(request: Request, error: Exception, *, page: Renderer | None = None) -> Response:
     """Answer an exception: a problem document, or a page where a person's browser asked for one."""
     document = problem_of(request, error)
+    waiting = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TRY_LATER) else {}
     if page is not None and wants_page(request):
-        return page(request, document)
+        shown = page(request, document)
+        shown.headers.update(waiting)
+        return shown
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if document.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="RestNet"'
-    if isinstance(error, throttle.TooManyAttemptsError | refusals.TooManyStreamsError):
-        headers["Retry-After"] = str(error.retry_after_s)
-    return problem_response(document, headers=headers)
+    return problem_response(document, headers=headers | waiting)
 
 
 def wants_page(request: Request) -> bool:

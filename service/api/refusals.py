@@ -167,6 +167,28 @@ class RequestTooLargeError(ServiceError):
         super().__init__("expected a small request, found one that is too large for this route")
 
 
+class RequestTimeoutError(ServiceError):
+    """A body that stopped coming, or came too slowly to be waited for."""
+
+    code: ClassVar[str] = "request_timeout"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected the request to keep coming, found a client that is too slow: send it again"
+        )
+
+
+class MetricsNotAllowedError(ServiceError):
+    """Figures asked for from elsewhere than the settings allow, or without their token."""
+
+    code: ClassVar[str] = "metrics_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected an address, and a token if one is set, that may read the figures, found another"
+        )
+
+
 class BadRequestError(ServiceError):
     """A request that cannot be read."""
 

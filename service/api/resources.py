@@ -12,10 +12,12 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service.api.metrics import Metrics
 from service.api.streams import Streams
+from service.api.upload_slots import UploadSlots
 from service.db.engine import make_engine, session_factory
 from service.identity.logins import LoginQueue
 from service.identity.throttle import LoginThrottle
 from service.queue import make_celery
+from service.rates import Rates, open_rates
 from service.settings import Settings
 from service.storage import Storage, open_storage
 
@@ -36,6 +38,8 @@ class Resources:
     storage: Storage
     queue: Celery
     throttle: LoginThrottle
+    rates: Rates
+    upload_slots: UploadSlots
     metrics: Metrics = field(default_factory=Metrics)
     logins: LoginQueue = field(default_factory=LoginQueue)
     streams: Streams = field(default_factory=Streams)
@@ -78,6 +82,8 @@ def open_resources(settings: Settings) -> Resources:
         storage=open_storage(settings.storage_url),
         queue=make_celery(settings),
         throttle=LoginThrottle(sessions),
+        rates=open_rates(settings),
+        upload_slots=UploadSlots(settings.uploads_at_once, settings.uploads_at_once_per_account),
     )
 
 

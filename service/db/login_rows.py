@@ -1,6 +1,6 @@
 """The tables around logins: what is counted, what is remembered, and what an identity provider vouched for.
 
-``service.db.rows`` has all other tables and gives these on.
+``service.db.rows`` has all other tables.
 """
 
 from datetime import datetime

@@ -18,14 +18,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+import service.db.login_rows  # noqa: F401  (the metadata holds every table, also those of its own file)
 from service.db.base import Base, CreatedAt, Id, Key
 from service.db.job import JobRow, state_type
-from service.db.login_rows import (
-    KnownBrowserRow as KnownBrowserRow,
-    LoginAttemptRow as LoginAttemptRow,
-    ProviderIdentityRow as ProviderIdentityRow,
-    ProviderLoginRow as ProviderLoginRow,
-)
 
 Sha256 = Annotated[str, mapped_column(String(64))]
 

@@ -1,7 +1,7 @@
 """Browsers that an account knows, because somebody has logged in to it there: OWASP's device cookie.
 
-Knowing one gives no access. It only decides by what failed logins are counted, so that an attacker who shares an
-address with the owner, as behind the gateway of a hospital, cannot lock the owner out.
+Knowing one gives no access. It only decides by what failed logins are counted, so that an attacker who shares
+an address with the owner, as behind the gateway of a hospital, cannot lock the owner out.
 """
 
 import secrets

@@ -1,4 +1,4 @@
-"""Logins on the pages: a random token in a cookie, its hash in the database, and the line before the hashing."""
+"""Logins on the pages: a random token in a cookie, its hash in the database, and the line for the hashing."""
 
 import secrets
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What an API key is for: each scope is a part of what roles allow, and a key never has more than its account."""
+"""What an API key is for: a scope is a part of what roles allow; no key has more than its account."""
 
 from collections.abc import Collection
 from enum import StrEnum

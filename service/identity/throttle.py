@@ -1,8 +1,8 @@
 """The brake on guessing passwords: failed logins counted in the database, so that every process counts alike.
 
 Who is slowed is the one who guesses: an account is counted for each address apart, never for itself alone, so
-that nobody can lock its owner out from elsewhere. A browser that has logged in to the account before is counted by
-itself (OWASP's device cookie): not even a neighbour behind the same address can lock it out.
+that nobody can lock its owner out from elsewhere. A browser that has logged in to the account before is
+counted by itself (OWASP's device cookie): not even a neighbour behind the same address can lock it out.
 """
 
 from dataclasses import dataclass
@@ -34,8 +34,8 @@ class LoginThrottle:
     """Counts attempts to log in, for an account from an address, and for an address alone.
 
     An attempt counts from its beginning, so that simultaneous guesses cannot slip past the limit together; a
-    login that succeeds takes its own attempt back. Of attempts that meet exactly at the limit, one more may be
-    refused than needed, never one too few.
+    login that succeeds takes its own attempt back. Of attempts that meet exactly at the limit, more may be
+    refused than needed, never fewer.
 
     Attributes
     ----------
@@ -118,8 +118,8 @@ class LoginThrottle:
 
 
 def _account(username: str) -> str:
-    # The accounts' own form of a name: no spelling of it counts apart. "" stands for all that can be no name. Hashed,
-    # because people type their password into the wrong field.
+    # The accounts' own form of a name: no spelling of it counts apart. "" stands for all that can be no name.
+    # Hashed, because people type their password into the wrong field.
     try:
         return secret_hash(normal_username(username))
     except UsernameError:

@@ -23,6 +23,8 @@ HEADINGS = {
         "Not now",
         "It is in use at the moment. Cancel its prediction first, or wait until it ends.",
     ),
+    408: ("Too slow", "The connection did not keep up, so nothing was taken. Go back and try again."),
+    429: ("Not so fast", "Too many requests came from here. Wait a moment, then go back and try again."),
     503: (
         "Back shortly",
         "A part of the service does not answer. Nothing that was accepted is lost.",

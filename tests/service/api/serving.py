@@ -134,7 +134,7 @@ class Serving:
         role: Role = Role.CLINICIAN,
         scopes: Collection[Scope] | None = None,
     ) -> dict[str, str]:
-        """Return the headers of a program with all that the role allows; its account is added when missing."""
+        """Return the headers of a program that may do all of its role; its account is added when missing."""
         with self.sessions.begin() as session:
             user = find_user(session, username=username)
             if user is None:
@@ -197,7 +197,9 @@ class Serving:
 def serving(settings: Settings) -> Iterator[Serving]:
     """Run an application in this process."""
     app = create_app(settings)
-    with TestClient(app, base_url="http://testserver", follow_redirects=False) as client:
+    with TestClient(
+        app, base_url="http://testserver", follow_redirects=False, client=("127.0.0.1", 50000)
+    ) as client:
         yield Serving(app, client)
 
 
