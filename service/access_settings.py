@@ -1,10 +1,12 @@
 """Settings of the way in: who gets in, from where, how often and how slowly; part of ``service.settings``."""
 
 from typing import ClassVar, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service.identity.accounts import Role
 from service.networks import parse_networks
 
 DAY_S = 86400
@@ -15,6 +17,10 @@ class AccessSettings(BaseSettings):
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(extra="forbid", frozen=True)
 
+    public_url: str | None = Field(
+        default=None,
+        description="Address that people type; with https the session cookie is `__Host-` and secure.",
+    )
     api_key_lifetime_s: int = Field(
         default=365 * DAY_S,
         ge=DAY_S,
@@ -74,6 +80,45 @@ class AccessSettings(BaseSettings):
         default=60, ge=0.2, le=3600, description="A client that takes nothing of its answer ends after this."
     )
 
+    oidc_issuer: str | None = Field(
+        default=None, description="Issuer of an OpenID Connect provider; people may then log in there."
+    )
+    oidc_client_id: str | None = Field(default=None, description="As registered with the provider.")
+    oidc_client_secret: SecretStr | None = Field(default=None, description="As the provider issued it.")
+    oidc_name: str = Field(
+        default="single sign-on", max_length=60, description="What the log-in page calls the provider."
+    )
+    oidc_scopes: str = Field(default="openid profile", description="OpenID Connect scopes asked for.")
+    oidc_role_claim: str = Field(
+        default="groups", description="Claim that gives a role; a path such as `realm_access.roles` works."
+    )
+    oidc_roles: str = Field(
+        default="",
+        description="Which of its values is which role, the first that fits: `admins=administrator, ...`.",
+    )
+    oidc_organisation_claim: str = Field(
+        default="", description="Claim that says which organisation somebody is of; not looked at when empty."
+    )
+    oidc_organisations: str = Field(
+        default="", description="Values of that claim that are let in, with commas between them."
+    )
+
+    @property
+    def oidc_role_of(self) -> dict[str, Role]:
+        """The role for each value of the role claim, in the order in which they count."""
+        pairs = [pair.partition("=") for pair in self.oidc_roles.split(",") if pair.strip()]
+        return {value.strip(): Role(role.strip()) for value, _, role in pairs}
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _secure_issuer(cls, issuer: str | None) -> str | None:
+        if issuer is not None:
+            parts = urlsplit(issuer)
+            if parts.scheme != "https" and parts.hostname not in {"127.0.0.1", "::1", "localhost"}:
+                message = f"expected an issuer with https, found {parts.scheme or 'none'}"
+                raise ValueError(message)
+        return issuer
+
     @field_validator("trusted_proxies", "metrics_networks")
     @classmethod
     def _known_networks(cls, text: str) -> str:
@@ -83,6 +128,27 @@ class AccessSettings(BaseSettings):
             message = f"expected addresses and networks such as 10.0.0.0/8, ::1, found another: {error}"
             raise ValueError(message) from None
         return text
+
+    @model_validator(mode="after")
+    def _whole_provider(self) -> Self:
+        if self.oidc_issuer is None:
+            return self
+        needed = ("oidc_client_id", "oidc_client_secret", "oidc_roles", "public_url")
+        missing = [name for name in needed if not getattr(self, name)]
+        if missing:
+            message = f"expected {', '.join(needed)} beside oidc_issuer, found no {', '.join(missing)}"
+            raise ValueError(message)
+        if "openid" not in self.oidc_scopes.split():
+            message = "expected openid among oidc_scopes, found it missing"
+            raise ValueError(message)
+        try:
+            self.oidc_role_of  # noqa: B018  (reading it checks it)
+        except ValueError:
+            message = (
+                f"expected oidc_roles such as doctors=clinician, it=administrator, found {self.oidc_roles!r}"
+            )
+            raise ValueError(message) from None
+        return self
 
     @model_validator(mode="after")
     def _leave_room_for_others(self) -> Self:

@@ -74,10 +74,6 @@ class Settings(AccessSettings):
         default=0, ge=0, le=256, description="Threads of the network in one worker; 0 takes every core."
     )
 
-    public_url: str | None = Field(
-        default=None,
-        description="Address that people type; with https the session cookie is `__Host-` and secure.",
-    )
     max_upload_bytes: int = Field(
         default=1 << 30, ge=1 << 10, le=1 << 36, description="Largest accepted upload."
     )

@@ -50,7 +50,7 @@ def create_app(settings: Settings) -> FastAPI:
     install_error_handlers(app, page=render_problem)
     for module in (scans, predictions, admin, operations, docs):
         app.include_router(module.router)
-    add_pages(app)
+    add_pages(app, resources)
     docs.describe(app)
     return app
 

@@ -17,6 +17,7 @@ from service.api.problems import Problem, problem, problem_response
 from service.errors import ServiceError, as_json
 from service.identity import accounts, api_keys, scopes, throttle
 from service.logs import get_logger
+from service.provider import errors as provider
 
 STATUSES: dict[type[Exception], int] = {
     ScanError: 422,
@@ -33,6 +34,10 @@ STATUSES: dict[type[Exception], int] = {
     jobs.PredictionNotFoundError: 404,
     jobs.PredictionNotRetryableError: 409,
     throttle.TooManyAttemptsError: 429,
+    provider.ProviderAccountError: 403,
+    provider.ProviderAnswerError: 400,
+    provider.ProviderRefusedError: 403,
+    provider.ProviderUnavailableError: 503,
     rates.RateLimitError: 429,
     refusals.ApiKeyNotValidError: 401,
     refusals.AuthenticationRequiredError: 401,

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from celery import Celery
@@ -20,6 +21,9 @@ from service.queue import make_celery
 from service.rates import Rates, open_rates
 from service.settings import Settings
 from service.storage import Storage, open_storage
+
+if TYPE_CHECKING:
+    from service.provider.client import IdentityProvider
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class Resources:
     throttle: LoginThrottle
     rates: Rates
     upload_slots: UploadSlots
+    provider: "IdentityProvider | None"
     metrics: Metrics = field(default_factory=Metrics)
     logins: LoginQueue = field(default_factory=LoginQueue)
     streams: Streams = field(default_factory=Streams)
@@ -83,8 +88,18 @@ def open_resources(settings: Settings) -> Resources:
         queue=make_celery(settings),
         throttle=LoginThrottle(sessions),
         rates=open_rates(settings),
+        provider=_provider(settings),
         upload_slots=UploadSlots(settings.uploads_at_once, settings.uploads_at_once_per_account),
     )
+
+
+def _provider(settings: Settings) -> "IdentityProvider | None":
+    if settings.oidc_issuer is None:
+        return None
+    # Authlib and its cryptography are loaded only where a provider is named.
+    from service.provider.client import open_provider  # noqa: PLC0415
+
+    return open_provider(settings)
 
 
 def resources_of(request: Request) -> Resources:

@@ -19,7 +19,9 @@ LAST_SEEN_RESOLUTION = timedelta(minutes=1)
 Checked = TypeVar("Checked")
 
 
-def open_login(session: Session, *, user: UserRow, lifetime: timedelta) -> str:
+def open_login(
+    session: Session, *, user: UserRow, lifetime: timedelta, through_provider: bool = False
+) -> str:
     """Start a login and return its token, which only the cookie holds; each login gets a fresh one.
 
     Parameters
@@ -29,6 +31,8 @@ def open_login(session: Session, *, user: UserRow, lifetime: timedelta) -> str:
     user : UserRow
     lifetime : timedelta
         After this the login ends in any case.
+    through_provider : bool
+        Whether an identity provider vouched for the person.
     """
     now = datetime.now(UTC)
     session.execute(delete(SessionRow).where(SessionRow.expires_at <= now))
@@ -41,6 +45,7 @@ def open_login(session: Session, *, user: UserRow, lifetime: timedelta) -> str:
             created_at=now,
             last_seen_at=now,
             expires_at=now + lifetime,
+            through_provider=through_provider,
         )
     )
     session.flush()
@@ -72,9 +77,16 @@ def note_login_use(login: SessionRow) -> bool:
     return True
 
 
-def close_login(session: Session, token: str) -> None:
-    """End a login; nothing happens when it has ended already."""
-    session.execute(delete(SessionRow).where(SessionRow.token_hash == secret_hash(token)))
+def close_login(session: Session, token: str) -> bool:
+    """End a login; nothing happens when it has ended already.
+
+    Returns
+    -------
+    bool
+        Whether an identity provider had vouched for it, and may still hold one of its own.
+    """
+    gone = delete(SessionRow).where(SessionRow.token_hash == secret_hash(token))
+    return bool(session.scalar(gone.returning(SessionRow.through_provider)))
 
 
 @dataclass

@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated
+from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from service.api.principals import AnyResources, identify, require_own_page
-from service.api.resources import Resources
+from service.api.resources import Resources, resources_of
 from service.audit import record
 from service.identity.accounts import CredentialsError, verify_login
 from service.identity.browsers import known_browser, remember_browser
@@ -39,12 +40,52 @@ def show_login(
     request: Request,
     next: str = "/",  # noqa: A002  (the address's own word)
     lost: str = "",
+    left: str = "",
 ) -> Response:
     """Ask for a name and a password, unless somebody is logged in already."""
     target = local_path(next)
     if identify(request) is not None:
         return RedirectResponse(target, status_code=303)
-    return page(request, "login.html", principal=None, next=target, username="", error=LOST.get(lost))
+    return login_page(request, target=target, error=LOST.get(lost), leaves_provider=bool(left))
+
+
+def login_page(
+    request: Request,
+    *,
+    target: str,
+    status: int = 200,
+    username: str = "",
+    error: str | None = None,
+    leaves_provider: bool = False,
+) -> HTMLResponse:
+    """Draw the page that asks for a name and a password.
+
+    Parameters
+    ----------
+    request : Request
+    target : str
+        Where to go after the login.
+    status : int
+    username : str
+        What was typed before.
+    error : str, optional
+        Why it is shown again.
+    leaves_provider : bool
+        Whether somebody has just logged out whose login at the identity provider goes on.
+    """
+    provider = resources_of(request).provider
+    return page(
+        request,
+        "login.html",
+        principal=None,
+        status=status,
+        next=target,
+        username=username,
+        error=error,
+        provider=None if provider is None else provider.name,
+        provider_address=f"/login/provider?{urlencode({'next': target})}",
+        leaves_provider=leaves_provider and provider is not None,
+    )
 
 
 @router.post("/login")
@@ -80,8 +121,7 @@ def log_out(request: Request, resources: AnyResources, principal: ByForm) -> Res
     """End the login on the server and in the browser."""
     token = request.cookies.get(resources.cookie_name)
     with resources.sessions.begin() as session:
-        if token:
-            close_login(session, token)
+        through_provider = close_login(session, token) if token else False
         record(
             session,
             actor=principal.actor,
@@ -89,7 +129,7 @@ def log_out(request: Request, resources: AnyResources, principal: ByForm) -> Res
             subject_kind="user",
             subject_id=principal.user_id,
         )
-    response = RedirectResponse("/login", status_code=303)
+    response = RedirectResponse("/login?left=1" if through_provider else "/login", status_code=303)
     clear_login_cookie(response, resources)
     return response
 
@@ -144,12 +184,8 @@ def _refused(
     if isinstance(refusal, TooManyAttemptsError):
         minutes = refusal.retry_after_s // 60 + 1
         error = f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
-        response = page(
-            request, "login.html", principal=None, status=429, next=target, username=username, error=error
-        )
+        response = login_page(request, status=429, target=target, username=username, error=error)
         response.headers["Retry-After"] = str(refusal.retry_after_s)
         return response
     error = "The user name or the password is not right."
-    return page(
-        request, "login.html", principal=None, status=401, next=target, username=username, error=error
-    )
+    return login_page(request, status=401, target=target, username=username, error=error)

@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from service.api.problems import Problem
 from service.api.refusals import AuthenticationRequiredError, CrossSiteRequestError
+from service.api.resources import Resources
 from service.web import login, views
 from service.web.rendering import FOLDER, page
 
@@ -56,9 +57,13 @@ class _StaticRoute:
 _STATIC_ROUTE = _StaticRoute()
 
 
-def add_pages(app: FastAPI) -> None:
+def add_pages(app: FastAPI, resources: Resources) -> None:
     """Add the pages and their static files to an application."""
     app.include_router(login.router)
+    if resources.provider is not None:
+        from service.web import provider_login  # noqa: PLC0415  (Authlib is loaded where it is needed)
+
+        app.include_router(provider_login.router)
     app.include_router(views.router)
     app.mount("/static", StaticFolder(directory=FOLDER / "static"), name="static")
 

@@ -187,9 +187,7 @@ def chunked(piece: bytes, times: int) -> Iterator[bytes]:
 
 
 def form(boundary: str) -> bytes:
-    return (
-        f'--{boundary}\r\nContent-Disposition: form-data; name="scan"; filename="s.nii"\r\n\r\n'.encode()
-    )
+    return f'--{boundary}\r\nContent-Disposition: form-data; name="scan"; filename="s.nii"\r\n\r\n'.encode()
 
 
 def too_large(kind: str, key: str) -> tuple[bytes, list[bytes]]:
@@ -208,6 +206,12 @@ def too_large(kind: str, key: str) -> tuple[bytes, list[bytes]]:
             [*chunked(form("b"), 1), *chunked(block, 3000)],
         ),
     }[kind]
+
+
+def send_slowly(link: socket.socket, pieces: list[bytes]) -> None:
+    for piece in pieces:
+        link.sendall(piece)
+        time.sleep(0.005)
 
 
 KINDS = ["announced", "chunked", "form", "chunked form"]
@@ -238,8 +242,6 @@ def test_who_goes_on_sending_over_the_limit_is_cut_off(settings: Settings, key: 
         link.sendall(head)
         began = time.monotonic()
         with pytest.raises(ConnectionError):
-            for piece in pieces:
-                link.sendall(piece)
-                time.sleep(0.005)
+            send_slowly(link, pieces)
         assert time.monotonic() - began < 8
         assert quarantined(settings) == []
