@@ -92,13 +92,24 @@ def bounded_protocol(limits: ConnectionLimits) -> type[H11Protocol]:
 
         def pause_writing(self) -> None:
             super().pause_writing()
-            self._stall_timer = self.loop.call_later(limits.stall_s, self.transport.abort)
+            self._watch_writing()
 
         def resume_writing(self) -> None:
             super().resume_writing()
             if self._stall_timer is not None:
                 self._stall_timer.cancel()
                 self._stall_timer = None
+
+        def _watch_writing(self) -> None:
+            left_bytes = self.transport.get_write_buffer_size()
+            self._stall_timer = self.loop.call_later(limits.stall_s, self._look_at_writing, left_bytes)
+
+        def _look_at_writing(self, left_bytes: int) -> None:
+            if self.transport.get_write_buffer_size() < left_bytes:
+                # Slow, but it reads.
+                self._watch_writing()
+            else:
+                self.transport.abort()
 
         def _serves(self) -> bool:
             asked = self._latest()

@@ -1,4 +1,4 @@
-"""Logins through a real OpenID Connect provider (npm's oidc-provider), from the button to the account and back."""
+"""Logins through a real OpenID Connect provider (npm's oidc-provider), from the button to the account."""
 
 import json
 import re
@@ -79,7 +79,7 @@ def issuer() -> Iterator[str]:
 
 @dataclass
 class Browser:
-    """Somebody's browser: follows redirects between the service and the provider, and fills the forms there."""
+    """Somebody's browser: follows redirects between service and provider, and fills the forms there."""
 
     served: Serving
     elsewhere: httpx2.Client
@@ -312,7 +312,7 @@ def test_an_answer_to_another_state_is_refused(served: Serving, open_browser: Op
 def test_a_departure_that_was_tampered_with_leads_nowhere(
     served: Serving, name: str, open_browser: OpenBrowser
 ) -> None:
-    # The provider puts the nonce into its token and holds the code to the challenge: neither is ours any more.
+    # The provider puts the nonce into its token and holds the code to the challenge: neither is ours now.
     _, page = open_browser(served).log_in("mina", change=lambda url: changed(url, **{name: "x" * 43}))
     refused(served, page, status=400, said=NOT_COMPLETED)
     assert accounts(served) == {}

@@ -17,6 +17,7 @@ from service.db.engine import make_engine, session_factory
 from service.identity.accounts import Role, create_user
 from service.identity.api_keys import create_api_key
 from service.settings import Settings
+from service.web.rendering import FOLDER
 from tests.service.api.serving import PASSWORD, make_settings, web_process
 
 pytestmark = pytest.mark.enable_socket
@@ -179,6 +180,32 @@ def test_a_half_head_is_answered_with_its_status(settings: Settings) -> None:
     with web_process(settings) as (address, _, _), connected(address) as link:
         link.sendall(b"GET / HTTP/1.1\r\n")
         assert link.recv(1000).startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("reads", [True, False])
+def test_who_takes_nothing_of_an_answer_is_given_up(settings: Settings, *, reads: bool) -> None:
+    # More than the buffers between the two take in: nine times the largest file.
+    wanted = 9
+    asked = b"GET /static/vendor/swagger-ui-bundle.js HTTP/1.1\r\nHost: x\r\n\r\n"
+    file = FOLDER / "static" / "vendor" / "swagger-ui-bundle.js"
+    stalling = settings.model_copy(update={"response_stall_s": 1.0})
+    with web_process(stalling) as (address, _, _), connected(address) as link:
+        link.sendall(asked * wanted)
+        came_bytes = 0
+        if reads:
+            # Slowly, but it reads: for longer than the limit.
+            for _ in range(25):
+                came_bytes += len(link.recv(300_000))
+                time.sleep(0.1)
+        else:
+            time.sleep(4)
+        link.settimeout(2)
+        try:
+            while piece := link.recv(1 << 20):
+                came_bytes += len(piece)
+        except (TimeoutError, ConnectionError):
+            pass
+    assert (came_bytes > wanted * file.stat().st_size) == reads
 
 
 def chunked(piece: bytes, times: int) -> Iterator[bytes]:
