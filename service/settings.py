@@ -16,6 +16,8 @@ from pydantic_settings import (
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from service.access_settings import AccessSettings
+
 PREFIX = "RESTNET_"
 BROKER_SCHEMES = ("filesystem", "redis", "rediss")
 DATABASE_DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
@@ -42,7 +44,7 @@ def _is_folder(path: object) -> bool:
     return path is not None and os.access(str(path), os.R_OK | os.X_OK) and Path(str(path)).is_dir()
 
 
-class Settings(BaseSettings):
+class Settings(AccessSettings):
     """What an operator may set; names in the environment carry the prefix ``RESTNET_``.
 
     Nothing else in the project reads the environment. Durations are in seconds and sizes in bytes, as their
@@ -122,10 +124,6 @@ class Settings(BaseSettings):
         default=0, ge=0, le=256, description="Threads of the network in one worker; 0 takes every core."
     )
 
-    public_url: str | None = Field(
-        default=None,
-        description="Address that people type; with https the session cookie is `__Host-` and secure.",
-    )
     max_upload_bytes: int = Field(
         default=1 << 30, ge=1 << 10, le=1 << 36, description="Largest accepted upload."
     )

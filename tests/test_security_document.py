@@ -35,27 +35,6 @@ SECTIONS = {
 }  # fmt: skip
 STATES = ["met", "partly", "not met", "operator", "n/a"]
 
-# Named already, and coming with rate limits, scopes of keys and the identity provider. Then this goes.
-PENDING = frozenset(
-    {
-        "service/access_settings.py",
-        "service/provider/client.py",
-        "tests/integration/test_identity_provider.py",
-        "tests/service/api/test_brakes.py",
-        "tests/service/api/test_key_scopes.py",
-        "tests/service/api/test_slow_clients.py",
-        "tests/service/identity/test_throttle.py",
-        "tests/service/web/test_content_security.py",
-        "tests/service/web/test_login.py::test_a_neighbour_cannot_lock_out_who_has_logged_in_in_this_browser_before",
-        "RESTNET_API_KEY_LIFETIME_S",
-        "RESTNET_METRICS_NETWORKS",
-        "RESTNET_METRICS_TOKEN",
-        "RESTNET_OIDC_ISSUER",
-        "RESTNET_REQUESTS_PER_MINUTE",
-        "RESTNET_TRUSTED_PROXIES",
-    }
-)
-
 LINE = re.compile(r"^\| (\d+\.\d+\.\d+(?:, \d+\.\d+\.\d+)*) \| (.+?) \| ([a-z/ ]+) \| (.+) \|$", re.MULTILINE)
 LINES = [(found[0].split(", "), *found[1:]) for found in LINE.findall(PAGE)]
 
@@ -85,10 +64,6 @@ def exists(name: str) -> bool:
     return (REPOSITORY / file).is_file() and (not test or test in functions_in(file))
 
 
-def is_pending(name: str) -> bool:
-    return name in PENDING or name.partition("::")[0] in PENDING
-
-
 def named_settings() -> list[str]:
     return sorted(set(re.findall(r"RESTNET_[A-Z0-9_]+", PAGE)))
 
@@ -98,18 +73,13 @@ NAMED = [*named_tests(), *named_files(), *named_settings()]
 
 @pytest.mark.parametrize("name", NAMED)
 def test_what_is_named_exists(name: str) -> None:
-    assert exists(name) or is_pending(name), f"docs/security.md names {name}, which is not there"
+    assert exists(name), f"docs/security.md names {name}, which is not there"
 
 
 def test_every_kind_of_thing_is_named() -> None:
     assert len(named_tests()) > 100
     assert "service/identity/passwords.py" in named_files()
     assert "RESTNET_ENCRYPTION_KEY_FILE" in named_settings()
-
-
-def test_whatever_is_pending_is_named() -> None:
-    files = {name.partition("::")[0] for name in NAMED}
-    assert files.union(NAMED) >= PENDING
 
 
 def test_every_requirement_has_a_line_and_none_has_two() -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy import select
@@ -41,6 +41,7 @@ from service.identity.api_keys import (
     require_api_key,
     revoke_api_key,
 )
+from service.identity.scopes import read_scopes
 
 router = APIRouter(
     prefix="/api/v1/admin",
@@ -119,8 +120,13 @@ def post_api_key(body: ApiKeyRequest, principal: KeyManager, resources: AnyResou
     """Issue a key that acts in the name of an account; the answer is the only place that ever shows it."""
     with resources.sessions_for(principal).begin() as session:
         user = require_user(session, username=body.username or principal.username)
-        lifetime = None if body.expires_in_days is None else timedelta(days=body.expires_in_days)
-        plain = create_api_key(session, user=user, name=body.name, lifetime=lifetime)
+        plain = create_api_key(
+            session,
+            user=user,
+            name=body.name,
+            lifetime=_lifetime(resources, body.expires_in_days),
+            scopes=body.scopes,
+        )
         key = require_api_key(session, plain[:API_KEY_PREFIX_LENGTH])
         _record_key(session, principal, key, action="api_key.create")
         return IssuedApiKeyResponse(**_key_response(key, user.username).model_dump(), key=plain)
@@ -233,12 +239,21 @@ def _user_response(user: UserRow) -> UserResponse:
     )
 
 
+def _lifetime(resources: Resources, asked_days: int | Literal["never"] | None) -> timedelta | None:
+    if asked_days == "never":
+        return None
+    if asked_days is None:
+        return timedelta(seconds=resources.settings.api_key_lifetime_s)
+    return timedelta(days=asked_days)
+
+
 def _key_response(key: ApiKeyRow, username: str) -> ApiKeyResponse:
     return ApiKeyResponse(
         id=key.id,
         name=key.name,
         prefix=key.prefix,
         username=username,
+        scopes=sorted(read_scopes(key.scopes)),
         created_at=key.created_at,
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,
@@ -253,5 +268,5 @@ def _record_key(session: Session, principal: Principal, key: ApiKeyRow, *, actio
         action=action,
         subject_kind="api_key",
         subject_id=key.id,
-        details={"name": key.name, "user_id": key.user_id},
+        details={"name": key.name, "user_id": key.user_id, "scopes": key.scopes},
     )

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from service.api import admin, docs, operations, predictions, scans
 from service.api.bodies import SmallBodies
+from service.api.brakes import CountedRequests, PacedBodies
 from service.api.envelope import Envelope
 from service.api.errors import install_error_handlers
 from service.api.resources import open_resources
@@ -46,6 +47,8 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.resources = resources
     app.add_middleware(SmallBodies)
+    app.add_middleware(PacedBodies, window_s=settings.body_window_s, bytes_per_s=settings.body_bytes_per_s)
+    app.add_middleware(CountedRequests, rates=resources.rates, cookie_name=resources.cookie_name)
     app.add_middleware(
         Envelope,
         metrics=resources.metrics,
@@ -56,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     install_error_handlers(app, page=render_problem)
     for module in (scans, predictions, admin, operations, docs):
         app.include_router(module.router)
-    add_pages(app)
+    add_pages(app, resources)
     docs.describe(app)
     return app
 

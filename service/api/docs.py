@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
 from service.api import payloads
+from service.api.brakes import NOT_COUNTED
 from service.api.problems import Problem, problem_responses
 
 DESCRIPTION = """Hand over a resting-state fMRI scan, follow its prediction, read the probability of ADHD.
@@ -62,7 +63,7 @@ def describe(app: FastAPI) -> None:
             schemas["Problem"] = Problem.model_json_schema()
             for path, operations in document["paths"].items():
                 for operation in operations.values():
-                    _describe_problems(path, operation["responses"])
+                    _describe_problems(path, operation)
             # FastAPI drops every null, also those of the examples, which a client would then miss.
             for name, schema in schemas.items():
                 if "example" in schema and name != "Problem":
@@ -77,10 +78,15 @@ def describe(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # the way that FastAPI documents
 
 
-def _describe_problems(path: str, responses: dict[str, Any]) -> None:
+def _describe_problems(path: str, operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
     # Any route may meet a fault of ours, and all but this one may need what does not answer.
-    anywhere = problem_responses(500) if path == "/healthz" else problem_responses(500, 503)
-    for status, described in anywhere.items():
+    anywhere = [500] if path == "/healthz" else [500, 503]
+    if path not in NOT_COUNTED:
+        anywhere += [401, 403, 429]
+    if "requestBody" in operation:
+        anywhere += [408, 413]
+    for status, described in problem_responses(*anywhere).items():
         responses.setdefault(str(status), described)
     # FastAPI describes its own validation errors; ours are problem documents.
     validation = responses.get("422", {}).get("content", {})

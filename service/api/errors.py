@@ -11,13 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from imaging.errors import ScanError
-from service import enclosure, jobs, storage
-from service.api import refusals
+from service import enclosure, jobs, rates, storage
+from service.api import refusals, upload_slots
 from service.api.problems import Problem, problem, problem_response
 from service.audit import chain
 from service.errors import ServiceError, as_json
-from service.identity import accounts, api_keys, logins, organisations, passwords
+from service.identity import accounts, api_keys, organisations, passwords, scopes, throttle
 from service.logs import get_logger
+from service.provider import errors as provider
 
 STATUSES: dict[type[Exception], int] = {
     ScanError: 422,
@@ -37,12 +38,16 @@ STATUSES: dict[type[Exception], int] = {
     jobs.PredictionFinishedError: 409,
     jobs.PredictionNotFoundError: 404,
     jobs.PredictionNotRetryableError: 409,
-    logins.TooManyAttemptsError: 429,
     organisations.OrganisationNameError: 422,
     organisations.OrganisationNameTakenError: 409,
     organisations.OrganisationNotFoundError: 404,
     passwords.PasswordGuessableError: 422,
     passwords.PasswordLengthError: 422,
+    provider.ProviderAccountError: 403,
+    provider.ProviderAnswerError: 400,
+    provider.ProviderRefusedError: 403,
+    provider.ProviderUnavailableError: 503,
+    rates.RateLimitError: 429,
     refusals.ApiKeyNotValidError: 401,
     refusals.AuthenticationRequiredError: 401,
     refusals.BadRequestError: 400,
@@ -53,13 +58,18 @@ STATUSES: dict[type[Exception], int] = {
     refusals.InternalError: 500,
     refusals.MediaTypeError: 415,
     refusals.MethodNotAllowedError: 405,
+    refusals.MetricsNotAllowedError: 403,
     refusals.MultipartError: 400,
     refusals.NotFoundError: 404,
     refusals.PermissionDeniedError: 403,
+    refusals.RequestTimeoutError: 408,
     refusals.RequestTooLargeError: 413,
     refusals.RouteNotFoundError: 404,
     refusals.ScanMissingError: 422,
+    refusals.ScopeMissingError: 403,
     refusals.TooManyStreamsError: 503,
+    scopes.ScopeError: 422,
+    scopes.ScopeNotAllowedError: 422,
     storage.EncryptionKeyFileError: 500,
     storage.EncryptionKeyMissingError: 503,
     storage.StorageKeyError: 500,
@@ -68,8 +78,20 @@ STATUSES: dict[type[Exception], int] = {
     storage.StoredFileDamagedError: 500,
     storage.StoredFileMissingError: 410,
     storage.UploadTooLargeError: 413,
+    throttle.TooManyAttemptsError: 429,
+    upload_slots.TooManyUploadsError: 429,
+    upload_slots.UploadsFullError: 503,
 }
 """Looked up along a class's bases, so that one entry covers a family such as the scan's refusals."""
+
+TRY_LATER = (
+    rates.RateLimitError,
+    refusals.TooManyStreamsError,
+    throttle.TooManyAttemptsError,
+    upload_slots.TooManyUploadsError,
+    upload_slots.UploadsFullError,
+)
+"""Refusals that say when to come back."""
 
 OUTAGE_RETRY_S = 10
 """How soon a client may try again what is away for now, in seconds."""
@@ -128,6 +150,8 @@ def _as_http_refusal(error: HTTPException) -> ServiceError:
         return refusals.RouteNotFoundError()
     if error.status_code == 405:
         return refusals.MethodNotAllowedError(allowed=(error.headers or {}).get("Allow", "another method"))
+    if error.status_code == 408:
+        return refusals.RequestTimeoutError()
     if error.status_code == 413:
         return refusals.RequestTooLargeError()
     return refusals.BadRequestError()
@@ -143,16 +167,21 @@ def field_problems(errors: Any) -> list[dict[str, str]]:
 def error_response(request: Request, error: Exception, *, page: Renderer | None = None) -> Response:
     """Answer an exception: a problem document, or a page where a person's browser asked for one."""
     document = problem_of(request, error)
+    waiting = _waiting(error, document.status)
     if page is not None and wants_page(request):
-        return page(request, document)
+        shown = page(request, document)
+        shown.headers.update(waiting)
+        return shown
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     if document.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="RestNet"'
-    if isinstance(error, logins.TooManyAttemptsError | refusals.TooManyStreamsError):
-        headers["Retry-After"] = str(error.retry_after_s)
-    elif document.status == 503:
-        headers["Retry-After"] = str(OUTAGE_RETRY_S)
-    return problem_response(document, headers=headers)
+    return problem_response(document, headers=headers | waiting)
+
+
+def _waiting(error: Exception, status: int) -> dict[str, str]:
+    if isinstance(error, TRY_LATER):
+        return {"Retry-After": str(error.retry_after_s)}
+    return {"Retry-After": str(OUTAGE_RETRY_S)} if status == 503 else {}
 
 
 def wants_page(request: Request) -> bool:

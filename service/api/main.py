@@ -2,6 +2,7 @@
 
 import argparse
 import ctypes
+import resource
 from collections.abc import Sequence
 from types import FrameType
 
@@ -9,7 +10,9 @@ import uvicorn
 
 from service import logs
 from service.api.app import create_app
+from service.api.connections import ConnectionLimits, bounded_protocol
 from service.api.resources import Resources
+from service.networks import parse_networks
 from service.settings import Settings
 
 KEEP_ALIVE_S = 15
@@ -46,6 +49,12 @@ def return_memory() -> None:
         mallopt(M_ARENA_MAX, 2)
 
 
+def allow_open_files() -> None:
+    """Raise the limit on open files to the most that this process may have: an upload takes two."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the address, and serve until told to stop."""
     parser = argparse.ArgumentParser(prog="python -m service.api.main", description=__doc__)
@@ -58,6 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run_web(settings: Settings, *, host: str, port: int) -> None:
     """Serve until told to stop."""
     return_memory()
+    allow_open_files()
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
     app = create_app(settings)
     # Before the first upload, which would otherwise wait for it.
@@ -70,13 +80,24 @@ def run_web(settings: Settings, *, host: str, port: int) -> None:
         access_log=False,
         server_header=False,
         # X-Forwarded-For is whatever a client writes, and uvicorn would believe it from the loopback or from
-        # FORWARDED_ALLOW_IPS: the brake on guessing counts by the address of the connection.
-        proxy_headers=False,
+        # FORWARDED_ALLOW_IPS: limits count by the address of the connection, unless a proxy of ours holds it.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        http=bounded_protocol(_connection_limits(settings)),
         timeout_keep_alive=KEEP_ALIVE_S,
         # A moment less than the supervisor waits before it kills.
         timeout_graceful_shutdown=max(int(settings.shutdown_s) - 2, 1),
     )
     Server(config, app.state.resources).run()
+
+
+def _connection_limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        head_s=settings.request_head_s,
+        stall_s=settings.response_stall_s,
+        per_address=settings.connections_per_address,
+        unlimited=parse_networks(settings.trusted_proxies),
+    )
 
 
 if __name__ == "__main__":

@@ -1,17 +1,21 @@
 """What operators and their tools ask: is the process alive, can it work, what has it done."""
 
+import secrets
 from collections.abc import Callable
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
-from service.api.principals import AnyResources
+from service.api.principals import AnyResources, client_address
+from service.api.problems import problem_responses
+from service.api.refusals import MetricsNotAllowedError
 from service.api.resources import Resources
 from service.db.rows import ModelVersionRow
 from service.logs import get_logger
+from service.networks import lies_within, parse_networks
 
 router = APIRouter(tags=["operation"])
 log = get_logger(__name__)
@@ -52,9 +56,15 @@ def readyz(resources: AnyResources) -> JSONResponse:
     return JSONResponse(body.model_dump(), status_code=503 if missing else 200)
 
 
-@router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
-def metrics(resources: AnyResources) -> Response:
-    """Return the counters, the queue, the workers and what ended, in the text format."""
+@router.get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    response_class=Response,
+    responses=problem_responses(403),
+)
+def metrics(request: Request, resources: AnyResources) -> Response:
+    """Return the counters, the queue, the workers and what ended, to whom the settings allow."""
+    _require_reader(request, resources)
     text = resources.metrics.exposition(resources.unrestricted_sessions, ready=_readiness(resources))
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
@@ -67,6 +77,17 @@ def _readiness(resources: Resources) -> dict[str, bool]:
         "model": _try_model,
     }
     return {name: _passes(name, check, resources) for name, check in checks.items()}
+
+
+def _require_reader(request: Request, resources: Resources) -> None:
+    networks = parse_networks(resources.settings.metrics_networks)
+    token = resources.settings.metrics_token
+    sent = request.headers.get("authorization", "")
+    named = token is None or secrets.compare_digest(
+        sent.encode(), f"Bearer {token.get_secret_value()}".encode()
+    )
+    if not named or not lies_within(client_address(request), networks):
+        raise MetricsNotAllowedError
 
 
 def _passes(name: str, check: Callable[[Resources], None], resources: Resources) -> bool:

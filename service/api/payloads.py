@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from service.db.rows import PredictionState
 from service.identity.accounts import Role
+from service.identity.scopes import Scope
 
 
 def _blank_is_absent(value: object) -> object:
@@ -172,12 +173,25 @@ class ApiKeyRequest(BaseModel):
 
     model_config = ConfigDict(
         extra="forbid",
-        json_schema_extra={"example": {"name": "PACS bridge", "username": "pacs", "expires_in_days": 365}},
+        json_schema_extra={
+            "example": {
+                "name": "PACS bridge",
+                "username": "pacs",
+                "scopes": ["scans:write", "predictions:read"],
+                "expires_in_days": 365,
+            }
+        },
     )
 
     name: str = Field(min_length=1, max_length=100)
     username: str | None = Field(default=None, max_length=64, description="Whose key; your own without it")
-    expires_in_days: int | None = Field(default=None, ge=1, le=3650)
+    scopes: list[Scope] | None = Field(
+        default=None,
+        description="What it may do, within the account's role; without them all of the role except `admin`",
+    )
+    expires_in_days: Annotated[int, Field(ge=1, le=3650)] | Literal["never"] | None = Field(
+        default=None, description="Without it, the setting `RESTNET_API_KEY_LIFETIME_S` decides"
+    )
 
 
 class ApiKeyResponse(BaseModel):
@@ -187,6 +201,7 @@ class ApiKeyResponse(BaseModel):
     name: str
     prefix: str
     username: str
+    scopes: list[Scope]
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None

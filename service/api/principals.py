@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
+from service.api.key_scopes import require_scope
 from service.api.refusals import (
     ApiKeyNotValidError,
     AuthenticationRequiredError,
@@ -22,6 +23,7 @@ from service.identity.actor import Actor, anonymous
 from service.identity.api_keys import find_api_key, note_api_key_use
 from service.identity.logins import find_login, note_login_use
 from service.identity.permissions import PERMISSIONS, Permission, roles_with
+from service.identity.scopes import EVERY_SCOPE, Scope, read_scopes
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "X-CSRF-Token"
@@ -45,9 +47,11 @@ class Principal:
     organisation_id : str
         Whose rows it sees: ``Resources.sessions_for`` takes it from here.
     actor : Actor
-        For the audit: ``user:<id>`` or ``key:<id>``, and the address of the connection.
+        For the audit: ``user:<id>`` or ``key:<id>``, and the :func:`client_address`.
     csrf_token : str or None
         Of the login; None with an API key, which no browser sends by itself.
+    scopes : frozenset of Scope
+        What the API key is for; a login has all of them. The role's own limits hold beside them.
     """
 
     user_id: str
@@ -56,6 +60,7 @@ class Principal:
     role: Role
     actor: Actor
     csrf_token: str | None = None
+    scopes: frozenset[Scope] = EVERY_SCOPE
 
     def may(self, permission: Permission) -> bool:
         """Whether the account's role allows this."""
@@ -94,7 +99,10 @@ def identify(request: Request, *, counts_as_use: bool = True) -> Principal | Non
 
 
 def client_address(request: Request) -> str:
-    """Return the address of the connection; what a client writes into a header is not believed."""
+    """Return the address of the connection, or what a proxy that the settings trust says it is.
+
+    What anybody else writes into a header is not believed: the server sees to it before the application.
+    """
     return request.client.host if request.client else ""
 
 
@@ -113,7 +121,7 @@ def _by_key(resources: Resources, key: str, *, address: str, counts_as_use: bool
         row, user = found
         if counts_as_use and note_api_key_use(row):
             session.commit()
-        return _principal(user, actor=Actor(f"key:{row.id}", address))
+        return _principal(user, actor=Actor(f"key:{row.id}", address), scopes=read_scopes(row.scopes))
 
 
 def _by_login(resources: Resources, token: str, *, address: str, counts_as_use: bool) -> Principal | None:
@@ -127,7 +135,9 @@ def _by_login(resources: Resources, token: str, *, address: str, counts_as_use: 
         return _principal(user, actor=Actor(f"user:{user.id}", address), csrf_token=row.csrf_token)
 
 
-def _principal(user: UserRow, *, actor: Actor, csrf_token: str | None = None) -> Principal:
+def _principal(
+    user: UserRow, *, actor: Actor, csrf_token: str | None = None, scopes: frozenset[Scope] = EVERY_SCOPE
+) -> Principal:
     return Principal(
         user_id=user.id,
         organisation_id=user.organisation_id,
@@ -135,6 +145,7 @@ def _principal(user: UserRow, *, actor: Actor, csrf_token: str | None = None) ->
         role=Role(user.role),
         actor=actor,
         csrf_token=csrf_token,
+        scopes=scopes,
     )
 
 
@@ -151,10 +162,13 @@ def signed_in(
         If there is no account behind the request.
     CrossSiteRequestError
         If a changing request under a login comes from elsewhere or lacks the login's token.
+    ScopeMissingError
+        If the API key is not for this.
     """
     principal = identify(request)
     if principal is None:
         raise AuthenticationRequiredError
+    require_scope(request, role=principal.role, held=principal.scopes)
     if principal.csrf_token is not None and request.method not in SAFE_METHODS:
         require_own_page(request)
         require_csrf_token(principal, request.headers.get(CSRF_HEADER))

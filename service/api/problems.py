@@ -77,12 +77,14 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         401: "No API key or login, or one that is not valid",
         403: "This account may not do this",
         404: "Nothing under this identifier",
+        408: "The body stopped coming, or came too slowly",
         409: "The state does not allow this",
-        413: "The upload is too large",
+        413: "The body is too large",
         415: "The body is of another kind",
         422: "A value or a scan that cannot be accepted; `code` says which",
+        429: "Too many requests; `Retry-After` says how long to wait",
         500: "A fault of the service; `reference` names its line in the log",
-        503: "A part that is needed does not answer",
+        503: "A part that is needed does not answer, or has no place left",
     }
     schema = {"$ref": "#/components/schemas/Problem"}
     return {

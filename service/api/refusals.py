@@ -34,6 +34,17 @@ class PermissionDeniedError(ServiceError):
         super().__init__(f"expected an account that is {' or '.join(allowed)}, found {role}")
 
 
+class ScopeMissingError(ServiceError):
+    """The API key is for other things."""
+
+    code: ClassVar[str] = "scope_missing"
+
+    def __init__(self, *, needed: str, found: list[str]) -> None:
+        self.needed = needed
+        self.found = found
+        super().__init__(f"expected an API key with the scope {needed}, found one with {', '.join(found)}")
+
+
 class CrossSiteRequestError(ServiceError):
     """A changing request under a login that our own pages did not send."""
 
@@ -143,6 +154,28 @@ class RequestTooLargeError(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("expected a small request, found one that is too large for this route")
+
+
+class RequestTimeoutError(ServiceError):
+    """A body that stopped coming, or came too slowly to be waited for."""
+
+    code: ClassVar[str] = "request_timeout"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected the request to keep coming, found a client that is too slow: send it again"
+        )
+
+
+class MetricsNotAllowedError(ServiceError):
+    """Figures asked for from elsewhere than the settings allow, or without their token."""
+
+    code: ClassVar[str] = "metrics_not_allowed"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected an address, and a token if one is set, that may read the figures, found another"
+        )
 
 
 class BadRequestError(ServiceError):

@@ -58,6 +58,10 @@ _OF_AN_UPLOAD = {
     "media_type_not_supported": _SEND_A_FORM,
     "cross_site_request": "The page that sent this belongs to an earlier login. Reload it and try again.",
     "database_unavailable": "Wait a moment, then try again.",
+    "rate_limited": "Wait a minute, then try again.",
+    "too_many_uploads": "Wait until one of the uploads is done, then try again.",
+    "uploads_full": "Wait a moment, then try again.",
+    "request_timeout": "The connection did not keep up. Try again, or from a better one.",
 }
 _OF_THE_SERVICE = {
     "stored_file_missing": "The file is no longer in storage: upload it again.",

@@ -14,19 +14,23 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service.api.metrics import Metrics
 from service.api.streams import Streams
+from service.api.upload_slots import UploadSlots
 from service.audit import ReadLog
 from service.db.engine import make_engine, session_factory
 from service.db.restricted import OrganisationSessions
 from service.enclosure import Enclosure
-from service.identity.logins import LoginQueue, LoginThrottle
+from service.identity.logins import LoginQueue
+from service.identity.throttle import LoginThrottle
 from service.quarantine import open_quarantine
 from service.queue import make_celery
+from service.rates import Rates, open_rates
 from service.settings import Settings
 from service.storage import Storage, open_storage
 from service.tracing import Tracing, open_tracing
 
 if TYPE_CHECKING:
     from service.api.principals import Principal
+    from service.provider.client import IdentityProvider
 
 SUBMITTING_THREADS = 16
 
@@ -52,10 +56,13 @@ class Resources:
     storage: Storage
     queue: Celery
     reads: ReadLog
+    throttle: LoginThrottle
+    rates: Rates
+    upload_slots: UploadSlots
+    provider: "IdentityProvider | None"
     quarantine: Enclosure = field(default_factory=open_quarantine)
     tracing: Tracing = field(default_factory=Tracing)
     metrics: Metrics = field(default_factory=Metrics)
-    throttle: LoginThrottle = field(default_factory=LoginThrottle)
     logins: LoginQueue = field(default_factory=LoginQueue)
     streams: Streams = field(default_factory=Streams)
     submitting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(SUBMITTING_THREADS))
@@ -76,6 +83,11 @@ class Resources:
         return "__Host-restnet" if self.https else "restnet"
 
     @property
+    def browser_cookie_name(self) -> str:
+        """Name of the cookie by which accounts know a browser."""
+        return f"{self.cookie_name}-browser"
+
+    @property
     def idle(self) -> timedelta:
         """How long a login lives without a request."""
         return timedelta(seconds=self.settings.session_idle_s)
@@ -89,15 +101,29 @@ class Resources:
 def open_resources(settings: Settings) -> Resources:
     """Connect the application's parts; nothing is reached over the network yet."""
     engine = make_engine(settings.database_url.get_secret_value())
+    sessions = session_factory(engine)
     return Resources(
         settings=settings,
         engine=engine,
-        unrestricted_sessions=session_factory(engine),
+        unrestricted_sessions=sessions,
         storage=open_storage(settings),
         queue=make_celery(settings),
         tracing=open_tracing(settings.otlp_endpoint, service="restnet-web"),
         reads=ReadLog(window_s=settings.audit_reads_s),
+        throttle=LoginThrottle(sessions),
+        rates=open_rates(settings),
+        provider=_provider(settings),
+        upload_slots=UploadSlots(settings.uploads_at_once, settings.uploads_at_once_per_account),
     )
+
+
+def _provider(settings: Settings) -> "IdentityProvider | None":
+    if settings.oidc_issuer is None:
+        return None
+    # Authlib and its cryptography are loaded only where a provider is named.
+    from service.provider.client import open_provider  # noqa: PLC0415
+
+    return open_provider(settings)
 
 
 def resources_of(request: Request) -> Resources:

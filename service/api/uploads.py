@@ -50,6 +50,8 @@ async def receive_scan(
         If the request has not the form of an upload.
     UploadTooLargeError
         If more bytes arrive than allowed.
+    TooManyUploadsError, UploadsFullError
+        If too many arrive at once.
     ScanError, IdempotencyKeyReusedError
         As from :func:`service.api.submission.submit_scan`.
     """
@@ -57,7 +59,10 @@ async def receive_scan(
     key = _idempotency_key(request)
     max_bytes = resources.settings.max_upload_bytes
     _refuse_announced_size(request, max_bytes)
-    with resources.storage.receive(max_bytes=max_bytes) as upload:
+    with (
+        resources.upload_slots.taken(principal.user_id),
+        resources.storage.receive(max_bytes=max_bytes) as upload,
+    ):
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if kind == "multipart/form-data":
             refuse_lost_headers(request.headers, raw=False)

@@ -20,20 +20,36 @@ def create_key(
     username: Annotated[str, typer.Argument(help="The account in whose name the key acts.")],
     *,
     name: Annotated[str, typer.Option(help="What the key is for.")] = "command line",
-    days: Annotated[
-        int | None, typer.Option(help="Valid this long; without it, until revoked.", min=1, max=3650)
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What it may do, such as scans:write; may be given several times. "
+            "Without it, all that the account's role allows, except admin."
+        ),
     ] = None,
+    days: Annotated[
+        int | None,
+        typer.Option(help="Valid this long; without it, RESTNET_API_KEY_LIFETIME_S.", min=1, max=3650),
+    ] = None,
+    no_expiry: Annotated[bool, typer.Option("--no-expiry", help="Valid until it is revoked.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
     """Make an API key and print it, this once."""
     from service.identity.accounts import require_user
     from service.identity.api_keys import API_KEY_PREFIX_LENGTH, create_api_key, require_api_key
+    from service.identity.scopes import parse_scope
 
-    lifetime = None if days is None else timedelta(days=days)
-    with migrated_session(load_settings(data_dir)) as session:
+    if no_expiry and days is not None:
+        raise typer.BadParameter("--days and --no-expiry exclude each other")
+    settings = load_settings(data_dir)
+    lifetime = timedelta(seconds=settings.api_key_lifetime_s) if days is None else timedelta(days=days)
+    scopes = [parse_scope(text) for text in scope] if scope else None
+    with migrated_session(settings) as session:
         user = require_user(session, username=username)
-        key = create_api_key(session, user=user, name=name, lifetime=lifetime)
+        key = create_api_key(
+            session, user=user, name=name, lifetime=None if no_expiry else lifetime, scopes=scopes
+        )
         _record(session, require_api_key(session, key[:API_KEY_PREFIX_LENGTH]), action="api_key.create")
     if as_json:
         print_json({"username": username, "name": name, "api_key": key})
@@ -65,7 +81,9 @@ def list_keys(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, ("id", "prefix", "username", "name", "created_at", "expires_at", "revoked_at"))
+        print_table(
+            rows, ("id", "prefix", "username", "name", "scopes", "created_at", "expires_at", "revoked_at")
+        )
 
 
 @keys.command("revoke")
@@ -97,6 +115,7 @@ def _described(key: "ApiKeyRow", username: str) -> dict[str, Any]:
         "prefix": key.prefix,
         "username": username,
         "name": key.name,
+        "scopes": key.scopes,
         "created_at": in_utc(key.created_at),
         "expires_at": in_utc(key.expires_at),
         "revoked_at": in_utc(key.revoked_at),
@@ -113,6 +132,6 @@ def _record(session: Any, key: "ApiKeyRow", *, action: str) -> None:
         action=action,
         subject_kind="api_key",
         subject_id=key.id,
-        details={"name": key.name, "user_id": key.user_id},
+        details={"name": key.name, "user_id": key.user_id, "scopes": key.scopes},
         organisation_id=key.organisation_id,
     )

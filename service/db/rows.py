@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
+import service.db.login_rows  # noqa: F401  (the metadata holds every table, also those of its own file)
 from service.db.base import Base, CreatedAt, Id, Key
 from service.db.job import JobRow, state_type
 from service.db.organisations import OrganisationOwned
@@ -78,6 +79,8 @@ class SessionRow(OrganisationOwned, Base):
     created_at: Mapped[CreatedAt]
     last_seen_at: Mapped[CreatedAt]
     expires_at: Mapped[datetime] = mapped_column(index=True)
+    # Whether the identity provider vouched for it, and not a password of ours.
+    through_provider: Mapped[bool] = mapped_column(default=False, server_default=false())
 
     user: Mapped[UserRow] = relationship(lazy="raise")
 
@@ -92,6 +95,8 @@ class ApiKeyRow(OrganisationOwned, Base):
     name: Mapped[str]
     prefix: Mapped[str] = mapped_column(String(32), index=True)
     key_hash: Mapped[Sha256] = mapped_column(unique=True)
+    # With blanks between them, as OAuth writes them.
+    scopes: Mapped[str]
     user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     created_at: Mapped[CreatedAt]
     expires_at: Mapped[datetime | None]

@@ -12,6 +12,7 @@ from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.identity.accounts import Role, create_user, find_user
 from service.identity.actor import program
 from service.identity.api_keys import API_KEY_PREFIX_LENGTH, create_api_key, require_api_key
+from service.identity.scopes import EVERY_SCOPE
 
 FILE_NAME = "demo-credentials.json"
 USERNAME = "demo"
@@ -35,7 +36,7 @@ def make_demo_credentials(session: Session, data_dir: Path) -> dict[str, str] | 
         role=Role.ADMINISTRATOR,
         organisation_id=DEFAULT_ORGANISATION_ID,
     )
-    api_key = create_api_key(session, user=user, name="demonstration")
+    api_key = create_api_key(session, user=user, name="demonstration", scopes=EVERY_SCOPE)
     actor = program("serve")
     key_id = require_api_key(session, api_key[:API_KEY_PREFIX_LENGTH]).id
     record(session, actor=actor, action="user.create", subject_kind="user", subject_id=user.id)

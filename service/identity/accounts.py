@@ -129,6 +129,30 @@ def create_user(
     return user
 
 
+def create_user_without_password(
+    session: Session, *, username: str, role: Role, organisation_id: str
+) -> UserRow:
+    """Add an account that no password opens, for a person whom an identity provider vouches for.
+
+    Raises
+    ------
+    UsernameError, UsernameTakenError
+        If the name cannot be accepted.
+    """
+    name = normal_username(username)
+    if find_user(session, username=name) is not None:
+        raise UsernameTakenError
+    user = UserRow(
+        organisation_id=organisation_id,
+        username=name,
+        password_hash=_hash_of_nobody(),
+        role=role.value,
+    )
+    session.add(user)
+    session.flush()
+    return user
+
+
 def normal_username(username: str) -> str:
     """Bring a user name into the one form that is stored and compared.
 

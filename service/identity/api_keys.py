@@ -5,6 +5,7 @@ Functions take a database session and never commit, as those of ``service.identi
 
 import re
 import secrets
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
@@ -13,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from service.db.rows import ApiKeyRow, UserRow
 from service.errors import ServiceError
-from service.identity.accounts import secret_hash
+from service.identity.accounts import Role, secret_hash
+from service.identity.scopes import Scope, scopes_for_key, written
 
 API_KEY_MARK = "rnk_"
 API_KEY_PREFIX_LENGTH = len(API_KEY_MARK) + 8
@@ -48,7 +50,14 @@ class AccountDisabledError(ServiceError):
         super().__init__("expected an account that may be used, found one that is disabled")
 
 
-def create_api_key(session: Session, *, user: UserRow, name: str, lifetime: timedelta | None = None) -> str:
+def create_api_key(
+    session: Session,
+    *,
+    user: UserRow,
+    name: str,
+    lifetime: timedelta | None = None,
+    scopes: Collection[Scope] | None = None,
+) -> str:
     """Issue an API key of an account and return its text, which is shown this once and stored only as a hash.
 
     Parameters
@@ -61,6 +70,8 @@ def create_api_key(session: Session, *, user: UserRow, name: str, lifetime: time
         What the key is for, as its owner will read it in a list.
     lifetime : timedelta, optional
         How long it is valid; without it, until it is revoked.
+    scopes : collection of Scope, optional
+        What it may do; without them all that the account's role allows, except administration.
 
     Returns
     -------
@@ -73,11 +84,14 @@ def create_api_key(session: Session, *, user: UserRow, name: str, lifetime: time
         If the name is empty, too long, or holds a control character, which no database or list can take.
     AccountDisabledError
         If the account is disabled: the key would be born without validity.
+    ScopeNotAllowedError
+        If the account's role does not have one of the scopes, or there is none.
     """
     if not API_KEY_NAME.fullmatch(name):
         raise ApiKeyNameError
     if user.disabled_at is not None:
         raise AccountDisabledError
+    allowed = scopes_for_key(Role(user.role), scopes)
     plain = API_KEY_MARK + secrets.token_urlsafe(32)
     now = datetime.now(UTC)
     row = ApiKeyRow(
@@ -85,6 +99,7 @@ def create_api_key(session: Session, *, user: UserRow, name: str, lifetime: time
         name=name,
         prefix=plain[:API_KEY_PREFIX_LENGTH],
         key_hash=secret_hash(plain),
+        scopes=written(allowed),
         user_id=user.id,
         created_at=now,
         expires_at=None if lifetime is None else now + lifetime,

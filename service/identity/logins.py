@@ -1,39 +1,27 @@
-"""Logins on the pages: a random token in a cookie, its hash in the database, and a brake on guessing."""
+"""Logins on the pages: a random token in a cookie, its hash in the database, and the line for the hashing."""
 
 import secrets
-import threading
-import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from service.db.rows import SessionRow, UserRow
-from service.errors import ServiceError
-from service.identity.accounts import UsernameError, normal_username, secret_hash
+from service.identity.accounts import secret_hash
+from service.identity.throttle import TooManyAttemptsError
 
 LAST_SEEN_RESOLUTION = timedelta(minutes=1)
 
-Key = TypeVar("Key")
 Checked = TypeVar("Checked")
 
 
-class TooManyAttemptsError(ServiceError):
-    """Too many failed logins for one account or from one address, or too many logins at once."""
-
-    code: ClassVar[str] = "too_many_attempts"
-
-    def __init__(self, *, retry_after_s: int) -> None:
-        self.retry_after_s = retry_after_s
-        super().__init__(f"expected fewer attempts to log in, found too many: try again in {retry_after_s} s")
-
-
-def open_login(session: Session, *, user: UserRow, lifetime: timedelta) -> str:
+def open_login(
+    session: Session, *, user: UserRow, lifetime: timedelta, through_provider: bool = False
+) -> str:
     """Start a login and return its token, which only the cookie holds; each login gets a fresh one.
 
     Parameters
@@ -43,6 +31,8 @@ def open_login(session: Session, *, user: UserRow, lifetime: timedelta) -> str:
     user : UserRow
     lifetime : timedelta
         After this the login ends in any case.
+    through_provider : bool
+        Whether an identity provider vouched for the person.
     """
     now = datetime.now(UTC)
     session.execute(delete(SessionRow).where(SessionRow.expires_at <= now))
@@ -56,6 +46,7 @@ def open_login(session: Session, *, user: UserRow, lifetime: timedelta) -> str:
             created_at=now,
             last_seen_at=now,
             expires_at=now + lifetime,
+            through_provider=through_provider,
         )
     )
     session.flush()
@@ -87,9 +78,16 @@ def note_login_use(login: SessionRow) -> bool:
     return True
 
 
-def close_login(session: Session, token: str) -> None:
-    """End a login; nothing happens when it has ended already."""
-    session.execute(delete(SessionRow).where(SessionRow.token_hash == secret_hash(token)))
+def close_login(session: Session, token: str) -> bool:
+    """End a login; nothing happens when it has ended already.
+
+    Returns
+    -------
+    bool
+        Whether an identity provider had vouched for it, and may still hold one of its own.
+    """
+    gone = delete(SessionRow).where(SessionRow.token_hash == secret_hash(token))
+    return bool(session.scalar(gone.returning(SessionRow.through_provider)))
 
 
 @dataclass
@@ -125,90 +123,3 @@ class LoginQueue:
             return await to_thread.run_sync(check, limiter=self.threads)
         finally:
             self.inside -= 1
-
-
-@dataclass
-class LoginThrottle:
-    """Counts attempts to log in an account and address, and an address alone, in this process's memory.
-
-    An attempt counts from its beginning, so that simultaneous guesses cannot slip past the limit together; a
-    login that succeeds takes its own attempt back.
-
-    Attributes
-    ----------
-    limit : int
-        Attempts that may fail within the window, for one account from one address.
-    address_limit : int
-        Attempts that may fail within the window from one address, whatever the accounts.
-    window_s : float
-    capacity : int
-        Pairs and addresses remembered; the oldest is forgotten first, so that guesses cannot fill the memory.
-    clock : callable
-        Seconds, monotonic.
-    """
-
-    limit: int = 8
-    address_limit: int = 100
-    window_s: float = 900.0
-    capacity: int = 10_000
-    clock: Callable[[], float] = time.monotonic
-    _pairs: OrderedDict[tuple[str, str], list[float]] = field(default_factory=OrderedDict, repr=False)
-    _addresses: OrderedDict[str, list[float]] = field(default_factory=OrderedDict, repr=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
-
-    def begin(self, *, username: str, address: str) -> float:
-        """Count an attempt and let it be made; returns its moment, by which it can be taken back.
-
-        Raises
-        ------
-        TooManyAttemptsError
-            If this account from this address, or the address alone, failed too often within the window.
-        """
-        pair = (_bucket(username), address)
-        with self._lock:
-            now = self.clock()
-            of_pair = self._recent(self._pairs, pair, now)
-            of_address = self._recent(self._addresses, address, now)
-            for recent, limit in ((of_pair, self.limit), (of_address, self.address_limit)):
-                if len(recent) >= limit:
-                    raise TooManyAttemptsError(retry_after_s=int(recent[-limit] + self.window_s - now) + 1)
-            self._remember(self._pairs, pair, [*of_pair, now])
-            self._remember(self._addresses, address, [*of_address, now])
-        return now
-
-    def succeeded(self, *, username: str, address: str, moment: float) -> None:
-        """Forget the failures of an account from this address, and this attempt of the address."""
-        with self._lock:
-            self._pairs.pop((_bucket(username), address), None)
-            _take_back(self._addresses, address, moment)
-
-    def withdrawn(self, *, username: str, address: str, moment: float) -> None:
-        """Take an attempt back that came to no answer: it was no guess."""
-        with self._lock:
-            _take_back(self._pairs, (_bucket(username), address), moment)
-            _take_back(self._addresses, address, moment)
-
-    def _recent(self, counted: OrderedDict[Key, list[float]], key: Key, now: float) -> list[float]:
-        return [moment for moment in counted.get(key, []) if moment > now - self.window_s]
-
-    def _remember(self, counted: OrderedDict[Key, list[float]], key: Key, moments: list[float]) -> None:
-        counted[key] = moments
-        counted.move_to_end(key)
-        while len(counted) > self.capacity:
-            counted.popitem(last=False)
-
-
-def _bucket(username: str) -> str:
-    # The accounts' own form of a name: no spelling of it counts apart. "" stands for all that can be no name.
-    try:
-        return normal_username(username)
-    except UsernameError:
-        return ""
-
-
-def _take_back(counted: OrderedDict[Key, list[float]], key: Key, moment: float) -> None:
-    moments = counted.get(key, [])
-    if moment in moments:
-        moments.remove(moment)
-    if not moments:
-        counted.pop(key, None)

@@ -16,6 +16,7 @@ from service.api.principals import (
 )
 from service.api.refusals import AuthenticationRequiredError
 from service.api.resources import Resources
+from service.identity.browsers import REMEMBERED
 from service.identity.permissions import Permission
 
 
@@ -25,10 +26,10 @@ def on_page(request: Request) -> Principal:
     Raises
     ------
     AuthenticationRequiredError
-        If nobody is logged in.
+        If nobody is logged in. An API key is for REST alone, where its scopes are looked at.
     """
     principal = identify(request)
-    if principal is None:
+    if principal is None or principal.csrf_token is None:
         raise AuthenticationRequiredError
     return principal
 
@@ -81,6 +82,19 @@ def set_login_cookie(response: Response, resources: Resources, token: str) -> No
         resources.cookie_name,
         token,
         max_age=resources.settings.session_lifetime_s,
+        path="/",
+        secure=resources.https,
+        httponly=True,
+        samesite="lax",
+    )
+
+
+def set_browser_cookie(response: Response, resources: Resources, token: str) -> None:
+    """Let the account know this browser when it logs in again; the cookie gives no access."""
+    response.set_cookie(
+        resources.browser_cookie_name,
+        token,
+        max_age=int(REMEMBERED.total_seconds()),
         path="/",
         secure=resources.https,
         httponly=True,

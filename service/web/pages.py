@@ -10,6 +10,7 @@ from starlette.types import Scope
 
 from service.api.problems import Problem
 from service.api.refusals import AuthenticationRequiredError, CrossSiteRequestError
+from service.api.resources import Resources
 from service.web import login, views
 from service.web.rendering import FOLDER, page
 
@@ -23,6 +24,8 @@ HEADINGS = {
         "Not now",
         "Something else has happened to it meanwhile. Look at it again.",
     ),
+    408: ("Too slow", "The connection did not keep up, so nothing was taken. Go back and try again."),
+    429: ("Not so fast", "Too many requests came from here. Wait a moment, then go back and try again."),
     503: (
         "Back shortly",
         "A part of the service does not answer. Nothing that was accepted is lost.",
@@ -54,9 +57,13 @@ class _StaticRoute:
 _STATIC_ROUTE = _StaticRoute()
 
 
-def add_pages(app: FastAPI) -> None:
+def add_pages(app: FastAPI, resources: Resources) -> None:
     """Add the pages and their static files to an application."""
     app.include_router(login.router)
+    if resources.provider is not None:
+        from service.web import provider_login  # noqa: PLC0415  (Authlib is loaded where it is needed)
+
+        app.include_router(provider_login.router)
     app.include_router(views.router)
     app.mount("/static", StaticFolder(directory=FOLDER / "static"), name="static")
 

@@ -60,6 +60,12 @@ def test_the_environment_of_a_child_makes_the_same_settings(
         storage_access_key="a",
         storage_secret_key="hunter2",
         scratch_dir=tmp_path / "memory",
+        metrics_token="0123456789abcdef",
+        trusted_proxies="10.0.0.0/8, ::1",
+        oidc_issuer="https://idp.example",
+        oidc_client_id="restnet",
+        oidc_client_secret="secret",
+        oidc_roles="it=administrator",
     )
     for name, value in settings.environment().items():
         monkeypatch.setenv(name, value)
@@ -88,6 +94,21 @@ def test_a_refused_address_keeps_its_password(url: str) -> None:
     assert "hunter2" not in str(refusal.value)
 
 
+PROVIDER = {
+    "oidc_issuer": "https://idp.example",
+    "oidc_client_id": "restnet",
+    "oidc_client_secret": "hunter2",
+    "oidc_roles": "staff=clinician",
+    "public_url": "https://restnet.example",
+}
+
+
+def test_an_identity_provider_is_named_as_a_whole_and_its_secret_does_not_show() -> None:
+    settings = Settings(**PROVIDER | {"oidc_roles": " it = administrator,staff=clinician, "})
+    assert list(settings.oidc_role_of.items()) == [("it", "administrator"), ("staff", "clinician")]
+    assert "hunter2" not in repr(settings)
+
+
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
@@ -103,6 +124,16 @@ def test_a_refused_address_keeps_its_password(url: str) -> None:
         ({"max_attempts": 0}, "greater than or equal to 1"),
         ({"lease_s": 0}, "greater than or equal to 1"),
         ({"unknown": 1}, "Extra inputs"),
+        ({"trusted_proxies": "10.0.0.0/8, proxy.example"}, "addresses and networks such as"),
+        ({"metrics_networks": "10.0.0.1/8"}, "addresses and networks such as"),
+        ({"metrics_token": "short"}, "at least 16"),
+        ({"uploads_at_once": 3, "uploads_at_once_per_account": 4}, "at most uploads_at_once"),
+        (PROVIDER | {"oidc_issuer": "http://idp.example"}, "an issuer with https, found http"),
+        (PROVIDER | {"oidc_client_secret": None}, "found no oidc_client_secret"),
+        (PROVIDER | {"public_url": None}, "found no public_url"),
+        (PROVIDER | {"oidc_roles": ""}, "found no oidc_roles"),
+        (PROVIDER | {"oidc_roles": "staff=king"}, "such as doctors=clinician"),
+        (PROVIDER | {"oidc_scopes": "profile"}, "expected openid among oidc_scopes"),
     ],
 )
 def test_what_cannot_work_is_refused(values: dict[str, object], complaint: str) -> None:

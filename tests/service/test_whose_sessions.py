@@ -14,7 +14,8 @@ MAY_USE = {
     "unrestricted_sessions": {
         "api/resources.py",  # makes them
         "api/principals.py",  # who asks is found before it is known whose rows they see
-        "web/login.py",  # likewise
+        "web/login.py",  # likewise, and failed logins are counted for the installation
+        "web/provider_login.py",  # likewise, by what the identity provider says
         "api/operations.py",  # readiness and metrics of the installation: counts, no rows
     },
     "make_engine": {"api/resources.py"},

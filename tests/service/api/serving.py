@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, Res
 from service.identity.accounts import Role, create_user, find_user, require_user
 from service.identity.api_keys import create_api_key
 from service.identity.organisations import create_organisation
+from service.identity.scopes import SCOPES_OF_ROLE, Scope
 from service.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -149,15 +150,18 @@ class Serving:
         username: str = "machine",
         role: Role = Role.CLINICIAN,
         organisation_id: str = DEFAULT_ORGANISATION_ID,
+        scopes: Collection[Scope] | None = None,
     ) -> dict[str, str]:
-        """Return the headers of a program; its account is added when missing."""
+        """Return the headers of a program that may do all of its role; its account is added when missing."""
         with self.sessions.begin() as session:
             known = find_user(session, username=username)
         if known is None:
             self.user(username, role, organisation_id)
         with self.sessions.begin() as session:
             user = require_user(session, username=username)
-            return {"Authorization": f"Bearer {create_api_key(session, user=user, name='test')}"}
+            allowed = SCOPES_OF_ROLE[Role(user.role)] if scopes is None else scopes
+            key = create_api_key(session, user=user, name="test", scopes=allowed)
+            return {"Authorization": f"Bearer {key}"}
 
     def log_in(self, username: str) -> str:
         """Log in over the page, instead of whoever was, and return the login's token for changes."""
@@ -232,7 +236,9 @@ def routes_of(app: FastAPI) -> list[tuple[str, str]]:
 def serving(settings: Settings) -> Iterator[Serving]:
     """Run an application in this process."""
     app = create_app(settings)
-    with TestClient(app, base_url="http://testserver", follow_redirects=False) as client:
+    with TestClient(
+        app, base_url="http://testserver", follow_redirects=False, client=("127.0.0.1", 50000)
+    ) as client:
         yield Serving(app, client)
 
 

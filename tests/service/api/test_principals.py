@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import update
 
 from service.db.rows import ApiKeyRow, SessionRow, UserRow
-from service.identity.accounts import Role
-from tests.service.api.serving import Serving, scan_bytes
+from service.identity.accounts import Role, disable_user, set_password
+from tests.service.api.serving import PASSWORD, Serving, scan_bytes
 
 OPEN = {
     ("GET", "/healthz"),
@@ -150,6 +150,48 @@ def test_a_login_ends_by_age_and_by_idling(served: Serving, column: str) -> None
         .headers["location"]
         .startswith("/login")
     )
+
+
+def test_a_login_ends_by_age_however_much_it_is_used(served: Serving) -> None:
+    log_in(served)
+    with served.sessions.begin() as session:
+        [row] = session.query(SessionRow).all()
+        lifetime = row.expires_at - row.created_at
+        row.last_seen_at = row.created_at - timedelta(minutes=5)
+        ends = row.expires_at
+    assert lifetime == timedelta(seconds=served.resources.settings.session_lifetime_s)
+    assert served.client.get("/api/v1/predictions").status_code == 200
+    with served.sessions.begin() as session:
+        [row] = session.query(SessionRow).all()
+        assert row.expires_at == ends
+        row.expires_at = datetime.now(UTC)
+    assert served.client.get("/api/v1/predictions").status_code == 401
+
+
+def test_another_login_in_the_same_browser_ends_the_one_before(served: Serving) -> None:
+    log_in(served, "one")
+    first = served.client.cookies["restnet"]
+    log_in(served, "two")
+    with served.sessions() as session:
+        assert [row.user_id for row in session.query(SessionRow)] == [
+            row.id for row in session.query(UserRow) if row.username == "two"
+        ]
+    served.client.cookies.clear()
+    served.client.cookies["restnet"] = first
+    assert served.client.get("/api/v1/predictions").status_code == 401
+
+
+@pytest.mark.parametrize("act", ["set_password", "disable_user"])
+def test_another_password_and_disabling_end_every_login(served: Serving, act: str) -> None:
+    log_in(served)
+    with served.sessions.begin() as session:
+        if act == "set_password":
+            set_password(session, username="doctor", password=PASSWORD + "!")
+        else:
+            disable_user(session, username="doctor")
+    with served.sessions() as session:
+        assert session.query(SessionRow).all() == []
+    assert served.client.get("/api/v1/predictions").status_code == 401
 
 
 def test_a_login_that_is_used_does_not_idle(served: Serving) -> None:

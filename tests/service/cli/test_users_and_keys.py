@@ -2,6 +2,7 @@
 
 import io
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -181,10 +182,45 @@ def test_an_account_that_there_is_not_is_refused(command, mina, at, restnet_json
 def test_keys_are_listed_without_their_text(key, at, restnet_json, restnet):
     _, [listed] = restnet_json("keys", "list", *at)
     assert (listed["username"], listed["name"], listed["prefix"]) == ("mina", "pacs", key[:12])
-    assert (listed["expires_at"], listed["revoked_at"], listed["last_used_at"]) == (None, None, None)
+    assert listed["scopes"] == "models:read predictions:read predictions:write scans:read scans:write"
+    assert (listed["revoked_at"], listed["last_used_at"]) == (None, None)
     _, out, _ = restnet("keys", "list", *at)
     assert listed["id"] in out
     assert key not in str(listed) + out
+
+
+@pytest.mark.parametrize(
+    ("options", "days"),
+    [([], 365), (["--days", 7], 7), (["--no-expiry"], None)],
+    ids=["year", "week", "never"],
+)
+def test_a_key_ends_when_it_was_told_to(options, days, mina, at, restnet_json, sessions):
+    made = restnet_json("keys", "create", "mina", *options, *at)[1]
+    with sessions() as session:
+        row, _ = find_api_key(session, made["api_key"])
+    if days is None:
+        assert row.expires_at is None
+    else:
+        assert abs(row.expires_at - datetime.now(UTC) - timedelta(days=days)) < timedelta(minutes=1)
+
+
+def test_a_key_is_made_for_what_it_is_for(mina, at, restnet_json):
+    scopes = ["--scope", "scans:write", "--scope", "Admin"]
+    assert restnet_json("keys", "create", "mina", *scopes, *at)[0] == 0
+    assert restnet_json("keys", "list", *at)[1][0]["scopes"] == "admin scans:write"
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--scope", "scans"], "scope_not_valid"),
+        (["--days", 7, "--no-expiry"], "usage"),
+    ],
+)
+def test_a_key_that_cannot_be_is_refused(options, code, mina, at, restnet_json):
+    status, answer = restnet_json("keys", "create", "mina", *options, *at)
+    assert (status, answer["error"]["code"]) == (2, code)
+    assert restnet_json("keys", "list", *at)[1] == []
 
 
 @pytest.mark.parametrize("named_by", ["id", "prefix"])

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import column, func, insert, inspect, select, table, text
+from sqlalchemy import MetaData, column, func, insert, inspect, select, table, text
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
@@ -18,10 +18,13 @@ from service.audit import record
 from service.audit.verification import verify
 from service.correlation import correlated
 from service.db import migrate
-from service.db.engine import make_engine
+from service.db.engine import make_engine, session_factory
 from service.db.organisations import DEFAULT_ORGANISATION, DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, Base, PredictionRow
+from service.identity.accounts import secret_hash
 from service.identity.actor import Actor
+from service.identity.api_keys import find_api_key
+from service.identity.scopes import EVERY_SCOPE, read_scopes
 from tests.service.conftest import BOTH_DATABASES
 
 LONG_AGO = "2026-01-01 00:00:00.000000"
@@ -156,6 +159,28 @@ def test_jobs_outlive_the_way_back_and_forward(sessions: sessionmaker[Session], 
     with sessions() as session:
         row = session.get_one(PredictionRow, job_id)
         assert (row.state, row.scan_id, row.request_id) == ("queued", scan_id, None)
+
+
+def test_a_key_from_before_there_were_scopes_keeps_all_that_its_role_allows(database_url: str) -> None:
+    engine = make_engine(database_url)
+    at = datetime.now(UTC)
+    with engine.connect() as connection:
+        command.downgrade(migrate._config(connection), "0002")
+        tables = MetaData()
+        tables.reflect(connection, only=["users", "api_keys"])
+        user = {"id": "u", "username": "pacs", "password_hash": "x", "role": "integrator", "created_at": at}
+        connection.execute(tables.tables["users"].insert(), user)
+        key = {"id": "k", "name": "old", "prefix": "rnk_12345678", "user_id": "u", "created_at": at}
+        connection.execute(
+            tables.tables["api_keys"].insert(), key | {"key_hash": secret_hash("rnk_12345678x")}
+        )
+        connection.commit()
+    migrate.upgrade(engine)
+    with session_factory(engine)() as session:
+        found = find_api_key(session, "rnk_12345678x")
+        assert found is not None
+        assert read_scopes(found[0].scopes) == EVERY_SCOPE
+    engine.dispose()
 
 
 def test_a_new_database_gets_its_folder(tmp_path: Path) -> None:

@@ -1,9 +1,18 @@
 from service.db.base import Base
+from service.db.login_rows import LoginAttemptRow, ProviderLoginRow
 from service.db.organisations import OrganisationOwned, OrganisationRow
 from service.db.rows import AuditEventRow, AuditHeadRow, ModelVersionRow, WorkerRow
 
 # What all organisations have in common; everything else is somebody's.
-OF_THE_INSTALLATION = {OrganisationRow, ModelVersionRow, WorkerRow, AuditHeadRow}
+OF_THE_INSTALLATION = {
+    OrganisationRow,
+    ModelVersionRow,
+    WorkerRow,
+    AuditHeadRow,
+    # From before it is known who logs in, and so whose the login is.
+    LoginAttemptRow,
+    ProviderLoginRow,
+}
 
 
 def test_every_table_is_somebodys_or_stated_to_be_the_installations() -> None:

@@ -144,6 +144,41 @@ def test_one_address_guesses_at_a_hundred_accounts_at_most(served: Serving) -> N
     assert statuses == [401] * 3 + [429]
 
 
+def test_a_neighbour_cannot_lock_out_who_has_logged_in_in_this_browser_before(served: Serving) -> None:
+    token = log_in(served)
+    known = {"restnet-browser": served.client.cookies["restnet-browser"]}
+    served.client.post("/logout", data={"csrf_token": token})
+    served.client.cookies.clear()
+    # The same address, as behind one gateway, in another browser.
+    wrong = {"username": "doctor", "password": "wrong"}
+    assert [served.client.post("/login", data=wrong).status_code for _ in range(9)] == [401] * 8 + [429]
+    served.client.cookies.update(known)
+    answer = served.client.post("/login", data={"username": "doctor", "password": PASSWORD})
+    assert answer.status_code == 303
+
+
+def test_the_cookie_of_a_known_browser_gives_no_access_and_no_endless_guesses(served: Serving) -> None:
+    log_in(served)
+    known = {"restnet-browser": served.client.cookies["restnet-browser"]}
+    served.client.cookies.clear()
+    served.client.cookies.update(known)
+    assert served.client.get("/api/v1/predictions").status_code == 401
+    wrong = {"username": "doctor", "password": "wrong"}
+    assert [served.client.post("/login", data=wrong).status_code for _ in range(9)] == [401] * 8 + [429]
+    # Nor does it help with another account, or to be planted by somebody else.
+    served.user("another")
+    other = {"username": "another", "password": "wrong"}
+    assert [served.client.post("/login", data=other).status_code for _ in range(9)] == [401] * 8 + [429]
+
+
+def test_a_planted_browser_cookie_is_replaced(served: Serving) -> None:
+    served.client.cookies["restnet-browser"] = "planted"
+    served.user()
+    answer = served.client.post("/login", data={"username": "doctor", "password": PASSWORD})
+    assert "restnet-browser=planted" not in answer.headers["set-cookie"]
+    assert len(answer.cookies["restnet-browser"]) == 43
+
+
 def test_a_login_that_finds_the_line_full_is_asked_to_come_back(served: Serving) -> None:
     served.user()
     served.resources.logins.most = 0

@@ -1,0 +1,1 @@
+"""Logins that an identity provider (OpenID Connect) vouches for; optional, beside those with a password."""

@@ -1,0 +1,126 @@
+"""What an API key may do: never more than its scopes, and never more than its account."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from service.api.key_scopes import scope_of
+from service.identity.accounts import Role
+from service.identity.scopes import EVERY_SCOPE, SCOPES_OF_ROLE, Scope
+from tests.service.api.serving import Serving, scan_bytes
+
+OPERATION = {"/healthz", "/readyz", "/metrics"}
+
+
+def rest_routes(served: Serving) -> list[tuple[str, str]]:
+    document = served.client.get("/api/openapi.json").json()
+    return [
+        (method.upper(), re.sub(r"\{\w+\}", "00000000-0000-0000-0000-000000000000", path))
+        for path, operations in document["paths"].items()
+        for method in operations
+        if path not in OPERATION
+    ]
+
+
+def is_let_in(served: Serving, method: str, path: str, key: dict[str, str]) -> bool:
+    answer = served.client.request(method, path, headers=key)
+    code = answer.json().get("code") if answer.content and answer.status_code >= 400 else None
+    assert code not in {"authentication_required", "internal_error"}
+    return code not in {"scope_missing", "permission_denied"}
+
+
+def test_every_route_asks_every_key_for_its_scope(served: Serving) -> None:
+    keys = {
+        (role, scope): served.key(f"{role}", role, scopes=[scope])
+        for role in (Role.RESEARCHER, Role.ADMINISTRATOR)
+        for scope in SCOPES_OF_ROLE[role]
+    }
+    routes = rest_routes(served)
+    assert {scope_of(method, path) for method, path in routes} == EVERY_SCOPE
+    for method, path in routes:
+        for (role, scope), key in keys.items():
+            expected = scope == scope_of(method, path)
+            assert is_let_in(served, method, path, key) == expected, (method, path, role, scope)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("POST", "/api/v1/scans", Scope.SCANS_WRITE),
+        ("DELETE", "/api/v1/scans/1", Scope.SCANS_WRITE),
+        ("GET", "/api/v1/predictions/1/events", Scope.PREDICTIONS_READ),
+        ("POST", "/api/v1/predictions/1/cancel", Scope.PREDICTIONS_WRITE),
+        ("GET", "/api/v1/admin/models", Scope.MODELS_READ),
+        ("POST", "/api/v1/admin/models/rollback", Scope.ADMIN),
+        ("GET", "/api/v1/something/new", Scope.ADMIN),
+    ],
+)
+def test_a_route_that_nobody_thought_of_is_administration(method: str, path: str, scope: Scope) -> None:
+    assert scope_of(method, path) == scope
+
+
+def test_a_key_for_uploads_alone_says_what_it_lacks(served: Serving) -> None:
+    key = served.key(scopes=[Scope.SCANS_WRITE])
+    accepted = served.upload(key)
+    refused = served.client.get(accepted["links"]["prediction"], headers=key)
+    assert (refused.status_code, refused.json()["code"]) == (403, "scope_missing")
+    assert refused.json()["details"] == {"needed": "predictions:read", "found": ["scans:write"]}
+
+
+def test_a_key_opens_no_page(served: Serving) -> None:
+    served.upload(served.key())
+    key = served.key(scopes=[Scope.SCANS_WRITE])
+    for path in ("/", "/predictions"):
+        assert served.client.get(path, headers=key).status_code == 401
+    assert (
+        served.client.post("/scans", headers=key, files={"scan": ("s.nii.gz", scan_bytes())}).status_code
+        == 401
+    )
+
+
+def issue(served: Serving, **wanted: Any) -> dict[str, Any]:
+    admin = served.key("root", Role.ADMINISTRATOR)
+    answer = served.client.post("/api/v1/admin/api-keys", headers=admin, json={"name": "k", **wanted})
+    return {"status": answer.status_code, **answer.json()}
+
+
+def test_administration_has_to_be_asked_for(served: Serving) -> None:
+    made = issue(served)
+    assert set(made["scopes"]) == EVERY_SCOPE - {Scope.ADMIN}
+    key = {"Authorization": f"Bearer {made['key']}"}
+    assert served.client.get("/api/v1/predictions", headers=key).status_code == 200
+    assert served.client.get("/api/v1/admin/users", headers=key).json()["code"] == "scope_missing"
+    asked = issue(served, scopes=["admin"])
+    key = {"Authorization": f"Bearer {asked['key']}"}
+    assert served.client.get("/api/v1/admin/users", headers=key).status_code == 200
+    assert served.client.get("/api/v1/predictions", headers=key).json()["code"] == "scope_missing"
+
+
+def test_a_key_is_never_allowed_more_than_its_account(served: Serving) -> None:
+    served.user("pacs", Role.INTEGRATOR)
+    refused = issue(served, username="pacs", scopes=["scans:write", "admin"])
+    assert (refused["status"], refused["code"]) == (422, "scope_not_allowed")
+    assert refused["details"]["found"] == ["admin", "scans:write"]
+    assert "admin" not in refused["details"]["allowed"]
+    assert issue(served, username="pacs", scopes=[])["code"] == "scope_not_allowed"
+    assert issue(served, username="pacs", scopes=["everything"])["code"] == "request_not_valid"
+    listed = served.client.get("/api/v1/admin/api-keys", headers=served.key("root")).json()["items"]
+    assert {key["username"] for key in listed} == {"root"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "days"), [({}, 365), ({"expires_in_days": None}, 365), ({"expires_in_days": 7}, 7)]
+)
+def test_a_key_ends_after_a_year_unless_asked_otherwise(
+    served: Serving, asked: dict[str, Any], days: int
+) -> None:
+    ends = datetime.fromisoformat(issue(served, **asked)["expires_at"])
+    assert abs(ends - datetime.now(UTC) - timedelta(days=days)) < timedelta(minutes=1)
+
+
+def test_a_key_without_an_end_has_to_be_asked_for(served: Serving) -> None:
+    assert issue(served, expires_in_days="never")["expires_at"] is None
+    assert issue(served, expires_in_days=0)["code"] == "request_not_valid"
+    assert issue(served, expires_in_days="soon")["code"] == "request_not_valid"

@@ -1,0 +1,167 @@
+"""No page holds code or style of its own, so the content security policy needs no exception."""
+
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.db.rows import PredictionState
+from service.web.rendering import FOLDER, environment
+from tests.service.api.serving import Serving, make_settings, sample_result, scan_bytes, serving
+from tests.service.web.test_login import log_in
+
+HTML = {"Accept": "text/html"}
+
+
+class InlineCode(HTMLParser):
+    """Collects whatever the policy would refuse to run or to apply."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.tags = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags += 1
+        given = dict(attrs)
+        if tag == "style" or (tag == "script" and not (given.get("src") or "").startswith("/static/")):
+            self.found.append(tag)
+        for name, value in given.items():
+            if name == "style" or name.startswith(("on", "hx-on")):
+                self.found.append(f"{tag} {name}")
+            if (value or "").strip().lower().startswith(("javascript:", "data:")):
+                self.found.append(f"{tag} {name}={value}")
+            if name in {"src", "href", "action", "hx-get", "hx-post"} and "//" in (value or "")[:8]:
+                self.found.append(f"{tag} {name}={value}")
+
+
+def inline_code(text: str) -> list[str]:
+    parser = InlineCode()
+    parser.feed(text)
+    parser.close()
+    assert parser.tags > 0
+    return parser.found
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<p style='x'>",
+        "<a onclick='x'>",
+        "<a hx-on:click='x'>",
+        "<script>x</script>",
+        "<style>x</style>",
+        "<a href='JavaScript:x'>",
+        "<script src='https://elsewhere/x.js'></script>",
+    ],
+)
+def test_the_search_finds_what_it_is_for(text: str) -> None:
+    assert inline_code(text)
+
+
+@pytest.fixture
+def templates_drawn(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    drawn: set[str] = set()
+    loader = environment().loader
+    assert loader is not None
+    get_source = loader.get_source
+
+    def noted(made: Any, name: str) -> Any:
+        drawn.add(name)
+        return get_source(made, name)
+
+    environment().cache.clear()
+    monkeypatch.setattr(loader, "get_source", noted)
+    return drawn
+
+
+def pages(served: Serving) -> Iterator[str]:
+    yield served.client.get("/login", headers=HTML).text
+    yield served.client.post("/login", data={"username": "<b>", "password": "x"}, headers=HTML).text
+    token = log_in(served)
+    model_version_id = served.register_model()
+    yield served.client.get("/", headers=HTML).text
+    yield served.client.get("/no/such/page", headers=HTML).text
+    yield served.client.get("/api/docs", headers=HTML).text
+    refused = {"scan": ("<b>.nii", b"not a scan")}
+    yield served.client.post("/scans", data={"csrf_token": token}, files=refused, headers=HTML).text
+    accepted = served.upload({"X-CSRF-Token": token}, scan_bytes(), subject_id="P-1")
+    page = accepted["links"]["page"]
+    yield served.client.get(page, headers=HTML).text
+    for state in PredictionState:
+        failure = {"error_code": "gzip_corrupt", "error_message": "m"} if state == "failed" else {}
+        if state == PredictionState.SUCCEEDED:
+            served.finish(accepted["prediction_id"], sample_result(), model_version_id=model_version_id)
+        served.set_state(accepted["prediction_id"], state, **failure)
+        yield served.client.get(page, headers=HTML).text
+    yield served.client.get("/predictions", headers=HTML).text
+    yield served.client.get("/predictions?status=%3Cb%3E", headers=HTML).text
+
+
+def test_no_page_holds_code_or_style_of_its_own(served: Serving, templates_drawn: set[str]) -> None:
+    for text in pages(served):
+        assert inline_code(text) == []
+    assert templates_drawn == {path.name for path in (FOLDER / "templates").iterdir()}
+
+
+def every_kind_of_answer(served: Serving) -> Iterator[tuple[str, Any]]:
+    """Answers of every route, and of everything that refuses before or after one."""
+    client, key = served.client, served.key()
+    document = client.get("/api/openapi.json").json()
+    for path, operations in document["paths"].items():
+        for method in operations:
+            concrete = path.replace("{", "").replace("}", "")
+            yield f"{method} {path}", client.request(method.upper(), concrete)
+            yield f"{method} {path} with a key", client.request(method.upper(), concrete, headers=key)
+    for path in ("/", "/login", "/predictions", "/predictions/x", "/api/docs", "/api/openapi.json"):
+        yield path, client.get(path)
+        yield f"{path} as a page", client.get(path, headers=HTML)
+    yield "404", client.get("/nothing", headers=HTML)
+    yield "404 of a file", client.get("/static/nothing.css")
+    yield "a file", client.get("/static/restnet.css")
+    yield (
+        "a file not changed",
+        client.get(
+            "/static/restnet.css",
+            headers={"If-None-Match": client.get("/static/restnet.css").headers["etag"]},
+        ),
+    )
+    yield "405", client.delete("/login", headers=HTML)
+    yield "405 of a file", client.post("/static/restnet.css")
+    yield "401", client.get("/api/v1/predictions")
+    yield "403", client.get("/api/v1/admin/users", headers=key)
+    yield "413 of a small body", client.post("/login", content=bytes(100_000))
+    yield (
+        "413 of an upload",
+        client.post("/api/v1/scans", headers=key | {"X-Filename": "s.nii"}, content=bytes(300_000)),
+    )
+    yield "415", client.post("/api/v1/scans", headers=key | {"Content-Type": "text/x"}, content=b"x")
+    yield "422", client.get("/api/v1/predictions?limit=0", headers=key)
+    yield "a method that there is not", client.request("BREW", "/login")
+    for _ in range(10):
+        refused = client.post("/login", data={"username": "a", "password": "b"})
+    yield "429", refused
+
+
+@pytest.mark.parametrize("public_url", [None, "https://restnet.example"])
+def test_every_answer_is_protected(tmp_path: Path, database_template: Path, public_url: str | None) -> None:
+    settings = make_settings(
+        tmp_path / "data", database_template, public_url=public_url, max_upload_bytes=200_000
+    )
+    statuses = set()
+    with serving(settings) as served:
+        for what, answer in every_kind_of_answer(served):
+            statuses.add(answer.status_code)
+            policy = answer.headers["content-security-policy"]
+            assert "unsafe" not in policy, what
+            assert "default-src 'none'" in policy, what
+            assert "frame-ancestors 'none'" in policy, what
+            assert answer.headers["x-content-type-options"] == "nosniff", what
+            assert answer.headers["referrer-policy"] == "same-origin", what
+            kept = "no-cache" if what in {"a file", "a file not changed"} else "no-store"
+            assert answer.headers["cache-control"] == kept, what
+            assert ("strict-transport-security" in answer.headers) == (public_url is not None), what
+            assert "server" not in answer.headers, what
+    assert statuses >= {200, 303, 304, 401, 403, 404, 405, 413, 415, 422, 429}
