@@ -25,6 +25,9 @@ CENTRE_MM = np.array([0.0, -18.0, 10.0])  # of the template brain; rotation and 
 SHAPE_MARGIN = 6  # template voxels (24 mm) around the brain that are compared
 TOO_FEW_POINTS = 60
 
+# Of the histogram that tells brain from background.
+_BINS = 128
+
 COARSE_SIGMA_MM, FINE_SIGMA_MM = 9.0, 5.0
 # Coarse first, so that a brain 50 mm away is still found; (smoothing sigma in mm, stride, most steps).
 FULL_SEARCH = ((COARSE_SIGMA_MM, 2, 8), (FINE_SIGMA_MM, 1, 5))
@@ -100,6 +103,9 @@ def brain_map(values: Volume, affine: Affine) -> BrainMap | None:
         return None
     # Vessels and bright fat must not set the scale.
     clipped = np.minimum(coarse, np.percentile(coarse[coarse > 0], 98))
+    if np.ptp(clipped) < _BINS * np.spacing(clipped.max()):
+        # A header may add so much to every value that float32 does not hold what differs.
+        return None
     brain = clipped > _otsu_threshold(clipped)
     if not brain.any():
         return None
@@ -197,7 +203,7 @@ def under_tentorium(points: FloatArray) -> NDArray[np.bool_]:
 
 def _otsu_threshold(values: NDArray[np.float32]) -> float:
     """Split a histogram in two classes of least spread (Otsu 1979)."""
-    counts, edges = np.histogram(values, bins=128)
+    counts, edges = np.histogram(values, bins=_BINS)
     middles = (edges[1:] + edges[:-1]) / 2
     below = np.cumsum(counts)
     mass = np.cumsum(counts * middles)

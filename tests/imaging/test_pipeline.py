@@ -11,6 +11,7 @@ from imaging import (
     STAGES,
     BoldScan,
     NetworkInput,
+    NotInTemplateSpaceError,
     PreprocessingSpec,
     ScanError,
     brain_cube,
@@ -257,3 +258,12 @@ def test_one_number_scales_all_voxels():
     np.testing.assert_allclose(series[:, 0], np.array([1, 3, 0]) / np.sqrt(5), rtol=1e-6)
     with pytest.raises(ConstantInTimeError):
         scale_series(never)
+
+
+def test_an_intercept_that_drowns_the_anatomy_leaves_no_brain_to_find(write_nifti, grids, athena_bold):
+    """Found by fuzzing: means of 1e9 and a few units more are one number, or two, in float32."""
+    _, affine = grids["athena"]
+    stored = (100 + 20 * athena_bold).clip(0, 255).astype(np.uint8)
+    path = write_nifti(stored, affine=affine, scl_slope=1.0, scl_inter=1e9)
+    with pytest.raises(NotInTemplateSpaceError):
+        preprocess(open_scan(path))
