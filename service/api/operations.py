@@ -52,7 +52,12 @@ def readyz(resources: AnyResources) -> JSONResponse:
     return JSONResponse(body.model_dump(), status_code=503 if missing else 200)
 
 
-@router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+@router.get(
+    "/metrics",
+    summary="Figures for Prometheus",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
 def metrics(resources: AnyResources) -> Response:
     """Return the counters, the queue, the workers and what ended, in the text format."""
     text = resources.metrics.exposition(resources.unrestricted_sessions, ready=_readiness(resources))

@@ -78,7 +78,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         403: "This account may not do this",
         404: "Nothing under this identifier",
         409: "The state does not allow this",
-        413: "The upload is too large",
+        413: "The body is too large",
         415: "The body is of another kind",
         422: "A value or a scan that cannot be accepted; `code` says which",
         500: "A fault of the service; `reference` names its line in the log",
