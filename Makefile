@@ -14,7 +14,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 AUDIT_STAMP := $(VENV)/.installed-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format demonstration benchmark chaos fuzz audit sbom clean
+.PHONY: help run test check lint format demonstration benchmark chaos fuzz schema audit sbom clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -50,6 +50,9 @@ chaos: $(DEV_STAMP) ## 500 uploads while workers, servers and serve are killed i
 
 fuzz: $(DEV_STAMP) ## push 20,000 damaged files through the reader, each in a limited child
 	$(BIN)/python -m tests.fuzz.run --out benchmarks/results/fuzz_reader.json
+
+schema: $(DEV_STAMP) $(VENDORED) ## ask the running service all that its OpenAPI document promises, at length
+	RESTNET_SCHEMA_EXAMPLES=100 $(BIN)/python -m pytest tests/schema --log-cli-level=INFO
 
 audit: $(AUDIT_STAMP) ## ask for known vulnerabilities of every pinned package
 	@$(BIN)/python .ci/audit.py

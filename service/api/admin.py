@@ -67,7 +67,7 @@ def get_users(
     return UserPage(items=[_user_response(row) for row in rows[:limit]], next_cursor=more)
 
 
-@router.post("/users", status_code=201, summary="Add an account", responses=problem_responses(409, 422))
+@router.post("/users", status_code=201, summary="Add an account", responses=problem_responses(400, 409, 422))
 def post_user(body: UserRequest, principal: UserManager, resources: AnyResources) -> UserResponse:
     """Add an account with a password of 12 to 256 characters and a role."""
     with resources.sessions_for(principal).begin() as session:
@@ -114,7 +114,7 @@ def get_api_keys(
 
 
 @router.post(
-    "/api-keys", status_code=201, summary="Issue an API key", responses=problem_responses(404, 409, 422)
+    "/api-keys", status_code=201, summary="Issue an API key", responses=problem_responses(400, 404, 409, 422)
 )
 def post_api_key(body: ApiKeyRequest, principal: KeyManager, resources: AnyResources) -> IssuedApiKeyResponse:
     """Issue a key that acts in the name of an account; the answer is the only place that ever shows it."""

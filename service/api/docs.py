@@ -8,7 +8,8 @@ from fastapi.responses import HTMLResponse
 
 from service.api import payloads
 from service.api.brakes import NOT_COUNTED
-from service.api.problems import Problem, problem_responses
+from service.api.problems import MEDIA_TYPE, Problem, problem_responses
+from service.correlation import REQUEST_ID_HEADER, REQUEST_ID_LENGTH
 
 DESCRIPTION = """Hand over a resting-state fMRI scan, follow its prediction, read the probability of ADHD.
 
@@ -21,6 +22,24 @@ TAGS = [
     {"name": "administration", "description": "Accounts, API keys, model versions, audit"},
     {"name": "operation", "description": "For operators and their tools"},
 ]
+
+# What comes beside an answer: always, and with a refusal of a certain status.
+HEADERS = {
+    REQUEST_ID_HEADER: {
+        "required": True,
+        "description": "Names the request in the log; one that the client sent well-formed is kept",
+        "schema": {"type": "string", "minLength": 16, "maxLength": REQUEST_ID_LENGTH},
+    },
+    "Cache-Control": {"required": True, "schema": {"const": "no-store"}},
+    "Retry-After": {
+        "required": True,
+        "description": "Seconds after which to try again",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    "WWW-Authenticate": {"required": True, "schema": {"const": 'Bearer realm="RestNet"'}},
+}
+ALWAYS = (REQUEST_ID_HEADER, "Cache-Control")
+BY_STATUS = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -61,9 +80,11 @@ def describe(app: FastAPI) -> None:
             )
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas["Problem"] = Problem.model_json_schema()
+            document["components"]["headers"] = HEADERS
             for path, operations in document["paths"].items():
                 for operation in operations.values():
                     _describe_problems(path, operation)
+                    _describe_headers(operation["responses"])
             # FastAPI drops every null, also those of the examples, which a client would then miss.
             for name, schema in schemas.items():
                 if "example" in schema and name != "Problem":
@@ -80,12 +101,12 @@ def describe(app: FastAPI) -> None:
 
 def _describe_problems(path: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
-    # Any route may meet a fault of ours, and all but this one may need what does not answer.
-    anywhere = [500] if path == "/healthz" else [500, 503]
+    # Any route may be sent too much or meet a fault of ours; all but this one may need what does not answer.
+    anywhere = [413, 500] if path == "/healthz" else [413, 500, 503]
     if path not in NOT_COUNTED:
         anywhere += [401, 403, 429]
     if "requestBody" in operation:
-        anywhere += [408, 413]
+        anywhere += [408]
     for status, described in problem_responses(*anywhere).items():
         responses.setdefault(str(status), described)
     # FastAPI describes its own validation errors; ours are problem documents.
@@ -93,3 +114,11 @@ def _describe_problems(path: str, operation: dict[str, Any]) -> None:
     if "application/json" in validation:
         validation.pop("application/json")
         validation["application/problem+json"] = {"schema": {"$ref": "#/components/schemas/Problem"}}
+
+
+def _describe_headers(responses: dict[str, Any]) -> None:
+    for status, response in responses.items():
+        names = list(ALWAYS)
+        if status in BY_STATUS and MEDIA_TYPE in response["content"]:
+            names.append(BY_STATUS[status])
+        response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -135,7 +136,7 @@ def _as_refusal(request: Request, error: Exception) -> ScanError | ServiceError:
     if isinstance(error, RequestValidationError):
         return refusals.FieldsNotValidError(field_problems(error.errors()))
     if isinstance(error, HTTPException) and error.status_code < 500:
-        return _as_http_refusal(error)
+        return _as_http_refusal(request, error)
     if isinstance(error, OperationalError):
         log.error("database_unavailable", exc_info=error)
         return refusals.DatabaseUnavailableError()
@@ -145,16 +146,29 @@ def _as_refusal(request: Request, error: Exception) -> ScanError | ServiceError:
     return refusals.InternalError(reference=reference)
 
 
-def _as_http_refusal(error: HTTPException) -> ServiceError:
+def _as_http_refusal(request: Request, error: HTTPException) -> ServiceError:
     if error.status_code == 404:
         return refusals.RouteNotFoundError()
     if error.status_code == 405:
-        return refusals.MethodNotAllowedError(allowed=(error.headers or {}).get("Allow", "another method"))
+        return refusals.MethodNotAllowedError(allowed=", ".join(_methods_of(request)))
     if error.status_code == 408:
         return refusals.RequestTimeoutError()
     if error.status_code == 413:
         return refusals.RequestTooLargeError()
     return refusals.BadRequestError()
+
+
+def _methods_of(request: Request) -> list[str]:
+    """Every method of the path; the route that refused knows only its own."""
+    routes = [route for route in iter_route_contexts(request.app.routes) if route.methods]
+    found = {
+        method
+        for route in routes
+        if route.path_regex.match(request.url.path)
+        for method in route.methods or ()
+    }
+    # The static files are a mount, which has none to tell.
+    return sorted(found) or ["GET", "HEAD"]
 
 
 def field_problems(errors: Any) -> list[dict[str, str]]:
@@ -173,6 +187,8 @@ def error_response(request: Request, error: Exception, *, page: Renderer | None 
         shown.headers.update(waiting)
         return shown
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    if document.status == 405:
+        headers["Allow"] = ", ".join(_methods_of(request))
     if document.status == 401:
         headers["WWW-Authenticate"] = 'Bearer realm="RestNet"'
     return problem_response(document, headers=headers | waiting)

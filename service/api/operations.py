@@ -60,7 +60,7 @@ def readyz(resources: AnyResources) -> JSONResponse:
     "/metrics",
     summary="Figures for Prometheus",
     response_class=Response,
-    responses=problem_responses(403),
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problem_responses(403)},
 )
 def metrics(request: Request, resources: AnyResources) -> Response:
     """Return the counters, the queue, the workers and what ended, to whom the settings allow."""

@@ -7,6 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from service.db.rows import PredictionState
 from service.identity.accounts import Role
+from service.identity.passwords import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from service.identity.scopes import Scope
 
 
@@ -15,6 +16,8 @@ def _blank_is_absent(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+USERNAME_ANY_CASE = r"^[A-Za-z0-9][A-Za-z0-9._@-]*$"
+NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 PSEUDONYM = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Pseudonym = Annotated[
     str | None,
@@ -153,8 +156,16 @@ class UserRequest(BaseModel):
         },
     )
 
-    username: str = Field(max_length=64)
-    password: str = Field(max_length=1024, json_schema_extra={"writeOnly": True})
+    # What is described here is refused further in, each by its own code.
+    username: str = Field(max_length=64, json_schema_extra={"pattern": USERNAME_ANY_CASE})
+    password: str = Field(
+        max_length=1024,
+        json_schema_extra={
+            "writeOnly": True,
+            "minLength": PASSWORD_MIN_LENGTH,
+            "maxLength": PASSWORD_MAX_LENGTH,
+        },
+    )
     role: Role
 
 
@@ -183,7 +194,7 @@ class ApiKeyRequest(BaseModel):
         },
     )
 
-    name: str = Field(min_length=1, max_length=100)
+    name: str = Field(min_length=1, max_length=100, json_schema_extra={"pattern": NO_CONTROL_CHARACTERS})
     username: str | None = Field(default=None, max_length=64, description="Whose key; your own without it")
     scopes: list[Scope] | None = Field(
         default=None,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from service import jobs
 from service.api.events import EventResponse, event_stream
@@ -30,7 +30,31 @@ router = APIRouter(
     dependencies=[Depends(known_parameters_only)],
 )
 
+# A stream is described by one of its events, which is how OpenAPI 3.2 and today's tools read it.
+PROGRESS_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"const": "progress"},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/PredictionResponse"},
+        },
+    },
+}
+
 CHANGE_PROBLEMS = problem_responses(401, 403, 404, 409)
+
+
+def _not_a_number(moment: object) -> object:
+    # Pydantic would take one for seconds since 1970: a year alone would be a moment of that first hour.
+    try:
+        float(str(moment))
+    except ValueError:
+        return moment
+    message = "expected a moment such as 2026-11-28T09:30:00Z, found a number"
+    raise ValueError(message)
 
 
 def _in_utc(moment: datetime) -> datetime:
@@ -43,7 +67,11 @@ def _in_utc(moment: datetime) -> datetime:
         raise ValueError(message) from error
 
 
-Moment = Annotated[datetime | None, AfterValidator(lambda moment: moment and _in_utc(moment))]
+Moment = Annotated[
+    datetime | None,
+    BeforeValidator(_not_a_number),
+    AfterValidator(lambda moment: moment and _in_utc(moment)),
+]
 
 
 @router.get("", summary="List predictions, newest first", responses=problem_responses(401, 422))
@@ -78,7 +106,7 @@ def get_prediction(prediction_id: str, principal: ScanReader, resources: AnyReso
     responses={
         200: {
             "description": "`event: progress` with the prediction as JSON at each change, closed at its end",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": PROGRESS_EVENT}},
         },
         **problem_responses(401, 404),
     },

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 
-from service.api.parameters import known_parameters_only
+from service.api.parameters import RAW_HEADERS, known_parameters_only
 from service.api.payloads import AcceptedResponse, PredictionLinks, ScanFields, ScanResponse
 from service.api.principals import AnyResources, ScanDeleter, ScanReader, ScanUploader
 from service.api.problems import problem_responses
@@ -22,7 +22,10 @@ router = APIRouter(
 
 def _upload_description() -> dict[str, Any]:
     """Describe the body by hand: FastAPI never reads it, because it would keep it whole."""
-    fields = ScanFields.model_json_schema()["properties"]
+    fields = {
+        name: _without_null(described)
+        for name, described in ScanFields.model_json_schema()["properties"].items()
+    }
     binary = {"type": "string", "format": "binary"}
     form = {
         "type": "object",
@@ -40,16 +43,37 @@ def _upload_description() -> dict[str, Any]:
             "name": "X-Filename",
             "in": "header",
             "schema": {"type": "string"},
-            "description": "With a raw body: its name; X-Subject-Id, X-Age-Years, X-Sex, X-Site too. "
-            "One that is misspelt is refused.",
+            "description": "Required with a raw body, refused with a form: the file's name.",
         },
+        *(
+            {
+                "name": header.title(),
+                "in": "header",
+                "schema": fields[name],
+                "description": f"With a raw body: what a form says as `{name}`. A misspelt one is refused.",
+            }
+            for name, header in RAW_HEADERS.items()
+        ),
     ]
     content = {
-        "multipart/form-data": {"schema": form},
+        "multipart/form-data": {
+            "schema": form,
+            "encoding": {"scan": {"contentType": "application/octet-stream, application/gzip"}},
+        },
         "application/octet-stream": {"schema": binary},
         "application/gzip": {"schema": binary},
     }
     return {"requestBody": {"required": True, "content": content}, "parameters": parameters}
+
+
+def _without_null(described: dict[str, Any]) -> dict[str, Any]:
+    # Neither a form nor a header can say null: what is not known is left out.
+    kept: dict[str, Any] = {
+        name: value for name, value in described.items() if name not in {"anyOf", "default"}
+    }
+    [value] = [choice for choice in described["anyOf"] if choice["type"] != "null"]
+    kept |= value
+    return kept
 
 
 @router.post(

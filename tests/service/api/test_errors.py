@@ -96,6 +96,21 @@ def test_paths_and_methods_that_do_not_exist(
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/api/v1/admin/users", "GET, POST"),
+        ("/api/v1/scans/0", "DELETE, GET"),
+        ("/api/v1/predictions/0/cancel", "POST"),
+        ("/static/restnet.css", "GET, HEAD"),
+    ],
+)
+def test_a_refused_method_names_every_one_that_the_path_has(served: Serving, path: str, allowed: str) -> None:
+    answer = served.client.put(path)
+    assert (answer.status_code, answer.headers["Allow"]) == (405, allowed)
+    assert answer.json()["details"] == {"allowed": allowed}
+
+
 def test_a_body_that_is_not_json(served: Serving) -> None:
     key = served.key(role=Role.ADMINISTRATOR) | {"Content-Type": "application/json"}
     answer = served.client.post("/api/v1/admin/users", headers=key, content=b"{")

@@ -161,6 +161,8 @@ def test_filters_choose(served: Serving) -> None:
         {"cursor": "W10"},
         {"cursor": "bnVsbA"},
         {"since": "then"},
+        {"since": "2026"},
+        {"until": "0.5"},
         {"since": "0001-01-01T00:00:00+14:00"},
         {"until": "9999-12-31T23:59:59-14:00"},
         {"cursor": cursor_of("0001-01-01T00:00:00+14:00")},

@@ -1,0 +1,96 @@
+"""A service worth asking: two organisations with scans, predictions in every state, keys, a model."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from service.db.rows import PredictionState
+from service.identity.accounts import Role
+from service.settings import Settings
+from tests.service.api.serving import Serving, make_settings, migrated_database, sample_result, serving
+
+ENDED = (PredictionState.SUCCEEDED, PredictionState.FAILED, PredictionState.CANCELLED)
+
+
+@dataclass
+class Account:
+    """An account's header, and what it uploaded.
+
+    Attributes
+    ----------
+    ended : list of str
+        Predictions whose event stream closes by itself.
+    """
+
+    headers: dict[str, str]
+    scans: list[str] = field(default_factory=list)
+    predictions: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Known:
+    """What the questions may name.
+
+    Attributes
+    ----------
+    stranger : Account
+        Of another organisation than those who ask.
+    keys : list of str
+        Identifiers of API keys of both organisations, which nobody here needs.
+    """
+
+    asking: dict[Role, Account]
+    stranger: Account
+    keys: list[str]
+
+
+def settings_of(folder: Path, template: Path) -> Settings:
+    return make_settings(folder, template, max_upload_bytes=200_000, log_level="error")
+
+
+def populate(folder: Path) -> Known:
+    """Fill a data directory; each role asks a copy, and misses nothing that another one deleted."""
+    template = migrated_database(folder.parent)
+    with serving(settings_of(folder, template)) as service:
+        model = service.register_model()
+        elsewhere = service.organisation("Elsewhere")
+        stranger = Account(service.key("stranger", Role.CLINICIAN, elsewhere))
+        asking = {role: Account(service.key(f"asks.{role}", role)) for role in Role}
+        for account in (stranger, *asking.values(), *asking.values()):
+            _add_scans(service, account, model)
+        far = service.key("far", Role.ADMINISTRATOR, elsewhere)
+        near = service.key("near", Role.ADMINISTRATOR)
+        keys = [_add_key(service, headers) for headers in (far, *[near] * 5)]
+    return Known(asking, stranger, keys)
+
+
+def _add_scans(service: Serving, account: Account, model_version_id: str) -> None:
+    """Upload scans whose predictions are in every state."""
+    now = datetime.now(UTC)
+    states: dict[PredictionState, dict[str, Any]] = {
+        PredictionState.QUEUED: {},
+        PredictionState.CLASSIFYING: {"progress": 0.7, "started_at": now},
+        PredictionState.SUCCEEDED: {},
+        PredictionState.FAILED: {"error_code": "internal_error", "error_message": "-", "finished_at": now},
+        PredictionState.CANCELLED: {"finished_at": now},
+    }
+    said = {"subject_id": "P-1", "age_years": "31.5", "sex": "other", "site": "north"}
+    for state, values in states.items():
+        accepted = service.upload(account.headers, **said)
+        prediction_id = accepted["prediction_id"]
+        if state == PredictionState.SUCCEEDED:
+            service.finish(prediction_id, sample_result(), model_version_id=model_version_id)
+        else:
+            service.set_state(prediction_id, state, **values)
+        account.scans.append(accepted["scan_id"])
+        account.predictions.append(prediction_id)
+        if state in ENDED:
+            account.ended.append(prediction_id)
+
+
+def _add_key(service: Serving, headers: dict[str, str]) -> str:
+    answer = service.client.post("/api/v1/admin/api-keys", headers=headers, json={"name": "spare"})
+    key_id: str = answer.json()["id"]
+    return key_id
