@@ -141,9 +141,11 @@ def _note(tally: Tally, name: str, number: int, ended: str, seconds: float) -> N
     slow = seconds > LIMITS.time_s and not ended.startswith("finding")
     ended = f"finding: {seconds:.1f} s for {ended}" if slow else ended
     tally.outcomes[ended.partition(":")[0]] += 1
-    tally.slowest_s = max(tally.slowest_s, seconds)
     if ended.startswith("finding"):
-        tally.findings.append({"seed": name, "number": number, "ended": ended[-600:]})
+        # Of a traceback the last line; the file can be made again from its number.
+        tally.findings.append({"seed": name, "number": number, "ended": ended.strip().splitlines()[-1]})
+    else:
+        tally.slowest_s = max(tally.slowest_s, seconds)
 
 
 def _batches(items: Iterable[Any], size: int) -> Iterable[list[Any]]:
