@@ -1,5 +1,6 @@
 """What the tests of REST and of the pages share: an application over a migrated database, and small scans."""
 
+import atexit
 import gzip
 import os
 import re
@@ -12,8 +13,9 @@ import time
 import urllib.request
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +31,12 @@ from service.api.resources import Resources
 from service.db.migrate import upgrade
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, ResultRow
+from service.enclosure import Enclosure
 from service.identity.accounts import Role, create_user, find_user, require_user
 from service.identity.api_keys import create_api_key
 from service.identity.organisations import create_organisation
 from service.identity.scopes import SCOPES_OF_ROLE, Scope
+from service.quarantine import open_quarantine
 from service.settings import Settings
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -232,10 +236,19 @@ def routes_of(app: FastAPI) -> list[tuple[str, str]]:
     ]
 
 
+@cache
+def _quarantine() -> Enclosure:
+    """One for all applications of this process: its server takes a second to start."""
+    shared = open_quarantine()
+    atexit.register(shared.close)
+    return shared
+
+
 @contextmanager
 def serving(settings: Settings) -> Iterator[Serving]:
     """Run an application in this process."""
     app = create_app(settings)
+    app.state.resources = replace(app.state.resources, quarantine=_quarantine())
     with TestClient(
         app, base_url="http://testserver", follow_redirects=False, client=("127.0.0.1", 50000)
     ) as client:

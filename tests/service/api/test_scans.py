@@ -6,12 +6,14 @@ import hashlib
 import json
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import func, select
 
 from service.db.rows import AuditEventRow, IdempotencyRow, PredictionRow, PredictionState, ResultRow, ScanRow
 from service.enclosure import ReaderDiedError
+from service.quarantine import open_quarantine
 from tests.service.api.serving import Serving, sample_result, scan_bytes
 
 
@@ -91,6 +93,8 @@ def test_a_file_that_ends_its_reader_is_refused_and_nothing_is_kept(
 def test_a_reader_that_cannot_be_started_is_not_the_files_fault(
     served: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A quarantine that has no server yet, as after the start of the service.
+    served.app.state.resources = replace(served.resources, quarantine=open_quarantine())
     monkeypatch.setattr(
         subprocess, "Popen", lambda *_args, **_named: (_ for _ in ()).throw(OSError(12, "no"))
     )
