@@ -15,7 +15,7 @@ from service.tracing import Tracing
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "connect-src 'self'; object-src 'none'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 # Referrer-Policy is not "no-referrer": that would turn the Origin of our own forms into "null".
@@ -28,7 +28,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), microphone=(), geolocation=(), browsing-topics=()",
 }
-HSTS = "max-age=31536000"
+HSTS = "max-age=31536000; includeSubDomains"
 
 # Asked for every few seconds by machines: told of only where they fail, or to who debugs.
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
@@ -101,17 +101,21 @@ class Envelope:
                 status=status,
                 seconds=time.perf_counter() - began,
                 span=span,
+                found={name: scope[name] for name in ("actor", "code") if name in scope},
             )
 
-    def _tell(self, *, method: str, route: str, status: int, seconds: float, span: Span) -> None:
+    def _tell(
+        self, *, method: str, route: str, status: int, seconds: float, span: Span, found: dict[str, str]
+    ) -> None:
         self.metrics.observe(method=method, route=route, status=status, seconds=seconds)
         span.update_name(f"{method} {route}")
         span.set_attributes(
             {"http.request.method": method, "http.route": route, "http.response.status_code": status}
         )
         # The template and nothing of the request's own: a path or a query may hold what a person typed.
+        # Beside it who asked, as the audit names them, and the code of a refusal.
         tell = log.debug if route in PROBES and status < 500 else log.info
-        tell("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
+        tell("request", method=method, route=route, status=status, ms=round(seconds * 1000, 1), **found)
 
     def _add_headers(self, headers: MutableHeaders) -> None:
         headers[REQUEST_ID_HEADER] = current_request_id() or ""

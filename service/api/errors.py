@@ -16,7 +16,7 @@ from service.api import refusals, upload_slots
 from service.api.problems import Problem, problem, problem_response
 from service.audit import chain
 from service.errors import ServiceError, as_json
-from service.identity import accounts, api_keys, organisations, scopes, throttle
+from service.identity import accounts, api_keys, organisations, passwords, scopes, throttle
 from service.logs import get_logger
 from service.provider import errors as provider
 
@@ -24,7 +24,6 @@ STATUSES: dict[type[Exception], int] = {
     ScanError: 422,
     accounts.AccountNotFoundError: 404,
     accounts.CredentialsError: 401,
-    accounts.PasswordLengthError: 422,
     accounts.RoleError: 422,
     accounts.UsernameError: 422,
     accounts.UsernameTakenError: 409,
@@ -42,6 +41,8 @@ STATUSES: dict[type[Exception], int] = {
     organisations.OrganisationNameError: 422,
     organisations.OrganisationNameTakenError: 409,
     organisations.OrganisationNotFoundError: 404,
+    passwords.PasswordGuessableError: 422,
+    passwords.PasswordLengthError: 422,
     provider.ProviderAccountError: 403,
     provider.ProviderAnswerError: 400,
     provider.ProviderRefusedError: 403,
@@ -114,6 +115,8 @@ def problem_of(request: Request, error: Exception) -> Problem:
     """
     refusal = _as_refusal(request, error)
     status = error.status_code if isinstance(error, HTTPException) else status_of(refusal) or 500
+    # For the request's line in the log: whoever tries what is refused is told of, and by which rule.
+    request.scope["code"] = refusal.code
     return problem(
         status=status,
         code=refusal.code,

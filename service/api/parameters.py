@@ -1,5 +1,6 @@
 """Refuses what a client says beside the point: a misspelt filter or header must not be lost in silence."""
 
+from collections import Counter
 from difflib import get_close_matches
 from typing import Annotated
 
@@ -21,7 +22,9 @@ _SHOWN_LENGTH = 64
 
 
 def known_parameters_only(request: Request, _principal: Annotated[Principal, Depends(signed_in)]) -> None:
-    """Refuse query parameters that the route does not have; who may not ask at all hears that first.
+    """Refuse query parameters that the route does not have, or that are said twice.
+
+    Who may not ask at all hears that first.
 
     Raises
     ------
@@ -36,6 +39,16 @@ def known_parameters_only(request: Request, _principal: Annotated[Principal, Dep
             [
                 {"where": f"query.{name[:_SHOWN_LENGTH]}", "problem": f"expected {these}, found another name"}
                 for name in unknown
+            ]
+        )
+    said = Counter(name for name, _ in request.query_params.multi_items())
+    # One of them would be read and the other lost: a filter in front of us may have looked at the other.
+    repeated = [name for name, times in said.items() if times > 1]
+    if repeated:
+        raise FieldsNotValidError(
+            [
+                {"where": f"query.{name}", "problem": f"expected it once, found it {said[name]} times"}
+                for name in repeated
             ]
         )
 

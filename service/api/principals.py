@@ -83,13 +83,19 @@ def identify(request: Request, *, counts_as_use: bool = True) -> Principal | Non
     """
     resources, address = resources_of(request), client_address(request)
     authorization = request.headers.get("authorization")
+    token = request.cookies.get(resources.cookie_name)
+    principal = None
     if authorization is not None:
         scheme, _, key = authorization.partition(" ")
         if scheme.lower() != "bearer":
             raise ApiKeyNotValidError
-        return _by_key(resources, key.strip(), address=address, counts_as_use=counts_as_use)
-    token = request.cookies.get(resources.cookie_name)
-    return _by_login(resources, token, address=address, counts_as_use=counts_as_use) if token else None
+        principal = _by_key(resources, key.strip(), address=address, counts_as_use=counts_as_use)
+    elif token:
+        principal = _by_login(resources, token, address=address, counts_as_use=counts_as_use)
+    if principal is not None:
+        # For the request's line in the log.
+        request.scope["actor"] = principal.actor.name
+    return principal
 
 
 def client_address(request: Request) -> str:

@@ -20,10 +20,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.rows import SessionRow, UserRow
 from service.errors import ServiceError
+from service.identity.passwords import PASSWORD_MAX_LENGTH, require_good_password
 
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
-PASSWORD_MIN_LENGTH = 12
-PASSWORD_MAX_LENGTH = 256
 
 # OWASP's Argon2id profile m = 19 MiB, t = 2, p = 1 (Password Storage Cheat Sheet). One hash at a time a
 # process: a burst of logins must not multiply the 19 MiB by the number of request threads.
@@ -80,17 +79,6 @@ class AccountNotFoundError(ServiceError):
         super().__init__("expected the name of an account, found none that has it")
 
 
-class PasswordLengthError(ServiceError):
-    """A password that is too short to be safe, or too long to hash."""
-
-    code: ClassVar[str] = "password_length"
-
-    def __init__(self, *, length: int) -> None:
-        self.length = length
-        allowed = f"{PASSWORD_MIN_LENGTH} to {PASSWORD_MAX_LENGTH}"
-        super().__init__(f"expected a password of {allowed} characters, found {length}")
-
-
 class CredentialsError(ServiceError):
     """No account answers to this user name and password; which of the two was wrong is not said."""
 
@@ -119,12 +107,13 @@ def create_user(
 
     Raises
     ------
-    UsernameError, UsernameTakenError, PasswordLengthError
+    UsernameError, UsernameTakenError, PasswordLengthError, PasswordGuessableError
         If the name or the password cannot be accepted. A name may be taken in another organisation too.
     """
     name = normal_username(username)
     if find_user(session, username=name) is not None:
         raise UsernameTakenError
+    require_good_password(password, username=name)
     user = UserRow(
         organisation_id=organisation_id,
         username=name,
@@ -216,15 +205,7 @@ def parse_role(text: str) -> Role:
 
 
 def hash_password(password: str) -> str:
-    """Hash a password with Argon2id and a salt of its own.
-
-    Raises
-    ------
-    PasswordLengthError
-        If it has fewer than 12 or more than 256 characters.
-    """
-    if not PASSWORD_MIN_LENGTH <= len(password) <= PASSWORD_MAX_LENGTH:
-        raise PasswordLengthError(length=len(password))
+    """Hash a password with Argon2id and a salt of its own."""
     with _ONE_HASH_AT_A_TIME:
         return _HASHER.hash(password)
 
@@ -286,10 +267,11 @@ def set_password(session: Session, *, username: str, password: str) -> UserRow:
     ------
     AccountNotFoundError
         If there is no such account.
-    PasswordLengthError
-        If the password has fewer than 12 or more than 256 characters.
+    PasswordLengthError, PasswordGuessableError
+        If the password cannot be accepted.
     """
     user = require_user(session, username=username)
+    require_good_password(password, username=user.username)
     user.password_hash = hash_password(password)
     _end_logins(session, user)
     return user

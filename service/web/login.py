@@ -27,6 +27,9 @@ from service.web.rendering import page
 
 router = APIRouter(include_in_schema=False)
 
+# Whoever sits at the browser next finds no page of the one before by going back.
+FORGET = '"cache", "storage"'
+
 Text = Annotated[str, Form(max_length=1024)]
 
 # A page whose login has ended may still send something; the log-in page says that it did not arrive.
@@ -132,6 +135,7 @@ def log_out(request: Request, resources: AnyResources, principal: ByForm) -> Res
         )
     response = RedirectResponse("/login?left=1" if through_provider else "/login", status_code=303)
     clear_login_cookie(response, resources)
+    response.headers["Clear-Site-Data"] = FORGET
     return response
 
 

@@ -31,6 +31,7 @@ def test_an_account_is_added_and_can_log_in(served: Serving) -> None:
         ({"username": "a\x00"}, 422, "username_not_valid"),
         ({"password": "short"}, 422, "password_length"),
         ({"password": "x" * 257}, 422, "password_length"),
+        ({"password": "password1234"}, 422, "password_guessable"),
         ({"role": "king"}, 422, "request_not_valid"),
         ({"extra": 1}, 422, "request_not_valid"),
     ],

@@ -81,6 +81,10 @@ def test_the_shape_of_a_problem(served: Serving) -> None:
         ("GET", "/api/v2/scans", 404, "route_not_found"),
         ("PUT", "/api/v1/scans", 405, "method_not_allowed"),
         ("POST", "/healthz", 405, "method_not_allowed"),
+        ("TRACE", "/healthz", 405, "method_not_allowed"),
+        ("TRACE", "/api/v1/predictions", 405, "method_not_allowed"),
+        ("GET", "/static/", 404, "route_not_found"),
+        ("GET", "/.git/config", 404, "route_not_found"),
         ("GET", "/static/nothing.js", 404, "route_not_found"),
     ],
 )

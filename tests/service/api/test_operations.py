@@ -110,15 +110,23 @@ def test_every_answer_carries_the_protective_headers(served: Serving, path: str)
     headers = served.client.get(path).headers
     for name, value in SECURITY_HEADERS.items():
         assert headers[name] == value
-    assert "unsafe" not in headers["content-security-policy"]
+    policy = headers["content-security-policy"].split("; ")
+    assert not any("unsafe" in directive or "*" in directive for directive in policy)
+    assert {"default-src 'none'", "object-src 'none'", "base-uri 'none'", "frame-ancestors 'none'"} <= set(
+        policy
+    )
     assert headers["cache-control"] == ("no-cache" if path.startswith("/static") else "no-store")
     assert "strict-transport-security" not in headers
+    assert "access-control-allow-origin" not in headers
+    kind = headers["content-type"]
+    assert "charset=utf-8" in kind or kind in {"application/json", "application/problem+json"}
 
 
 def test_an_https_address_is_held_to_https(tmp_path: Path, database_template: Path) -> None:
     settings = make_settings(tmp_path / "data", database_template, public_url="https://restnet.example")
     with serving(settings) as served:
-        assert "max-age" in served.client.get("/healthz").headers["strict-transport-security"]
+        held = served.client.get("/healthz").headers["strict-transport-security"]
+        assert held == "max-age=31536000; includeSubDomains"
         served.user()
         login = served.client.post("/login", data={"username": "doctor", "password": "correct horse battery"})
         cookie = login.headers["set-cookie"]

@@ -37,6 +37,14 @@ def test_a_parameter_that_a_route_does_not_have_is_refused(
     assert answer.json()["instance"] == f"/api/v1/{path}"
 
 
+def test_a_parameter_that_is_said_twice_is_refused(served: Serving) -> None:
+    answer = served.client.get("/api/v1/predictions?limit=1&limit=200&subject_id=P-1", headers=served.key())
+    assert (answer.status_code, answer.json()["code"]) == (422, "request_not_valid")
+    assert answer.json()["details"]["errors"] == [
+        {"where": "query.limit", "problem": "expected it once, found it 2 times"}
+    ]
+
+
 def test_who_may_not_ask_hears_that_first(served: Serving) -> None:
     assert served.client.get("/api/v1/predictions?stauts=failed").status_code == 401
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 import structlog
+from sqlalchemy import select
 
 from service import logs
-from service.db.rows import PredictionRow
+from service.db.rows import ApiKeyRow, PredictionRow
+from service.identity.accounts import Role
 from service.worker import job
 from service.worker.prediction import run_prediction
 from service.worker.runtime import open_runtime
@@ -60,6 +62,26 @@ def test_a_request_is_one_line_without_what_a_person_typed(served: Serving, writ
     ]
     assert requests[0]["request_id"] == SENT
     assert requests[0]["ms"] >= 0
+
+
+def test_a_refusal_is_told_with_its_code_and_with_who_met_it(served: Serving, written: StringIO) -> None:
+    key = served.key(role=Role.INTEGRATOR)
+    with served.sessions() as session:
+        key_id = session.scalars(select(ApiKeyRow.id)).one()
+    served.client.get("/api/v1/admin/users", headers=key)
+    served.client.get("/api/v1/predictions?stauts=failed", headers=key)
+    served.client.get("/api/v1/predictions")
+    served.log_in(served.user())
+    served.client.post("/predictions/x/cancel", headers={"Sec-Fetch-Site": "cross-site"})
+    told = [line for line in lines(written) if line["event"] == "request" and "code" in line]
+    key_name = f"key:{key_id}"
+    assert [(line["status"], line["code"], line.get("actor")) for line in told[:3]] == [
+        (403, "permission_denied", key_name),
+        (422, "request_not_valid", key_name),
+        (401, "authentication_required", None),
+    ]
+    assert (told[3]["status"], told[3]["code"]) == (403, "cross_site_request")
+    assert told[3]["actor"].startswith("user:")
 
 
 def test_a_probe_that_fails_is_told_of(served: Serving, written: StringIO) -> None:

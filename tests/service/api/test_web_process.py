@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -225,6 +226,26 @@ def test_a_forged_address_buys_no_guesses(settings: Settings, monkeypatch: pytes
                 link.request("POST", "/login", body, headers)
                 statuses.append(link.getresponse().status)
     assert statuses == [401] * 8 + [429]
+
+
+def test_both_ends_agree_where_a_request_ends(settings: Settings) -> None:
+    second = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    head = b"POST /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n"
+    chunked = head + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    twice = head + b"Content-Length: 0\r\n\r\n"
+    with web_process(settings) as (address, _, _):
+        # RFC 9112, 6.3: chunks count, and what follows them is a request of its own, not hidden in a body.
+        assert statuses_of(address, chunked % (5 + len(second)) + second) == [405, 200]
+        assert statuses_of(address, twice % len(second) + second) == [400]
+
+
+def statuses_of(address: str, sent: bytes) -> list[int]:
+    parts = urlsplit(address)
+    with socket.create_connection((str(parts.hostname), parts.port or 80), timeout=20) as link:
+        link.sendall(sent)
+        link.shutdown(socket.SHUT_WR)
+        answered = b"".join(iter(lambda: link.recv(65536), b""))
+    return [int(status) for status in re.findall(rb"HTTP/1\.1 (\d{3}) ", answered)]
 
 
 def log_in(address: str) -> None:

@@ -47,6 +47,7 @@ def test_a_key_made_here_acts_for_its_user(clinician, restnet_json, data_dir):
     [
         (["mina"], PASSWORD, "username_taken"),
         (["other"], "short", "password_length"),
+        (["restnet.admin"], "restnet.admin1", "password_guessable"),
         (["no spaces please"], PASSWORD, "username_not_valid"),
         (["other", "--role", "king"], PASSWORD, "role_not_valid"),
     ],

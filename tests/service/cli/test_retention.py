@@ -36,7 +36,7 @@ def sessions(settings):
 @pytest.fixture
 def scans(settings, sessions):
     """Three scans of 40 days and one of today, with their files."""
-    storage = open_storage(settings.storage_url)
+    storage = open_storage(settings)
     for number in range(4):
         with storage.receive(max_bytes=10) as upload:
             upload.write(b"scan")

@@ -16,7 +16,6 @@ from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import SessionRow
 from service.identity.accounts import (
     CredentialsError,
-    PasswordLengthError,
     Role,
     UsernameError,
     UsernameTakenError,
@@ -26,6 +25,7 @@ from service.identity.accounts import (
 )
 from service.identity.api_keys import ApiKeyNameError, create_api_key, find_api_key
 from service.identity.logins import close_login, find_login, open_login
+from service.identity.passwords import PasswordLengthError
 
 PASSWORD = "correct horse battery"
 HOUR = timedelta(hours=1)

@@ -228,6 +228,7 @@ def test_logging_out_ends_the_login_on_the_server(served: Serving) -> None:
     answer = served.client.post("/logout", data={"csrf_token": token})
     assert (answer.status_code, answer.headers["location"]) == (303, "/login")
     assert 'restnet=""' in answer.headers["set-cookie"]
+    assert answer.headers["clear-site-data"] == '"cache", "storage"'
     served.client.cookies["restnet"] = cookie
     assert served.client.get("/api/v1/predictions").status_code == 401
 

@@ -28,7 +28,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def storage(settings: Settings) -> Storage:
-    return open_storage(settings.storage_url)
+    return open_storage(settings)
 
 
 @pytest.fixture(autouse=True)

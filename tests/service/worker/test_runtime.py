@@ -12,14 +12,14 @@ from service.worker.runtime import CheckpointMissingError, NoActiveModelError, R
 
 
 @pytest.fixture
-def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, str, str]]:
-    """What was loaded: bytes, device and the hash that was asked for."""
+def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, str, str, str]]:
+    """What was loaded: bytes, device, backend and the hash that was asked for."""
     from model import predictor
 
     calls = []
 
-    def load(path: Path, *, device: str, expected_sha256: str) -> SimpleNamespace:
-        calls.append((path.read_bytes(), device, expected_sha256))
+    def load(path: Path, *, device: str, backend: str, expected_sha256: str) -> SimpleNamespace:
+        calls.append((path.read_bytes(), device, backend, expected_sha256))
         return SimpleNamespace(sha256=expected_sha256)
 
     monkeypatch.setattr(predictor.Predictor, "load", load)
@@ -28,7 +28,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, str, str]]:
 
 @pytest.fixture
 def runtime(tmp_path: Path, database_url: str) -> Runtime:
-    return open_runtime(Settings(data_dir=tmp_path, database_url=database_url, device="cpu"))
+    return open_runtime(Settings(data_dir=tmp_path, database_url=database_url, device="cpu", backend="torch"))
 
 
 def add_active(runtime: Runtime, sha256: str) -> str:
@@ -51,16 +51,16 @@ def add_active(runtime: Runtime, sha256: str) -> str:
 
 
 def test_the_active_model_is_loaded_once_and_checked(
-    runtime: Runtime, loaded: list[tuple[bytes, str, str]]
+    runtime: Runtime, loaded: list[tuple[bytes, str, str, str]]
 ) -> None:
     version_id = add_active(runtime, "aa")
     assert runtime.active_model() == runtime.active_model()
     assert runtime.active_model()[0] == version_id
-    assert loaded == [(b"aa", "cpu", "aa")]
+    assert loaded == [(b"aa", "cpu", "torch", "aa")]
 
 
 def test_a_promotion_takes_effect_with_the_next_job(
-    runtime: Runtime, loaded: list[tuple[bytes, str, str]]
+    runtime: Runtime, loaded: list[tuple[bytes, str, str, str]]
 ) -> None:
     add_active(runtime, "aa")
     runtime.active_model()
@@ -75,7 +75,7 @@ def test_without_a_model_it_says_so(runtime: Runtime, sessions: sessionmaker[Ses
 
 
 def test_a_checkpoint_that_is_gone_is_told_apart_from_a_scan_and_found_again(
-    runtime: Runtime, loaded: list[tuple[bytes, str, str]]
+    runtime: Runtime, loaded: list[tuple[bytes, str, str, str]]
 ) -> None:
     version_id = add_active(runtime, "aa")
     runtime.storage.delete("models/aa.safetensors")

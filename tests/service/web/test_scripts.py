@@ -1,0 +1,38 @@
+"""What our own scripts never do: turn text into code or markup, and leave anything behind in the browser."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from service.web.rendering import FOLDER, HTMX_CONFIG
+
+SCRIPTS = sorted((FOLDER / "static").glob("*.js"))
+
+# Text becomes markup or code (OWASP's list of dangerous sinks), or crosses from another window.
+SINKS = re.compile(
+    r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval|new Function|srcdoc|postMessage"
+    r"|__proto__)\b"
+)
+# Where data about a person would outlive the login.
+KEEPING = re.compile(r"\b(localStorage|sessionStorage|indexedDB|document\.cookie|caches|serviceWorker)\b")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_no_script_makes_code_of_text_or_keeps_data_in_the_browser(script: Path) -> None:
+    text = script.read_text()
+    assert SINKS.findall(text) + KEEPING.findall(text) == []
+
+
+def test_the_search_finds_what_it_is_for() -> None:
+    assert SINKS.findall("root.innerHTML = answer; eval(answer)") == ["innerHTML", "eval"]
+    assert KEEPING.findall("localStorage.setItem('a', document.cookie)") == [
+        "localStorage",
+        "document.cookie",
+    ]
+    assert {script.name for script in SCRIPTS} >= {"upload.js", "follow.js"}
+
+
+def test_htmx_evaluates_nothing_asks_nobody_else_and_keeps_no_history() -> None:
+    for said in ('"allowEval": false', '"selfRequestsOnly": true', '"historyCacheSize": 0'):
+        assert said in HTMX_CONFIG
