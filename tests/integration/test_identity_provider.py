@@ -21,8 +21,8 @@ from starlette.testclient import TestClient
 from service.api.app import create_app
 from service.db.login_rows import ProviderIdentityRow
 from service.db.migrate import upgrade
-from service.db.rows import SessionRow, UserRow
-from service.identity.accounts import Role, disable_user
+from service.db.rows import AuditEventRow, SessionRow, UserRow
+from service.identity.accounts import Role, disable_user, require_user
 from service.settings import Settings
 from tests.servers import end, free_port, missing, wait_until
 from tests.service.api.serving import PASSWORD, REPOSITORY, Serving
@@ -281,6 +281,29 @@ def test_who_is_of_another_organisation_is_not_let_in(
     refused(served, page, status=403, said="you have no access here")
     url, _ = open_browser(served).log_in("odd")
     assert url == f"{PUBLIC_URL}/"
+
+
+def test_an_account_is_made_in_the_organisation_that_the_settings_name(
+    make_served: Callable[..., Serving], open_browser: OpenBrowser
+) -> None:
+    served = make_served(
+        oidc_organisation_claim="organisation", oidc_organisations="north=North clinic, south=Nowhere"
+    )
+    north = served.organisation("North clinic")
+    # No organisation has the name that this one was to go to.
+    _, page = open_browser(served).log_in("elsewhere")
+    refused(served, page, status=403, said="you have no access here")
+    url, _ = open_browser(served).log_in("mina")
+    assert url == f"{PUBLIC_URL}/"
+    with served.sessions() as session:
+        assert require_user(session, username="mina.k").organisation_id == north
+    with served.sessions() as session:
+        told = session.scalars(select(AuditEventRow).order_by(AuditEventRow.sequence)).all()
+    assert [(event.action, event.organisation_id) for event in told] == [
+        ("login.refused", None),
+        ("user.create", north),
+        ("login.begin", north),
+    ]
 
 
 def test_a_disabled_account_stays_out(served: Serving, open_browser: OpenBrowser) -> None:

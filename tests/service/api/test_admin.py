@@ -106,7 +106,7 @@ def test_the_audit_tells_what_was_done_newest_first_in_pages(served: Serving) ->
         (1, "scan.upload"),
     ]
     assert told[-1]["subject_id"] == accepted["scan_id"]
-    assert {event["address"] for event in told} == {"testclient"}
+    assert {event["address"] for event in told} == {"127.0.0.1"}
     assert [event["previous_hash"] for event in told] == [event["hash"] for event in told[1:]] + ["0" * 64]
     assert "P-17" not in served.client.get("/api/v1/admin/audit", headers=admin).text
     chosen = {"subject_id": accepted["prediction_id"]}

@@ -171,7 +171,7 @@ def test_a_login_ends_by_age_however_much_it_is_used(served: Serving) -> None:
 def test_another_login_in_the_same_browser_ends_the_one_before(served: Serving) -> None:
     log_in(served, "one")
     first = served.client.cookies["restnet"]
-    log_in(served, "two")
+    served.client.post("/login", data={"username": served.user("two"), "password": PASSWORD})
     with served.sessions() as session:
         assert [row.user_id for row in session.query(SessionRow)] == [
             row.id for row in session.query(UserRow) if row.username == "two"
