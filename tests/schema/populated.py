@@ -18,7 +18,7 @@ class Account:
     Attributes
     ----------
     ended : list of str
-        Predictions whose event stream closes by itself, for good: they cannot be tried again, and nothing here
+        Predictions whose event stream closes by itself, and will: they cannot be tried again. Nothing here
         names the scan of the first, so that it stays.
     """
 
