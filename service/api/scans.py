@@ -30,6 +30,7 @@ def _upload_description() -> dict[str, Any]:
     form = {
         "type": "object",
         "required": ["scan"],
+        "additionalProperties": False,
         "properties": {**fields, "scan": {**binary, "description": "A .nii or .nii.gz file"}},
     }
     parameters = [

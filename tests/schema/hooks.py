@@ -31,7 +31,7 @@ def before_call(context, case, kwargs):
     """Follow ended predictions only, and name raw files: OpenAPI can require a header for no kind of body."""
     if case.operation.path == EVENTS and _is_live(case.path_parameters.get("prediction_id")):
         # A stream of any other stays open, as it should.
-        case.path_parameters["prediction_id"] = ENDED[-1]
+        case.path_parameters["prediction_id"] = ENDED[0]
     if case.method == "POST" and case.media_type in RAW_KINDS:
         case.headers.setdefault("X-Filename", "scan.nii.gz")
 

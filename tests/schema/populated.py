@@ -10,8 +10,6 @@ from service.identity.accounts import Role
 from service.settings import Settings
 from tests.service.api.serving import Serving, make_settings, migrated_database, sample_result, serving
 
-ENDED = (PredictionState.SUCCEEDED, PredictionState.FAILED, PredictionState.CANCELLED)
-
 
 @dataclass
 class Account:
@@ -20,7 +18,8 @@ class Account:
     Attributes
     ----------
     ended : list of str
-        Predictions whose event stream closes by itself.
+        Predictions whose event stream closes by itself, and will: they cannot be tried again. Nothing here
+        names the scan of the first, so that it stays.
     """
 
     headers: dict[str, str]
@@ -84,9 +83,10 @@ def _add_scans(service: Serving, account: Account, model_version_id: str) -> Non
             service.finish(prediction_id, sample_result(), model_version_id=model_version_id)
         else:
             service.set_state(prediction_id, state, **values)
-        account.scans.append(accepted["scan_id"])
         account.predictions.append(prediction_id)
-        if state in ENDED:
+        if account.ended or state != PredictionState.SUCCEEDED:
+            account.scans.append(accepted["scan_id"])
+        if state == PredictionState.SUCCEEDED:
             account.ended.append(prediction_id)
 
 

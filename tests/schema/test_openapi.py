@@ -67,9 +67,11 @@ def test_the_service_keeps_what_its_document_promises(
 
     # Without these, a run that never came past the door would pass.
     if who == NOBODY:
-        inside = {status for _method, route, status in answered if route.startswith("/api/v1/")}
-        # A body is parsed before anybody asks whose it is.
-        assert inside <= {"400", "401", "405"}
+        inside = [asked for asked in answered if asked[1].startswith("/api/v1/")]
+        unread = {asked[:2] for asked in inside if asked[2] in {"400", "422"}}
+        # A JSON body is parsed before anybody asks whose it is; one that is none is refused as such.
+        assert unread <= {("POST", "/api/v1/admin/users"), ("POST", "/api/v1/admin/api-keys")}
+        assert {status for _method, _route, status in inside} <= {"400", "401", "405", "422"}
         assert with_status("401") == {asked for asked in operations if asked[1].startswith("/api/v1/")}
     else:
         assert with_status("2") | with_status("403") == operations
