@@ -29,8 +29,8 @@ from tests.servers import wait_until
 # Leases and sweeps as short as a test needs them; an upload may be retried as often as its worker is killed.
 QUICK = {"lease_s": 6, "heartbeat_s": 1, "sweep_s": 1, "republish_s": 5, "backoff_s": 0.5, "max_attempts": 10}
 
-# What a scan that was cut off on its way to us may be told, and one that is whole when its luck is bad.
-CUT_OFF = {"data_incomplete", "gzip_corrupt"}
+# What a scan that is damaged far behind its header may be told, and one that is whole when its luck is bad.
+DAMAGED = {"data_incomplete", "gzip_corrupt"}
 BAD_LUCK = {"worker_lost", "database_unavailable", "storage_unavailable"}
 
 
@@ -81,9 +81,10 @@ def run(
         If an accepted upload is lost, was done twice, or ended in an outcome that is not its own.
     """
     content = scan.read_bytes()
+    middle = len(content) // 2
     scans = {
         "whole": content,
-        "cut-off": content[: len(content) // 2],
+        "damaged": content[:middle] + bytes(16) + content[middle + 16 :],
         "whole-again": gzip.compress(gzip.decompress(content), 1),
     }
     began = time.monotonic()
@@ -149,9 +150,9 @@ def _verify(
     for upload in accepted:
         (prediction,) = upload.prediction_ids
         row, result = by_id[prediction], results.get(prediction)
-        if upload.kind == "cut-off":
-            assert (row.state, row.error_code) == ("failed", row.error_code)
-            assert row.error_code in CUT_OFF | BAD_LUCK, row.error_code
+        if upload.kind == "damaged":
+            assert row.state == "failed", row.state
+            assert row.error_code in DAMAGED | BAD_LUCK, row.error_code
             assert result is None
         elif row.state == "succeeded":
             assert result is not None, "a success without its result"

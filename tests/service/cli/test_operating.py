@@ -12,8 +12,9 @@ from service.db.migrate import revisions
 from service.presence import say_present
 from service.settings import Settings
 
-ANN = """INSERT INTO users (id, username, password_hash, role, created_at)
-VALUES ('u', 'ann', 'x', 'clinician', '2026-01-01 00:00:00')"""
+# Of the default organisation.
+ANN = """INSERT INTO users (id, username, password_hash, role, created_at, organisation_id)
+VALUES ('u', 'ann', 'x', 'clinician', '2026-01-01 00:00:00', '00000000-0000-4000-8000-000000000000')"""
 
 
 @pytest.fixture

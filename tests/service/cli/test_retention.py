@@ -9,6 +9,7 @@ from service.cli.database import load_settings
 from service.db.base import utc_now
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, ScanRow
 from service.retention import expiry, removal
 from service.storage import FolderStorage, open_storage
@@ -49,6 +50,7 @@ def scans(settings, sessions):
                 size_bytes=4,
                 display_name="a.nii",
                 storage_key=f"scans/{number}.nii",
+                organisation_id=DEFAULT_ORGANISATION_ID,
             )
             for number in range(4)
         )

@@ -17,6 +17,7 @@ PREDICTION_KEYS = [
     "windows",
     "quality",
     "warnings",
+    "computed_with",
     "timing_ms",
 ]
 
