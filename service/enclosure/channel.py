@@ -11,7 +11,11 @@ _MAXIMUM_FILES = 8
 
 
 class ChannelClosedError(Exception):
-    """The other side is gone, or says what no process of ours says."""
+    """The other side is gone."""
+
+
+class NonsenseError(Exception):
+    """The other side says what no process of ours says."""
 
 
 def pair() -> tuple[socket.socket, socket.socket]:
@@ -25,9 +29,13 @@ def send(channel: socket.socket, message: dict[str, Any], *, files: tuple[int, .
     Raises
     ------
     OSError
-        If the other side is gone, or the message is too large.
+        If the other side is gone.
+    ValueError
+        If the message is over the cap.
     """
     packet = json.dumps(message).encode()
+    if len(packet) > MAXIMUM_BYTES:
+        raise ValueError(f"expected a message of at most {MAXIMUM_BYTES} bytes, found {len(packet)}")
     if files:
         socket.send_fds(channel, [packet], list(files))
     else:
@@ -40,20 +48,24 @@ def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]]:
     Raises
     ------
     ChannelClosedError
-        If there is none any more, or it is no JSON object under the cap.
+        If there is none any more.
+    NonsenseError
+        If it is no JSON object under the cap.
     """
     try:
         packet, files, flags, _ = socket.recv_fds(channel, MAXIMUM_BYTES, _MAXIMUM_FILES)
     except OSError as error:
         raise ChannelClosedError from error
+    if not packet:
+        raise ChannelClosedError
     try:
         whole = not flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC)
-        message = json.loads(packet) if packet and whole else None
+        message = json.loads(packet) if whole else None
     except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
         close(files)
-        raise ChannelClosedError
+        raise NonsenseError
     return message, files
 
 

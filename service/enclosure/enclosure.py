@@ -50,6 +50,7 @@ _ENVIRONMENT = frozenset(
 # has less to do (70 of 500 ms for an ordinary scan).
 _LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 _CODE = re.compile("[a-z0-9_]{1,64}")
+_NONSENSE = "a message that no reader sends"
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK
 
 
@@ -233,6 +234,8 @@ class _Watch:
                 message, files = channel.receive(self._child)
             except channel.ChannelClosedError:
                 self._explain_the_end()
+            except channel.NonsenseError as error:
+                raise ReaderDiedError(found=_NONSENSE) from error
             answer = self._understand(message, files)
             if answer is not None:
                 return answer
@@ -257,7 +260,7 @@ class _Watch:
                 case {"fault": str(trace)}:
                     raise EnclosedFaultError(f"in an enclosed child:\n{_plain(trace)}")
                 case _:
-                    raise ReaderDiedError(found="a message that no reader sends")
+                    raise ReaderDiedError(found=_NONSENSE)
         finally:
             channel.close(files)
 

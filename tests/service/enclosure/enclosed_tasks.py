@@ -94,10 +94,10 @@ def fail(*, progress: Progress) -> Told:
     raise KeyError("a fault of ours")
 
 
-def say(*, packet: str, progress: Progress) -> Told:
+def say(*, packet: str, spaces: int, progress: Progress) -> Told:
     """Write whatever the test says into the channel, as a reader that was taken over might."""
     with socket.socket(fileno=os.dup(own_channel())) as mouth:
-        mouth.send(packet.encode())
+        mouth.send(packet.encode() + spaces * b" ")
     time.sleep(600)
     return {}, None
 

@@ -19,7 +19,6 @@ from service.enclosure import (
     Answer,
     EnclosedFaultError,
     Enclosure,
-    EnclosureUnavailableError,
     Limits,
     ReaderDiedError,
     ReaderMemoryError,
@@ -178,14 +177,21 @@ def test_a_child_knows_no_setting_and_holds_nothing_open(enclosure: Enclosure) -
         '{"refusal": {"code": "Robert\'); DROP TABLE", "message": "", "details": {}}}',
         '{"progress": ["x"]}',
         "[" * 100_000,
-        '{"answer": {}, "padding": "' + "x" * 140_000 + '"}',
+        '{"answer": {}}' + " " * 200_000,
     ],
 )
 def test_nonsense_is_no_answer(enclosure: Enclosure, packet: str) -> None:
-    limits = Limits(memory_bytes=LIMITS.memory_bytes, time_s=2, written_bytes=0)
-    with pytest.raises((ReaderDiedError, EnclosureUnavailableError, ReaderTimeLimitError)):
-        run(enclosure, "say", packet=packet, limits=limits)
+    told = packet.rstrip()
+    with pytest.raises(ReaderDiedError, match="a message that no reader sends"):
+        run(enclosure, "say", packet=told, spaces=len(packet) - len(told))
     assert still_works(enclosure)
+
+
+def test_a_request_over_the_cap_reaches_nobody(enclosure: Enclosure) -> None:
+    server = run(enclosure, "describe").values["parent"]
+    with pytest.raises(ValueError, match="expected a message of at most 131072 bytes"):
+        run(enclosure, "say", packet=" " * 140_000, spaces=0)
+    assert run(enclosure, "describe").values["parent"] == server
 
 
 def test_bytes_that_could_still_change_are_not_looked_at(enclosure: Enclosure) -> None:
