@@ -8,6 +8,15 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.api.access.principals import (
+    AnyResources,
+    AuditReader,
+    KeyManager,
+    ModelReader,
+    Principal,
+    UserManager,
+)
+from service.api.actions.viewing import row_id
 from service.api.cursor import decode_number, encode_cursor, encode_number, newest_first
 from service.api.parameters import known_parameters_only
 from service.api.payloads import (
@@ -23,10 +32,8 @@ from service.api.payloads import (
     UserRequest,
     UserResponse,
 )
-from service.api.principals import AnyResources, AuditReader, KeyManager, ModelReader, Principal, UserManager
-from service.api.problems import problem_responses
+from service.api.problems.problem import problem_responses
 from service.api.resources import Resources
-from service.api.viewing import row_id
 from service.audit import record
 from service.db.rows import ApiKeyRow, AuditEventRow, ModelVersionRow, UserRow
 from service.identity.accounts import (

@@ -10,7 +10,7 @@ import uvicorn
 
 from service import logs
 from service.api.app import create_app
-from service.api.connections import ConnectionLimits, bounded_protocol
+from service.api.edge.connections import ConnectionLimits, bounded_protocol
 from service.api.resources import Resources
 from service.networks import parse_networks
 from service.settings import Settings

@@ -9,9 +9,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
-from service.api.principals import AnyResources, client_address
-from service.api.problems import problem_responses
-from service.api.refusals import MetricsNotAllowedError
+from service.api.access.principals import AnyResources, client_address
+from service.api.problems.problem import problem_responses
+from service.api.problems.refusals import MetricsNotAllowedError
 from service.api.resources import Resources
 from service.db.rows import ModelVersionRow
 from service.logs import get_logger

@@ -8,18 +8,18 @@ from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BeforeValidator
 
 from service import jobs
-from service.api.events import EventResponse, event_stream
-from service.api.parameters import known_parameters_only
-from service.api.payloads import PSEUDONYM, PredictionPage, PredictionResponse
-from service.api.principals import AnyResources, PredictionChanger, ScanReader
-from service.api.problems import problem_responses
-from service.api.viewing import (
+from service.api.access.principals import AnyResources, PredictionChanger, ScanReader
+from service.api.actions.events import EventResponse, event_stream
+from service.api.actions.viewing import (
     PredictionFilter,
     find_prediction,
     list_predictions,
     prediction_response,
     read_prediction,
 )
+from service.api.parameters import known_parameters_only
+from service.api.payloads import PSEUDONYM, PredictionPage, PredictionResponse
+from service.api.problems.problem import problem_responses
 from service.db.rows import PredictionRow, PredictionState
 from service.queue import announce
 

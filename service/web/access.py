@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 
-from service.api.principals import (
+from service.api.access.principals import (
     CSRF_HEADER,
     Principal,
     identify,
@@ -14,7 +14,7 @@ from service.api.principals import (
     require_csrf_token,
     require_own_page,
 )
-from service.api.refusals import AuthenticationRequiredError
+from service.api.problems.refusals import AuthenticationRequiredError
 from service.api.resources import Resources
 from service.identity.browsers import REMEMBERED
 from service.identity.permissions import Permission

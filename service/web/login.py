@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from service.api.principals import AnyResources, client_address, identify, require_own_page
+from service.api.access.principals import AnyResources, client_address, identify, require_own_page
 from service.api.resources import Resources, resources_of
 from service.audit import record
 from service.identity.accounts import CredentialsError, find_user, verify_login

@@ -8,8 +8,8 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from service.api.problems import Problem
-from service.api.refusals import AuthenticationRequiredError, CrossSiteRequestError
+from service.api.problems.problem import Problem
+from service.api.problems.refusals import AuthenticationRequiredError, CrossSiteRequestError
 from service.api.resources import Resources
 from service.web import login, views
 from service.web.rendering import FOLDER, page

@@ -7,9 +7,9 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from service.api.errors import status_of
-from service.api.principals import AnyResources, client_address
-from service.api.refusals import RouteNotFoundError
+from service.api.access.principals import AnyResources, client_address
+from service.api.problems.handlers import status_of
+from service.api.problems.refusals import RouteNotFoundError
 from service.api.resources import Resources, resources_of
 from service.audit import record
 from service.errors import ServiceError

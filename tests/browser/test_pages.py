@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FileChooser, expect
 
-from service.api.remedies import REMEDIES
+from service.api.problems.remedies import REMEDIES
 from tests.browser.watching import Site, Watched, watched_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.enable_socket]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.api.key_scopes import scope_of
+from service.api.access.key_scopes import scope_of
 from service.identity.accounts import Role
 from service.identity.scopes import EVERY_SCOPE, SCOPES_OF_ROLE, Scope
 from tests.service.api.serving import Serving, scan_bytes

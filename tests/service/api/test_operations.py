@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api import payloads
-from service.api.envelope import SECURITY_HEADERS, Envelope
-from service.api.metrics import Metrics
-from service.api.problems import Problem
+from service.api.edge.envelope import SECURITY_HEADERS, Envelope
+from service.api.figures.metrics import Metrics
+from service.api.problems.problem import Problem
 from service.tracing import Tracing
 from tests.service.api.serving import Serving, make_settings, serving
 

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
-from service.api.key_scopes import require_scope
-from service.api.refusals import (
+from service.api.access.key_scopes import require_scope
+from service.api.problems.refusals import (
     ApiKeyNotValidError,
     AuthenticationRequiredError,
     CrossSiteRequestError,

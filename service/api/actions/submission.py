@@ -11,9 +11,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service import jobs
+from service.api.access.principals import Principal
 from service.api.payloads import ScanFields
-from service.api.principals import Principal
-from service.api.refusals import IdempotencyKeyReusedError
+from service.api.problems.refusals import IdempotencyKeyReusedError
 from service.api.resources import Resources
 from service.audit import record
 from service.db.base import new_id

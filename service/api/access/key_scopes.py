@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from fastapi import Request
 
-from service.api.refusals import PermissionDeniedError, ScopeMissingError
+from service.api.problems.refusals import PermissionDeniedError, ScopeMissingError
 from service.identity.accounts import Role
 from service.identity.scopes import SCOPES_OF_ROLE, Scope
 

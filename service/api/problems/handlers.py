@@ -13,8 +13,9 @@ from starlette.responses import Response
 
 from imaging.errors import ScanError
 from service import enclosure, jobs, rates, storage
-from service.api import refusals, upload_slots
-from service.api.problems import Problem, problem, problem_response
+from service.api.edge import upload_slots
+from service.api.problems import refusals
+from service.api.problems.problem import Problem, problem, problem_response
 from service.audit import chain
 from service.errors import ServiceError, as_json
 from service.identity import accounts, api_keys, organisations, passwords, scopes, throttle
