@@ -11,9 +11,11 @@ on it beside them.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 from scipy.ndimage import binary_fill_holes
+from threadpoolctl import ThreadpoolController
 
 from imaging.cube import brain_cube
 from imaging.cube_map import cube_map
@@ -58,15 +60,18 @@ def preprocess(
         If the samples are damaged or carry no signal, the brain is not where the template's is, or the scan
         is too short.
     """
-    spec = spec or PreprocessingSpec()
-    report = progress or _silent
+    # The threads of a BLAS wait for each other in a loop, on the core that another thread here works on. And
+    # the last bits of a product depend on how many share it.
+    with _blas().limit(limits=1):
+        return _preprocess(scan, spec or PreprocessingSpec(), progress or _silent)
 
+
+def _preprocess(scan: BoldScan, spec: PreprocessingSpec, report: Progress) -> NetworkInput:
     report("reading", 0.0)
     to_cube = cube_map(shape=scan.shape[:3], affine=scan.affine, grid_size=spec.grid_size)
     signal = read_signal(scan, to_cube, progress=lambda done: report("reading", done))
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="judge") as beside:
-        figures = beside.submit(measure_signal, signal)
         space = beside.submit(
             _decide_space,
             scan,
@@ -75,10 +80,10 @@ def preprocess(
             in_brain=signal.in_brain,
             nonfinite=signal.nonfinite,
         )
+        report("filtering", 0.0)
+        figures = measure_signal(signal)
         series, warnings = signal.series, scan.warnings + signal.warnings
         del signal
-
-        report("filtering", 0.0)
         try:
             filtered = filter_in_time(
                 series,
@@ -94,9 +99,7 @@ def preprocess(
         report("filtering", 1.0)
 
         report("scaling", 0.0)
-        # Without a filter the series that is scaled is the one that was measured. With one it has to go: the
-        # series of a long run and the frames made of it would not fit side by side.
-        figures.result()
+        # The series of a long run and the frames made of it would not fit side by side.
         del series
         scale_series(filtered.series)
         frames = _place(filtered.series, spec.grid_size)
@@ -107,7 +110,7 @@ def preprocess(
         report("space", 1.0)
     quality = assess_quality(
         scan,
-        figures.result(),
+        figures,
         in_band_power=filtered.in_band_power,
         template_space=decision.scores,
     )
@@ -168,6 +171,11 @@ def _place(series: VoxelSeries, grid_size: int) -> CubeSeries:
     frames = np.zeros((series.shape[1], grid_size, grid_size, grid_size), dtype=np.float32)
     frames[:, brain_cube(grid_size).mask] = series.T
     return frames
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _silent(stage: str, fraction: float) -> None:

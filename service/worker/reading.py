@@ -1,6 +1,5 @@
 """A stored scan is read and preprocessed in an enclosure; what comes back is checked, not believed."""
 
-import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -20,11 +19,13 @@ from imaging import (
     prepare_scan,
     preprocess,
 )
+from imaging.digest import sha256_beside
 from imaging.template import template_brain
 from service.enclosure import Answer, Enclosure, Limits, ReaderDiedError
 from service.errors import ServiceError
 
 STAGE = "preprocessing"
+_CHANGED = {"changed": True}
 
 
 class StoredFileChangedError(ServiceError):
@@ -83,7 +84,7 @@ def prepare_enclosed(
             progress=lambda _stage, fraction: progress(fraction),
             check=check,
         )
-    if answer.values == {"changed": True}:
+    if answer.values == _CHANGED:
         raise StoredFileChangedError
     return _prepared(answer, spec, {"name": display_name, "sha256": sha256})
 
@@ -96,16 +97,21 @@ def prepare(
     stored_sha256: str,
     progress: Callable[[str, float], None],
 ) -> tuple[dict[str, Any], memoryview | None]:
-    """Prepare a scan; runs in the enclosed child. The digest comes first, before anything is believed."""
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != stored_sha256:
-            return {"changed": True}, None
-    prepared = prepare_scan(
-        path,
-        PreprocessingSpec.from_json(spec),
-        sha256=sha256,
-        progress=lambda fraction: progress(STAGE, fraction),
-    )
+    """Prepare a scan; runs in the enclosed child. Nothing is told of a file before its digest is known."""
+    with sha256_beside(path) as digest:
+        try:
+            prepared = prepare_scan(
+                path,
+                PreprocessingSpec.from_json(spec),
+                sha256=sha256,
+                progress=lambda fraction: progress(STAGE, fraction),
+            )
+        except Exception:
+            if digest.result() != stored_sha256:
+                return _CHANGED, None
+            raise
+    if digest.result() != stored_sha256:
+        return _CHANGED, None
     result = prepared.network_input
     told = _Told(
         shape=prepared.scan["shape"],
