@@ -180,7 +180,10 @@ def over_the_limit(stack: Stack, key: str) -> dict[str, object]:
     announced = announce(address, key, size_bytes=2 * MAX_UPLOAD_BYTES)
     if (status, announced) != (413, 413):
         raise SystemExit(f"expected 413 twice, found {status} ({answer}) and {announced}")
-    return {"unannounced": {"status": status, "sent_bytes": sent, "written_bytes": kept}, "announced": {"status": announced}}
+    return {
+        "unannounced": {"status": status, "sent_bytes": sent, "written_bytes": kept},
+        "announced": {"status": announced},
+    }
 
 
 if __name__ == "__main__":

@@ -162,4 +162,3 @@ def _verify(
 def _expected(scan: Path) -> float:
     predictor = Predictor.load(demonstration_checkpoint(), device="cpu")
     return predict_scan(scan, predictor).classification.adhd_probability
-

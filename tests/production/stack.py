@@ -99,9 +99,7 @@ class Stack:
 
     def web_processes(self) -> list[psutil.Process]:
         """Find what answers requests, also where a supervisor started it."""
-        started = [
-            psutil.Process(kept.process.pid) for kept in self.processes if kept.process is not None
-        ]
+        started = [psutil.Process(kept.process.pid) for kept in self.processes if kept.process is not None]
         family = [*started, *(child for parent in started for child in parent.children(recursive=True))]
         return [process for process in family if _answers_requests(process)]
 
@@ -138,7 +136,9 @@ def production(*, inference_workers: int = 2, **changes: object) -> Iterator[Sta
         restnet(settings, "prepare")
         ports = free_port(), free_port()
         commands = {f"web-{n}": (RESTNET, "web", "--port", str(port)) for n, port in enumerate(ports)}
-        commands |= {f"inference-{n}": (RESTNET, "worker", "--queue", "inference") for n in range(inference_workers)}
+        commands |= {
+            f"inference-{n}": (RESTNET, "worker", "--queue", "inference") for n in range(inference_workers)
+        }
         commands["background"] = (RESTNET, "worker", "--queue", "maintenance", "--queue", "training")
         yield stack.enter_context(
             _running(
