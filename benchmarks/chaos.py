@@ -11,7 +11,6 @@ Usage::
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from pathlib import Path
@@ -19,7 +18,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))
 
-from file_to_probability import machine  # noqa: E402
+from recording import machine, report  # noqa: E402
 
 from tests.production.chaos import QUICK, run  # noqa: E402
 from tests.production.stack import embedded, production  # noqa: E402
@@ -45,9 +44,7 @@ def main() -> None:
             with embedded(Path(scratch), **QUICK) as stack:
                 tally = run(stack, scan, n_uploads=options.uploads, seed=options.seed, every_s=(8, 16))
             result["embedded"] = tally.to_json()
-    print(json.dumps(result, indent=2))
-    if options.out:
-        options.out.write_text(json.dumps(result, indent=2) + "\n")
+    report(result, options.out)
 
 
 def short_scan(folder: Path) -> Path:

@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from file_to_probability import machine, ratio
+from file_to_probability import ratio
+from recording import machine
 
 from model import demonstration_checkpoint, openvino_encoder
 from model.checkpoint import load_checkpoint

@@ -20,8 +20,6 @@ Without `--scan` an Athena-sized scan is simulated (49 x 58 x 47 voxels, 172 fra
 import argparse
 import hashlib
 import json
-import os
-import platform
 import statistics
 import tempfile
 import time
@@ -35,6 +33,7 @@ import numpy as np
 import torch
 from isal import igzip
 from nilearn.image import resample_img
+from recording import machine
 
 from imaging import open_scan, preprocess
 from imaging.cube import brain_cube
@@ -188,21 +187,6 @@ def ratio(numerator: list[float], denominator: list[float]) -> dict[str, float]:
     """Ratio round by round: its median, least and greatest."""
     ratios = [above / below for above, below in zip(numerator, denominator, strict=True)]
     return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}
-
-
-def machine() -> str:
-    """Describe in a line what this ran on."""
-    processor = next(
-        (
-            line.split(":", 1)[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.processor(),
-    )
-    return (
-        f"{processor}, {os.cpu_count()} cores, torch {torch.__version__}, Python {platform.python_version()}"
-    )
 
 
 def show(result: dict) -> None:

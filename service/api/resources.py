@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from service.provider.client import IdentityProvider
 
 SUBMITTING_THREADS = 16
+# A write is short; more threads would only take the interpreter from each other and from the pages.
+RECEIVING_THREADS = 4
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,9 @@ class Resources:
     submitting : CapacityLimiter
         Threads that hand scans to storage, apart from those of every other request: a storage that keeps them
         waiting must not keep the pages waiting.
+    receiving : CapacityLimiter
+        Threads that write what arrives, apart for the same reason: hundreds of uploads would all stand in line
+        before a page.
     stopping : threading.Event
         Set when the server is told to stop: streams that would never end, end.
     """
@@ -66,6 +71,7 @@ class Resources:
     logins: LoginQueue = field(default_factory=LoginQueue)
     streams: Streams = field(default_factory=Streams)
     submitting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(SUBMITTING_THREADS))
+    receiving: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(RECEIVING_THREADS))
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def sessions_for(self, principal: "Principal") -> OrganisationSessions:

@@ -16,12 +16,9 @@ from model.prediction import predict_scan
 from model.predictor import Predictor
 from service.db.engine import make_engine, session_factory
 from service.db.job import TERMINAL
-from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, PredictionRow, ResultRow, ScanRow
-from service.identity.accounts import Role, create_user
-from service.identity.api_keys import create_api_key
 from service.storage import SCANS, open_storage
-from tests.production.stack import Stack
+from tests.production.stack import Stack, api_key
 from tests.production.trouble import trouble
 from tests.production.uploads import Accepted, Clients
 from tests.servers import wait_until
@@ -88,7 +85,7 @@ def run(
         "whole-again": gzip.compress(gzip.decompress(content), 1),
     }
     began = time.monotonic()
-    clients = Clients(stack.addresses, _api_key(stack), scans, seed=seed)
+    clients = Clients(stack.addresses, api_key(stack.settings, name="chaos"), scans, seed=seed)
     engine = make_engine(stack.settings.database_url.get_secret_value())
     sessions = session_factory(engine)
 
@@ -165,18 +162,3 @@ def _verify(
 def _expected(scan: Path) -> float:
     predictor = Predictor.load(demonstration_checkpoint(), device="cpu")
     return predict_scan(scan, predictor).classification.adhd_probability
-
-
-def _api_key(stack: Stack) -> str:
-    engine = make_engine(stack.settings.database_url.get_secret_value())
-    with session_factory(engine).begin() as session:
-        user = create_user(
-            session,
-            username="chaos",
-            password="nothing that anybody types",
-            role=Role.ADMINISTRATOR,
-            organisation_id=DEFAULT_ORGANISATION_ID,
-        )
-        key = create_api_key(session, user=user, name="chaos")
-    engine.dispose()
-    return key

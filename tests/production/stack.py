@@ -13,6 +13,11 @@ from tempfile import TemporaryDirectory
 import httpx2
 import psutil
 
+from service.db.engine import make_engine, session_factory
+from service.db.organisations import DEFAULT_ORGANISATION_ID
+from service.identity.accounts import Role, create_user
+from service.identity.api_keys import create_api_key
+from service.identity.scopes import EVERY_SCOPE
 from service.settings import Settings
 from tests.production.servers import Breakable, postgres, redis
 from tests.servers import S3Server, end, free_port, wait_until
@@ -92,6 +97,12 @@ class Stack:
         for address in self.addresses:
             wait_until(lambda at=address: answers(f"{at}/readyz"), f"{address} to be ready", within_s=120)
 
+    def web_processes(self) -> list[psutil.Process]:
+        """Find what answers requests, also where a supervisor started it."""
+        started = [psutil.Process(kept.process.pid) for kept in self.processes if kept.process is not None]
+        family = [*started, *(child for parent in started for child in parent.children(recursive=True))]
+        return [process for process in family if _answers_requests(process)]
+
     def close(self) -> None:
         self._ended.set()
         for kept in self.processes:
@@ -103,8 +114,8 @@ class Stack:
 
 
 @contextmanager
-def production(**changes: object) -> Iterator[Stack]:
-    """Two web processes, two inference workers and one for all else, on servers of their own."""
+def production(*, inference_workers: int = 2, **changes: object) -> Iterator[Stack]:
+    """Two web processes, inference workers and one for all else, on servers of their own."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="restnet-", ignore_cleanup_errors=True)))
         # PostgreSQL runs as another user, in a folder of its own.
@@ -125,7 +136,9 @@ def production(**changes: object) -> Iterator[Stack]:
         restnet(settings, "prepare")
         ports = free_port(), free_port()
         commands = {f"web-{n}": (RESTNET, "web", "--port", str(port)) for n, port in enumerate(ports)}
-        commands |= {f"inference-{n}": (RESTNET, "worker", "--queue", "inference") for n in range(2)}
+        commands |= {
+            f"inference-{n}": (RESTNET, "worker", "--queue", "inference") for n in range(inference_workers)
+        }
         commands["background"] = (RESTNET, "worker", "--queue", "maintenance", "--queue", "training")
         yield stack.enter_context(
             _running(
@@ -154,6 +167,22 @@ def embedded(folder: Path, **changes: object) -> Iterator[Stack]:
         yield stack
 
 
+def api_key(settings: Settings, *, name: str) -> str:
+    """Add an administrator with a key that may do everything; returns its text."""
+    engine = make_engine(settings.database_url.get_secret_value())
+    with session_factory(engine).begin() as session:
+        user = create_user(
+            session,
+            username=name,
+            password="nothing that anybody types",
+            role=Role.ADMINISTRATOR,
+            organisation_id=DEFAULT_ORGANISATION_ID,
+        )
+        key = create_api_key(session, user=user, name=name, scopes=EVERY_SCOPE)
+    engine.dispose()
+    return key
+
+
 def restnet(settings: Settings, *arguments: str) -> str:
     """Run one command of ours to its end; returns what it printed."""
     return subprocess.run(
@@ -171,6 +200,11 @@ def answers(url: str) -> bool:
         return httpx2.get(url, timeout=5).status_code == 200
     except httpx2.HTTPError:
         return False
+
+
+def _answers_requests(process: psutil.Process) -> bool:
+    command = process.cmdline()
+    return "service.api.main" in command or command[1:3] == [RESTNET, "web"]
 
 
 @contextmanager

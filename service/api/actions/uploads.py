@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from pydantic import ValidationError
 
@@ -92,6 +92,7 @@ class _Batch:
     """Small network chunks gathered into writes that are worth a thread."""
 
     upload: Upload
+    limiter: CapacityLimiter
     pieces: bytearray = field(default_factory=bytearray)
 
     async def add(self, piece: bytes) -> None:
@@ -102,13 +103,13 @@ class _Batch:
     async def flush(self) -> None:
         if self.pieces:
             block, self.pieces = bytes(self.pieces), bytearray()
-            await to_thread.run_sync(self.upload.write, block)
+            await to_thread.run_sync(self.upload.write, block, limiter=self.limiter)
 
 
 async def _stream(
     request: Request, upload: Upload, *, max_bytes: int, extract: Callable[[bytes], bytes]
 ) -> None:
-    batch = _Batch(upload)
+    batch = _Batch(upload, resources_of(request).receiving)
     seen_bytes = 0
     async for chunk in request.stream():
         seen_bytes += len(chunk)
