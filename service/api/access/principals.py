@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
-from service.api.access.key_scopes import require_scope
 from service.api.problems.refusals import (
     ApiKeyNotValidError,
     AuthenticationRequiredError,
     CrossSiteRequestError,
     PermissionDeniedError,
+    ScopeMissingError,
 )
 from service.api.resources import Resources, resources_of
 from service.db.rows import UserRow
@@ -23,7 +23,7 @@ from service.identity.actor import Actor, anonymous
 from service.identity.api_keys import find_api_key, note_api_key_use
 from service.identity.logins import find_login, note_login_use
 from service.identity.permissions import PERMISSIONS, Permission, roles_with
-from service.identity.scopes import EVERY_SCOPE, Scope, read_scopes
+from service.identity.scopes import EVERY_SCOPE, SCOPE_OF, Scope, read_scopes
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "X-CSRF-Token"
@@ -63,8 +63,8 @@ class Principal:
     scopes: frozenset[Scope] = EVERY_SCOPE
 
     def may(self, permission: Permission) -> bool:
-        """Whether the account's role allows this."""
-        return permission in PERMISSIONS[self.role]
+        """Whether the account's role allows this, and the key, where there is one, is for it."""
+        return permission in PERMISSIONS[self.role] and SCOPE_OF[permission] in {None, *self.scopes}
 
 
 def identify(request: Request, *, counts_as_use: bool = True) -> Principal | None:
@@ -162,13 +162,10 @@ def signed_in(
         If there is no account behind the request.
     CrossSiteRequestError
         If a changing request under a login comes from elsewhere or lacks the login's token.
-    ScopeMissingError
-        If the API key is not for this.
     """
     principal = identify(request)
     if principal is None:
         raise AuthenticationRequiredError
-    require_scope(request, role=principal.role, held=principal.scopes)
     if principal.csrf_token is not None and request.method not in SAFE_METHODS:
         require_own_page(request)
         require_csrf_token(principal, request.headers.get(CSRF_HEADER))
@@ -176,7 +173,7 @@ def signed_in(
 
 
 def allowed(permission: Permission) -> Callable[[Principal], Principal]:
-    """Make a dependency that lets only accounts through whose role has a permission."""
+    """Make a dependency that lets only accounts and keys through that have a permission."""
 
     def check(principal: Annotated[Principal, Depends(signed_in)]) -> Principal:
         require(principal, permission)
@@ -186,15 +183,21 @@ def allowed(permission: Permission) -> Callable[[Principal], Principal]:
 
 
 def require(principal: Principal, permission: Permission) -> None:
-    """Refuse an account whose role lacks a permission.
+    """Refuse an account whose role lacks a permission, and an API key that is not for it.
 
     Raises
     ------
     PermissionDeniedError
+        If no key and no login of this role could do it.
+    ScopeMissingError
+        If another key of the account could.
     """
-    if not principal.may(permission):
+    if permission not in PERMISSIONS[principal.role]:
         roles = tuple(role.value for role in roles_with(permission))
         raise PermissionDeniedError(role=principal.role.value, allowed=roles)
+    needed = SCOPE_OF[permission]
+    if needed is not None and not principal.may(permission):
+        raise ScopeMissingError(needed=needed.value, found=sorted(principal.scopes))
 
 
 def require_csrf_token(principal: Principal, token: str | None) -> None:
@@ -241,6 +244,7 @@ def _host_of(origin: str) -> str | None:
 
 ScanUploader = Annotated[Principal, Depends(allowed(Permission.UPLOAD_SCANS))]
 ScanReader = Annotated[Principal, Depends(allowed(Permission.READ_SCANS))]
+PredictionReader = Annotated[Principal, Depends(allowed(Permission.READ_PREDICTIONS))]
 ScanDeleter = Annotated[Principal, Depends(allowed(Permission.DELETE_SCANS))]
 PredictionChanger = Annotated[Principal, Depends(allowed(Permission.CHANGE_PREDICTIONS))]
 ModelReader = Annotated[Principal, Depends(allowed(Permission.READ_MODELS))]
