@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ from service.api.problems.refusals import (
     ApiKeyNotValidError,
     AuthenticationRequiredError,
     CrossSiteRequestError,
+    LoginRequiredError,
     PermissionDeniedError,
     ScopeMissingError,
 )
@@ -50,6 +51,8 @@ class Principal:
         For the audit: ``user:<id>`` or ``key:<id>``, and the :func:`client_address`.
     csrf_token : str or None
         Of the login; None with an API key, which no browser sends by itself.
+    login_id : str or None
+        Of the login; None with an API key.
     scopes : frozenset of Scope
         What the API key is for; a login has all of them. The role's own limits hold beside them.
     """
@@ -60,6 +63,7 @@ class Principal:
     role: Role
     actor: Actor
     csrf_token: str | None = None
+    login_id: str | None = None
     scopes: frozenset[Scope] = EVERY_SCOPE
 
     def may(self, permission: Permission) -> bool:
@@ -121,7 +125,9 @@ def _by_key(resources: Resources, key: str, *, address: str, counts_as_use: bool
         row, user = found
         if counts_as_use and note_api_key_use(row):
             session.commit()
-        return _principal(user, actor=Actor(f"key:{row.id}", address), scopes=read_scopes(row.scopes))
+        return replace(
+            _principal(user, actor=Actor(f"key:{row.id}", address)), scopes=read_scopes(row.scopes)
+        )
 
 
 def _by_login(resources: Resources, token: str, *, address: str, counts_as_use: bool) -> Principal | None:
@@ -132,20 +138,20 @@ def _by_login(resources: Resources, token: str, *, address: str, counts_as_use: 
         row, user = found
         if counts_as_use and note_login_use(row):
             session.commit()
-        return _principal(user, actor=Actor(f"user:{user.id}", address), csrf_token=row.csrf_token)
+        return replace(
+            _principal(user, actor=Actor(f"user:{user.id}", address)),
+            csrf_token=row.csrf_token,
+            login_id=row.id,
+        )
 
 
-def _principal(
-    user: UserRow, *, actor: Actor, csrf_token: str | None = None, scopes: frozenset[Scope] = EVERY_SCOPE
-) -> Principal:
+def _principal(user: UserRow, *, actor: Actor) -> Principal:
     return Principal(
         user_id=user.id,
         organisation_id=user.organisation_id,
         username=user.username,
         role=Role(user.role),
         actor=actor,
-        csrf_token=csrf_token,
-        scopes=scopes,
     )
 
 
@@ -169,6 +175,19 @@ def signed_in(
     if principal.csrf_token is not None and request.method not in SAFE_METHODS:
         require_own_page(request)
         require_csrf_token(principal, request.headers.get(CSRF_HEADER))
+    return principal
+
+
+def by_login(principal: Annotated[Principal, Depends(signed_in)]) -> Principal:
+    """Let only people through: what is about their own account is not for programs that act for them.
+
+    Raises
+    ------
+    LoginRequiredError
+        If an API key came instead of a login.
+    """
+    if principal.login_id is None:
+        raise LoginRequiredError
     return principal
 
 
@@ -251,4 +270,5 @@ ModelReader = Annotated[Principal, Depends(allowed(Permission.READ_MODELS))]
 UserManager = Annotated[Principal, Depends(allowed(Permission.MANAGE_USERS))]
 KeyManager = Annotated[Principal, Depends(allowed(Permission.MANAGE_KEYS))]
 AuditReader = Annotated[Principal, Depends(allowed(Permission.READ_AUDIT))]
+Person = Annotated[Principal, Depends(by_login)]
 AnyResources = Annotated[Resources, Depends(resources_of)]
