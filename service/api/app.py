@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from service.api import admin, docs, operations, predictions, scans
+from service.api import account, admin, docs, operations, predictions, scans
 from service.api.edge.bodies import SmallBodies
 from service.api.edge.brakes import CountedRequests, PacedBodies
 from service.api.edge.envelope import Envelope
@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         tracing=resources.tracing,
     )
     install_error_handlers(app, page=render_problem)
-    for module in (scans, predictions, admin, operations, docs):
+    for module in (scans, predictions, account, admin, operations, docs):
         app.include_router(module.router)
     add_pages(app, resources)
     docs.describe(app)

@@ -19,6 +19,7 @@ Research software for decision *support*: it never diagnoses. Errors are problem
 TAGS = [
     {"name": "scans", "description": "Uploaded files"},
     {"name": "predictions", "description": "One model on one scan"},
+    {"name": "account", "description": "One's own logins; asked for under a login, never with an API key"},
     {"name": "administration", "description": "Accounts, API keys, model versions, audit"},
     {"name": "operation", "description": "For operators and their tools"},
 ]

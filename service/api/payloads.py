@@ -237,6 +237,31 @@ class ModelVersionResponse(BaseModel):
     card: dict[str, Any]
 
 
+class LoginResponse(BaseModel):
+    """An open login of one's own."""
+
+    id: str
+    this_one: bool = Field(description="Whether it is the login that asks")
+    begun_at: datetime
+    last_used_at: datetime = Field(description="To the minute")
+    ends_at: datetime = Field(description="The latest; without requests it ends before")
+    address: str | None = Field(description="From where it was begun; null: not kept")
+    browser: str | None = Field(description="As in `Firefox on Windows`; null: not known")
+    through_provider: bool = Field(description="Whether an identity provider vouched for the person")
+
+
+class LoginList(BaseModel):
+    """All open logins of one's own, newest first."""
+
+    items: list[LoginResponse]
+
+
+class LoginsEndedResponse(BaseModel):
+    """Logins that were ended."""
+
+    ended: int = Field(ge=0, description="How many there were")
+
+
 class AuditEventResponse(BaseModel):
     """Who did what to what, when and from where, with its place in the chain."""
 

@@ -81,6 +81,9 @@ class SessionRow(OrganisationOwned, Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     # Whether the identity provider vouched for it, and not a password of ours.
     through_provider: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # For its owner, who is to know it again.
+    address: Mapped[str | None]
+    browser: Mapped[str | None] = mapped_column(String(64))
 
     user: Mapped[UserRow] = relationship(lazy="raise")
 

@@ -79,6 +79,15 @@ class AccountNotFoundError(ServiceError):
         super().__init__("expected the name of an account, found none that has it")
 
 
+class PasswordUnchangedError(ServiceError):
+    """A new password that is the old one."""
+
+    code: ClassVar[str] = "password_unchanged"
+
+    def __init__(self) -> None:
+        super().__init__("expected another password than the one before, found the same")
+
+
 class CredentialsError(ServiceError):
     """No account answers to this user name and password; which of the two was wrong is not said."""
 
@@ -275,6 +284,34 @@ def set_password(session: Session, *, username: str, password: str) -> UserRow:
     user.password_hash = hash_password(password)
     _end_logins(session, user)
     return user
+
+
+def change_password(session: Session, *, user: UserRow, password: str) -> None:
+    """Give an account the password that its owner has chosen, and end its logins, the owner's own too.
+
+    Parameters
+    ----------
+    session : Session
+        Of the row; nothing is committed.
+    user : UserRow
+        Whose old password has been verified.
+    password : str
+
+    Raises
+    ------
+    PasswordLengthError, PasswordGuessableError, PasswordUnchangedError
+        If the password cannot be accepted.
+    """
+    require_good_password(password, username=user.username)
+    if _verify(user.password_hash, password):
+        raise PasswordUnchangedError
+    user.password_hash = hash_password(password)
+    _end_logins(session, user)
+
+
+def has_password(user: UserRow) -> bool:
+    """Whether a password opens an account; none does where an identity provider vouches for the person."""
+    return user.password_hash != _hash_of_nobody()
 
 
 def secret_hash(plain: str) -> str:

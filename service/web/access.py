@@ -9,6 +9,7 @@ from fastapi import Depends, Request, Response
 from service.api.access.principals import (
     CSRF_HEADER,
     Principal,
+    client_address,
     identify,
     require,
     require_csrf_token,
@@ -16,7 +17,8 @@ from service.api.access.principals import (
 )
 from service.api.problems.refusals import AuthenticationRequiredError
 from service.api.resources import Resources
-from service.identity.browsers import REMEMBERED
+from service.identity.browsers import REMEMBERED, browser_name
+from service.identity.logins import Origin
 from service.identity.permissions import Permission
 
 
@@ -74,6 +76,14 @@ def allowed_by_form(permission: Permission) -> Callable[[Principal], Principal]:
         return principal
 
     return check
+
+
+def origin_of(request: Request) -> Origin:
+    """Return what the owner of a login that begins with a request will know it by."""
+    return Origin(
+        address=client_address(request) or None,
+        browser=browser_name(request.headers.get("user-agent", "")),
+    )
 
 
 def set_login_cookie(response: Response, resources: Resources, token: str) -> None:

@@ -11,7 +11,7 @@ from starlette.types import Scope
 from service.api.problems.problem import Problem
 from service.api.problems.refusals import AuthenticationRequiredError, CrossSiteRequestError
 from service.api.resources import Resources
-from service.web import login, views
+from service.web import account, login, views
 from service.web.rendering import FOLDER, page
 
 HEADINGS = {
@@ -64,6 +64,7 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
         from service.web import provider_login  # noqa: PLC0415  (Authlib is loaded where it is needed)
 
         app.include_router(provider_login.router)
+    app.include_router(account.router)
     app.include_router(views.router)
     app.mount("/static", StaticFolder(directory=FOLDER / "static"), name="static")
 
@@ -95,6 +96,8 @@ def _to_login(request: Request) -> Response:
     else:
         # What was sent is lost: the log-in page says so. Back to the page that the form stood on.
         back = path.rpartition("/")[0] if path.startswith("/predictions/") else "/"
+        if path.startswith("/account/"):
+            back = "/account"
         lost = {"/scans": "scan", "/logout": ""}.get(path, "change")
         asked = {"lost": lost} if lost else {}
     asked |= {"next": back} if back != "/" else {}

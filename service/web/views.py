@@ -40,7 +40,7 @@ from service.web.scale import dvars_trace, height, probability_scale, stretches,
 PAGE_LENGTH = 25
 
 Uploader = Annotated[Principal, Depends(allowed_on_page(Permission.UPLOAD_SCANS))]
-Reader = Annotated[Principal, Depends(allowed_on_page(Permission.READ_SCANS))]
+Reader = Annotated[Principal, Depends(allowed_on_page(Permission.READ_PREDICTIONS))]
 Changer = Annotated[Principal, Depends(allowed_by_form(Permission.CHANGE_PREDICTIONS))]
 Deleter = Annotated[Principal, Depends(allowed_by_form(Permission.DELETE_SCANS))]
 

@@ -12,6 +12,21 @@ STATES = {
     "cancelled": "Cancelled",
 }
 
+ACCOUNT_DONE = {
+    "password": "Your password is changed, and every other login has ended.",
+    "login": "That login has ended.",
+    "logins": "Every other login has ended.",
+}
+PASSWORDS_DIFFER = "The two new passwords differ. Type the new one twice."
+# By code; a log-in page has words of its own.
+ACCOUNT_REFUSALS = {
+    "credentials_not_valid": "The password you have now is not right.",
+    "password_length": "The new password is too short, or longer than 256 characters.",
+    "password_guessable": "The new password is easy to guess. Take another, such as four words that do not "
+    "belong together.",
+    "password_unchanged": "The new password is the one you have now. Take another.",
+}
+
 RUNNING = frozenset({"queued", "preprocessing", "classifying"})
 
 

@@ -18,7 +18,7 @@ from service.api.problems import refusals
 from service.api.problems.problem import Problem, problem, problem_response
 from service.audit import chain
 from service.errors import ServiceError, as_json
-from service.identity import accounts, api_keys, organisations, passwords, scopes, throttle
+from service.identity import accounts, api_keys, logins, organisations, passwords, scopes, throttle
 from service.logs import get_logger
 from service.provider import errors as provider
 
@@ -26,6 +26,7 @@ STATUSES: dict[type[Exception], int] = {
     ScanError: 422,
     accounts.AccountNotFoundError: 404,
     accounts.CredentialsError: 401,
+    accounts.PasswordUnchangedError: 422,
     accounts.RoleError: 422,
     accounts.UsernameError: 422,
     accounts.UsernameTakenError: 409,
@@ -40,6 +41,7 @@ STATUSES: dict[type[Exception], int] = {
     jobs.PredictionFinishedError: 409,
     jobs.PredictionNotFoundError: 404,
     jobs.PredictionNotRetryableError: 409,
+    logins.LoginNotFoundError: 404,
     organisations.OrganisationNameError: 422,
     organisations.OrganisationNameTakenError: 409,
     organisations.OrganisationNotFoundError: 404,
@@ -58,6 +60,7 @@ STATUSES: dict[type[Exception], int] = {
     refusals.FieldsNotValidError: 422,
     refusals.IdempotencyKeyReusedError: 422,
     refusals.InternalError: 500,
+    refusals.LoginRequiredError: 403,
     refusals.MediaTypeError: 415,
     refusals.MethodNotAllowedError: 405,
     refusals.MetricsNotAllowedError: 403,
