@@ -2,7 +2,7 @@
 
 reading      one pass over the samples: statistics on the scan's grid, signal on the cube
 filtering    detrend, band-pass, resample to the common repetition time
-scaling      demean, divide by one standard deviation, place in the cube
+scaling      demean, divide by one standard deviation
 space        decide from the brain's shape that the scan lies in template space
 
 The decision needs only what the reading gave, and takes as long as the two stages before it: a thread works
@@ -17,14 +17,13 @@ import numpy as np
 from scipy.ndimage import binary_fill_holes
 from threadpoolctl import ThreadpoolController
 
-from imaging.cube import brain_cube
 from imaging.cube_map import cube_map
 from imaging.errors import ScanError
 from imaging.network_input import NetworkInput
 from imaging.quality import assess_quality, measure_signal
 from imaging.reading import NonfiniteValuesError, read_signal
 from imaging.scan import BoldScan
-from imaging.shapes import BrainMask, CubeSeries, Volume, VoxelSeries
+from imaging.shapes import BrainMask, Volume, VoxelSeries
 from imaging.spec import PreprocessingSpec
 from imaging.template_space import NotInTemplateSpaceError, TemplateSpaceDecision, decide_template_space
 from imaging.temporal import filter_in_time
@@ -99,10 +98,9 @@ def _preprocess(scan: BoldScan, spec: PreprocessingSpec, report: Progress) -> Ne
         report("filtering", 1.0)
 
         report("scaling", 0.0)
-        # The series of a long run and the frames made of it would not fit side by side.
+        # The series of a long run before and after would not both fit beside what is made of it.
         del series
         scale_series(filtered.series)
-        frames = _place(filtered.series, spec.grid_size)
         report("scaling", 1.0)
 
         report("space", 0.0)
@@ -115,7 +113,7 @@ def _preprocess(scan: BoldScan, spec: PreprocessingSpec, report: Progress) -> Ne
         template_space=decision.scores,
     )
     return NetworkInput(
-        frames=frames,
+        series=filtered.series,
         tr_s=filtered.tr_s,
         spec=spec,
         quality=quality,
@@ -165,12 +163,6 @@ def _decide_space(
 def _refuse_broken(voxels: BrainMask) -> None:
     if voxels.any():
         raise NonfiniteValuesError(n_voxels=int(voxels.sum()))
-
-
-def _place(series: VoxelSeries, grid_size: int) -> CubeSeries:
-    frames = np.zeros((series.shape[1], grid_size, grid_size, grid_size), dtype=np.float32)
-    frames[:, brain_cube(grid_size).mask] = series.T
-    return frames
 
 
 @cache

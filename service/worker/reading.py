@@ -16,6 +16,7 @@ from imaging import (
     QualityReport,
     ScanError,
     ScanWarning,
+    brain_cube,
     prepare_scan,
     preprocess,
 )
@@ -118,13 +119,13 @@ def prepare(
         zooms_mm=prepared.scan["zooms_mm"],
         scan_tr_s=prepared.scan["tr_s"],
         n_frames=prepared.scan["n_frames"],
-        frames=len(result.frames),
+        frames=result.n_frames,
         tr_s=result.tr_s,
         quality=result.quality.to_json(),
         warnings=[{"code": warning.code, "message": warning.message} for warning in result.warnings],
         timing_ms=prepared.timing_ms,
     )
-    return told.model_dump(), memoryview(result.frames.data)
+    return told.model_dump(), memoryview(np.ascontiguousarray(result.series).data)
 
 
 def prepare_to_fork() -> None:
@@ -165,8 +166,8 @@ def _prepared(answer: Answer, spec: PreprocessingSpec, known: dict[str, str]) ->
         told = _Told.model_validate(answer.values)
         quality = TypeAdapter(QualityReport).validate_python(told.quality)
         warnings = TypeAdapter(tuple[ScanWarning, ...]).validate_python(told.warnings)
-        shape = (told.frames, spec.grid_size, spec.grid_size, spec.grid_size)
-        frames = np.frombuffer(answer.array or b"", dtype=np.float32).reshape(shape)
+        shape = (int(brain_cube(spec.grid_size).mask.sum()), told.frames)
+        series = np.frombuffer(answer.array or b"", dtype=np.float32).reshape(shape)
     except (ValidationError, ValueError) as error:
         raise ReaderDiedError(found="an answer that no reader gives") from error
     identity = {
@@ -177,5 +178,5 @@ def _prepared(answer: Answer, spec: PreprocessingSpec, known: dict[str, str]) ->
         "tr_s": told.scan_tr_s,
         "n_frames": told.n_frames,
     }
-    network_input = NetworkInput(frames=frames, tr_s=told.tr_s, spec=spec, quality=quality, warnings=warnings)
+    network_input = NetworkInput(series=series, tr_s=told.tr_s, spec=spec, quality=quality, warnings=warnings)
     return PreparedScan(scan=identity, network_input=network_input, timing_ms=told.timing_ms)
