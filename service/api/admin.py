@@ -76,7 +76,7 @@ def get_users(
 
 @router.post("/users", status_code=201, summary="Add an account", responses=problem_responses(400, 409, 422))
 def post_user(body: UserRequest, principal: UserManager, resources: AnyResources) -> UserResponse:
-    """Add an account with a password of 12 to 256 characters and a role."""
+    """Add an account with a role and a first password of 12 to 256 characters, for its owner to change."""
     with resources.sessions_for(principal).begin() as session:
         user = create_user(
             session,
@@ -243,6 +243,7 @@ def _user_response(user: UserRow) -> UserResponse:
         role=Role(user.role),
         created_at=user.created_at,
         disabled_at=user.disabled_at,
+        must_change_password=user.first_password_at is not None,
     )
 
 

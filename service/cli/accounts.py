@@ -30,7 +30,10 @@ def add_user(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a person. The password is asked for, or read from standard input when that is not a terminal."""
+    """Add a person. The password is asked for, or read from standard input when that is not a terminal.
+
+    It is a first one: the person chooses another when they log in, and it ends after a week.
+    """
     from service.audit import record
     from service.identity.accounts import create_user, parse_role
     from service.identity.organisations import require_organisation
@@ -58,7 +61,8 @@ def add_user(
     if as_json:
         print_json(added)
     else:
-        say(f"{added['username']} may log in as {added['role']} of {added['organisation']}")
+        who, what = added["username"], f"{added['role']} of {added['organisation']}"
+        say(f"{who} may log in as {what}, and chooses another password then")
 
 
 @users.command("list")
@@ -124,7 +128,7 @@ def change_password(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give an account another password and end its logins. It is asked for as by `users add`."""
+    """Give an account another first password and end its logins. It is asked for as by `users add`."""
     import secrets
 
     from service.identity.accounts import require_user, set_password
@@ -155,6 +159,7 @@ def _described(user: "UserRow") -> dict[str, Any]:
         "role": user.role,
         "created_at": in_utc(user.created_at),
         "disabled_at": in_utc(user.disabled_at),
+        "must_change_password": user.first_password_at is not None,
     }
 
 
