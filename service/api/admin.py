@@ -26,6 +26,7 @@ from service.api.payloads import (
     AuditEventResponse,
     AuditPage,
     IssuedApiKeyResponse,
+    LoginsEndedResponse,
     ModelVersionPage,
     ModelVersionResponse,
     UserPage,
@@ -37,6 +38,7 @@ from service.api.resources import Resources
 from service.audit import record
 from service.db.rows import ApiKeyRow, AuditEventRow, ModelVersionRow, UserRow
 from service.identity.accounts import (
+    AccountNotFoundError,
     Role,
     create_user,
     require_user,
@@ -48,6 +50,7 @@ from service.identity.api_keys import (
     require_api_key,
     revoke_api_key,
 )
+from service.identity.logins import end_logins
 from service.identity.scopes import read_scopes
 
 router = APIRouter(
@@ -94,6 +97,25 @@ def post_user(body: UserRequest, principal: UserManager, resources: AnyResources
             details={"role": user.role},
         )
         return _user_response(user)
+
+
+@router.delete(
+    "/users/{user_id}/logins", summary="End the logins of an account", responses=problem_responses(404)
+)
+def delete_logins(user_id: str, principal: UserManager, resources: AnyResources) -> LoginsEndedResponse:
+    """End every login of an account at once; its keys stay, and it may log in again."""
+    with resources.sessions_for(principal).begin() as session:
+        user = _find_user(session, user_id)
+        ended = end_logins(session, user_id=user.id)
+        record(
+            session,
+            actor=principal.actor,
+            action="login.revoke",
+            subject_kind="user",
+            subject_id=user.id,
+            details={"ids": ended},
+        )
+    return LoginsEndedResponse(ended=len(ended))
 
 
 @router.get("/api-keys", summary="List API keys", responses=problem_responses(422))
@@ -234,6 +256,13 @@ def _note_list(
     ids = [row.id for row in rows]
     kind = action.removesuffix(".list")
     resources.reads.note_list(session, principal.actor, action=action, subject_kind=kind, ids=ids)
+
+
+def _find_user(session: Session, user_id: str) -> UserRow:
+    user = session.get(UserRow, row_id(user_id))
+    if user is None:
+        raise AccountNotFoundError
+    return user
 
 
 def _user_response(user: UserRow) -> UserResponse:

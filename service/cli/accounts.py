@@ -118,6 +118,22 @@ def enable(username: Username, *, data_dir: DataDir = None, as_json: AsJson = Fa
     _tell(answer, f"{answer['username']} may log in as {answer['role']}", as_json=as_json)
 
 
+@users.command("end-logins")
+def end_all_logins(username: Username, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """End an account's logins at once. It may log in again, and its keys stay."""
+    from service.identity.accounts import require_user
+    from service.identity.logins import end_logins
+
+    with migrated_session(load_settings(data_dir)) as session:
+        user = require_user(session, username=username)
+        ended = end_logins(session, user_id=user.id)
+        _record(session, user, action="login.revoke", details={"ids": ended})
+        answer = {"id": user.id, "username": user.username, "ended": len(ended)}
+    _tell(
+        answer, f"{answer['username']} had {answer['ended']} logins, and has none any more", as_json=as_json
+    )
+
+
 @users.command("set-password")
 def change_password(
     username: Username,
@@ -163,7 +179,7 @@ def _described(user: "UserRow") -> dict[str, Any]:
     }
 
 
-def _record(session: Any, user: "UserRow", *, action: str) -> None:
+def _record(session: Any, user: "UserRow", *, action: str, details: dict[str, Any] | None = None) -> None:
     from service.audit import record
 
     record(
@@ -172,6 +188,7 @@ def _record(session: Any, user: "UserRow", *, action: str) -> None:
         action=action,
         subject_kind="user",
         subject_id=user.id,
+        details=details,
         organisation_id=user.organisation_id,
     )
 
