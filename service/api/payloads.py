@@ -177,6 +177,7 @@ class UserResponse(BaseModel):
     role: Role
     created_at: datetime
     disabled_at: datetime | None
+    must_change_password: bool = Field(description="Whether the password is one that somebody else has set")
 
 
 class ApiKeyRequest(BaseModel):

@@ -99,6 +99,11 @@ class Resources:
         return timedelta(seconds=self.settings.session_idle_s)
 
     @property
+    def first_password_lifetime(self) -> timedelta:
+        """How long a password that somebody else has set opens an account."""
+        return timedelta(seconds=self.settings.first_password_lifetime_s)
+
+    @property
     def lifetime(self) -> timedelta:
         """How long a login lives in any case."""
         return timedelta(seconds=self.settings.session_lifetime_s)

@@ -62,6 +62,8 @@ class UserRow(OrganisationOwned, Base):
     id: Mapped[Key]
     username: Mapped[str] = mapped_column(unique=True)
     password_hash: Mapped[str]
+    # When somebody else set the password; None once its owner has chosen one.
+    first_password_at: Mapped[datetime | None]
     role: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[CreatedAt]
     disabled_at: Mapped[datetime | None]

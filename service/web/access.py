@@ -14,6 +14,7 @@ from service.api.access.principals import (
     require,
     require_csrf_token,
     require_own_page,
+    require_settled,
 )
 from service.api.problems.refusals import AuthenticationRequiredError
 from service.api.resources import Resources
@@ -22,8 +23,10 @@ from service.identity.logins import Origin
 from service.identity.permissions import Permission
 
 
-def on_page(request: Request) -> Principal:
+def logged_in(request: Request) -> Principal:
     """Require a login; without one the error page sends the reader to the log-in page.
+
+    For the account's own page and for logging out, which serve also who has something to do there first.
 
     Raises
     ------
@@ -36,7 +39,7 @@ def on_page(request: Request) -> Principal:
     return principal
 
 
-async def by_form(request: Request, principal: Annotated[Principal, Depends(on_page)]) -> Principal:
+async def by_own_form(request: Request, principal: Annotated[Principal, Depends(logged_in)]) -> Principal:
     """Require a login and a small form that carries its token.
 
     Raises
@@ -51,6 +54,22 @@ async def by_form(request: Request, principal: Annotated[Principal, Depends(on_p
             sent = form.get("csrf_token")
             token = sent if isinstance(sent, str) else None
     require_csrf_token(principal, token)
+    return principal
+
+
+OnOwnPage = Annotated[Principal, Depends(logged_in)]
+ByOwnForm = Annotated[Principal, Depends(by_own_form)]
+
+
+def on_page(principal: OnOwnPage) -> Principal:
+    """Require a login with nothing left to do; otherwise the error page leads to the account's own page."""
+    require_settled(principal)
+    return principal
+
+
+def by_form(principal: ByOwnForm) -> Principal:
+    """Require the same and a form of ours."""
+    require_settled(principal)
     return principal
 
 

@@ -15,6 +15,7 @@ from service.db.rows import UserRow
 from service.errors import ServiceError
 from service.identity.accounts import (
     CredentialsError,
+    FirstPasswordEndedError,
     PasswordUnchangedError,
     change_password,
     has_password,
@@ -27,7 +28,7 @@ from service.identity.passwords import (
 )
 from service.identity.throttle import TooManyAttemptsError
 from service.web import wording
-from service.web.access import ByForm, OnPage, origin_of, set_login_cookie
+from service.web.access import ByOwnForm, OnOwnPage, origin_of, set_login_cookie
 from service.web.proving import attempt_of, check_password, said_of
 from service.web.rendering import page
 
@@ -41,7 +42,7 @@ ON_THE_ACCOUNT_PAGE = {"at": "account"}
 
 @router.get("")
 def show_account(
-    request: Request, principal: OnPage, resources: AnyResources, *, done: str = ""
+    request: Request, principal: OnOwnPage, resources: AnyResources, *, done: str = ""
 ) -> HTMLResponse:
     """Show somebody their own account."""
     return _page(request, principal, resources, done=wording.ACCOUNT_DONE.get(done, ""))
@@ -50,7 +51,7 @@ def show_account(
 @router.post("/password")
 async def change_own_password(
     request: Request,
-    principal: ByForm,
+    principal: ByOwnForm,
     resources: AnyResources,
     *,
     current: Text,
@@ -72,6 +73,7 @@ async def change_own_password(
         token = await resources.logins.run(change)
     except (
         CredentialsError,
+        FirstPasswordEndedError,
         TooManyAttemptsError,
         PasswordLengthError,
         PasswordGuessableError,
@@ -84,14 +86,14 @@ async def change_own_password(
 
 
 @router.post("/logins/end-others")
-def end_other_logins(principal: ByForm, resources: AnyResources) -> RedirectResponse:
+def end_other_logins(principal: ByOwnForm, resources: AnyResources) -> RedirectResponse:
     """End every login of one's own but this one."""
     end_others(resources, principal)
     return _done("logins")
 
 
 @router.post("/logins/{login_id}/end")
-def end_login(login_id: str, principal: ByForm, resources: AnyResources) -> RedirectResponse:
+def end_login(login_id: str, principal: ByOwnForm, resources: AnyResources) -> RedirectResponse:
     """End one of one's own logins."""
     end_own(resources, principal, login_id)
     return _done("login")
@@ -131,6 +133,9 @@ def _page(
         done=done,
         logins=list_own(resources, principal),
         has_password=has_password(user),
+        first_password_ends=(
+            user.first_password_at + resources.first_password_lifetime if user.first_password_at else None
+        ),
         provider=resources.settings.oidc_name,
         least=PASSWORD_MIN_LENGTH,
     )

@@ -11,13 +11,15 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from service.api.access.principals import AnyResources, identify, require_own_page
 from service.api.resources import Resources, resources_of
 from service.audit import record
-from service.identity.accounts import CredentialsError
+from service.errors import ServiceError
+from service.identity.accounts import CredentialsError, FirstPasswordEndedError
 from service.identity.actor import Actor
 from service.identity.browsers import remember_browser
 from service.identity.logins import Origin, close_login, open_login
 from service.identity.throttle import TooManyAttemptsError
+from service.web import wording
 from service.web.access import (
-    ByForm,
+    ByOwnForm,
     clear_login_cookie,
     local_path,
     origin_of,
@@ -110,7 +112,7 @@ async def log_in(
     opening = partial(_open, resources, attempt, stale=stale, origin=origin_of(request))
     try:
         opened = await resources.logins.run(opening)
-    except (CredentialsError, TooManyAttemptsError) as refusal:
+    except (CredentialsError, FirstPasswordEndedError, TooManyAttemptsError) as refusal:
         return _refused(request, refusal, username=username, target=target)
     response = RedirectResponse(target, status_code=303)
     set_login_cookie(response, resources, opened.token)
@@ -119,7 +121,7 @@ async def log_in(
 
 
 @router.post("/logout")
-def log_out(request: Request, resources: AnyResources, principal: ByForm) -> Response:
+def log_out(request: Request, resources: AnyResources, principal: ByOwnForm) -> Response:
     """End the login on the server and in the browser."""
     token = request.cookies.get(resources.cookie_name)
     with resources.sessions_for(principal).begin() as session:
@@ -163,13 +165,11 @@ def _open(resources: Resources, attempt: Attempt, *, stale: str | None, origin: 
     return _Opened(token=token, browser=browser)
 
 
-def _refused(
-    request: Request, refusal: CredentialsError | TooManyAttemptsError, *, username: str, target: str
-) -> HTMLResponse:
+def _refused(request: Request, refusal: ServiceError, *, username: str, target: str) -> HTMLResponse:
     if isinstance(refusal, TooManyAttemptsError):
         error = said_of(refusal)
         response = login_page(request, status=429, target=target, username=username, error=error)
         response.headers["Retry-After"] = str(refusal.retry_after_s)
         return response
-    error = "The user name or the password is not right."
+    error = wording.LOGIN_REFUSALS[refusal.code]
     return login_page(request, status=401, target=target, username=username, error=error)

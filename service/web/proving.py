@@ -9,7 +9,13 @@ from service.api.access.principals import client_address
 from service.api.resources import Resources
 from service.audit import record
 from service.db.rows import UserRow
-from service.identity.accounts import CredentialsError, find_user, verify_login
+from service.identity.accounts import (
+    CredentialsError,
+    FirstPasswordEndedError,
+    find_user,
+    require_lasting_password,
+    verify_login,
+)
 from service.identity.actor import anonymous
 from service.identity.browsers import known_browser
 from service.identity.throttle import TooManyAttemptsError
@@ -54,6 +60,8 @@ def check_password(resources: Resources, attempt: Attempt) -> UserRow:
     ------
     CredentialsError
         If there is none.
+    FirstPasswordEndedError
+        If it was a first password, and is one no more.
     TooManyAttemptsError
         If there were too many that failed before.
     """
@@ -62,7 +70,8 @@ def check_password(resources: Resources, attempt: Attempt) -> UserRow:
         user = verify_login(
             resources.unrestricted_sessions, username=attempt.username, password=attempt.password
         )
-    except CredentialsError:
+        require_lasting_password(user, first_lifetime=resources.first_password_lifetime)
+    except (CredentialsError, FirstPasswordEndedError):
         _record_refusal(resources, attempt)
         raise
     except BaseException:

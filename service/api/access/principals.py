@@ -14,6 +14,7 @@ from service.api.problems.refusals import (
     AuthenticationRequiredError,
     CrossSiteRequestError,
     LoginRequiredError,
+    PasswordChangeRequiredError,
     PermissionDeniedError,
     ScopeMissingError,
 )
@@ -53,6 +54,8 @@ class Principal:
         Of the login; None with an API key, which no browser sends by itself.
     login_id : str or None
         Of the login; None with an API key.
+    must_change_password : bool
+        Whether a login has to do that before anything else; an API key was issued by itself, and never has.
     scopes : frozenset of Scope
         What the API key is for; a login has all of them. The role's own limits hold beside them.
     """
@@ -64,6 +67,7 @@ class Principal:
     actor: Actor
     csrf_token: str | None = None
     login_id: str | None = None
+    must_change_password: bool = False
     scopes: frozenset[Scope] = EVERY_SCOPE
 
     def may(self, permission: Permission) -> bool:
@@ -142,6 +146,7 @@ def _by_login(resources: Resources, token: str, *, address: str, counts_as_use: 
             _principal(user, actor=Actor(f"user:{user.id}", address)),
             csrf_token=row.csrf_token,
             login_id=row.id,
+            must_change_password=user.first_password_at is not None and not row.through_provider,
         )
 
 
@@ -166,12 +171,15 @@ def signed_in(
     ------
     AuthenticationRequiredError, ApiKeyNotValidError
         If there is no account behind the request.
+    PasswordChangeRequiredError
+        If its owner has to change the password first.
     CrossSiteRequestError
         If a changing request under a login comes from elsewhere or lacks the login's token.
     """
     principal = identify(request)
     if principal is None:
         raise AuthenticationRequiredError
+    require_settled(principal)
     if principal.csrf_token is not None and request.method not in SAFE_METHODS:
         require_own_page(request)
         require_csrf_token(principal, request.headers.get(CSRF_HEADER))
@@ -217,6 +225,17 @@ def require(principal: Principal, permission: Permission) -> None:
     needed = SCOPE_OF[permission]
     if needed is not None and not principal.may(permission):
         raise ScopeMissingError(needed=needed.value, found=sorted(principal.scopes))
+
+
+def require_settled(principal: Principal) -> None:
+    """Refuse a login whose owner has something to do at the account's own page before anything else.
+
+    Raises
+    ------
+    PasswordChangeRequiredError
+    """
+    if principal.must_change_password:
+        raise PasswordChangeRequiredError
 
 
 def require_csrf_token(principal: Principal, token: str | None) -> None:

@@ -23,6 +23,7 @@ SCOPE_OF_ROUTE = {
     ("POST", "/api/v1/predictions/{prediction_id}/retry"): Scope.PREDICTIONS_WRITE,
     ("GET", "/api/v1/admin/users"): Scope.ADMIN,
     ("POST", "/api/v1/admin/users"): Scope.ADMIN,
+    ("DELETE", "/api/v1/admin/users/{user_id}/logins"): Scope.ADMIN,
     ("GET", "/api/v1/admin/api-keys"): Scope.ADMIN,
     ("POST", "/api/v1/admin/api-keys"): Scope.ADMIN,
     ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"): Scope.ADMIN,

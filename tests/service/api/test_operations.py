@@ -157,6 +157,7 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         ("DELETE", "/api/v1/account/logins/{login_id}"),
         ("GET", "/api/v1/admin/users"),
         ("POST", "/api/v1/admin/users"),
+        ("DELETE", "/api/v1/admin/users/{user_id}/logins"),
         ("GET", "/api/v1/admin/api-keys"),
         ("POST", "/api/v1/admin/api-keys"),
         ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"),

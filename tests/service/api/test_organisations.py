@@ -43,6 +43,7 @@ class Organisation:
     uploads: dict[Role, dict[str, Any]] = field(default_factory=dict)
     key_ids: list[str] = field(default_factory=list)
     login_ids: list[str] = field(default_factory=list)
+    user_ids: list[str] = field(default_factory=list)
 
     def username(self, role: Role) -> str:
         return f"{self.name}-{role.value}"
@@ -54,6 +55,7 @@ class Organisation:
             "prediction_id": [upload["prediction_id"] for upload in self.uploads.values()],
             "key_id": self.key_ids,
             "login_id": self.login_ids,
+            "user_id": self.user_ids,
         }[parameter]
 
 
@@ -118,6 +120,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> 
                 organisation.key_ids = list(session.scalars(select(ApiKeyRow.id).where(own)))
                 own = SessionRow.organisation_id == organisation.id
                 organisation.login_ids = list(session.scalars(select(SessionRow.id).where(own)))
+                own = UserRow.organisation_id == organisation.id
+                organisation.user_ids = list(session.scalars(select(UserRow.id).where(own)))
         yield World(served, *both)
 
 

@@ -30,6 +30,7 @@ REST = {
     ("POST", "/api/v1/predictions/{prediction_id}/retry"): EVERY_ROLE,
     ("GET", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
+    ("DELETE", "/api/v1/admin/users/{user_id}/logins"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"): {Role.ADMINISTRATOR},
