@@ -149,6 +149,7 @@ def _broker(settings: Settings) -> dict[str, Any]:
         }
     return {
         "broker_url": url,
+        "broker_transport": "service.redisbroker:Transport",
         "broker_transport_options": {
             "global_keyprefix": "restnet:",
             # A message that is not acknowledged for this long is delivered once more: far above the longest
