@@ -63,7 +63,7 @@ class ScopeNotAllowedError(ServiceError):
         self.allowed = sorted(allowed)
         self.found = sorted(found)
         said = ", ".join(self.found) or "none"
-        super().__init__(f"expected scopes of a {role} ({', '.join(self.allowed)}), found {said}")
+        super().__init__(f"expected scopes of the role {role} ({', '.join(self.allowed)}), found {said}")
 
 
 def parse_scope(text: str) -> Scope:

@@ -11,6 +11,7 @@ from service.db.engine import make_engine, session_factory
 from service.db.migrate import revisions
 from service.presence import say_present
 from service.settings import Settings
+from tests.servers import free_port
 
 # Of the default organisation.
 ANN = """INSERT INTO users (id, username, password_hash, role, created_at, organisation_id)
@@ -120,12 +121,14 @@ def test_a_web_process_that_is_not_there_is_not_healthy(restnet, restnet_json):
     assert restnet("health", "web", "--url", "file:///etc/passwd")[0] == 2
 
 
+@pytest.mark.enable_socket
 def test_the_web_command_serves_with_the_settings(data, restnet, monkeypatch):
     served = []
+    port = free_port()
 
     def run_web(settings: Settings, *, host: str, port: int) -> None:
         served.append((settings.data_dir, settings.log_format, host, port))
 
     monkeypatch.setattr("service.api.main.run_web", run_web)
-    assert restnet("web", "--host", "0.0.0.0", "--port", "81", "--json")[0] == 0  # noqa: S104
-    assert served == [(data, "json", "0.0.0.0", 81)]  # noqa: S104
+    assert restnet("web", "--host", "0.0.0.0", "--port", port, "--json")[0] == 0  # noqa: S104
+    assert served == [(data, "json", "0.0.0.0", port)]  # noqa: S104
