@@ -274,16 +274,20 @@ class Settings(AccessSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.storage_access_key is None) != (self.storage_secret_key is None):
-            message = "expected storage_access_key and storage_secret_key together, found one of them"
+            message = (
+                "expected RESTNET_STORAGE_ACCESS_KEY and RESTNET_STORAGE_SECRET_KEY together, "
+                "found one of them"
+            )
             raise ValueError(message)
         if self.heartbeat_s * 2 > self.lease_s:
             message = (
-                f"expected heartbeat_s at most half of lease_s, found {self.heartbeat_s} and {self.lease_s}"
+                "expected RESTNET_HEARTBEAT_S at most half of RESTNET_LEASE_S, "
+                f"found {self.heartbeat_s} and {self.lease_s}"
             )
             raise ValueError(message)
         if self.hard_time_limit_s <= self.soft_time_limit_s:
             message = (
-                f"expected hard_time_limit_s above soft_time_limit_s, "
+                f"expected RESTNET_HARD_TIME_LIMIT_S above RESTNET_SOFT_TIME_LIMIT_S, "
                 f"found {self.hard_time_limit_s} and {self.soft_time_limit_s}"
             )
             raise ValueError(message)

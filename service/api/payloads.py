@@ -3,7 +3,16 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 from service.db.rows import PredictionState
 from service.identity.accounts import Role
@@ -16,6 +25,15 @@ def _blank_is_absent(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+def _in_one_sentence(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    # A union would give one problem for each of its kinds.
+    try:
+        return read(value)
+    except ValidationError as error:
+        message = "Input should be a whole number of days from 1 to 3650, or 'never'"
+        raise PydanticCustomError("days_or_never", message) from error
+
+
 USERNAME_ANY_CASE = r"^[A-Za-z0-9][A-Za-z0-9._@-]*$"
 NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 PSEUDONYM = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -23,6 +41,9 @@ Pseudonym = Annotated[
     str | None,
     Field(max_length=64, pattern=PSEUDONYM, description="Never a name; letters, digits and . _ -"),
     BeforeValidator(_blank_is_absent),
+]
+DaysOrNever = Annotated[
+    Annotated[int, Field(ge=1, le=3650)] | Literal["never"], WrapValidator(_in_one_sentence)
 ]
 
 
@@ -201,7 +222,7 @@ class ApiKeyRequest(BaseModel):
         default=None,
         description="What it may do, within the account's role; without them all of the role except `admin`",
     )
-    expires_in_days: Annotated[int, Field(ge=1, le=3650)] | Literal["never"] | None = Field(
+    expires_in_days: DaysOrNever | None = Field(
         default=None, description="Without it, the setting `RESTNET_API_KEY_LIFETIME_S` decides"
     )
 

@@ -115,9 +115,12 @@ def web(
     """Run one web process over a database that `restnet prepare` made ready; workers run elsewhere."""
     from service.api.main import run_web
     from service.embedded.supervisor import require_address
+    from service.private import make_private_folder, write_privately
 
     settings = _settings(data_dir, as_json=as_json)
     require_address(host, port)
+    write_privately()
+    make_private_folder(settings.data_dir)
     run_web(settings, host=host, port=port)
 
 

@@ -127,5 +127,7 @@ def test_a_key_ends_after_a_year_unless_asked_otherwise(
 
 def test_a_key_without_an_end_has_to_be_asked_for(served: Serving) -> None:
     assert issue(served, expires_in_days="never")["expires_at"] is None
-    assert issue(served, expires_in_days=0)["code"] == "request_not_valid"
-    assert issue(served, expires_in_days="soon")["code"] == "request_not_valid"
+    for given in (0, 3651, "soon", 1.5):
+        refusal = issue(served, expires_in_days=given)
+        assert refusal["code"] == "request_not_valid"
+        assert [problem["where"] for problem in refusal["details"]["errors"]] == ["body.expires_in_days"]

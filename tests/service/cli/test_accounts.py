@@ -116,7 +116,7 @@ def test_two_settings_that_contradict_each_other_are_named(restnet_json, monkeyp
     monkeypatch.setenv("RESTNET_LEASE_S", "2")
     monkeypatch.setenv("RESTNET_HEARTBEAT_S", "2")
     _, answer = restnet_json("db", "upgrade")
-    assert "found expected heartbeat_s at most half of lease_s" in answer["error"]["message"]
+    assert "found expected RESTNET_HEARTBEAT_S at most half of RESTNET_LEASE_S" in answer["error"]["message"]
 
 
 def test_upgrading_twice_changes_nothing(restnet_json, data_dir):
