@@ -31,20 +31,28 @@ _TASKS: dict[type[JobRow], tuple[str, QueueName]] = {
     TrainingFoldRow: (TRAINING_FOLD, "training"),
 }
 
-# How long a request may hang on a broker that does not answer, in seconds.
+# How long a request may hang on a broker that does not answer, in seconds, and how long a worker does before
+# it connects anew.
 BROKER_TIMEOUT_S = 2
+WORKER_BROKER_TIMEOUT_S = 10
 
 log = get_logger(__name__)
 
 
-def make_celery(settings: Settings) -> Celery:
+def make_celery(settings: Settings, *, silence_s: float = BROKER_TIMEOUT_S) -> Celery:
     """Return a Celery application for publishing; a worker adds its tasks to it.
 
     Nothing connects yet. With the embedded broker, its folders are made.
+
+    Parameters
+    ----------
+    settings : Settings
+    silence_s : float
+        How long a broker that was reached may keep silent.
     """
     app = Celery("restnet", set_as_current=False)
     app.conf.update(
-        **_broker(settings),
+        **_broker(settings, silence_s=silence_s),
         task_queues=[_queue(name) for name in QUEUES],
         task_default_queue="inference",
         task_create_missing_queues=False,
@@ -139,7 +147,7 @@ def _queue(name: QueueName) -> Queue:
     return Queue(name, Exchange(""), routing_key=name)  # type: ignore[no-untyped-call]  # kombu's
 
 
-def _broker(settings: Settings) -> dict[str, Any]:
+def _broker(settings: Settings, *, silence_s: float) -> dict[str, Any]:
     url = settings.broker_url.get_secret_value()
     parts = urlsplit(url)
     if parts.scheme == "filesystem":
@@ -159,7 +167,7 @@ def _broker(settings: Settings) -> dict[str, Any]:
             # prediction. A fold may take longer: whoever gets its message again finds the fold claimed.
             "visibility_timeout": 10 * settings.hard_time_limit_s,
             "socket_connect_timeout": BROKER_TIMEOUT_S,
-            "socket_timeout": 5 * BROKER_TIMEOUT_S,
+            "socket_timeout": silence_s,
             "health_check_interval": 10,
             # One more try, at once: a request must not wait for a broker that is away.
             "max_retries": 1,

@@ -20,7 +20,7 @@ from service.db.engine import make_engine, session_factory
 from service.db.migrate import require_usable
 from service.db.rows import JOB_KINDS
 from service.private import write_privately
-from service.queue import QUEUES, QueueName, make_celery
+from service.queue import QUEUES, WORKER_BROKER_TIMEOUT_S, QueueName, make_celery
 from service.settings import Settings
 from service.storage import open_storage
 from service.worker.housekeeping import Housekeeping
@@ -43,7 +43,7 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     require_usable(settings.database_url.get_secret_value())
     # Where the settings of storage cannot work, this says so; a child could only be started again and again.
     storage = open_storage(settings)
-    app = make_celery(settings)
+    app = make_celery(settings, silence_s=WORKER_BROKER_TIMEOUT_S)
     # A spawned child gets the environment, not this process's memory.
     os.environ.update(settings.environment())
     app.conf.include = ["service.worker.tasks"]

@@ -4,6 +4,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from celery import Celery
 from sqlalchemy.exc import OperationalError
@@ -13,6 +14,7 @@ from service import jobs
 from service.db.job import JobRow
 from service.db.rows import PredictionRow, TrainingFoldRow
 from service.queue import (
+    BROKER_TIMEOUT_S,
     MAINTENANCE_SWEEP,
     PREDICTION_RUN,
     TRAINING_FOLD,
@@ -127,6 +129,25 @@ def test_waiting_messages_are_counted_in_redis(tmp_path: Path) -> None:
         app = make_celery(Settings(data_dir=tmp_path, broker_url=url))
         assert count_as_they_come(app) == [0, 1, 1, 2]
         app.close()
+
+
+@pytest.mark.integration
+@pytest.mark.enable_socket
+def test_an_upload_does_not_stand_behind_a_broker_that_keeps_silent(tmp_path: Path) -> None:
+    port = free_port()
+    with redis_server(port) as url:
+        app = make_celery(Settings(data_dir=tmp_path, broker_url=url))
+        assert publish(app, PredictionRow, "an-id")
+        children = psutil.Process().children()
+        [server] = [child for child in children if str(port) in " ".join(child.cmdline())]
+        server.suspend()
+        try:
+            began = time.monotonic()
+            assert not publish(app, PredictionRow, "an-id")
+            assert time.monotonic() - began < 3 * BROKER_TIMEOUT_S
+        finally:
+            server.resume()
+            app.close()
 
 
 @pytest.mark.integration

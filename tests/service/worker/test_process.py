@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from service.db.migrate import upgrade
 from service.queue import QueueName
 from service.settings import Settings
 from service.worker import process, tasks
@@ -25,7 +26,7 @@ def test_a_worker_writes_for_its_own_account_only(tmp_path: Path, monkeypatch: p
     class StoppedError(Exception):
         pass
 
-    def write_and_stop(settings: Settings) -> None:
+    def write_and_stop(settings: Settings, **_options: object) -> None:
         settings.data_dir.touch()
         raise StoppedError
 
@@ -65,6 +66,7 @@ def test_a_worker_that_is_told_to_stop_has_not_failed(number: signal.Signals, tm
         # A shell starts what runs in its background deaf to Ctrl-C.
         "signal.signal(signal.SIGINT, signal.default_int_handler); sys.exit(main(['--queue', 'training']))"
     )
+    upgrade(Settings(data_dir=tmp_path).database_url.get_secret_value())
     with subprocess.Popen(
         [sys.executable, "-c", program],
         env=os.environ | {"RESTNET_DATA_DIR": str(tmp_path), "RESTNET_LOG_FORMAT": "json"},
