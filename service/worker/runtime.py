@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 # A storage that is back is noticed within this time, in seconds.
 MAX_OUTAGE_PAUSE_S = 30.0
 READING = "service.worker.reading"
-# The frames of the longest scan: an hour, resampled to the common repetition time.
-LARGEST_ANSWER_BYTES = 1 << 30
+# The time courses of the longest scan, an hour, at three frames a second.
+LARGEST_ANSWER_BYTES = 1 << 29
 
 
 class ModelAwaitedError(ServiceError):
