@@ -35,6 +35,11 @@ class AccessSettings(BaseSettings):
         description="A password that somebody else has set ends after this, unless its owner changes it.",
     )
 
+    require_second_factor: bool = Field(
+        default=False,
+        description="Whether whoever logs in with a password has to set up an authenticator first.",
+    )
+
     trusted_proxies: str = Field(
         default="",
         description="Addresses and networks, with commas, whose `X-Forwarded-For` and `-Proto` are believed.",

@@ -52,6 +52,7 @@ from service.identity.api_keys import (
 )
 from service.identity.logins import end_logins
 from service.identity.scopes import read_scopes
+from service.identity.second_factor import has_second_factor, reset_second_factor
 
 router = APIRouter(
     prefix="/api/v1/admin",
@@ -116,6 +117,26 @@ def delete_logins(user_id: str, principal: UserManager, resources: AnyResources)
             details={"ids": ended},
         )
     return LoginsEndedResponse(ended=len(ended))
+
+
+@router.delete(
+    "/users/{user_id}/second-factor",
+    status_code=204,
+    summary="Reset the second factor of an account",
+    responses=problem_responses(404),
+)
+def delete_second_factor(user_id: str, principal: UserManager, resources: AnyResources) -> None:
+    """Let the password alone open an account whose owner has lost the authenticator, and end its logins."""
+    with resources.sessions_for(principal).begin() as session:
+        user = _find_user(session, user_id)
+        reset_second_factor(session, user)
+        record(
+            session,
+            actor=principal.actor,
+            action="second_factor.reset",
+            subject_kind="user",
+            subject_id=user.id,
+        )
 
 
 @router.get("/api-keys", summary="List API keys", responses=problem_responses(422))
@@ -273,6 +294,7 @@ def _user_response(user: UserRow) -> UserResponse:
         created_at=user.created_at,
         disabled_at=user.disabled_at,
         must_change_password=user.first_password_at is not None,
+        second_factor=has_second_factor(user),
     )
 
 

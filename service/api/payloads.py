@@ -199,6 +199,7 @@ class UserResponse(BaseModel):
     created_at: datetime
     disabled_at: datetime | None
     must_change_password: bool = Field(description="Whether the password is one that somebody else has set")
+    second_factor: bool = Field(description="Whether a code is asked for after the password")
 
 
 class ApiKeyRequest(BaseModel):

@@ -26,6 +26,7 @@ from service.queue import make_celery
 from service.rates import Rates, open_rates
 from service.settings import Settings
 from service.storage import Storage, open_storage
+from service.storage.sealing import Seal, open_seal
 from service.tracing import Tracing, open_tracing
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Resources:
     rates: Rates
     upload_slots: UploadSlots
     provider: "IdentityProvider | None"
+    seal: Seal
     quarantine: Enclosure = field(default_factory=open_quarantine)
     tracing: Tracing = field(default_factory=Tracing)
     metrics: Metrics = field(default_factory=Metrics)
@@ -92,6 +94,11 @@ class Resources:
     def browser_cookie_name(self) -> str:
         """Name of the cookie by which accounts know a browser."""
         return f"{self.cookie_name}-browser"
+
+    @property
+    def second_step_cookie_name(self) -> str:
+        """Name of the cookie of a login that waits for its code."""
+        return f"{self.cookie_name}-second"
 
     @property
     def idle(self) -> timedelta:
@@ -124,6 +131,7 @@ def open_resources(settings: Settings) -> Resources:
         throttle=LoginThrottle(sessions),
         rates=open_rates(settings),
         provider=_provider(settings),
+        seal=open_seal(settings.encryption_key_file),
         upload_slots=UploadSlots(settings.uploads_at_once, settings.uploads_at_once_per_account),
     )
 

@@ -1,5 +1,6 @@
 """Who looked at what: recorded once in a while, however often a page or a program asks again."""
 
+import json
 import threading
 import time
 from collections import OrderedDict
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 from service.audit.recording import record
 from service.identity.actor import Actor
 
-_Look = tuple[str, str, str, str, str]
+_Look = tuple[str, ...]
 
 
 @dataclass
@@ -52,7 +53,7 @@ class ReadLog:
         session : Session
             Committed where something is recorded.
         """
-        look = (actor.name, actor.address, action, subject_kind, subject_id)
+        look = (actor.name, actor.address, action, subject_kind, subject_id, *_told(details))
         if self._is_known(look):
             return
         record(
@@ -101,3 +102,8 @@ class ReadLog:
                 self._recorded.move_to_end(look)
             while len(self._recorded) > self.capacity:
                 self._recorded.popitem(last=False)
+
+
+def _told(details: dict[str, Any] | None) -> tuple[str, ...]:
+    # What tells more, or something else, is another event.
+    return () if details is None else (json.dumps(details, sort_keys=True),)

@@ -134,6 +134,20 @@ def end_all_logins(username: Username, *, data_dir: DataDir = None, as_json: AsJ
     )
 
 
+@users.command("reset-second-factor")
+def reset_factor(username: Username, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Let the password alone open an account whose owner has lost the authenticator. Its logins end."""
+    from service.identity.accounts import require_user
+    from service.identity.second_factor import reset_second_factor
+
+    with migrated_session(load_settings(data_dir)) as session:
+        user = require_user(session, username=username)
+        reset_second_factor(session, user)
+        _record(session, user, action="second_factor.reset")
+        answer = _described(user)
+    _tell(answer, f"{answer['username']} logs in with the password alone", as_json=as_json)
+
+
 @users.command("set-password")
 def change_password(
     username: Username,
@@ -176,6 +190,7 @@ def _described(user: "UserRow") -> dict[str, Any]:
         "created_at": in_utc(user.created_at),
         "disabled_at": in_utc(user.disabled_at),
         "must_change_password": user.first_password_at is not None,
+        "second_factor": user.totp_since is not None,
     }
 
 

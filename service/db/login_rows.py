@@ -40,6 +40,28 @@ class KnownBrowserRow(OrganisationOwned, Base):
     created_at: Mapped[CreatedAt]
 
 
+class SecondStepRow(OrganisationOwned, Base):
+    """A login whose password was right, and whose code is still asked for."""
+
+    __tablename__ = "second_steps"
+
+    id: Mapped[Key]
+    token_hash: Mapped[str] = mapped_column(String(64), unique=True)
+    user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
+
+
+class RecoveryCodeRow(OrganisationOwned, Base):
+    """A code that replaces the authenticator once, and is gone then; only its hash is kept."""
+
+    __tablename__ = "recovery_codes"
+    __table_args__ = (UniqueConstraint("user_id", "code_hash"),)
+
+    id: Mapped[Key]
+    user_id: Mapped[Id] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    code_hash: Mapped[str] = mapped_column(String(64))
+
+
 class ProviderIdentityRow(OrganisationOwned, Base):
     """Whom an identity provider means by a subject: the only thing that ties its people to accounts."""
 

@@ -64,6 +64,11 @@ class UserRow(OrganisationOwned, Base):
     password_hash: Mapped[str]
     # When somebody else set the password; None once its owner has chosen one.
     first_password_at: Mapped[datetime | None]
+    # Of an authenticator, as `service.storage.sealing` keeps it; it counts since `totp_since`.
+    totp_secret: Mapped[str | None] = mapped_column(Text)
+    totp_since: Mapped[datetime | None]
+    # Of the last code that was used, so that none serves twice.
+    totp_last_step: Mapped[int | None] = mapped_column(BigInteger)
     role: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[CreatedAt]
     disabled_at: Mapped[datetime | None]

@@ -18,6 +18,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
+from service.db.login_rows import SecondStepRow
 from service.db.rows import SessionRow, UserRow
 from service.errors import ServiceError
 from service.identity.passwords import PASSWORD_MAX_LENGTH, require_good_password
@@ -363,6 +364,7 @@ def secret_hash(plain: str) -> str:
 
 def _end_logins(session: Session, user: UserRow) -> None:
     session.execute(delete(SessionRow).where(SessionRow.user_id == user.id))
+    session.execute(delete(SecondStepRow).where(SecondStepRow.user_id == user.id))
 
 
 def _verify(stored: str, password: str) -> bool:

@@ -1,4 +1,4 @@
-"""The brake on guessing passwords: failed logins counted in the database, so that every process counts alike.
+"""The brake on guessing: failed logins counted in the database, so that every process counts alike.
 
 Who is slowed is the one who guesses: an account is counted for each address apart, never for itself alone, so
 that nobody can lock its owner out from elsewhere. A browser that has logged in to the account before is
@@ -69,14 +69,32 @@ class LoginThrottle:
         """
         account = _account(username)
         source = f"browser {browser_id}" if browser_id else neighbour(address)
-        of_pair = (LoginAttemptRow.account == account) & (LoginAttemptRow.source == source)
         of_source = LoginAttemptRow.source == source
+        return self._begin(account, source, also=((of_source, self.address_limit),))
+
+    def begin_code(self, *, username: str, browser_id: str | None = None) -> str:
+        """Count an attempt at the code that is asked for after the password; as :meth:`begin`.
+
+        Who gets here knows the password: an account is counted for all addresses together, or a guesser with
+        many of them would find a code of six digits. A browser that the account knows is counted by itself.
+
+        Raises
+        ------
+        TooManyAttemptsError
+            If this account failed too often within the window.
+        """
+        return self._begin(_account(username), f"code {browser_id}" if browser_id else "code")
+
+    def _begin(
+        self, account: str, source: str, *, also: tuple[tuple[ColumnElement[bool], int], ...] = ()
+    ) -> str:
+        of_pair = (LoginAttemptRow.account == account) & (LoginAttemptRow.source == source)
         with self.sessions.begin() as session:
             session.execute(delete(LoginAttemptRow).where(LoginAttemptRow.at <= self._window_start()))
             attempt = LoginAttemptRow(account=account, source=source)
             session.add(attempt)
         # Read after the commit: of two attempts at once, at least the later one sees the other.
-        for condition, limit in ((of_pair, self.limit), (of_source, self.address_limit)):
+        for condition, limit in ((of_pair, self.limit), *also):
             retry_after_s = self._wait_s(condition, limit, own_id=attempt.id)
             if retry_after_s is not None:
                 self.withdrawn(attempt.id)

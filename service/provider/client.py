@@ -21,6 +21,14 @@ LEEWAY_S = 30
 CALLBACK = "/login/provider/callback"
 DISCOVERY = "/.well-known/openid-configuration"
 
+# What signs an ID token, whatever else a provider says that it can: keys that it alone has (RFC 7518, 8037).
+ALGORITHMS = frozenset(
+    {"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519"}
+)
+_STATED = "id_token_signing_alg_values_supported"
+# OpenID Connect Discovery 1.0, 3: every provider can, so one that says nothing means this.
+_UNSAID = ("RS256",)
+
 Claims = Mapping[str, Any]
 
 
@@ -72,8 +80,9 @@ class IdentityProvider:
         """
         request.scope["session"] = {}
         try:
+            await self._metadata()
             redirect = await self._app.authorize_redirect(request, self.callback)
-        except (httpx2.HTTPError, RuntimeError, ValueError) as error:
+        except (httpx2.HTTPError, RuntimeError, TypeError, ValueError) as error:
             raise ProviderUnavailableError from error
         return Departure(url=redirect.headers["location"], state=dict(request.session))
 
@@ -103,6 +112,7 @@ class IdentityProvider:
             raise ProviderRefusedError
         request.scope["session"] = state
         try:
+            await self._metadata()
             token = await self._app.authorize_access_token(
                 request,
                 leeway=LEEWAY_S,
@@ -120,19 +130,35 @@ class IdentityProvider:
     async def farewell(self, *, back: str) -> str | None:
         """Return where somebody ends their login at the provider itself; None if it has no such place."""
         try:
-            metadata = await self._app.load_server_metadata()
-        except (httpx2.HTTPError, ValueError) as error:
+            metadata = await self._metadata()
+        except (httpx2.HTTPError, TypeError, ValueError) as error:
             raise ProviderUnavailableError from error
         if "end_session_endpoint" not in metadata:
             return None
         made = await self._app.create_logout_url(post_logout_redirect_uri=back, client_id=self.client_id)
         return str(made["url"])
 
+    async def _metadata(self) -> dict[str, Any]:
+        """Load what the provider says of itself, once, and hold it to what it may say.
+
+        Raises
+        ------
+        ProviderUnavailableError
+            If it is another issuer's (OpenID Connect Discovery 1.0, 4.3).
+        """
+        metadata: dict[str, Any] = await self._app.load_server_metadata()
+        if metadata.get("issuer") != self.issuer:
+            # Not kept: it may be mended.
+            metadata.clear()
+            raise ProviderUnavailableError
+        metadata[_STATED] = [name for name in metadata.get(_STATED) or _UNSAID if name in ALGORITHMS]
+        return metadata
+
     async def _complete(self, token: dict[str, Any]) -> Claims:
         claims: Claims = token["userinfo"]
         if self.needed_claims.issubset(claims):
             return claims
-        metadata = await self._app.load_server_metadata()
+        metadata = await self._metadata()
         if "userinfo_endpoint" not in metadata:
             return claims
         more = await self._app.userinfo(token=token)

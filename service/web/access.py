@@ -131,6 +131,19 @@ def set_browser_cookie(response: Response, resources: Resources, token: str) -> 
     )
 
 
+def set_second_step_cookie(response: Response, resources: Resources, token: str, *, max_age: int) -> None:
+    """Let the browser come back with a code; the cookie gives no access. An empty one is taken back."""
+    response.set_cookie(
+        resources.second_step_cookie_name,
+        token,
+        max_age=max_age,
+        path="/",
+        secure=resources.https,
+        httponly=True,
+        samesite="lax",
+    )
+
+
 def clear_login_cookie(response: Response, resources: Resources) -> None:
     """Take the login back from the browser."""
     response.delete_cookie(

@@ -26,6 +26,7 @@ from service.identity.passwords import (
     PasswordGuessableError,
     PasswordLengthError,
 )
+from service.identity.second_factor import recovery_codes_left
 from service.identity.throttle import TooManyAttemptsError
 from service.web import wording
 from service.web.access import ByOwnForm, OnOwnPage, origin_of, set_login_cookie
@@ -45,7 +46,7 @@ def show_account(
     request: Request, principal: OnOwnPage, resources: AnyResources, *, done: str = ""
 ) -> HTMLResponse:
     """Show somebody their own account."""
-    return _page(request, principal, resources, done=wording.ACCOUNT_DONE.get(done, ""))
+    return account_page(request, principal, resources, done=wording.ACCOUNT_DONE.get(done, ""))
 
 
 @router.post("/password")
@@ -60,7 +61,7 @@ async def change_own_password(
 ) -> Response:
     """Give oneself another password; every other login ends, and this one gets a new token."""
     if new != again:
-        return _page(request, principal, resources, status=422, problem=wording.PASSWORDS_DIFFER)
+        return account_page(request, principal, resources, status=422, problem=wording.PASSWORDS_DIFFER)
     attempt = attempt_of(
         request, resources, username=principal.username, password=current, details=ON_THE_ACCOUNT_PAGE
     )
@@ -79,8 +80,8 @@ async def change_own_password(
         PasswordGuessableError,
         PasswordUnchangedError,
     ) as refusal:
-        return _refused(request, principal, resources, refusal)
-    response = _done("password")
+        return refused(request, principal, resources, refusal)
+    response = done_with("password")
     set_login_cookie(response, resources, token)
     return response
 
@@ -89,14 +90,14 @@ async def change_own_password(
 def end_other_logins(principal: ByOwnForm, resources: AnyResources) -> RedirectResponse:
     """End every login of one's own but this one."""
     end_others(resources, principal)
-    return _done("logins")
+    return done_with("logins")
 
 
 @router.post("/logins/{login_id}/end")
 def end_login(login_id: str, principal: ByOwnForm, resources: AnyResources) -> RedirectResponse:
     """End one of one's own logins."""
     end_own(resources, principal, login_id)
-    return _done("login")
+    return done_with("login")
 
 
 def _change(resources: Resources, principal: Principal, password: str, origin: Origin) -> str:
@@ -113,7 +114,7 @@ def _change(resources: Resources, principal: Principal, password: str, origin: O
         return open_login(session, user=user, lifetime=resources.lifetime, origin=origin)
 
 
-def _page(
+def account_page(
     request: Request,
     principal: Principal,
     resources: Resources,
@@ -122,8 +123,10 @@ def _page(
     problem: str = "",
     done: str = "",
 ) -> HTMLResponse:
+    """Draw the page of somebody's own account."""
     with resources.sessions_for(principal).open() as session:
         user = session.get_one(UserRow, principal.user_id)
+        codes_left = recovery_codes_left(session, user)
     return page(
         request,
         "account.html",
@@ -138,13 +141,16 @@ def _page(
         ),
         provider=resources.settings.oidc_name,
         least=PASSWORD_MIN_LENGTH,
+        second_factor_since=user.totp_since,
+        codes_left=codes_left,
     )
 
 
-def _refused(
+def refused(
     request: Request, principal: Principal, resources: Resources, refusal: ServiceError
 ) -> HTMLResponse:
-    show = partial(_page, request, principal, resources, status=status_of(refusal) or 500)
+    """Show the page of the account again, with what was wrong."""
+    show = partial(account_page, request, principal, resources, status=status_of(refusal) or 500)
     if isinstance(refusal, TooManyAttemptsError):
         response = show(problem=said_of(refusal))
         response.headers["Retry-After"] = str(refusal.retry_after_s)
@@ -152,5 +158,6 @@ def _refused(
     return show(problem=wording.ACCOUNT_REFUSALS[refusal.code])
 
 
-def _done(what: str) -> RedirectResponse:
+def done_with(what: str) -> RedirectResponse:
+    """Go back to the page of the account, which says what was done."""
     return RedirectResponse(f"/account?done={what}", status_code=303)

@@ -7,15 +7,19 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from sqlalchemy.orm import Session
 
 from service.api.access.principals import AnyResources, identify, require_own_page
 from service.api.resources import Resources, resources_of
 from service.audit import record
+from service.db.rows import UserRow
 from service.errors import ServiceError
 from service.identity.accounts import CredentialsError, FirstPasswordEndedError
 from service.identity.actor import Actor
 from service.identity.browsers import remember_browser
 from service.identity.logins import Origin, close_login, open_login
+from service.identity.second_factor import Means, has_second_factor
+from service.identity.second_steps import LIFETIME, begin_second_step
 from service.identity.throttle import TooManyAttemptsError
 from service.web import wording
 from service.web.access import (
@@ -25,6 +29,7 @@ from service.web.access import (
     origin_of,
     set_browser_cookie,
     set_login_cookie,
+    set_second_step_cookie,
 )
 from service.web.proving import Attempt, attempt_of, check_password, said_of
 from service.web.rendering import page
@@ -111,9 +116,18 @@ async def log_in(
     stale = request.cookies.get(resources.cookie_name)
     opening = partial(_open, resources, attempt, stale=stale, origin=origin_of(request))
     try:
-        opened = await resources.logins.run(opening)
+        begun = await resources.logins.run(opening)
     except (CredentialsError, FirstPasswordEndedError, TooManyAttemptsError) as refusal:
         return _refused(request, refusal, username=username, target=target)
+    if isinstance(begun, Opened):
+        return arrived(resources, begun, target)
+    response = RedirectResponse(f"/login/code?{urlencode({'next': target})}", status_code=303)
+    set_second_step_cookie(response, resources, begun.token, max_age=int(LIFETIME.total_seconds()))
+    return response
+
+
+def arrived(resources: Resources, opened: "Opened", target: str) -> RedirectResponse:
+    """Send somebody who has logged in to where they wanted to go."""
     response = RedirectResponse(target, status_code=303)
     set_login_cookie(response, resources, opened.token)
     set_browser_cookie(response, resources, opened.browser)
@@ -140,29 +154,66 @@ def log_out(request: Request, resources: AnyResources, principal: ByOwnForm) -> 
 
 
 @dataclass(frozen=True)
-class _Opened:
-    """What the browser gets for its cookies."""
+class Opened:
+    """What the browser gets for its cookies when a login has begun."""
 
     token: str = field(repr=False)
     browser: str = field(repr=False)
 
 
-def _open(resources: Resources, attempt: Attempt, *, stale: str | None, origin: Origin) -> _Opened:
+@dataclass(frozen=True)
+class _HalfOpened:
+    """What it gets when a code is asked for."""
+
+    token: str = field(repr=False)
+
+
+def _open(
+    resources: Resources, attempt: Attempt, *, stale: str | None, origin: Origin
+) -> Opened | _HalfOpened:
     user = check_password(resources, attempt)
     with resources.unrestricted_sessions.begin() as session:
         if stale:
             close_login(session, stale)
-        token = open_login(session, user=user, lifetime=resources.lifetime, origin=origin)
-        browser = remember_browser(session, attempt.browser, user=user)
-        record(
-            session,
-            actor=Actor(f"user:{user.id}", attempt.address),
-            action="login.begin",
-            subject_kind="user",
-            subject_id=user.id,
-            organisation_id=user.organisation_id,
-        )
-    return _Opened(token=token, browser=browser)
+        if has_second_factor(user):
+            return _HalfOpened(begin_second_step(session, user=user))
+        return open_for(session, resources, user, browser=attempt.browser, origin=origin)
+
+
+def open_for(
+    session: Session,
+    resources: Resources,
+    user: UserRow,
+    *,
+    browser: str | None,
+    origin: Origin,
+    means: Means | None = None,
+) -> Opened:
+    """Begin the login of somebody who has proved who they are.
+
+    Parameters
+    ----------
+    session : Session
+    resources : Resources
+    user : UserRow
+    browser : str or None
+        What the cookie of a known browser holds.
+    origin : Origin
+    means : Means, optional
+        What the second step was passed with, for the audit.
+    """
+    token = open_login(session, user=user, lifetime=resources.lifetime, origin=origin)
+    remembered = remember_browser(session, browser, user=user)
+    record(
+        session,
+        actor=Actor(f"user:{user.id}", origin.address or ""),
+        action="login.begin",
+        subject_kind="user",
+        subject_id=user.id,
+        details=None if means is None else {"second_factor": means.value},
+        organisation_id=user.organisation_id,
+    )
+    return Opened(token=token, browser=remembered)
 
 
 def _refused(request: Request, refusal: ServiceError, *, username: str, target: str) -> HTMLResponse:

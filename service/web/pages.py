@@ -13,9 +13,10 @@ from service.api.problems.refusals import (
     AuthenticationRequiredError,
     CrossSiteRequestError,
     PasswordChangeRequiredError,
+    SecondFactorRequiredError,
 )
 from service.api.resources import Resources
-from service.web import account, login, views
+from service.web import account, login, second_factor, second_step, views
 from service.web.rendering import FOLDER, page
 
 HEADINGS = {
@@ -36,7 +37,7 @@ HEADINGS = {
     ),
 }
 # What somebody is to do on the page of their account before anything else.
-SETTLED_AT_THE_ACCOUNT = frozenset({PasswordChangeRequiredError.code})
+SETTLED_AT_THE_ACCOUNT = frozenset({PasswordChangeRequiredError.code, SecondFactorRequiredError.code})
 OUR_FAULT = ("Something went wrong", "The fault is on our side. Nothing that was accepted is lost.")
 THEIR_REQUEST = ("That did not work", "The request could not be understood. Go back and try again.")
 
@@ -70,7 +71,8 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
         from service.web import provider_login  # noqa: PLC0415  (Authlib is loaded where it is needed)
 
         app.include_router(provider_login.router)
-    app.include_router(account.router)
+    for module in (second_step, account, second_factor):
+        app.include_router(module.router)
     app.include_router(views.router)
     app.mount("/static", StaticFolder(directory=FOLDER / "static"), name="static")
 

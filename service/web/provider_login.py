@@ -7,7 +7,7 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from service.api.access.principals import AnyResources
+from service.api.access.principals import AnyResources, client_address
 from service.api.problems.handlers import status_of
 from service.api.problems.refusals import RouteNotFoundError
 from service.api.resources import Resources, resources_of
@@ -65,7 +65,7 @@ async def depart(
     try:
         departure = await provider.depart(request)
     except ProviderUnavailableError as refusal:
-        return _refused(request, provider, refusal, target=target)
+        return await _told_and_refused(request, resources, provider, refusal, target=target)
     token = await to_thread.run_sync(partial(_note, resources, departure.state, target))
     response = RedirectResponse(departure.url, status_code=303)
     _set_cookie(response, resources, token, max_age=int(LIFETIME.total_seconds()))
@@ -85,7 +85,7 @@ async def arrive(request: Request, resources: AnyResources, provider: Provider) 
         opening = partial(_open, resources, provider, claims, origin=origin_of(request), stale=stale)
         token = await to_thread.run_sync(opening)
     except tuple(SAID) as refusal:
-        response = _refused(request, provider, refusal, target=target)
+        response = await _told_and_refused(request, resources, provider, refusal, target=target)
     else:
         response = RedirectResponse(target, status_code=303)
         set_login_cookie(response, resources, token)
@@ -119,24 +119,6 @@ def _take(resources: Resources, token: str | None) -> PendingLogin | None:
 def _open(
     resources: Resources, provider: IdentityProvider, claims: Claims, *, origin: Origin, stale: str | None
 ) -> str:
-    try:
-        return _open_for_account(resources, provider, claims, origin=origin, stale=stale)
-    except ProviderAccountError:
-        with resources.unrestricted_sessions.begin() as session:
-            record(
-                session,
-                actor=anonymous(origin.address or ""),
-                action="login.refused",
-                subject_kind="user",
-                subject_id="unknown",
-                details=THROUGH_PROVIDER,
-            )
-        raise
-
-
-def _open_for_account(
-    resources: Resources, provider: IdentityProvider, claims: Claims, *, origin: Origin, stale: str | None
-) -> str:
     address = origin.address or ""
     with resources.unrestricted_sessions.begin() as session:
         user = account_of(session, resources.settings, issuer=provider.issuer, claims=claims, address=address)
@@ -155,6 +137,32 @@ def _open_for_account(
             organisation_id=user.organisation_id,
         )
     return token
+
+
+async def _told_and_refused(
+    request: Request,
+    resources: Resources,
+    provider: IdentityProvider,
+    refusal: ServiceError,
+    *,
+    target: str,
+) -> Response:
+    await to_thread.run_sync(partial(_record_refusal, resources, refusal, client_address(request)))
+    return _refused(request, provider, refusal, target=target)
+
+
+def _record_refusal(resources: Resources, refusal: ServiceError, address: str) -> None:
+    details = THROUGH_PROVIDER | {"code": refusal.code}
+    with resources.unrestricted_sessions() as session:
+        # Anybody may send an answer without a login at the provider: once an address, for each reason.
+        resources.reads.note(
+            session,
+            anonymous(address),
+            action="login.refused",
+            subject_kind="user",
+            subject_id="unknown",
+            details=details,
+        )
 
 
 def _refused(request: Request, provider: IdentityProvider, refusal: ServiceError, *, target: str) -> Response:

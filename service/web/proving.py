@@ -18,6 +18,7 @@ from service.identity.accounts import (
 )
 from service.identity.actor import anonymous
 from service.identity.browsers import known_browser
+from service.identity.second_factor import CodeNotValidError, Means, take_code
 from service.identity.throttle import TooManyAttemptsError
 
 
@@ -79,6 +80,44 @@ def check_password(resources: Resources, attempt: Attempt) -> UserRow:
         raise
     resources.throttle.succeeded(counted)
     return user
+
+
+def check_code(resources: Resources, attempt: Attempt, user_id: str) -> Means:
+    """Use up a code of an account whose password was right.
+
+    Parameters
+    ----------
+    resources : Resources
+    attempt : Attempt
+        The code in place of the password.
+    user_id : str
+
+    Raises
+    ------
+    CodeNotValidError
+        If it is not valid, or not any more.
+    TooManyAttemptsError
+        If there were too many that failed before.
+    """
+    with resources.unrestricted_sessions() as session:
+        browser_id = known_browser(session, attempt.browser, username=attempt.username)
+    try:
+        counted = resources.throttle.begin_code(username=attempt.username, browser_id=browser_id)
+    except TooManyAttemptsError:
+        _note_throttled(resources, attempt)
+        raise
+    try:
+        with resources.unrestricted_sessions.begin() as session:
+            user = session.get_one(UserRow, user_id)
+            means = take_code(session, user, code=attempt.password, seal=resources.seal)
+    except CodeNotValidError:
+        _record_refusal(resources, attempt)
+        raise
+    except BaseException:
+        resources.throttle.withdrawn(counted)
+        raise
+    resources.throttle.succeeded(counted)
+    return means
 
 
 def said_of(refusal: TooManyAttemptsError) -> str:

@@ -19,8 +19,10 @@ LOGIN_REFUSALS = {
     "first_password_ended": _TIME_IS_OVER,
 }
 
+CODE_REFUSED = "That code is not right, too old, or used already. Wait for the next one."
 ACCOUNT_DONE = {
     "password": "Your password is changed, and every other login has ended.",
+    "second-factor-removed": "The authenticator is removed. The password alone logs you in.",
     "login": "That login has ended.",
     "logins": "Every other login has ended.",
 }
@@ -32,6 +34,8 @@ ACCOUNT_REFUSALS = {
     "password_length": "The new password is too short, or longer than 256 characters.",
     "password_guessable": "The new password is easy to guess. Take another, such as four words that do not "
     "belong together.",
+    "second_factor_code_not_valid": CODE_REFUSED,
+    "second_factor_set": "There is an authenticator already. Remove it first.",
     "password_unchanged": "The new password is the one you have now. Take another.",
 }
 

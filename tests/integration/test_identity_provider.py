@@ -375,6 +375,38 @@ def test_who_changes_their_mind_there_is_not_let_in(served: Serving, open_browse
     refused(served, page, status=403, said="Hospital login did not let you in")
 
 
+def test_refusals_are_told_with_their_reason_and_once_an_address(
+    make_served: Callable[..., Serving], open_browser: OpenBrowser
+) -> None:
+    served = make_served()
+    browser = open_browser(served)
+    browser.log_in("guest")
+    for _ in range(3):
+        # Anybody may send this, as often as they like.
+        browser.get(f"{CALLBACK}?code=x&state=y")
+    departure, _ = browser.follow(f"{PUBLIC_URL}/login/provider", until="http://127.0.0.1:")
+    assert departure
+    browser.get(f"{CALLBACK}?error=access_denied&state=y")
+    away = make_served(oidc_issuer=f"http://127.0.0.1:{free_port()}")
+    open_browser(away).get(f"{PUBLIC_URL}/login/provider")
+    with served.sessions() as session:
+        told = session.scalars(
+            select(AuditEventRow)
+            .where(AuditEventRow.action == "login.refused")
+            .order_by(AuditEventRow.sequence)
+        ).all()
+    assert [event.details for event in told] == [
+        {"through": "identity-provider", "code": code}
+        for code in (
+            "provider_account_not_allowed",
+            "provider_answer_not_valid",
+            "provider_refused",
+            "provider_unavailable",
+        )
+    ]
+    assert {(event.actor, event.subject_id) for event in told} == {("anonymous", "unknown")}
+
+
 def test_a_code_that_has_expired_is_refused(
     make_served: Callable[..., Serving], open_browser: OpenBrowser
 ) -> None:

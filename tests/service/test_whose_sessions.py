@@ -15,6 +15,7 @@ MAY_USE = {
         "api/resources.py",  # makes them
         "api/access/principals.py",  # who asks is found before it is known whose rows they see
         "web/login.py",  # likewise
+        "web/second_step.py",  # likewise
         "web/proving.py",  # likewise, and failed logins are counted for the installation
         "web/provider_login.py",  # likewise, by what the identity provider says
         "api/operations.py",  # readiness and metrics of the installation: counts, no rows

@@ -17,6 +17,7 @@ from service.api.problems.refusals import (
     PasswordChangeRequiredError,
     PermissionDeniedError,
     ScopeMissingError,
+    SecondFactorRequiredError,
 )
 from service.api.resources import Resources, resources_of
 from service.db.rows import UserRow
@@ -26,6 +27,7 @@ from service.identity.api_keys import find_api_key, note_api_key_use
 from service.identity.logins import find_login, note_login_use
 from service.identity.permissions import PERMISSIONS, Permission, roles_with
 from service.identity.scopes import EVERY_SCOPE, SCOPE_OF, Scope, read_scopes
+from service.identity.second_factor import has_second_factor
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "X-CSRF-Token"
@@ -56,6 +58,8 @@ class Principal:
         Of the login; None with an API key.
     must_change_password : bool
         Whether a login has to do that before anything else; an API key was issued by itself, and never has.
+    must_set_second_factor : bool
+        The same, where the settings ask for one and the login is by a password alone.
     scopes : frozenset of Scope
         What the API key is for; a login has all of them. The role's own limits hold beside them.
     """
@@ -68,6 +72,7 @@ class Principal:
     csrf_token: str | None = None
     login_id: str | None = None
     must_change_password: bool = False
+    must_set_second_factor: bool = False
     scopes: frozenset[Scope] = EVERY_SCOPE
 
     def may(self, permission: Permission) -> bool:
@@ -147,6 +152,11 @@ def _by_login(resources: Resources, token: str, *, address: str, counts_as_use: 
             csrf_token=row.csrf_token,
             login_id=row.id,
             must_change_password=user.first_password_at is not None and not row.through_provider,
+            must_set_second_factor=(
+                resources.settings.require_second_factor
+                and not row.through_provider
+                and not has_second_factor(user)
+            ),
         )
 
 
@@ -171,8 +181,8 @@ def signed_in(
     ------
     AuthenticationRequiredError, ApiKeyNotValidError
         If there is no account behind the request.
-    PasswordChangeRequiredError
-        If its owner has to change the password first.
+    PasswordChangeRequiredError, SecondFactorRequiredError
+        If its owner has to see to that first.
     CrossSiteRequestError
         If a changing request under a login comes from elsewhere or lacks the login's token.
     """
@@ -232,10 +242,12 @@ def require_settled(principal: Principal) -> None:
 
     Raises
     ------
-    PasswordChangeRequiredError
+    PasswordChangeRequiredError, SecondFactorRequiredError
     """
     if principal.must_change_password:
         raise PasswordChangeRequiredError
+    if principal.must_set_second_factor:
+        raise SecondFactorRequiredError
 
 
 def require_csrf_token(principal: Principal, token: str | None) -> None:

@@ -18,7 +18,16 @@ from service.api.problems import refusals
 from service.api.problems.problem import Problem, problem, problem_response
 from service.audit import chain
 from service.errors import ServiceError, as_json
-from service.identity import accounts, api_keys, logins, organisations, passwords, scopes, throttle
+from service.identity import (
+    accounts,
+    api_keys,
+    logins,
+    organisations,
+    passwords,
+    scopes,
+    second_factor,
+    throttle,
+)
 from service.logs import get_logger
 from service.provider import errors as provider
 
@@ -74,7 +83,10 @@ STATUSES: dict[type[Exception], int] = {
     refusals.RouteNotFoundError: 404,
     refusals.ScanMissingError: 422,
     refusals.ScopeMissingError: 403,
+    refusals.SecondFactorRequiredError: 403,
     refusals.TooManyStreamsError: 503,
+    second_factor.CodeNotValidError: 401,
+    second_factor.SecondFactorSetError: 409,
     scopes.ScopeError: 422,
     scopes.ScopeNotAllowedError: 422,
     storage.EncryptionKeyFileError: 500,

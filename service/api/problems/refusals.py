@@ -63,6 +63,15 @@ class PasswordChangeRequiredError(ServiceError):
         super().__init__("expected a password that the account's owner has chosen, found a first one")
 
 
+class SecondFactorRequiredError(ServiceError):
+    """A login with a password alone, where the settings ask for more."""
+
+    code: ClassVar[str] = "second_factor_required"
+
+    def __init__(self) -> None:
+        super().__init__("expected an account with a second factor, found one without")
+
+
 class CrossSiteRequestError(ServiceError):
     """A changing request under a login that our own pages did not send."""
 

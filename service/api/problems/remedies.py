@@ -66,6 +66,7 @@ _OF_AN_UPLOAD = {
 _OF_A_LOGIN = {
     "password_change_required": "Log in on the pages and choose a password of your own at /account.",
     "first_password_ended": "Ask whoever runs this service for another first password.",
+    "second_factor_required": "Log in on the pages and set up an authenticator at /account.",
     "login_required": "Log in on the pages and look at /account.",
 }
 _OF_THE_SERVICE = {

@@ -24,6 +24,7 @@ SCOPE_OF_ROUTE = {
     ("GET", "/api/v1/admin/users"): Scope.ADMIN,
     ("POST", "/api/v1/admin/users"): Scope.ADMIN,
     ("DELETE", "/api/v1/admin/users/{user_id}/logins"): Scope.ADMIN,
+    ("DELETE", "/api/v1/admin/users/{user_id}/second-factor"): Scope.ADMIN,
     ("GET", "/api/v1/admin/api-keys"): Scope.ADMIN,
     ("POST", "/api/v1/admin/api-keys"): Scope.ADMIN,
     ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"): Scope.ADMIN,

@@ -158,6 +158,7 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         ("GET", "/api/v1/admin/users"),
         ("POST", "/api/v1/admin/users"),
         ("DELETE", "/api/v1/admin/users/{user_id}/logins"),
+        ("DELETE", "/api/v1/admin/users/{user_id}/second-factor"),
         ("GET", "/api/v1/admin/api-keys"),
         ("POST", "/api/v1/admin/api-keys"),
         ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"),

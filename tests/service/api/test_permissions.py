@@ -18,6 +18,8 @@ FOR_ANYBODY = {
     ("GET", "/api/docs"),
     ("GET", "/login"),
     ("POST", "/login"),
+    ("GET", "/login/code"),
+    ("POST", "/login/code"),
 }
 REST = {
     ("POST", "/api/v1/scans"): EVERY_ROLE,
@@ -31,6 +33,7 @@ REST = {
     ("GET", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("DELETE", "/api/v1/admin/users/{user_id}/logins"): {Role.ADMINISTRATOR},
+    ("DELETE", "/api/v1/admin/users/{user_id}/second-factor"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"): {Role.ADMINISTRATOR},
@@ -53,6 +56,9 @@ PAGES = {
     ("POST", "/predictions/{prediction_id}/retry"): EVERY_ROLE,
     ("GET", "/account"): EVERY_ROLE,
     ("POST", "/account/password"): EVERY_ROLE,
+    ("POST", "/account/second-factor"): EVERY_ROLE,
+    ("POST", "/account/second-factor/confirm"): EVERY_ROLE,
+    ("POST", "/account/second-factor/remove"): EVERY_ROLE,
     ("POST", "/account/logins/end-others"): EVERY_ROLE,
     ("POST", "/account/logins/{login_id}/end"): EVERY_ROLE,
     # Last: it ends the login that the others are tried with.
@@ -82,6 +88,10 @@ def test_nobody_gets_in_without_an_account_except_where_anybody_may(served: Serv
         assert (answer.status_code, answer.headers["location"][:6]) == (303, "/login"), (method, path)
     for method, path in FOR_ANYBODY:
         answer = served.client.request(method, concrete(path))
+        if path == "/login/code" and method == "GET":
+            # Without a password that was right it is asked for first.
+            assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+            continue
         # Without a model the service is not ready; a log-in form without a name is not valid.
         assert answer.status_code in {200, 422, 503}, (method, path)
 

@@ -29,12 +29,16 @@ READS = {
 NOBODYS = {
     "/",
     "/login",
+    "/login/code",
     "/healthz",
     "/readyz",
     "/metrics",
     "/api/docs",
     "/api/openapi.json",
     "/api/v1/admin/models",
+    # To somebody about themselves.
+    "/account",
+    "/api/v1/account/logins",
 }
 
 

@@ -125,6 +125,22 @@ def test_an_accounts_logins_are_ended_and_nothing_else(mina, key, at, restnet_js
     assert restnet("users", "end-logins", "mina", *at)[1] == "mina had 0 logins, and has none any more\n"
 
 
+def test_a_second_factor_that_was_lost_is_reset_and_the_logins_end(mina, at, restnet_json, restnet, sessions):
+    with sessions.begin() as session:
+        user = session.get_one(UserRow, mina["id"])
+        user.totp_secret, user.totp_since = "plain:x", datetime.now(UTC)
+        open_login(session, user=user, lifetime=timedelta(hours=1))
+    assert restnet_json("users", "list", *at)[1][0]["second_factor"] is True
+    status, answer = restnet_json("users", "reset-second-factor", "mina", *at)
+    assert (status, answer["second_factor"]) == (0, False)
+    with sessions() as session:
+        assert session.get_one(UserRow, mina["id"]).totp_secret is None
+        assert session.scalars(select(SessionRow)).all() == []
+    assert ("second_factor.reset", "command-line", mina["id"]) in actions(at)
+    status, out, _ = restnet("users", "reset-second-factor", "mina", *at)
+    assert (status, out) == (0, "mina logs in with the password alone\n")
+
+
 def test_a_password_can_be_made_and_is_shown_this_once(mina, at, restnet_json, restnet, sessions):
     _, answer = restnet_json("users", "set-password", "mina", "--generate", *at)
     assert len(answer["password"]) >= 20
@@ -189,7 +205,9 @@ def test_nobody_is_added_to_an_organisation_that_there_is_not(at, restnet_json):
     assert sys.stdin.read() == PASSWORD + "\n", "no password was asked for"
 
 
-@pytest.mark.parametrize("command", ["disable", "enable", "end-logins", "set-password"])
+@pytest.mark.parametrize(
+    "command", ["disable", "enable", "end-logins", "reset-second-factor", "set-password"]
+)
 def test_an_account_that_there_is_not_is_refused(command, mina, at, restnet_json):
     status, answer = restnet_json("users", command, "nobody", *at)
     assert (status, answer["error"]["code"]) == (2, "account_not_found")
@@ -269,6 +287,7 @@ def test_a_key_that_there_is_not_is_refused(named, key, at, restnet_json):
         ["organisations", "list"],
         ["users", "disable", "mina"],
         ["users", "end-logins", "mina"],
+        ["users", "reset-second-factor", "mina"],
         ["users", "set-password", "mina"],
     ],
 )

@@ -1,6 +1,7 @@
 """No page holds code or style of its own, so the content security policy needs no exception."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,9 @@ import pytest
 
 from service.db.rows import PredictionState
 from service.web.rendering import FOLDER, environment
-from tests.service.api.serving import Serving, make_settings, sample_result, scan_bytes, serving
+from tests.service.api.serving import PASSWORD, Serving, make_settings, sample_result, scan_bytes, serving
 from tests.service.web.test_login import log_in
+from tests.service.web.test_second_factor import code_of
 
 HTML = {"Accept": "text/html"}
 
@@ -77,12 +79,32 @@ def templates_drawn(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return drawn
 
 
+@contextmanager
+def another_browser(served: Serving) -> Iterator[None]:
+    """Ask without the cookies, which are there again afterwards."""
+    kept = dict(served.client.cookies)
+    served.client.cookies.clear()
+    yield
+    served.client.cookies.clear()
+    served.client.cookies.update(kept)
+
+
 def pages(served: Serving) -> Iterator[str]:
     yield served.client.get("/login", headers=HTML).text
     yield served.client.post("/login", data={"username": "<b>", "password": "x"}, headers=HTML).text
     token = log_in(served)
     model_version_id = served.register_model()
     yield served.client.get("/account?done=password", headers=HTML).text
+    begun = served.client.post("/account/second-factor", data={"csrf_token": token, "password": PASSWORD})
+    yield begun.text
+    code = code_of(begun.text.partition('class="secret">')[2][:32])
+    confirmed = {"csrf_token": token, "code": code}
+    yield served.client.post("/account/second-factor/confirm", data=confirmed, headers=HTML).text
+    yield served.client.get("/account", headers=HTML).text
+    with another_browser(served):
+        served.client.post("/login", data={"username": "doctor", "password": PASSWORD})
+        yield served.client.get("/login/code", headers=HTML).text
+        yield served.client.post("/login/code", data={"code": "<b>"}, headers=HTML).text
     wrong = {"csrf_token": token, "current": "x", "new": "<b>", "again": "<b>"}
     yield served.client.post("/account/password", data=wrong, headers=HTML).text
     yield served.client.get("/", headers=HTML).text
