@@ -1,10 +1,10 @@
 """The answer to "what is this file, and can it be used?"."""
 
-import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from imaging.digest import sha256_beside
 from imaging.findings import ScanWarning
 from imaging.pipeline import Progress, preprocess
 from imaging.quality import QualityReport
@@ -61,38 +61,34 @@ def check_scan(
         If the file cannot be read.
     """
     scan = open_scan(path)
-    prepared = preprocess(scan, progress=progress)
+    with sha256_beside(path) as sha256:
+        prepared = preprocess(scan, progress=progress)
     return ScanReport(
-        scan=scan_identity(path, display_name, scan),
+        scan=scan_identity(scan, name=display_name or path.name, sha256=sha256.result()),
         space=prepared.space,
         quality=prepared.quality,
         warnings=prepared.warnings,
     )
 
 
-def scan_identity(
-    path: Path, display_name: str | None, scan: BoldScan, *, sha256: str | None = None
-) -> dict[str, Any]:
+def scan_identity(scan: BoldScan, *, name: str, sha256: str) -> dict[str, Any]:
     """Say which scan this is, as JSON values.
 
     Parameters
     ----------
-    path : Path
-    display_name, sha256 : str, optional
-        The file's own if not given; a copy stands for the file that it was made from.
     scan : BoldScan
+    name : str
+        What the scan is called; of a path, its last part is kept.
+    sha256 : str
+        Of the file as its owner has it; a copy stands for the file that it was made from.
 
     Returns
     -------
     dict
-        ``name`` (never a folder), ``sha256`` of the bytes as they are, ``shape``, ``zooms_mm``, ``tr_s``,
-        ``n_frames``.
+        ``name`` (never a folder), ``sha256``, ``shape``, ``zooms_mm``, ``tr_s``, ``n_frames``.
     """
-    if sha256 is None:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     return {
-        "name": Path(display_name or path).name,
+        "name": Path(name).name,
         "sha256": sha256,
         "shape": list(scan.shape),
         "zooms_mm": [round(zoom, 4) for zoom in scan.zooms_mm],

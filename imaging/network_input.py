@@ -1,14 +1,16 @@
 """What the network reads: a scan's brain on the cube, frame by frame, and the windows cut from it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
 from jaxtyping import Int
 
+from imaging.cube import brain_cube
 from imaging.findings import ScanWarning
 from imaging.quality import QualityReport
-from imaging.shapes import CubeSeries, Windows
+from imaging.shapes import CubeSeries, VoxelSeries, Windows
 from imaging.spec import PreprocessingSpec
 
 
@@ -18,8 +20,8 @@ class NetworkInput:
 
     Attributes
     ----------
-    frames : (T, G, G, G) float32
-        RAS+ cube, demeaned a voxel, in units of the scan's own standard deviation; zero outside the brain.
+    series : (N, T) float32
+        The cube's brain voxels over time, demeaned a voxel, in units of the scan's own standard deviation.
     tr_s : float
         Time between these frames.
     spec : PreprocessingSpec
@@ -29,12 +31,25 @@ class NetworkInput:
     warnings : tuple of ScanWarning
     """
 
-    frames: CubeSeries
+    series: VoxelSeries
     tr_s: float
     spec: PreprocessingSpec
     quality: QualityReport
     space: Literal["template"] = "template"
     warnings: tuple[ScanWarning, ...] = ()
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames, ``tr_s`` apart."""
+        return int(self.series.shape[1])
+
+    @cached_property
+    def frames(self) -> CubeSeries:
+        """The series in its place, 0 outside the brain, RAS+; three times as large, so made when asked."""
+        size = self.spec.grid_size
+        frames = np.zeros((self.n_frames, size, size, size), dtype=np.float32)
+        frames[:, brain_cube(size).mask] = self.series.T
+        return frames
 
     def windows(self) -> tuple[Int[np.ndarray, " W"], Windows]:
         """Cut the windows that the spec plans.
@@ -45,7 +60,7 @@ class NetworkInput:
             First frame of each window, ascending, each different.
         windows : (W, F, G, G, G) float32
         """
-        starts = window_starts(len(self.frames), spec=self.spec)
+        starts = window_starts(self.n_frames, spec=self.spec)
         frames = starts[:, None] + np.arange(self.spec.window_frames)
         return starts, self.frames[frames]
 

@@ -2,7 +2,7 @@
 
 reading      one pass over the samples: statistics on the scan's grid, signal on the cube
 filtering    detrend, band-pass, resample to the common repetition time
-scaling      demean, divide by one standard deviation, place in the cube
+scaling      demean, divide by one standard deviation
 space        decide from the brain's shape that the scan lies in template space
 
 The decision needs only what the reading gave, and takes as long as the two stages before it: a thread works
@@ -11,18 +11,19 @@ on it beside them.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 from scipy.ndimage import binary_fill_holes
+from threadpoolctl import ThreadpoolController
 
-from imaging.cube import brain_cube
 from imaging.cube_map import cube_map
 from imaging.errors import ScanError
 from imaging.network_input import NetworkInput
 from imaging.quality import assess_quality, measure_signal
 from imaging.reading import NonfiniteValuesError, read_signal
 from imaging.scan import BoldScan
-from imaging.shapes import BrainMask, CubeSeries, Volume, VoxelSeries
+from imaging.shapes import BrainMask, Volume, VoxelSeries
 from imaging.spec import PreprocessingSpec
 from imaging.template_space import NotInTemplateSpaceError, TemplateSpaceDecision, decide_template_space
 from imaging.temporal import filter_in_time
@@ -58,15 +59,18 @@ def preprocess(
         If the samples are damaged or carry no signal, the brain is not where the template's is, or the scan
         is too short.
     """
-    spec = spec or PreprocessingSpec()
-    report = progress or _silent
+    # The threads of a BLAS wait for each other in a loop, on the core that another thread here works on. And
+    # the last bits of a product depend on how many share it.
+    with _blas().limit(limits=1):
+        return _preprocess(scan, spec or PreprocessingSpec(), progress or _silent)
 
+
+def _preprocess(scan: BoldScan, spec: PreprocessingSpec, report: Progress) -> NetworkInput:
     report("reading", 0.0)
     to_cube = cube_map(shape=scan.shape[:3], affine=scan.affine, grid_size=spec.grid_size)
     signal = read_signal(scan, to_cube, progress=lambda done: report("reading", done))
 
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="judge") as beside:
-        figures = beside.submit(measure_signal, signal)
         space = beside.submit(
             _decide_space,
             scan,
@@ -75,10 +79,10 @@ def preprocess(
             in_brain=signal.in_brain,
             nonfinite=signal.nonfinite,
         )
+        report("filtering", 0.0)
+        figures = measure_signal(signal)
         series, warnings = signal.series, scan.warnings + signal.warnings
         del signal
-
-        report("filtering", 0.0)
         try:
             filtered = filter_in_time(
                 series,
@@ -94,12 +98,9 @@ def preprocess(
         report("filtering", 1.0)
 
         report("scaling", 0.0)
-        # Without a filter the series that is scaled is the one that was measured. With one it has to go: the
-        # series of a long run and the frames made of it would not fit side by side.
-        figures.result()
+        # The series of a long run before and after would not both fit beside what is made of it.
         del series
         scale_series(filtered.series)
-        frames = _place(filtered.series, spec.grid_size)
         report("scaling", 1.0)
 
         report("space", 0.0)
@@ -107,12 +108,12 @@ def preprocess(
         report("space", 1.0)
     quality = assess_quality(
         scan,
-        figures.result(),
+        figures,
         in_band_power=filtered.in_band_power,
         template_space=decision.scores,
     )
     return NetworkInput(
-        frames=frames,
+        series=filtered.series,
         tr_s=filtered.tr_s,
         spec=spec,
         quality=quality,
@@ -164,10 +165,9 @@ def _refuse_broken(voxels: BrainMask) -> None:
         raise NonfiniteValuesError(n_voxels=int(voxels.sum()))
 
 
-def _place(series: VoxelSeries, grid_size: int) -> CubeSeries:
-    frames = np.zeros((series.shape[1], grid_size, grid_size, grid_size), dtype=np.float32)
-    frames[:, brain_cube(grid_size).mask] = series.T
-    return frames
+@cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController().select(user_api="blas")
 
 
 def _silent(stage: str, fraction: float) -> None:

@@ -7,6 +7,7 @@ from time import perf_counter
 from typing import Any
 
 from imaging.check import scan_identity
+from imaging.digest import sha256_beside
 from imaging.network_input import NetworkInput
 from imaging.pipeline import STAGES, preprocess
 from imaging.scan import open_scan
@@ -65,12 +66,16 @@ def prepare_scan(
 
     began = perf_counter()
     scan = open_scan(path)
-    identity = scan_identity(path, display_name, scan, sha256=sha256)
     opened = perf_counter()
-    network_input = preprocess(scan, spec, progress=report)
+    if sha256 is None:
+        with sha256_beside(path) as own:
+            network_input = preprocess(scan, spec, progress=report)
+        sha256 = own.result()
+    else:
+        network_input = preprocess(scan, spec, progress=report)
     prepared = perf_counter()
     return PreparedScan(
-        scan=identity,
+        scan=scan_identity(scan, name=display_name or path.name, sha256=sha256),
         network_input=network_input,
         timing_ms={
             "read": round(1000 * (opened - began), 3),

@@ -82,12 +82,12 @@ class FileSamples:
         x, y, z, n_frames = self.header.shape
         frame_bytes = x * y * z * self.dtype.itemsize
         total = self.header.data_bytes
-        buffers = [bytearray(min(frames_per_block, n_frames) * frame_bytes) for _ in range(_BUFFERS)]
+        buffers = np.empty((_BUFFERS, min(frames_per_block, n_frames) * frame_bytes), dtype=np.uint8)
         with open_scan_bytes(self.path) as source:
             source.require(memoryview(bytearray(self.header.data_offset)), part="header")
             for number, start in enumerate(range(0, n_frames, frames_per_block)):
                 count = min(frames_per_block, n_frames - start)
-                view = memoryview(buffers[number % _BUFFERS])[: count * frame_bytes]
+                view = buffers[number % _BUFFERS, : count * frame_bytes].data
                 source.require(view, part="samples", already=start * frame_bytes, total=total)
                 yield np.frombuffer(view, dtype=self.dtype).reshape(count, x * y * z)
             source.require_end(expected_bytes=total)

@@ -31,7 +31,7 @@ class FoldedConvolution:
     """A convolution of all members with its BatchNorm folded in, channels ordered by member."""
 
     weight: Float[Tensor, "K I a b c"]
-    bias: Float[Tensor, "K"]
+    bias: Float[Tensor, " K"]
     stride: int
     padding: int
     groups: int

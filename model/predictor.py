@@ -135,7 +135,7 @@ class Predictor:
         """
         if network_input.spec != self.spec:
             raise PreprocessingMismatchError(expected=self.spec.to_json(), found=network_input.spec.to_json())
-        starts = window_starts(len(network_input.frames), spec=self.spec)
+        starts = window_starts(network_input.n_frames, spec=self.spec)
         logits = self.member_logits(network_input.frames, starts, progress=progress)
         temperature, threshold = self.card.temperature, self.card.threshold
         probability = calibrated_probability(logits.mean(keepdims=True), temperature=temperature).item()

@@ -28,6 +28,13 @@ class AccessSettings(BaseSettings):
         description="A new API key is valid for this long unless it is asked for otherwise.",
     )
 
+    first_password_lifetime_s: int = Field(
+        default=7 * DAY_S,
+        ge=3600,
+        le=90 * DAY_S,
+        description="A password that somebody else has set ends after this, unless its owner changes it.",
+    )
+
     trusted_proxies: str = Field(
         default="",
         description="Addresses and networks, with commas, whose `X-Forwarded-For` and `-Proto` are believed.",

@@ -1,6 +1,7 @@
 """The message queue: it only wakes workers. A message carries an id and nothing else."""
 
 from pathlib import Path
+from ssl import CERT_REQUIRED
 from typing import Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
@@ -149,6 +150,9 @@ def _broker(settings: Settings) -> dict[str, Any]:
         }
     return {
         "broker_url": url,
+        "broker_transport": "service.redisbroker:Transport",
+        # kombu would take any certificate; the address may name an authority of its own.
+        "broker_use_ssl": {"ssl_cert_reqs": CERT_REQUIRED} if parts.scheme == "rediss" else None,
         "broker_transport_options": {
             "global_keyprefix": "restnet:",
             # A message that is not acknowledged for this long is delivered once more: far above the longest

@@ -1,6 +1,7 @@
 """Every setting of the service, built once from the environment and passed down."""
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 from urllib.parse import quote, urlsplit
@@ -20,6 +21,9 @@ from service.access_settings import AccessSettings
 
 PREFIX = "RESTNET_"
 BROKER_SCHEMES = ("filesystem", "redis", "rediss")
+# How alike a name must be to be taken for a misspelt one. Others may be somebody else's: Kubernetes sets
+# RESTNET_PORT where a service is called so.
+CLOSE = 0.8
 DATABASE_DRIVERS = ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
 
 
@@ -270,16 +274,20 @@ class Settings(AccessSettings):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if (self.storage_access_key is None) != (self.storage_secret_key is None):
-            message = "expected storage_access_key and storage_secret_key together, found one of them"
+            message = (
+                "expected RESTNET_STORAGE_ACCESS_KEY and RESTNET_STORAGE_SECRET_KEY together, "
+                "found one of them"
+            )
             raise ValueError(message)
         if self.heartbeat_s * 2 > self.lease_s:
             message = (
-                f"expected heartbeat_s at most half of lease_s, found {self.heartbeat_s} and {self.lease_s}"
+                "expected RESTNET_HEARTBEAT_S at most half of RESTNET_LEASE_S, "
+                f"found {self.heartbeat_s} and {self.lease_s}"
             )
             raise ValueError(message)
         if self.hard_time_limit_s <= self.soft_time_limit_s:
             message = (
-                f"expected hard_time_limit_s above soft_time_limit_s, "
+                f"expected RESTNET_HARD_TIME_LIMIT_S above RESTNET_SOFT_TIME_LIMIT_S, "
                 f"found {self.hard_time_limit_s} and {self.soft_time_limit_s}"
             )
             raise ValueError(message)
@@ -304,3 +312,21 @@ class Settings(AccessSettings):
         found = source() if self.secrets_dir is not None else {}
         secret = [name for name in type(self).model_fields if isinstance(getattr(self, name), SecretStr)]
         return {name: SecretStr(str(found[name])) for name in secret if name in found}
+
+
+def misspelt_settings() -> dict[str, str]:
+    """Return the variables, and files of the secrets' folder, that nearly name a setting, and which one.
+
+    One that is lost in silence leaves the default: scans that nobody encrypts, another database.
+    """
+    folder = os.environ.get(f"{PREFIX}SECRETS_DIR")
+    files = [file.name for file in Path(folder).iterdir()] if folder and _is_folder(folder) else []
+    known = [name.upper() for name in Settings.model_fields]
+    near = {}
+    for name in sorted({*os.environ, *files}):
+        if not name.upper().startswith(PREFIX) or name.upper().removeprefix(PREFIX) in known:
+            continue
+        meant = get_close_matches(name.upper().removeprefix(PREFIX), known, n=1, cutoff=CLOSE)
+        if meant:
+            near[name] = PREFIX + meant[0]
+    return near

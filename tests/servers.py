@@ -45,13 +45,13 @@ def redis_url() -> Iterator[str]:
 
 
 @contextmanager
-def redis_server(port: int) -> Iterator[str]:
+def redis_server(port: int, *options: str) -> Iterator[str]:
     binary = shutil.which("redis-server") or shutil.which("valkey-server")
     if binary is None:
         missing("redis-server", "RESTNET_TEST_REDIS_URL")
     folder = tempfile.mkdtemp(prefix="restnet-redis-")
     process = subprocess.Popen(
-        [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder],
+        [binary, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", folder, *options],
         stdout=subprocess.DEVNULL,
     )
     try:

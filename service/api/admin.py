@@ -8,6 +8,15 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from service.api.access.principals import (
+    AnyResources,
+    AuditReader,
+    KeyManager,
+    ModelReader,
+    Principal,
+    UserManager,
+)
+from service.api.actions.viewing import row_id
 from service.api.cursor import decode_number, encode_cursor, encode_number, newest_first
 from service.api.parameters import known_parameters_only
 from service.api.payloads import (
@@ -17,19 +26,19 @@ from service.api.payloads import (
     AuditEventResponse,
     AuditPage,
     IssuedApiKeyResponse,
+    LoginsEndedResponse,
     ModelVersionPage,
     ModelVersionResponse,
     UserPage,
     UserRequest,
     UserResponse,
 )
-from service.api.principals import AnyResources, AuditReader, KeyManager, ModelReader, Principal, UserManager
-from service.api.problems import problem_responses
+from service.api.problems.problem import problem_responses
 from service.api.resources import Resources
-from service.api.viewing import row_id
 from service.audit import record
 from service.db.rows import ApiKeyRow, AuditEventRow, ModelVersionRow, UserRow
 from service.identity.accounts import (
+    AccountNotFoundError,
     Role,
     create_user,
     require_user,
@@ -41,6 +50,7 @@ from service.identity.api_keys import (
     require_api_key,
     revoke_api_key,
 )
+from service.identity.logins import end_logins
 from service.identity.scopes import read_scopes
 
 router = APIRouter(
@@ -69,7 +79,7 @@ def get_users(
 
 @router.post("/users", status_code=201, summary="Add an account", responses=problem_responses(400, 409, 422))
 def post_user(body: UserRequest, principal: UserManager, resources: AnyResources) -> UserResponse:
-    """Add an account with a password of 12 to 256 characters and a role."""
+    """Add an account with a role and a first password of 12 to 256 characters, for its owner to change."""
     with resources.sessions_for(principal).begin() as session:
         user = create_user(
             session,
@@ -87,6 +97,25 @@ def post_user(body: UserRequest, principal: UserManager, resources: AnyResources
             details={"role": user.role},
         )
         return _user_response(user)
+
+
+@router.delete(
+    "/users/{user_id}/logins", summary="End the logins of an account", responses=problem_responses(404)
+)
+def delete_logins(user_id: str, principal: UserManager, resources: AnyResources) -> LoginsEndedResponse:
+    """End every login of an account at once; its keys stay, and it may log in again."""
+    with resources.sessions_for(principal).begin() as session:
+        user = _find_user(session, user_id)
+        ended = end_logins(session, user_id=user.id)
+        record(
+            session,
+            actor=principal.actor,
+            action="login.revoke",
+            subject_kind="user",
+            subject_id=user.id,
+            details={"ids": ended},
+        )
+    return LoginsEndedResponse(ended=len(ended))
 
 
 @router.get("/api-keys", summary="List API keys", responses=problem_responses(422))
@@ -229,6 +258,13 @@ def _note_list(
     resources.reads.note_list(session, principal.actor, action=action, subject_kind=kind, ids=ids)
 
 
+def _find_user(session: Session, user_id: str) -> UserRow:
+    user = session.get(UserRow, row_id(user_id))
+    if user is None:
+        raise AccountNotFoundError
+    return user
+
+
 def _user_response(user: UserRow) -> UserResponse:
     return UserResponse(
         id=user.id,
@@ -236,6 +272,7 @@ def _user_response(user: UserRow) -> UserResponse:
         role=Role(user.role),
         created_at=user.created_at,
         disabled_at=user.disabled_at,
+        must_change_password=user.first_password_at is not None,
     )
 
 

@@ -6,11 +6,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from service.api import admin, docs, operations, predictions, scans
-from service.api.bodies import SmallBodies
-from service.api.brakes import CountedRequests, PacedBodies
-from service.api.envelope import Envelope
-from service.api.errors import install_error_handlers
+from service.api import account, admin, docs, operations, predictions, scans
+from service.api.edge.bodies import SmallBodies
+from service.api.edge.brakes import CountedRequests, PacedBodies
+from service.api.edge.envelope import Envelope
+from service.api.problems.handlers import install_error_handlers
 from service.api.resources import open_resources
 from service.settings import Settings
 from service.web.pages import add_pages, render_problem
@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         tracing=resources.tracing,
     )
     install_error_handlers(app, page=render_problem)
-    for module in (scans, predictions, admin, operations, docs):
+    for module in (scans, predictions, account, admin, operations, docs):
         app.include_router(module.router)
     add_pages(app, resources)
     docs.describe(app)

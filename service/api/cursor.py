@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Select, and_, or_
 from sqlalchemy.orm import InstrumentedAttribute
 
-from service.api.refusals import FieldsNotValidError
+from service.api.problems.refusals import FieldsNotValidError
 
 
 def encode_cursor(moment: datetime, row_id: str) -> str:

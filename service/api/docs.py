@@ -7,8 +7,8 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
 from service.api import payloads
-from service.api.brakes import NOT_COUNTED
-from service.api.problems import MEDIA_TYPE, Problem, problem_responses
+from service.api.edge.brakes import NOT_COUNTED
+from service.api.problems.problem import MEDIA_TYPE, Problem, problem_responses
 from service.correlation import REQUEST_ID_HEADER, REQUEST_ID_LENGTH
 
 DESCRIPTION = """Hand over a resting-state fMRI scan, follow its prediction, read the probability of ADHD.
@@ -19,6 +19,7 @@ Research software for decision *support*: it never diagnoses. Errors are problem
 TAGS = [
     {"name": "scans", "description": "Uploaded files"},
     {"name": "predictions", "description": "One model on one scan"},
+    {"name": "account", "description": "One's own logins; asked for under a login, never with an API key"},
     {"name": "administration", "description": "Accounts, API keys, model versions, audit"},
     {"name": "operation", "description": "For operators and their tools"},
 ]

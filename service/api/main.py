@@ -10,8 +10,9 @@ import uvicorn
 
 from service import logs
 from service.api.app import create_app
-from service.api.connections import ConnectionLimits, bounded_protocol
+from service.api.edge.connections import ConnectionLimits, bounded_protocol
 from service.api.resources import Resources
+from service.db.migrate import require_usable
 from service.networks import parse_networks
 from service.settings import Settings
 
@@ -69,6 +70,7 @@ def run_web(settings: Settings, *, host: str, port: int) -> None:
     return_memory()
     allow_open_files()
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
+    require_usable(settings.database_url.get_secret_value())
     app = create_app(settings)
     # Before the first upload, which would otherwise wait for it.
     app.state.resources.quarantine.start()

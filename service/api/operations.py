@@ -9,10 +9,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
 from sqlalchemy import select
 
-from service.api.principals import AnyResources, client_address
-from service.api.problems import problem_responses
-from service.api.refusals import MetricsNotAllowedError
+from service.api.access.principals import AnyResources, client_address
+from service.api.problems.problem import problem_responses
+from service.api.problems.refusals import MetricsNotAllowedError
 from service.api.resources import Resources
+from service.db.migrate import require_up_to_date
 from service.db.rows import ModelVersionRow
 from service.logs import get_logger
 from service.networks import lies_within, parse_networks
@@ -100,8 +101,7 @@ def _passes(name: str, check: Callable[[Resources], None], resources: Resources)
 
 
 def _try_database(resources: Resources) -> None:
-    with resources.unrestricted_sessions() as session:
-        session.execute(select(1))
+    require_up_to_date(resources.engine)
 
 
 def _try_storage(resources: Resources) -> None:

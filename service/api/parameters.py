@@ -8,8 +8,8 @@ from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from starlette.datastructures import Headers
 
-from service.api.principals import Principal, signed_in
-from service.api.refusals import FieldsNotValidError
+from service.api.access.principals import Principal, signed_in
+from service.api.problems.refusals import FieldsNotValidError
 
 RAW_HEADERS = {"subject_id": "x-subject-id", "age_years": "x-age-years", "sex": "x-sex", "site": "x-site"}
 """Where a raw upload says what a form says in its fields."""

@@ -3,7 +3,16 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 from service.db.rows import PredictionState
 from service.identity.accounts import Role
@@ -16,6 +25,15 @@ def _blank_is_absent(value: object) -> object:
     return None if isinstance(value, str) and not value.strip() else value
 
 
+def _in_one_sentence(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    # A union would give one problem for each of its kinds.
+    try:
+        return read(value)
+    except ValidationError as error:
+        message = "Input should be a whole number of days from 1 to 3650, or 'never'"
+        raise PydanticCustomError("days_or_never", message) from error
+
+
 USERNAME_ANY_CASE = r"^[A-Za-z0-9][A-Za-z0-9._@-]*$"
 NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f]*$"
 PSEUDONYM = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -23,6 +41,9 @@ Pseudonym = Annotated[
     str | None,
     Field(max_length=64, pattern=PSEUDONYM, description="Never a name; letters, digits and . _ -"),
     BeforeValidator(_blank_is_absent),
+]
+DaysOrNever = Annotated[
+    Annotated[int, Field(ge=1, le=3650)] | Literal["never"], WrapValidator(_in_one_sentence)
 ]
 
 
@@ -177,6 +198,7 @@ class UserResponse(BaseModel):
     role: Role
     created_at: datetime
     disabled_at: datetime | None
+    must_change_password: bool = Field(description="Whether the password is one that somebody else has set")
 
 
 class ApiKeyRequest(BaseModel):
@@ -200,7 +222,7 @@ class ApiKeyRequest(BaseModel):
         default=None,
         description="What it may do, within the account's role; without them all of the role except `admin`",
     )
-    expires_in_days: Annotated[int, Field(ge=1, le=3650)] | Literal["never"] | None = Field(
+    expires_in_days: DaysOrNever | None = Field(
         default=None, description="Without it, the setting `RESTNET_API_KEY_LIFETIME_S` decides"
     )
 
@@ -235,6 +257,31 @@ class ModelVersionResponse(BaseModel):
     active: bool
     created_at: datetime
     card: dict[str, Any]
+
+
+class LoginResponse(BaseModel):
+    """An open login of one's own."""
+
+    id: str
+    this_one: bool = Field(description="Whether it is the login that asks")
+    begun_at: datetime
+    last_used_at: datetime = Field(description="To the minute")
+    ends_at: datetime = Field(description="The latest; without requests it ends before")
+    address: str | None = Field(description="From where it was begun; null: not kept")
+    browser: str | None = Field(description="As in `Firefox on Windows`; null: not known")
+    through_provider: bool = Field(description="Whether an identity provider vouched for the person")
+
+
+class LoginList(BaseModel):
+    """All open logins of one's own, newest first."""
+
+    items: list[LoginResponse]
+
+
+class LoginsEndedResponse(BaseModel):
+    """Logins that were ended."""
+
+    ended: int = Field(ge=0, description="How many there were")
 
 
 class AuditEventResponse(BaseModel):

@@ -8,18 +8,18 @@ from fastapi.responses import StreamingResponse
 from pydantic import AfterValidator, BeforeValidator
 
 from service import jobs
-from service.api.events import EventResponse, event_stream
-from service.api.parameters import known_parameters_only
-from service.api.payloads import PSEUDONYM, PredictionPage, PredictionResponse
-from service.api.principals import AnyResources, PredictionChanger, ScanReader
-from service.api.problems import problem_responses
-from service.api.viewing import (
+from service.api.access.principals import AnyResources, PredictionChanger, PredictionReader
+from service.api.actions.events import EventResponse, event_stream
+from service.api.actions.viewing import (
     PredictionFilter,
     find_prediction,
     list_predictions,
     prediction_response,
     read_prediction,
 )
+from service.api.parameters import known_parameters_only
+from service.api.payloads import PSEUDONYM, PredictionPage, PredictionResponse
+from service.api.problems.problem import problem_responses
 from service.db.rows import PredictionRow, PredictionState
 from service.queue import announce
 
@@ -76,7 +76,7 @@ Moment = Annotated[
 
 @router.get("", summary="List predictions, newest first", responses=problem_responses(401, 422))
 def get_predictions(
-    principal: ScanReader,
+    principal: PredictionReader,
     resources: AnyResources,
     *,
     status: PredictionState | None = None,
@@ -93,7 +93,9 @@ def get_predictions(
 
 
 @router.get("/{prediction_id}", summary="Follow a prediction", responses=problem_responses(401, 404))
-def get_prediction(prediction_id: str, principal: ScanReader, resources: AnyResources) -> PredictionResponse:
+def get_prediction(
+    prediction_id: str, principal: PredictionReader, resources: AnyResources
+) -> PredictionResponse:
     """Return where a prediction stands and, at the end, its result or its error."""
     with resources.sessions_for(principal).open() as session:
         return read_prediction(session, principal, prediction_id, reads=resources.reads)
@@ -112,7 +114,7 @@ def get_prediction(prediction_id: str, principal: ScanReader, resources: AnyReso
     },
 )
 def get_events(
-    request: Request, prediction_id: str, principal: ScanReader, resources: AnyResources
+    request: Request, prediction_id: str, principal: PredictionReader, resources: AnyResources
 ) -> StreamingResponse:
     """Stream the prediction at each change until it ends; no connection or thread is held between polls."""
     with resources.sessions_for(principal).open() as session:

@@ -12,9 +12,9 @@ from fastapi import Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.api.metrics import Metrics
-from service.api.streams import Streams
-from service.api.upload_slots import UploadSlots
+from service.api.edge.streams import Streams
+from service.api.edge.upload_slots import UploadSlots
+from service.api.figures.metrics import Metrics
 from service.audit import ReadLog
 from service.db.engine import make_engine, session_factory
 from service.db.restricted import OrganisationSessions
@@ -29,7 +29,7 @@ from service.storage import Storage, open_storage
 from service.tracing import Tracing, open_tracing
 
 if TYPE_CHECKING:
-    from service.api.principals import Principal
+    from service.api.access.principals import Principal
     from service.provider.client import IdentityProvider
 
 SUBMITTING_THREADS = 16
@@ -97,6 +97,11 @@ class Resources:
     def idle(self) -> timedelta:
         """How long a login lives without a request."""
         return timedelta(seconds=self.settings.session_idle_s)
+
+    @property
+    def first_password_lifetime(self) -> timedelta:
+        """How long a password that somebody else has set opens an account."""
+        return timedelta(seconds=self.settings.first_password_lifetime_s)
 
     @property
     def lifetime(self) -> timedelta:

@@ -4,13 +4,13 @@ from typing import Any
 
 from fastapi import APIRouter, Depends, Request
 
+from service.api.access.principals import AnyResources, ScanDeleter, ScanReader, ScanUploader
+from service.api.actions.removal import delete_scan
+from service.api.actions.uploads import receive_scan
+from service.api.actions.viewing import read_scan
 from service.api.parameters import RAW_HEADERS, known_parameters_only
 from service.api.payloads import AcceptedResponse, PredictionLinks, ScanFields, ScanResponse
-from service.api.principals import AnyResources, ScanDeleter, ScanReader, ScanUploader
-from service.api.problems import problem_responses
-from service.api.removal import delete_scan
-from service.api.uploads import receive_scan
-from service.api.viewing import read_scan
+from service.api.problems.problem import problem_responses
 
 router = APIRouter(
     prefix="/api/v1/scans",

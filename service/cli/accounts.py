@@ -30,7 +30,10 @@ def add_user(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add a person. The password is asked for, or read from standard input when that is not a terminal."""
+    """Add a person. The password is asked for, or read from standard input when that is not a terminal.
+
+    It is a first one: the person chooses another when they log in, and it ends after a week.
+    """
     from service.audit import record
     from service.identity.accounts import create_user, parse_role
     from service.identity.organisations import require_organisation
@@ -58,7 +61,8 @@ def add_user(
     if as_json:
         print_json(added)
     else:
-        say(f"{added['username']} may log in as {added['role']} of {added['organisation']}")
+        who, what = added["username"], f"{added['role']} of {added['organisation']}"
+        say(f"{who} may log in as {what}, and chooses another password then")
 
 
 @users.command("list")
@@ -114,6 +118,22 @@ def enable(username: Username, *, data_dir: DataDir = None, as_json: AsJson = Fa
     _tell(answer, f"{answer['username']} may log in as {answer['role']}", as_json=as_json)
 
 
+@users.command("end-logins")
+def end_all_logins(username: Username, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """End an account's logins at once. It may log in again, and its keys stay."""
+    from service.identity.accounts import require_user
+    from service.identity.logins import end_logins
+
+    with migrated_session(load_settings(data_dir)) as session:
+        user = require_user(session, username=username)
+        ended = end_logins(session, user_id=user.id)
+        _record(session, user, action="login.revoke", details={"ids": ended})
+        answer = {"id": user.id, "username": user.username, "ended": len(ended)}
+    _tell(
+        answer, f"{answer['username']} had {answer['ended']} logins, and has none any more", as_json=as_json
+    )
+
+
 @users.command("set-password")
 def change_password(
     username: Username,
@@ -124,7 +144,7 @@ def change_password(
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Give an account another password and end its logins. It is asked for as by `users add`."""
+    """Give an account another first password and end its logins. It is asked for as by `users add`."""
     import secrets
 
     from service.identity.accounts import require_user, set_password
@@ -155,10 +175,11 @@ def _described(user: "UserRow") -> dict[str, Any]:
         "role": user.role,
         "created_at": in_utc(user.created_at),
         "disabled_at": in_utc(user.disabled_at),
+        "must_change_password": user.first_password_at is not None,
     }
 
 
-def _record(session: Any, user: "UserRow", *, action: str) -> None:
+def _record(session: Any, user: "UserRow", *, action: str, details: dict[str, Any] | None = None) -> None:
     from service.audit import record
 
     record(
@@ -167,6 +188,7 @@ def _record(session: Any, user: "UserRow", *, action: str) -> None:
         action=action,
         subject_kind="user",
         subject_id=user.id,
+        details=details,
         organisation_id=user.organisation_id,
     )
 

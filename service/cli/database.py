@@ -60,12 +60,19 @@ def load_settings(data_dir: Path | None = None) -> "Settings":
     Raises
     ------
     SettingsError
-        If a variable holds a value that the setting cannot take.
+        If a variable holds a value that the setting cannot take, or nearly has a setting's name.
     """
     from pydantic import ValidationError
 
-    from service.settings import PREFIX, Settings
+    from service.settings import PREFIX, Settings, misspelt_settings
 
+    misspelt = misspelt_settings()
+    if misspelt:
+        problems = [
+            {"setting": name, "problem": f"expected {meant}, found a name that is nearly that"}
+            for name, meant in misspelt.items()
+        ]
+        raise SettingsError(problems=problems)
     try:
         return Settings() if data_dir is None else Settings(data_dir=data_dir)
     except ValidationError as error:

@@ -55,6 +55,18 @@ class PathNotUsableError(ServiceError):
         super().__init__(f"expected files and folders that can be read and written, found {found}{where}")
 
 
+class DatabaseDamagedError(ServiceError):
+    """A database file that is none, or no whole one."""
+
+    code: ClassVar[str] = "database_damaged"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected the database's file as RestNet left it, found one that SQLite cannot read: "
+            "docs/operations.md says how a backup is restored"
+        )
+
+
 def refusal_of(error: Exception) -> dict[str, object] | None:
     """Describe an error that the user can mend.
 
@@ -67,14 +79,26 @@ def refusal_of(error: Exception) -> dict[str, object] | None:
     dict or None
         ``{"code", "message", ...}`` with the error's typed attributes; None where the fault is ours.
     """
+    from sqlalchemy.exc import DatabaseError, OperationalError
+
     from imaging.errors import ScanError
     from model.errors import ModelError
+    from service.storage.errors import StorageUnavailableError
     from training.errors import CohortError
 
-    if _is_database(error):
+    if isinstance(error, OperationalError):
+        # Never its own text, which may hold the address with the password.
         return {"code": "database_unavailable", "message": DATABASE_UNAVAILABLE}
+    if type(error) is DatabaseError:
+        # Its subclasses are our faults; this one itself is SQLite's word for a file it cannot make sense of.
+        error = DatabaseDamagedError()
+    if isinstance(error, StorageUnavailableError):
+        # Whoever has the command line runs the service: there is no log to look into.
+        return {"code": error.code, "message": f"{error} ({error.found})"}
     if isinstance(error, OSError) and _is_of_the_users_path(error):
-        path = None if error.filename is None else str(error.filename)
+        # Of a copy that found no room, the second is the one that was written.
+        filename = error.filename2 if error.errno in _NO_ROOM and error.filename2 else error.filename
+        path = None if filename is None else str(filename)
         error = PathNotUsableError(path=path, found=in_words(error))
     if not isinstance(error, ScanError | ModelError | CohortError | ServiceError):
         return None
@@ -84,13 +108,6 @@ def refusal_of(error: Exception) -> dict[str, object] | None:
 def in_words(error: OSError) -> str:
     """Say what the system refused, as a part of a sentence."""
     return (error.strerror or "a fault of the disk").lower()
-
-
-def _is_database(error: Exception) -> bool:
-    # Never its own text, which may hold the address with the password.
-    from sqlalchemy.exc import OperationalError
-
-    return isinstance(error, OperationalError)
 
 
 def _is_of_the_users_path(error: OSError) -> bool:

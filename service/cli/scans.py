@@ -89,6 +89,9 @@ def _predict_one(path: Path, predictor: "Predictor", *, as_json: bool) -> dict[s
 
 def _require_readable(path: Path) -> None:
     try:
+        # Before it is opened: a pipe would wait for whoever writes into it.
+        if path.is_fifo():
+            raise FileNotReadableError(name=path.name, found="a pipe")
         with path.open("rb"):
             pass
     except OSError as error:

@@ -114,8 +114,14 @@ def web(
 ) -> None:
     """Run one web process over a database that `restnet prepare` made ready; workers run elsewhere."""
     from service.api.main import run_web
+    from service.embedded.supervisor import require_address
+    from service.private import make_private_folder, write_privately
 
-    run_web(_settings(data_dir, as_json=as_json), host=host, port=port)
+    settings = _settings(data_dir, as_json=as_json)
+    require_address(host, port)
+    write_privately()
+    make_private_folder(settings.data_dir)
+    run_web(settings, host=host, port=port)
 
 
 def prepare(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:

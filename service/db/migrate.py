@@ -1,5 +1,6 @@
 """Brings a database to the newest schema, and back to an older one."""
 
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
@@ -8,12 +9,16 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
 
 from service.db.engine import make_engine, sqlite_file
 from service.errors import ServiceError
+from service.logs import get_logger
 
 # An application, installed in place: the scripts lie beside the package.
 MIGRATIONS = Path(__file__).resolve().parents[2] / "migrations"
+
+log = get_logger(__name__)
 
 
 class SchemaNewerError(ServiceError):
@@ -26,6 +31,19 @@ class SchemaNewerError(ServiceError):
         super().__init__(
             f"expected a database of this version of RestNet or an older one, found revision {revision!r}, "
             "which this version does not know"
+        )
+
+
+class SchemaOlderError(ServiceError):
+    """A database that lacks migrations, or has none yet: this version would miss what they bring."""
+
+    code: ClassVar[str] = "database_older"
+
+    def __init__(self, *, revision: str | None) -> None:
+        self.revision = revision
+        found = "an empty one" if revision is None else f"revision {revision!r}"
+        super().__init__(
+            f"expected a database with the newest schema, found {found}: `restnet prepare` brings it there"
         )
 
 
@@ -106,10 +124,11 @@ def revision_of(url: str) -> str | None:
         engine.dispose()
 
 
-def revisions(*, upto: str | None = None) -> list[str]:
+@cache
+def revisions(*, upto: str | None = None) -> tuple[str, ...]:
     """Return the known migrations, oldest first, up to and with one of them; all by default."""
     scripts = ScriptDirectory(str(MIGRATIONS))
-    known = [script.revision for script in scripts.walk_revisions("base", "heads")][::-1]
+    known = tuple(script.revision for script in scripts.walk_revisions("base", "heads"))[::-1]
     return known if upto is None else known[: known.index(upto) + 1]
 
 
@@ -124,11 +143,33 @@ def require_known(revision: str | None) -> None:
         raise SchemaNewerError(revision=revision)
 
 
-def is_current(engine: Engine) -> bool:
-    """Tell whether every migration has been applied."""
-    heads = ScriptDirectory(str(MIGRATIONS)).get_heads()
-    with engine.connect() as connection:
-        return set(MigrationContext.configure(connection).get_current_heads()) == set(heads)
+def require_up_to_date(engine: Engine) -> None:
+    """Refuse a database that lacks migrations; one that is ahead serves the versions before until they end.
+
+    Raises
+    ------
+    SchemaOlderError
+    """
+    revision = _revision(engine)
+    if revision is None or revision in revisions()[:-1]:
+        raise SchemaOlderError(revision=revision)
+
+
+def require_usable(url: str) -> None:
+    """Refuse, at the start of a process, a database of another schema; one that is away may come back.
+
+    Raises
+    ------
+    SchemaOlderError, SchemaNewerError
+    """
+    engine = make_engine(url)
+    try:
+        require_known(_revision(engine))
+        require_up_to_date(engine)
+    except OperationalError as error:
+        log.warning("database_away", reason=type(error).__name__)
+    finally:
+        engine.dispose()
 
 
 def _revision(engine: Engine) -> str | None:

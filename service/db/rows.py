@@ -62,6 +62,8 @@ class UserRow(OrganisationOwned, Base):
     id: Mapped[Key]
     username: Mapped[str] = mapped_column(unique=True)
     password_hash: Mapped[str]
+    # When somebody else set the password; None once its owner has chosen one.
+    first_password_at: Mapped[datetime | None]
     role: Mapped[str] = mapped_column(String(32))
     created_at: Mapped[CreatedAt]
     disabled_at: Mapped[datetime | None]
@@ -81,6 +83,9 @@ class SessionRow(OrganisationOwned, Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     # Whether the identity provider vouched for it, and not a password of ours.
     through_provider: Mapped[bool] = mapped_column(default=False, server_default=false())
+    # For its owner, who is to know it again.
+    address: Mapped[str | None]
+    browser: Mapped[str | None] = mapped_column(String(64))
 
     user: Mapped[UserRow] = relationship(lazy="raise")
 

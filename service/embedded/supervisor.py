@@ -136,7 +136,7 @@ def serve(settings: Settings, *, host: str, port: int, demo: bool) -> None:
     write_privately()
     make_private_folder(settings.data_dir)
     with _only_one(settings.data_dir):
-        _check_address(host, port)
+        require_address(host, port)
         prepare(settings, demo=demo)
         _say(f"RestNet at http://{host}:{port} (Ctrl-C stops it)")
         _supervise(settings, _children(host, port))
@@ -226,7 +226,8 @@ def _only_one(data_dir: Path) -> Iterator[None]:
         yield
 
 
-def _check_address(host: str, port: int) -> None:
+def require_address(host: str, port: int) -> None:
+    """Raise PortInUseError where nothing could listen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As uvicorn does: a port that only waits for old connections to fade is free.

@@ -8,6 +8,7 @@ Not `multiprocessing`'s fork server: its children run the caller's main module a
 pickles, inherit the caller's environment with its passwords, and can reach its listening socket.
 """
 
+import ctypes
 import gc
 import os
 import selectors
@@ -32,6 +33,9 @@ def main() -> None:
     # What is loaded by now is shared with every child as long as nobody writes to it.
     gc.collect()
     gc.freeze()
+    # What is free by now would be shared too, and a child that used it would copy it first, 4 KB at a time.
+    with suppress(AttributeError):  # glibc's alone
+        ctypes.CDLL(None).malloc_trim(0)
     _Server(control).run()
 
 

@@ -8,7 +8,7 @@ Nothing here knows of HTTP, so the command line and the REST API share it.
 import hashlib
 import re
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar
 
@@ -79,6 +79,15 @@ class AccountNotFoundError(ServiceError):
         super().__init__("expected the name of an account, found none that has it")
 
 
+class PasswordUnchangedError(ServiceError):
+    """A new password that is the old one."""
+
+    code: ClassVar[str] = "password_unchanged"
+
+    def __init__(self) -> None:
+        super().__init__("expected another password than the one before, found the same")
+
+
 class CredentialsError(ServiceError):
     """No account answers to this user name and password; which of the two was wrong is not said."""
 
@@ -88,8 +97,23 @@ class CredentialsError(ServiceError):
         super().__init__("expected the user name and password of an account, found no match")
 
 
+class FirstPasswordEndedError(ServiceError):
+    """A password that somebody else had set, and that its owner did not change in time."""
+
+    code: ClassVar[str] = "first_password_ended"
+
+    def __init__(self) -> None:
+        super().__init__("expected a first password that is still valid, found one that has ended")
+
+
 def create_user(
-    session: Session, *, username: str, password: str, role: Role, organisation_id: str
+    session: Session,
+    *,
+    username: str,
+    password: str,
+    role: Role,
+    organisation_id: str,
+    by_owner: bool = False,
 ) -> UserRow:
     """Add an account.
 
@@ -104,6 +128,8 @@ def create_user(
     role : Role
     organisation_id : str
         Whose scans it will see; for good.
+    by_owner : bool
+        Whether whoever will log in knows the password alone, and keeps it. Otherwise it is a first one.
 
     Raises
     ------
@@ -118,6 +144,7 @@ def create_user(
         organisation_id=organisation_id,
         username=name,
         password_hash=hash_password(password),
+        first_password_at=None if by_owner else datetime.now(UTC),
         role=role.value,
     )
     session.add(user)
@@ -261,7 +288,7 @@ def enable_user(session: Session, *, username: str) -> UserRow:
 
 
 def set_password(session: Session, *, username: str, password: str) -> UserRow:
-    """Give an account another password and end its logins: who knew the old one is out.
+    """Give an account another first password and end its logins: who knew the old one is out.
 
     Raises
     ------
@@ -273,8 +300,57 @@ def set_password(session: Session, *, username: str, password: str) -> UserRow:
     user = require_user(session, username=username)
     require_good_password(password, username=user.username)
     user.password_hash = hash_password(password)
+    user.first_password_at = datetime.now(UTC)
     _end_logins(session, user)
     return user
+
+
+def change_password(session: Session, *, user: UserRow, password: str) -> None:
+    """Give an account the password that its owner has chosen, and end its logins, the owner's own too.
+
+    Parameters
+    ----------
+    session : Session
+        Of the row; nothing is committed.
+    user : UserRow
+        Whose old password has been verified.
+    password : str
+
+    Raises
+    ------
+    PasswordLengthError, PasswordGuessableError, PasswordUnchangedError
+        If the password cannot be accepted.
+    """
+    require_good_password(password, username=user.username)
+    if _verify(user.password_hash, password):
+        raise PasswordUnchangedError
+    user.password_hash = hash_password(password)
+    user.first_password_at = None
+    _end_logins(session, user)
+
+
+def require_lasting_password(user: UserRow, *, first_lifetime: timedelta) -> None:
+    """Refuse a first password that was not changed in time.
+
+    Parameters
+    ----------
+    user : UserRow
+        Whose password has been verified.
+    first_lifetime : timedelta
+        For how long a first password opens the account.
+
+    Raises
+    ------
+    FirstPasswordEndedError
+        If it was set longer ago.
+    """
+    if user.first_password_at is not None and user.first_password_at + first_lifetime <= datetime.now(UTC):
+        raise FirstPasswordEndedError
+
+
+def has_password(user: UserRow) -> bool:
+    """Whether a password opens an account; none does where an identity provider vouches for the person."""
+    return user.password_hash != _hash_of_nobody()
 
 
 def secret_hash(plain: str) -> str:

@@ -16,6 +16,36 @@ from service.identity.accounts import find_user, secret_hash
 
 REMEMBERED = timedelta(days=180)
 
+# What each says of itself in its User-Agent; most claim to be others too, so the order decides.
+_PROGRAMS = {
+    "Edg": "Edge",
+    "OPR/": "Opera",
+    "Firefox/": "Firefox",
+    "FxiOS/": "Firefox",
+    "Chrome/": "Chrome",
+    "CriOS/": "Chrome",
+    "Safari/": "Safari",
+}
+_SYSTEMS = {
+    "Windows": "Windows",
+    "Android": "Android",
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Mac OS X": "macOS",
+    "CrOS": "ChromeOS",
+    "Linux": "Linux",
+}
+
+
+def browser_name(user_agent: str) -> str | None:
+    """Say which browser somebody uses, as in ``Firefox on Windows``; None if it is unknown.
+
+    Nothing else of what the browser sent is kept, and nothing is decided by it.
+    """
+    program = next((name for mark, name in _PROGRAMS.items() if mark in user_agent), None)
+    system = next((name for mark, name in _SYSTEMS.items() if mark in user_agent), None)
+    return f"{program} on {system}" if program and system else program or system
+
 
 def known_browser(session: Session, token: str | None, *, username: str) -> str | None:
     """Return the id under which an account knows a browser; None if it does not."""

@@ -4,13 +4,14 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from anyio import CapacityLimiter, to_thread
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from service.db.rows import SessionRow, UserRow
+from service.errors import ServiceError
 from service.identity.accounts import secret_hash
 from service.identity.throttle import TooManyAttemptsError
 
@@ -19,8 +20,40 @@ LAST_SEEN_RESOLUTION = timedelta(minutes=1)
 Checked = TypeVar("Checked")
 
 
+@dataclass(frozen=True)
+class Origin:
+    """From where a login is begun, for its owner to know it by.
+
+    Attributes
+    ----------
+    address : str or None
+    browser : str or None
+        As :func:`service.identity.browsers.browser_name` has it.
+    """
+
+    address: str | None = None
+    browser: str | None = None
+
+
+class LoginNotFoundError(ServiceError):
+    """No such login of this account."""
+
+    code: ClassVar[str] = "login_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("expected the identifier of a login of this account, found none that has it")
+
+
+NOWHERE_KNOWN = Origin()
+
+
 def open_login(
-    session: Session, *, user: UserRow, lifetime: timedelta, through_provider: bool = False
+    session: Session,
+    *,
+    user: UserRow,
+    lifetime: timedelta,
+    through_provider: bool = False,
+    origin: Origin = NOWHERE_KNOWN,
 ) -> str:
     """Start a login and return its token, which only the cookie holds; each login gets a fresh one.
 
@@ -33,6 +66,7 @@ def open_login(
         After this the login ends in any case.
     through_provider : bool
         Whether an identity provider vouched for the person.
+    origin : Origin
     """
     now = datetime.now(UTC)
     session.execute(delete(SessionRow).where(SessionRow.expires_at <= now))
@@ -47,6 +81,8 @@ def open_login(
             last_seen_at=now,
             expires_at=now + lifetime,
             through_provider=through_provider,
+            address=origin.address,
+            browser=origin.browser,
         )
     )
     session.flush()
@@ -88,6 +124,36 @@ def close_login(session: Session, token: str) -> bool:
     """
     gone = delete(SessionRow).where(SessionRow.token_hash == secret_hash(token))
     return bool(session.scalar(gone.returning(SessionRow.through_provider)))
+
+
+def logins_of(session: Session, *, user_id: str, idle: timedelta) -> list[SessionRow]:
+    """Return the logins of an account that have neither ended nor idled too long, the newest first."""
+    now = datetime.now(UTC)
+    query = select(SessionRow).where(
+        SessionRow.user_id == user_id, SessionRow.expires_at > now, SessionRow.last_seen_at > now - idle
+    )
+    return list(session.scalars(query.order_by(SessionRow.created_at.desc(), SessionRow.id)))
+
+
+def end_login(session: Session, login_id: str, *, user_id: str) -> None:
+    """End one login of an account.
+
+    Raises
+    ------
+    LoginNotFoundError
+        If the account has none of this identifier.
+    """
+    gone = delete(SessionRow).where(SessionRow.id == login_id, SessionRow.user_id == user_id)
+    if session.scalar(gone.returning(SessionRow.id)) is None:
+        raise LoginNotFoundError
+
+
+def end_logins(session: Session, *, user_id: str, except_id: str | None = None) -> list[str]:
+    """End every login of an account, or every one but one; returns their identifiers."""
+    gone = delete(SessionRow).where(SessionRow.user_id == user_id)
+    if except_id is not None:
+        gone = gone.where(SessionRow.id != except_id)
+    return sorted(session.scalars(gone.returning(SessionRow.id)))
 
 
 @dataclass

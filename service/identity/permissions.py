@@ -14,7 +14,9 @@ class Permission(StrEnum):
 
     UPLOAD_SCANS = "scans.upload"
     READ_SCANS = "scans.read"
-    """One's own uploads, their predictions and results."""
+    """One's own uploads."""
+    READ_PREDICTIONS = "predictions.read"
+    """Of one's own uploads, with their results."""
     READ_EVERYBODYS_SCANS = "scans.read_everybodys"
     """What others of the organisation uploaded too; what is seen may also be changed as below."""
     DELETE_SCANS = "scans.delete"
@@ -30,6 +32,7 @@ _OWN_SCANS = frozenset(
     {
         Permission.UPLOAD_SCANS,
         Permission.READ_SCANS,
+        Permission.READ_PREDICTIONS,
         Permission.DELETE_SCANS,
         Permission.CHANGE_PREDICTIONS,
     }

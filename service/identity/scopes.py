@@ -22,21 +22,23 @@ class Scope(StrEnum):
 
 EVERY_SCOPE = frozenset(Scope)
 
-# The scopes in which a permission is used; which role has which permission stands beside this.
-SCOPES_OF: Mapping[Permission, frozenset[Scope]] = {
-    Permission.UPLOAD_SCANS: frozenset({Scope.SCANS_WRITE}),
-    Permission.READ_SCANS: frozenset({Scope.SCANS_READ, Scope.PREDICTIONS_READ}),
+# The scope that a key needs for a permission; which role has which permission stands in `permissions`.
+SCOPE_OF: Mapping[Permission, Scope | None] = {
+    Permission.UPLOAD_SCANS: Scope.SCANS_WRITE,
+    Permission.READ_SCANS: Scope.SCANS_READ,
+    Permission.READ_PREDICTIONS: Scope.PREDICTIONS_READ,
     # How far the others reach, not anything by itself.
-    Permission.READ_EVERYBODYS_SCANS: frozenset(),
-    Permission.DELETE_SCANS: frozenset({Scope.SCANS_WRITE}),
-    Permission.CHANGE_PREDICTIONS: frozenset({Scope.PREDICTIONS_WRITE}),
-    Permission.READ_MODELS: frozenset({Scope.MODELS_READ}),
-    Permission.MANAGE_USERS: frozenset({Scope.ADMIN}),
-    Permission.MANAGE_KEYS: frozenset({Scope.ADMIN}),
-    Permission.READ_AUDIT: frozenset({Scope.ADMIN}),
+    Permission.READ_EVERYBODYS_SCANS: None,
+    Permission.DELETE_SCANS: Scope.SCANS_WRITE,
+    Permission.CHANGE_PREDICTIONS: Scope.PREDICTIONS_WRITE,
+    Permission.READ_MODELS: Scope.MODELS_READ,
+    Permission.MANAGE_USERS: Scope.ADMIN,
+    Permission.MANAGE_KEYS: Scope.ADMIN,
+    Permission.READ_AUDIT: Scope.ADMIN,
 }
 SCOPES_OF_ROLE: Mapping[Role, frozenset[Scope]] = {
-    role: frozenset[Scope]().union(*(SCOPES_OF[each] for each in held)) for role, held in PERMISSIONS.items()
+    role: frozenset(scope for each in held if (scope := SCOPE_OF[each]) is not None)
+    for role, held in PERMISSIONS.items()
 }
 
 
@@ -61,7 +63,7 @@ class ScopeNotAllowedError(ServiceError):
         self.allowed = sorted(allowed)
         self.found = sorted(found)
         said = ", ".join(self.found) or "none"
-        super().__init__(f"expected scopes of a {role} ({', '.join(self.allowed)}), found {said}")
+        super().__init__(f"expected scopes of the role {role} ({', '.join(self.allowed)}), found {said}")
 
 
 def parse_scope(text: str) -> Scope:

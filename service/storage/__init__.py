@@ -14,6 +14,7 @@ from service.storage.errors import (
     StoredFileDamagedError,
     StoredFileMissingError,
     UploadTooLargeError,
+    local_outages,
 )
 from service.storage.folder import FolderStorage
 from service.storage.keys import MODELS, SCAN_SUFFIXES, SCANS, checkpoint_key, scan_key
@@ -39,6 +40,7 @@ __all__ = [
     "UploadTooLargeError",
     "checkpoint_key",
     "discard",
+    "local_outages",
     "open_as_kept",
     "open_storage",
     "scan_key",

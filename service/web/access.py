@@ -6,22 +6,27 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 
-from service.api.principals import (
+from service.api.access.principals import (
     CSRF_HEADER,
     Principal,
+    client_address,
     identify,
     require,
     require_csrf_token,
     require_own_page,
+    require_settled,
 )
-from service.api.refusals import AuthenticationRequiredError
+from service.api.problems.refusals import AuthenticationRequiredError
 from service.api.resources import Resources
-from service.identity.browsers import REMEMBERED
+from service.identity.browsers import REMEMBERED, browser_name
+from service.identity.logins import Origin
 from service.identity.permissions import Permission
 
 
-def on_page(request: Request) -> Principal:
+def logged_in(request: Request) -> Principal:
     """Require a login; without one the error page sends the reader to the log-in page.
+
+    For the account's own page and for logging out, which serve also who has something to do there first.
 
     Raises
     ------
@@ -34,7 +39,7 @@ def on_page(request: Request) -> Principal:
     return principal
 
 
-async def by_form(request: Request, principal: Annotated[Principal, Depends(on_page)]) -> Principal:
+async def by_own_form(request: Request, principal: Annotated[Principal, Depends(logged_in)]) -> Principal:
     """Require a login and a small form that carries its token.
 
     Raises
@@ -49,6 +54,22 @@ async def by_form(request: Request, principal: Annotated[Principal, Depends(on_p
             sent = form.get("csrf_token")
             token = sent if isinstance(sent, str) else None
     require_csrf_token(principal, token)
+    return principal
+
+
+OnOwnPage = Annotated[Principal, Depends(logged_in)]
+ByOwnForm = Annotated[Principal, Depends(by_own_form)]
+
+
+def on_page(principal: OnOwnPage) -> Principal:
+    """Require a login with nothing left to do; otherwise the error page leads to the account's own page."""
+    require_settled(principal)
+    return principal
+
+
+def by_form(principal: ByOwnForm) -> Principal:
+    """Require the same and a form of ours."""
+    require_settled(principal)
     return principal
 
 
@@ -74,6 +95,14 @@ def allowed_by_form(permission: Permission) -> Callable[[Principal], Principal]:
         return principal
 
     return check
+
+
+def origin_of(request: Request) -> Origin:
+    """Return what the owner of a login that begins with a request will know it by."""
+    return Origin(
+        address=client_address(request) or None,
+        browser=browser_name(request.headers.get("user-agent", "")),
+    )
 
 
 def set_login_cookie(response: Response, resources: Resources, token: str) -> None:

@@ -8,21 +8,25 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from service.api.principals import AnyResources, client_address, identify, require_own_page
+from service.api.access.principals import AnyResources, identify, require_own_page
 from service.api.resources import Resources, resources_of
 from service.audit import record
-from service.identity.accounts import CredentialsError, find_user, verify_login
-from service.identity.actor import Actor, anonymous
-from service.identity.browsers import known_browser, remember_browser
-from service.identity.logins import close_login, open_login
+from service.errors import ServiceError
+from service.identity.accounts import CredentialsError, FirstPasswordEndedError
+from service.identity.actor import Actor
+from service.identity.browsers import remember_browser
+from service.identity.logins import Origin, close_login, open_login
 from service.identity.throttle import TooManyAttemptsError
+from service.web import wording
 from service.web.access import (
-    ByForm,
+    ByOwnForm,
     clear_login_cookie,
     local_path,
+    origin_of,
     set_browser_cookie,
     set_login_cookie,
 )
+from service.web.proving import Attempt, attempt_of, check_password, said_of
 from service.web.rendering import page
 
 router = APIRouter(include_in_schema=False)
@@ -103,16 +107,12 @@ async def log_in(
     """Begin a login with a fresh token, whatever cookie came along."""
     require_own_page(request)
     target = local_path(next)
-    attempt = _Attempt(
-        username=username,
-        password=password,
-        address=client_address(request),
-        browser=request.cookies.get(resources.browser_cookie_name),
-        stale=request.cookies.get(resources.cookie_name),
-    )
+    attempt = attempt_of(request, resources, username=username, password=password)
+    stale = request.cookies.get(resources.cookie_name)
+    opening = partial(_open, resources, attempt, stale=stale, origin=origin_of(request))
     try:
-        opened = await resources.logins.run(partial(_open, resources, attempt))
-    except (CredentialsError, TooManyAttemptsError) as refusal:
+        opened = await resources.logins.run(opening)
+    except (CredentialsError, FirstPasswordEndedError, TooManyAttemptsError) as refusal:
         return _refused(request, refusal, username=username, target=target)
     response = RedirectResponse(target, status_code=303)
     set_login_cookie(response, resources, opened.token)
@@ -121,7 +121,7 @@ async def log_in(
 
 
 @router.post("/logout")
-def log_out(request: Request, resources: AnyResources, principal: ByForm) -> Response:
+def log_out(request: Request, resources: AnyResources, principal: ByOwnForm) -> Response:
     """End the login on the server and in the browser."""
     token = request.cookies.get(resources.cookie_name)
     with resources.sessions_for(principal).begin() as session:
@@ -140,17 +140,6 @@ def log_out(request: Request, resources: AnyResources, principal: ByForm) -> Res
 
 
 @dataclass(frozen=True)
-class _Attempt:
-    """A login as it was asked for; ``browser`` and ``stale`` are what the browser's cookies hold."""
-
-    username: str
-    password: str = field(repr=False)
-    address: str
-    browser: str | None = field(repr=False)
-    stale: str | None = field(repr=False)
-
-
-@dataclass(frozen=True)
 class _Opened:
     """What the browser gets for its cookies."""
 
@@ -158,23 +147,12 @@ class _Opened:
     browser: str = field(repr=False)
 
 
-def _open(resources: Resources, attempt: _Attempt) -> _Opened:
-    counted = _count(resources, attempt)
-    try:
-        user = verify_login(
-            resources.unrestricted_sessions, username=attempt.username, password=attempt.password
-        )
-    except CredentialsError:
-        _record_refusal(resources, attempt)
-        raise
-    except BaseException:
-        resources.throttle.withdrawn(counted)
-        raise
-    resources.throttle.succeeded(counted)
+def _open(resources: Resources, attempt: Attempt, *, stale: str | None, origin: Origin) -> _Opened:
+    user = check_password(resources, attempt)
     with resources.unrestricted_sessions.begin() as session:
-        if attempt.stale:
-            close_login(session, attempt.stale)
-        token = open_login(session, user=user, lifetime=resources.lifetime)
+        if stale:
+            close_login(session, stale)
+        token = open_login(session, user=user, lifetime=resources.lifetime, origin=origin)
         browser = remember_browser(session, attempt.browser, user=user)
         record(
             session,
@@ -187,51 +165,11 @@ def _open(resources: Resources, attempt: _Attempt) -> _Opened:
     return _Opened(token=token, browser=browser)
 
 
-def _count(resources: Resources, attempt: _Attempt) -> str:
-    with resources.unrestricted_sessions() as session:
-        browser_id = known_browser(session, attempt.browser, username=attempt.username)
-    try:
-        return resources.throttle.begin(
-            username=attempt.username, address=attempt.address, browser_id=browser_id
-        )
-    except TooManyAttemptsError:
-        _note_throttled(resources, attempt)
-        raise
-
-
-def _record_refusal(resources: Resources, attempt: _Attempt) -> None:
-    with resources.unrestricted_sessions.begin() as session:
-        user = find_user(session, username=attempt.username)
-        record(
-            session,
-            actor=anonymous(attempt.address),
-            action="login.refused",
-            subject_kind="user",
-            # Never what was typed: people type their password into the wrong field.
-            subject_id="unknown" if user is None else user.id,
-            organisation_id=None if user is None else user.organisation_id,
-        )
-
-
-def _note_throttled(resources: Resources, attempt: _Attempt) -> None:
-    with resources.unrestricted_sessions() as session:
-        resources.reads.note(
-            session,
-            anonymous(attempt.address),
-            action="login.throttled",
-            subject_kind="user",
-            subject_id="unknown",
-        )
-
-
-def _refused(
-    request: Request, refusal: CredentialsError | TooManyAttemptsError, *, username: str, target: str
-) -> HTMLResponse:
+def _refused(request: Request, refusal: ServiceError, *, username: str, target: str) -> HTMLResponse:
     if isinstance(refusal, TooManyAttemptsError):
-        minutes = refusal.retry_after_s // 60 + 1
-        error = f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+        error = said_of(refusal)
         response = login_page(request, status=429, target=target, username=username, error=error)
         response.headers["Retry-After"] = str(refusal.retry_after_s)
         return response
-    error = "The user name or the password is not right."
+    error = wording.LOGIN_REFUSALS[refusal.code]
     return login_page(request, status=401, target=target, username=username, error=error)

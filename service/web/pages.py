@@ -8,10 +8,14 @@ from fastapi.responses import RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from service.api.problems import Problem
-from service.api.refusals import AuthenticationRequiredError, CrossSiteRequestError
+from service.api.problems.problem import Problem
+from service.api.problems.refusals import (
+    AuthenticationRequiredError,
+    CrossSiteRequestError,
+    PasswordChangeRequiredError,
+)
 from service.api.resources import Resources
-from service.web import login, views
+from service.web import account, login, views
 from service.web.rendering import FOLDER, page
 
 HEADINGS = {
@@ -31,6 +35,8 @@ HEADINGS = {
         "A part of the service does not answer. Nothing that was accepted is lost.",
     ),
 }
+# What somebody is to do on the page of their account before anything else.
+SETTLED_AT_THE_ACCOUNT = frozenset({PasswordChangeRequiredError.code})
 OUR_FAULT = ("Something went wrong", "The fault is on our side. Nothing that was accepted is lost.")
 THEIR_REQUEST = ("That did not work", "The request could not be understood. Go back and try again.")
 
@@ -64,6 +70,7 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
         from service.web import provider_login  # noqa: PLC0415  (Authlib is loaded where it is needed)
 
         app.include_router(provider_login.router)
+    app.include_router(account.router)
     app.include_router(views.router)
     app.mount("/static", StaticFolder(directory=FOLDER / "static"), name="static")
 
@@ -72,6 +79,8 @@ def render_problem(request: Request, problem: Problem) -> Response:
     """Show an error to a person: without a login the way to it, otherwise a page without technicalities."""
     if problem.code == AuthenticationRequiredError.code:
         return _to_login(request)
+    if problem.code in SETTLED_AT_THE_ACCOUNT:
+        return _go(request, "/account")
     fallback = OUR_FAULT if problem.status >= 500 else THEIR_REQUEST
     heading, explanation = HEADINGS.get(problem.status, fallback)
     if problem.code == CrossSiteRequestError.code and problem.remedy:
@@ -95,10 +104,15 @@ def _to_login(request: Request) -> Response:
     else:
         # What was sent is lost: the log-in page says so. Back to the page that the form stood on.
         back = path.rpartition("/")[0] if path.startswith("/predictions/") else "/"
+        if path.startswith("/account/"):
+            back = "/account"
         lost = {"/scans": "scan", "/logout": ""}.get(path, "change")
         asked = {"lost": lost} if lost else {}
     asked |= {"next": back} if back != "/" else {}
-    target = f"/login?{urlencode(asked)}" if asked else "/login"
+    return _go(request, f"/login?{urlencode(asked)}" if asked else "/login")
+
+
+def _go(request: Request, target: str) -> Response:
     if "hx-request" in request.headers:
         # A part of a page cannot be sent elsewhere by a redirect: htmx follows this header as a whole page.
         return Response(status_code=204, headers={"HX-Redirect": target})

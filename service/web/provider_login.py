@@ -7,14 +7,14 @@ from anyio import to_thread
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import RedirectResponse, Response
 
-from service.api.errors import status_of
-from service.api.principals import AnyResources, client_address
-from service.api.refusals import RouteNotFoundError
+from service.api.access.principals import AnyResources
+from service.api.problems.handlers import status_of
+from service.api.problems.refusals import RouteNotFoundError
 from service.api.resources import Resources, resources_of
 from service.audit import record
 from service.errors import ServiceError
 from service.identity.actor import Actor, anonymous
-from service.identity.logins import close_login, open_login
+from service.identity.logins import Origin, close_login, open_login
 from service.logs import get_logger
 from service.provider.accounts import account_of
 from service.provider.client import CALLBACK, Claims, IdentityProvider
@@ -25,7 +25,7 @@ from service.provider.errors import (
     ProviderUnavailableError,
 )
 from service.provider.pending import LIFETIME, PendingLogin, note_departure, take_return
-from service.web.access import local_path, set_login_cookie
+from service.web.access import local_path, origin_of, set_login_cookie
 from service.web.login import login_page
 
 router = APIRouter(include_in_schema=False)
@@ -82,7 +82,7 @@ async def arrive(request: Request, resources: AnyResources, provider: Provider) 
             raise ProviderAnswerError
         claims = await provider.arrive(request, pending.state)
         stale = request.cookies.get(resources.cookie_name)
-        opening = partial(_open, resources, provider, claims, address=client_address(request), stale=stale)
+        opening = partial(_open, resources, provider, claims, origin=origin_of(request), stale=stale)
         token = await to_thread.run_sync(opening)
     except tuple(SAID) as refusal:
         response = _refused(request, provider, refusal, target=target)
@@ -117,15 +117,15 @@ def _take(resources: Resources, token: str | None) -> PendingLogin | None:
 
 
 def _open(
-    resources: Resources, provider: IdentityProvider, claims: Claims, *, address: str, stale: str | None
+    resources: Resources, provider: IdentityProvider, claims: Claims, *, origin: Origin, stale: str | None
 ) -> str:
     try:
-        return _open_for_account(resources, provider, claims, address=address, stale=stale)
+        return _open_for_account(resources, provider, claims, origin=origin, stale=stale)
     except ProviderAccountError:
         with resources.unrestricted_sessions.begin() as session:
             record(
                 session,
-                actor=anonymous(address),
+                actor=anonymous(origin.address or ""),
                 action="login.refused",
                 subject_kind="user",
                 subject_id="unknown",
@@ -135,13 +135,16 @@ def _open(
 
 
 def _open_for_account(
-    resources: Resources, provider: IdentityProvider, claims: Claims, *, address: str, stale: str | None
+    resources: Resources, provider: IdentityProvider, claims: Claims, *, origin: Origin, stale: str | None
 ) -> str:
+    address = origin.address or ""
     with resources.unrestricted_sessions.begin() as session:
         user = account_of(session, resources.settings, issuer=provider.issuer, claims=claims, address=address)
         if stale:
             close_login(session, stale)
-        token = open_login(session, user=user, lifetime=resources.lifetime, through_provider=True)
+        token = open_login(
+            session, user=user, lifetime=resources.lifetime, through_provider=True, origin=origin
+        )
         record(
             session,
             actor=Actor(f"user:{user.id}", address),

@@ -9,12 +9,15 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from service.api.principals import Principal
+from service.api.access.principals import Principal
 from service.web import wording
 
 FOLDER = Path(__file__).resolve().parent
+# No page is kept in the browser, so going back asks for it anew: as a whole, or the address of a deleted scan
+# would go on showing the page before.
 HTMX_CONFIG = (
-    '{"allowEval": false, "includeIndicatorStyles": false, "historyCacheSize": 0, "selfRequestsOnly": true}'
+    '{"allowEval": false, "includeIndicatorStyles": false, "historyCacheSize": 0, '
+    '"refreshOnHistoryMiss": true, "selfRequestsOnly": true}'
 )
 
 

@@ -13,21 +13,21 @@ from sqlalchemy.orm import Session
 
 from imaging.errors import ScanError
 from service import jobs
-from service.api.errors import problem_of, status_of
-from service.api.payloads import PSEUDONYM, PredictionPage
-from service.api.principals import (
+from service.api.access.principals import (
     AnyResources,
     Principal,
     require_csrf_token,
     require_own_page,
 )
-from service.api.problems import Problem
-from service.api.refusals import CrossSiteRequestError, FieldsNotValidError
-from service.api.remedies import REMEDIES
-from service.api.removal import delete_scan
+from service.api.actions.removal import delete_scan
+from service.api.actions.uploads import receive_scan
+from service.api.actions.viewing import PredictionFilter, find_prediction, list_predictions, read_prediction
+from service.api.payloads import PSEUDONYM, PredictionPage
+from service.api.problems.handlers import problem_of, status_of
+from service.api.problems.problem import Problem
+from service.api.problems.refusals import CrossSiteRequestError, FieldsNotValidError
+from service.api.problems.remedies import REMEDIES
 from service.api.resources import Resources
-from service.api.uploads import receive_scan
-from service.api.viewing import PredictionFilter, find_prediction, list_predictions, read_prediction
 from service.db.rows import ModelVersionRow, PredictionRow, PredictionState
 from service.errors import ServiceError
 from service.identity.permissions import Permission
@@ -40,7 +40,7 @@ from service.web.scale import dvars_trace, height, probability_scale, stretches,
 PAGE_LENGTH = 25
 
 Uploader = Annotated[Principal, Depends(allowed_on_page(Permission.UPLOAD_SCANS))]
-Reader = Annotated[Principal, Depends(allowed_on_page(Permission.READ_SCANS))]
+Reader = Annotated[Principal, Depends(allowed_on_page(Permission.READ_PREDICTIONS))]
 Changer = Annotated[Principal, Depends(allowed_by_form(Permission.CHANGE_PREDICTIONS))]
 Deleter = Annotated[Principal, Depends(allowed_by_form(Permission.DELETE_SCANS))]
 

@@ -12,6 +12,29 @@ STATES = {
     "cancelled": "Cancelled",
 }
 
+_TIME_IS_OVER = "That was a first password, and its time is over. Ask whoever gave it to you for another."
+# By code, on the log-in page.
+LOGIN_REFUSALS = {
+    "credentials_not_valid": "The user name or the password is not right.",
+    "first_password_ended": _TIME_IS_OVER,
+}
+
+ACCOUNT_DONE = {
+    "password": "Your password is changed, and every other login has ended.",
+    "login": "That login has ended.",
+    "logins": "Every other login has ended.",
+}
+PASSWORDS_DIFFER = "The two new passwords differ. Type the new one twice."
+# By code, on the page of the account.
+ACCOUNT_REFUSALS = {
+    "credentials_not_valid": "The password you have now is not right.",
+    "first_password_ended": _TIME_IS_OVER,
+    "password_length": "The new password is too short, or longer than 256 characters.",
+    "password_guessable": "The new password is easy to guess. Take another, such as four words that do not "
+    "belong together.",
+    "password_unchanged": "The new password is the one you have now. Take another.",
+}
+
 RUNNING = frozenset({"queued", "preprocessing", "classifying"})
 
 

@@ -5,6 +5,7 @@ from service.db.rows import PredictionRow, PredictionState, ScanRow
 from service.storage import EncryptionKeyMissingError
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
+from service.worker.patience import entered
 from service.worker.runtime import ModelAwaitedError, Runtime
 
 
@@ -25,7 +26,7 @@ def _predict(runtime: Runtime, row: PredictionRow, owner: str, heartbeat: Heartb
         with runtime.sessions() as session:
             scan = session.get_one(ScanRow, row.scan_id)
         model_version_id, predictor = runtime.active_model()
-        with runtime.storage.open_local(scan.storage_key) as path:
+        with entered(runtime.storage.open_local(scan.storage_key), check=heartbeat.check) as path:
             runtime.storage_answered()
             result = runtime.predict(path, predictor, scan=scan, progress=report, check=heartbeat.check)
     return lambda session: jobs.finish(

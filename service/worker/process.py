@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs, logs
 from service.db.engine import make_engine, session_factory
+from service.db.migrate import require_usable
 from service.db.rows import JOB_KINDS
 from service.private import write_privately
 from service.queue import QUEUES, QueueName, make_celery
@@ -39,6 +40,7 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
     """
     logs.configure(log_format=settings.log_format, log_level=settings.log_level)
     write_privately()
+    require_usable(settings.database_url.get_secret_value())
     # Where the settings of storage cannot work, this says so; a child could only be started again and again.
     storage = open_storage(settings)
     app = make_celery(settings)

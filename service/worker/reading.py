@@ -1,6 +1,5 @@
 """A stored scan is read and preprocessed in an enclosure; what comes back is checked, not believed."""
 
-import hashlib
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,14 +16,17 @@ from imaging import (
     QualityReport,
     ScanError,
     ScanWarning,
+    brain_cube,
     prepare_scan,
     preprocess,
 )
+from imaging.digest import sha256_beside
 from imaging.template import template_brain
 from service.enclosure import Answer, Enclosure, Limits, ReaderDiedError
 from service.errors import ServiceError
 
 STAGE = "preprocessing"
+_CHANGED = {"changed": True}
 
 
 class StoredFileChangedError(ServiceError):
@@ -83,7 +85,7 @@ def prepare_enclosed(
             progress=lambda _stage, fraction: progress(fraction),
             check=check,
         )
-    if answer.values == {"changed": True}:
+    if answer.values == _CHANGED:
         raise StoredFileChangedError
     return _prepared(answer, spec, {"name": display_name, "sha256": sha256})
 
@@ -96,29 +98,34 @@ def prepare(
     stored_sha256: str,
     progress: Callable[[str, float], None],
 ) -> tuple[dict[str, Any], memoryview | None]:
-    """Prepare a scan; runs in the enclosed child. The digest comes first, before anything is believed."""
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "sha256").hexdigest() != stored_sha256:
-            return {"changed": True}, None
-    prepared = prepare_scan(
-        path,
-        PreprocessingSpec.from_json(spec),
-        sha256=sha256,
-        progress=lambda fraction: progress(STAGE, fraction),
-    )
+    """Prepare a scan; runs in the enclosed child. Nothing is told of a file before its digest is known."""
+    with sha256_beside(path) as digest:
+        try:
+            prepared = prepare_scan(
+                path,
+                PreprocessingSpec.from_json(spec),
+                sha256=sha256,
+                progress=lambda fraction: progress(STAGE, fraction),
+            )
+        except Exception:
+            if digest.result() != stored_sha256:
+                return _CHANGED, None
+            raise
+    if digest.result() != stored_sha256:
+        return _CHANGED, None
     result = prepared.network_input
     told = _Told(
         shape=prepared.scan["shape"],
         zooms_mm=prepared.scan["zooms_mm"],
         scan_tr_s=prepared.scan["tr_s"],
         n_frames=prepared.scan["n_frames"],
-        frames=len(result.frames),
+        frames=result.n_frames,
         tr_s=result.tr_s,
         quality=result.quality.to_json(),
         warnings=[{"code": warning.code, "message": warning.message} for warning in result.warnings],
         timing_ms=prepared.timing_ms,
     )
-    return told.model_dump(), memoryview(result.frames.data)
+    return told.model_dump(), memoryview(np.ascontiguousarray(result.series).data)
 
 
 def prepare_to_fork() -> None:
@@ -159,8 +166,8 @@ def _prepared(answer: Answer, spec: PreprocessingSpec, known: dict[str, str]) ->
         told = _Told.model_validate(answer.values)
         quality = TypeAdapter(QualityReport).validate_python(told.quality)
         warnings = TypeAdapter(tuple[ScanWarning, ...]).validate_python(told.warnings)
-        shape = (told.frames, spec.grid_size, spec.grid_size, spec.grid_size)
-        frames = np.frombuffer(answer.array or b"", dtype=np.float32).reshape(shape)
+        shape = (int(brain_cube(spec.grid_size).mask.sum()), told.frames)
+        series = np.frombuffer(answer.array or b"", dtype=np.float32).reshape(shape)
     except (ValidationError, ValueError) as error:
         raise ReaderDiedError(found="an answer that no reader gives") from error
     identity = {
@@ -171,5 +178,5 @@ def _prepared(answer: Answer, spec: PreprocessingSpec, known: dict[str, str]) ->
         "tr_s": told.scan_tr_s,
         "n_frames": told.n_frames,
     }
-    network_input = NetworkInput(frames=frames, tr_s=told.tr_s, spec=spec, quality=quality, warnings=warnings)
+    network_input = NetworkInput(series=series, tr_s=told.tr_s, spec=spec, quality=quality, warnings=warnings)
     return PreparedScan(scan=identity, network_input=network_input, timing_ms=told.timing_ms)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FileChooser, expect
 
-from service.api.remedies import REMEDIES
+from service.api.problems.remedies import REMEDIES
 from tests.browser.watching import Site, Watched, watched_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.enable_socket]
@@ -181,6 +181,23 @@ def test_cancel_and_delete(tab: Watched, scan_file: Path) -> None:
     page.get_by_role("button", name="Delete scan and result").click()
     page.wait_for_url(re.compile("/predictions$"))
     expect(page.locator("#list")).not_to_contain_text("P-STOP")
+
+
+def test_going_back_to_a_deleted_scan_says_that_it_is_gone(
+    browser: Browser, site: Site, scan_file: Path
+) -> None:
+    with watched_tab(browser, site) as tab:
+        tab.log_in()
+        upload(tab, scan_file)
+        deleted = tab.page.url
+        tab.page.on("dialog", lambda dialog: dialog.accept())
+        tab.page.get_by_role("button", name="Delete scan and result").click(timeout=PREDICTION_S)
+        tab.page.wait_for_url(re.compile("/predictions$"))
+        tab.page.go_back()
+        expect(tab.page.get_by_role("heading", name="Nothing here")).to_be_visible()
+        assert tab.page.url == deleted
+        # Chromium itself reports the page that is gone; nothing else may be wrong.
+        assert [line for line in tab.complaints if "404" not in line] == []
 
 
 def test_without_scripts_the_whole_way_works(browser: Browser, site: Site, scan_file: Path) -> None:

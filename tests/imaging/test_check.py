@@ -26,7 +26,7 @@ def test_an_accepted_scan_is_reported(grids, athena_bold, write_nifti):
 
 def test_without_a_display_name_the_files_own_is_given(write_nifti, small_bold):
     path = write_nifti(small_bold)
-    assert scan_identity(path, None, open_scan(path))["name"] == "scan.nii"
+    assert scan_identity(open_scan(path), name=str(path), sha256="0" * 64)["name"] == "scan.nii"
 
 
 def test_a_refused_scan_raises(write_nifti, small_bold):

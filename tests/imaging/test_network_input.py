@@ -3,20 +3,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging import BoldScan, NetworkInput, PreprocessingSpec, window_starts
+from imaging import BoldScan, NetworkInput, PreprocessingSpec, brain_cube, window_starts
 from imaging.quality import QualityReport
 
 
 def prepared(n_frames: int, spec: PreprocessingSpec) -> NetworkInput:
-    frames = (
-        np.zeros((n_frames, 4, 4, 4), dtype=np.float32)
-        + np.arange(n_frames, dtype=np.float32)[:, None, None, None]
-    )
+    brain_voxels = int(brain_cube(spec.grid_size).mask.sum())
+    series = np.tile(np.arange(1, n_frames + 1, dtype=np.float32), (brain_voxels, 1))
     quality = QualityReport(
         n_frames=n_frames, tr_s=2.0, duration_s=2.0 * n_frames, tsnr=None, dvars_mean=1.0, dvars_max=1.0,
         dvars=(1.0,), spikes=0, template_coverage=1.0, in_band_power=None, template_space={},
     )  # fmt: skip
-    return NetworkInput(frames=frames, tr_s=2.0, spec=spec, quality=quality)
+    return NetworkInput(series=series, tr_s=2.0, spec=spec, quality=quality)
 
 
 def test_the_single_window_is_the_middle_one():
@@ -45,10 +43,11 @@ def test_windows_are_inside_evenly_spread_and_never_given_twice(n_frames, n_wind
 @pytest.mark.parametrize(("n_frames", "count"), [(20, 1), (23, 4), (27, 8), (100, 8)])
 def test_windows_are_cut_where_they_start(n_frames, count):
     starts, windows = prepared(n_frames, PreprocessingSpec()).windows()
-    assert windows.shape == (count, 20, 4, 4, 4)
+    mask = brain_cube(34).mask
+    assert windows.shape == (count, 20, 34, 34, 34)
     assert windows.dtype == np.float32
     for start, window in zip(starts, windows, strict=True):
-        np.testing.assert_array_equal(window[:, 0, 0, 0], np.arange(start, start + 20))
+        np.testing.assert_array_equal(window, np.arange(start + 1, start + 21)[:, None, None, None] * mask)
 
 
 def test_a_scan_is_not_its_input():

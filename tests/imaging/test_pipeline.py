@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import nibabel as nib
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from imaging import (
     STAGES,
@@ -199,6 +200,18 @@ def test_progress_may_stop_the_work(grids, athena_bold):
 
     with pytest.raises(CancelledError):
         preprocess(BoldScan.from_array(athena_bold, affine=grids["athena"][1], tr_s=2.0), progress=stop)
+
+
+def test_linear_algebra_keeps_to_one_thread_meanwhile(grids, athena_bold):
+    def threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    seen = []
+    scan = BoldScan.from_array(athena_bold, affine=grids["athena"][1], tr_s=2.0)
+    with threadpool_limits(limits=2, user_api="blas"):
+        preprocess(scan, progress=lambda _stage, _done: seen.append(threads()))
+        assert threads() == {2}
+    assert seen == [{1}] * len(seen)
 
 
 def code_of(bold: np.ndarray, affine: np.ndarray, tr_s: float = 2.0) -> str:

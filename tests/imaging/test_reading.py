@@ -186,6 +186,13 @@ def test_one_frame_that_differs_is_no_time_series(bold):
         read(repeated)
 
 
+def test_frames_that_differ_in_one_voxel_are_no_copies(bold):
+    almost = np.repeat(bold[..., :1], 70, axis=3)
+    middle = the_map().used[len(the_map().used) // 2]
+    almost[np.unravel_index(middle, SHAPE, order="F")] += np.arange(70)
+    read(almost)
+
+
 def test_a_brain_out_of_view_is_left_to_the_question_where_it_is(bold):
     used = np.zeros(np.prod(SHAPE), dtype=bool)
     used[the_map().used] = True

@@ -121,3 +121,19 @@ def test_an_upload_survives_a_broker_that_is_away(make_workplace: MakeWorkplace)
     with redis_server(port):
         place.wait_for(prediction_id, PredictionState.SUCCEEDED)
     assert place.results(prediction_id) == 1
+
+
+def test_a_worker_whose_broker_was_away_when_it_finished_goes_on(make_workplace: MakeWorkplace) -> None:
+    port = free_port()
+    place = make_workplace(broker_url=f"redis://127.0.0.1:{port}/0")
+    with redis_server(port):
+        place.worker("inference", "maintenance")
+        slow = place.upload("slow")
+        place.wait_for(slow, PredictionState.PREPROCESSING)
+    with place.sessions.begin() as session:
+        jobs.request_cancel(session, slow, actor=Actor("test", "test"))
+    place.wait_for(slow, PredictionState.CANCELLED)
+    # Long enough for the worker to have told a broker that is not there.
+    time.sleep(1)
+    with redis_server(port):
+        place.wait_for(place.upload("good"), PredictionState.SUCCEEDED, within_s=30)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from imaging import NetworkInput, PreprocessingSpec, QualityReport
+from imaging import NetworkInput, PreprocessingSpec, QualityReport, brain_cube
 from model.card import ModelCard
 from model.checkpoint import save_checkpoint
 from model.networks import RestNetwork
@@ -80,7 +80,8 @@ def checkpoint_file(tmp_path: Path, card, members) -> Path:
 
 @pytest.fixture
 def network_input() -> NetworkInput:
-    frames = np.random.default_rng(3).standard_normal((12, 34, 34, 34)).astype(np.float32)
+    brain_voxels = int(brain_cube(34).mask.sum())
+    series = np.random.default_rng(3).standard_normal((brain_voxels, 12)).astype(np.float32)
     quality = QualityReport(
         n_frames=12,
         tr_s=2.0,
@@ -94,4 +95,4 @@ def network_input() -> NetworkInput:
         in_band_power=0.9,
         template_space={},
     )
-    return NetworkInput(frames=frames, tr_s=2.0, spec=SPEC, quality=quality)
+    return NetworkInput(series=series, tr_s=2.0, spec=SPEC, quality=quality)

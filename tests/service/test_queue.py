@@ -1,4 +1,6 @@
 import json
+import shutil
+import subprocess
 import time
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from service.queue import (
     publish,
 )
 from service.settings import Settings
-from tests.servers import free_port, redis_server
+from tests.servers import free_port, missing, redis_server
 
 
 @pytest.fixture
@@ -125,6 +127,33 @@ def test_waiting_messages_are_counted_in_redis(tmp_path: Path) -> None:
         app = make_celery(Settings(data_dir=tmp_path, broker_url=url))
         assert count_as_they_come(app) == [0, 1, 1, 2]
         app.close()
+
+
+@pytest.mark.integration
+@pytest.mark.enable_socket
+def test_a_broker_whose_certificate_nobody_vouches_for_is_sent_nothing(tmp_path: Path) -> None:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        missing("openssl", "the package openssl")
+    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    made_for = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    written_to = ["-keyout", key, "-out", certificate]
+    subprocess.run(
+        [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", *made_for, *written_to],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    port = free_port()
+    files = [f"--tls-cert-file {certificate}", f"--tls-key-file {key}", f"--tls-ca-cert-file {certificate}"]
+    options = ["--port 0", f"--tls-port {port}", "--tls-auth-clients no", *files]
+    with redis_server(port, *" ".join(options).split(" ")):
+        for address, heard in (
+            (f"rediss://localhost:{port}/0", False),
+            (f"rediss://127.0.0.1:{port}/0?ssl_ca_certs={certificate}", True),
+        ):
+            app = make_celery(Settings(data_dir=tmp_path / "data", broker_url=address))
+            assert publish(app, PredictionRow, "an-id") is heard
+            app.close()
 
 
 def test_nobody_knows_what_waits_in_a_broker_that_is_away(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from service.db.migrate import upgrade
 from service.queue import make_celery
-from service.settings import PREFIX, Settings
+from service.settings import PREFIX, Settings, misspelt_settings
 from service.storage import open_storage
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
@@ -183,3 +183,16 @@ def test_a_refused_secret_is_named_and_not_shown(secrets: Path) -> None:
 def test_a_folder_of_secrets_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="a folder that this account may read"):
         Settings(secrets_dir=tmp_path / "missing")
+
+
+def test_a_name_that_is_nearly_a_setting_is_found(secrets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESTNET_SECRETS_DIR", str(secrets))
+    monkeypatch.setenv("RESTNET_ENCRYPTION_KEYFILE", "keys")
+    # Set by Kubernetes beside a service that is called restnet, and by the tests themselves.
+    for other in ("RESTNET_PORT", "RESTNET_SERVICE_HOST", "RESTNET_PORT_8000_TCP", "RESTNET_TEST_REDIS_URL"):
+        monkeypatch.setenv(other, "something")
+    (secrets / "restnet_broker_uri").write_text("redis://broker/0")
+    assert misspelt_settings() == {
+        "RESTNET_ENCRYPTION_KEYFILE": "RESTNET_ENCRYPTION_KEY_FILE",
+        "restnet_broker_uri": "RESTNET_BROKER_URL",
+    }

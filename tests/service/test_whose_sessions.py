@@ -13,8 +13,9 @@ SERVICE = Path(__file__).resolve().parents[2] / "service"
 MAY_USE = {
     "unrestricted_sessions": {
         "api/resources.py",  # makes them
-        "api/principals.py",  # who asks is found before it is known whose rows they see
-        "web/login.py",  # likewise, and failed logins are counted for the installation
+        "api/access/principals.py",  # who asks is found before it is known whose rows they see
+        "web/login.py",  # likewise
+        "web/proving.py",  # likewise, and failed logins are counted for the installation
         "web/provider_login.py",  # likewise, by what the identity provider says
         "api/operations.py",  # readiness and metrics of the installation: counts, no rows
     },

@@ -105,7 +105,7 @@ def brain_noise(*, n_components: int, generator: Generator) -> Float32[np.ndarra
     return np.asarray(noise * (gain * (0.4 + 0.6 * grey))[:, None])
 
 
-def smooth_gain(slope: Float64[np.ndarray, "3"]) -> Float32[np.ndarray, "N"]:
+def smooth_gain(slope: Float64[np.ndarray, "3"]) -> Float32[np.ndarray, " N"]:
     """Give a gain that changes evenly across the brain, like a receive coil's; 1 in the middle."""
     voxels_mm, _, _ = _brain()
     centred = (voxels_mm - voxels_mm.mean(axis=0)) / voxels_mm.std(axis=0)
@@ -147,7 +147,7 @@ def to_frames(
 
 
 @lru_cache(maxsize=1)
-def _brain() -> tuple[Float32[np.ndarray, "N 3"], Float32[np.ndarray, "N"], float]:
+def _brain() -> tuple[Float32[np.ndarray, "N 3"], Float32[np.ndarray, " N"], float]:
     """Voxel positions (mm), grey matter (0 to 1), and the gain that undoes smoothing of white noise."""
     template = template_brain()
     indices = np.argwhere(template.mask)

@@ -145,7 +145,12 @@ class Serving:
         """Add an account with the common password and return its name."""
         with self.sessions.begin() as session:
             create_user(
-                session, username=username, password=PASSWORD, role=role, organisation_id=organisation_id
+                session,
+                username=username,
+                password=PASSWORD,
+                role=role,
+                organisation_id=organisation_id,
+                by_owner=True,
             )
         return username
 

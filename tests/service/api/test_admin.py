@@ -143,3 +143,28 @@ def test_a_key_whose_name_no_list_can_show_is_refused(served: Serving, name: str
     admin = served.key(role=Role.ADMINISTRATOR)
     answer = served.client.post("/api/v1/admin/api-keys", headers=admin, json={"name": name})
     assert (answer.status_code, answer.json()["code"]) == (422, code)
+
+
+def test_an_administrator_ends_anybodys_logins_and_leaves_the_rest(served: Serving) -> None:
+    served.log_in(served.user("doctor"))
+    doctors = dict(served.client.cookies)
+    key = served.key("doctor")
+    served.log_in(served.user("another"))
+    others = dict(served.client.cookies)
+    served.client.cookies.clear()
+    admin = served.key("root", Role.ADMINISTRATOR)
+    listed = served.client.get("/api/v1/admin/users", headers=admin).json()["items"]
+    [user_id] = [user["id"] for user in listed if user["username"] == "doctor"]
+    for expected in (1, 0):
+        answer = served.client.delete(f"/api/v1/admin/users/{user_id}/logins", headers=admin)
+        assert (answer.status_code, answer.json()) == (200, {"ended": expected})
+    assert served.client.get("/api/v1/predictions", headers=key).status_code == 200
+    for cookies, status in ((doctors, 401), (others, 200)):
+        served.client.cookies.clear()
+        served.client.cookies.update(cookies)
+        assert served.client.get("/api/v1/predictions").status_code == status
+    served.client.cookies.clear()
+    events = served.client.get("/api/v1/admin/audit", headers=admin, params={"subject_id": user_id}).json()
+    told = [event for event in events["items"] if event["action"] == "login.revoke"]
+    assert [len(event["details"]["ids"]) for event in told] == [0, 1]
+    assert {event["actor"].partition(":")[0] for event in told} == {"key"}

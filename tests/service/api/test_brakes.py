@@ -14,7 +14,7 @@ import anyio
 import pytest
 from starlette.testclient import TestClient
 
-from service.api.upload_slots import TooManyUploadsError, UploadsFullError, UploadSlots
+from service.api.edge.upload_slots import TooManyUploadsError, UploadsFullError, UploadSlots
 from service.db.rows import ApiKeyRow
 from service.rates import ANSWER_S, Kind, RateLimitError, open_rates
 from service.settings import Settings

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 import imaging
 import service
 from imaging.errors import ScanError
-from service.api import errors
+from service.api.problems import handlers
 from service.errors import ServiceError
 from service.identity.accounts import Role
 from tests.service.api.serving import Serving, scan_bytes
@@ -41,7 +41,7 @@ def load(package: object, *, but: tuple[str, ...] = ()) -> None:
 
 def test_every_refusal_has_a_status_and_a_code_of_its_own() -> None:
     load(service, but=NEVER_OVER_HTTP)
-    known = set(errors.STATUSES)
+    known = set(handlers.STATUSES)
     codes: dict[str, type[Exception]] = {}
     kinds = [
         kind for kind in concrete(ServiceError) if not kind.__module__.startswith((*NEVER_OVER_HTTP, "tests"))
@@ -58,7 +58,7 @@ def test_every_refusal_of_a_scan_is_the_clients_to_mend() -> None:
     kinds = list(concrete(ScanError))
     assert len(kinds) >= 10
     for kind in kinds:
-        assert errors.status_of(kind.__new__(kind)) == 422
+        assert handlers.status_of(kind.__new__(kind)) == 422
 
 
 def test_the_shape_of_a_problem(served: Serving) -> None:
@@ -128,7 +128,7 @@ def test_a_number_that_json_lacks_is_given_as_text(served: Serving, monkeypatch:
     def refuse(*_args: object, **_named: object) -> None:
         raise OddError(found=float("nan"))
 
-    monkeypatch.setattr("service.api.submission.copy_checked", refuse)
+    monkeypatch.setattr("service.api.actions.submission.copy_checked", refuse)
     files = {"scan": ("s.nii.gz", scan_bytes())}
     answer = served.client.post("/api/v1/scans", headers=served.key(), files=files)
     assert (answer.status_code, answer.json()["details"]) == (422, {"found": "nan"})
@@ -148,7 +148,7 @@ def test_a_fault_of_ours_says_nothing_but_a_reference(
 ) -> None:
     logged: list[dict[str, object]] = []
     monkeypatch.setattr(
-        errors.log, "error", lambda event, **values: logged.append({"event": event, **values})
+        handlers.log, "error", lambda event, **values: logged.append({"event": event, **values})
     )
 
     def broken(*_args: object, **_options: object) -> None:

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import update
 from starlette.requests import Request
 
-from service.api import events
-from service.api.events import event_stream
-from service.api.principals import identify
+from service.api.access.principals import identify
+from service.api.actions import events
+from service.api.actions.events import event_stream
 from service.db.rows import ApiKeyRow, PredictionState, SessionRow, UserRow
 from service.identity.accounts import Role
 from tests.service.api.serving import PASSWORD, Serving

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.api.multipart import ScanForm
-from service.api.refusals import MediaTypeError, MultipartError, ScanMissingError
+from service.api.edge.multipart import ScanForm
+from service.api.problems.refusals import MediaTypeError, MultipartError, ScanMissingError
 
 BOUNDARY = "line"
 TYPE = f"multipart/form-data; boundary={BOUNDARY}"

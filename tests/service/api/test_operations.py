@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
 
 from service.api import payloads
-from service.api.envelope import SECURITY_HEADERS, Envelope
-from service.api.metrics import Metrics
-from service.api.problems import Problem
+from service.api.edge.envelope import SECURITY_HEADERS, Envelope
+from service.api.figures.metrics import Metrics
+from service.api.problems.problem import Problem
 from service.tracing import Tracing
 from tests.service.api.serving import Serving, make_settings, serving
 
@@ -152,8 +152,12 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         ("GET", "/api/v1/predictions/{prediction_id}/events"),
         ("POST", "/api/v1/predictions/{prediction_id}/cancel"),
         ("POST", "/api/v1/predictions/{prediction_id}/retry"),
+        ("GET", "/api/v1/account/logins"),
+        ("DELETE", "/api/v1/account/logins"),
+        ("DELETE", "/api/v1/account/logins/{login_id}"),
         ("GET", "/api/v1/admin/users"),
         ("POST", "/api/v1/admin/users"),
+        ("DELETE", "/api/v1/admin/users/{user_id}/logins"),
         ("GET", "/api/v1/admin/api-keys"),
         ("POST", "/api/v1/admin/api-keys"),
         ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"),

@@ -10,7 +10,15 @@ import pytest
 from sqlalchemy import select
 
 from service.db.organisations import OrganisationOwned
-from service.db.rows import ApiKeyRow, AuditEventRow, Base, ModelVersionRow, PredictionState, UserRow
+from service.db.rows import (
+    ApiKeyRow,
+    AuditEventRow,
+    Base,
+    ModelVersionRow,
+    PredictionState,
+    SessionRow,
+    UserRow,
+)
 from service.identity.accounts import Role
 from tests.service.api.serving import (
     PASSWORD,
@@ -34,6 +42,8 @@ class Organisation:
     keys: dict[Role, dict[str, str]] = field(default_factory=dict)
     uploads: dict[Role, dict[str, Any]] = field(default_factory=dict)
     key_ids: list[str] = field(default_factory=list)
+    login_ids: list[str] = field(default_factory=list)
+    user_ids: list[str] = field(default_factory=list)
 
     def username(self, role: Role) -> str:
         return f"{self.name}-{role.value}"
@@ -44,6 +54,8 @@ class Organisation:
             "scan_id": [upload["scan_id"] for upload in self.uploads.values()],
             "prediction_id": [upload["prediction_id"] for upload in self.uploads.values()],
             "key_id": self.key_ids,
+            "login_id": self.login_ids,
+            "user_id": self.user_ids,
         }[parameter]
 
 
@@ -76,6 +88,9 @@ class World:
             shared = set(session.scalars(select(ModelVersionRow.id)))
             # There is one chain: an event names the hash of the one before it, whosever that is.
             shared |= set(session.scalars(select(AuditEventRow.hash)))
+            # What another test has asked the audit for, in whatever order: who asked knew it already.
+            asked_for = select(AuditEventRow.subject_id).where(AuditEventRow.action == "audit.read")
+            shared |= set(session.scalars(asked_for))
         return given - shared - {"0" * 64, "a" * 64}
 
 
@@ -103,6 +118,10 @@ def world(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> 
             with served.sessions() as session:
                 own = ApiKeyRow.organisation_id == organisation.id
                 organisation.key_ids = list(session.scalars(select(ApiKeyRow.id).where(own)))
+                own = SessionRow.organisation_id == organisation.id
+                organisation.login_ids = list(session.scalars(select(SessionRow.id).where(own)))
+                own = UserRow.organisation_id == organisation.id
+                organisation.user_ids = list(session.scalars(select(UserRow.id).where(own)))
         yield World(served, *both)
 
 
@@ -110,6 +129,8 @@ def populate(served: Serving, organisation: Organisation, role: Role, *, seed: i
     """Add an account of a role, which uploads under a key that the other organisation's uses too."""
     key = served.key(organisation.username(role), role, organisation.id)
     organisation.keys[role] = key
+    served.log_in(organisation.username(role))
+    served.client.cookies.clear()
     organisation.uploads[role] = served.upload(
         key | {"Idempotency-Key": "the-same"},
         scan_bytes(seed=seed),

@@ -30,11 +30,18 @@ REST = {
     ("POST", "/api/v1/predictions/{prediction_id}/retry"): EVERY_ROLE,
     ("GET", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
+    ("DELETE", "/api/v1/admin/users/{user_id}/logins"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/models"): {Role.ADMINISTRATOR, Role.RESEARCHER},
     ("GET", "/api/v1/admin/audit"): {Role.ADMINISTRATOR},
+}
+# Of one's own account: for every role, under a login only.
+PERSONAL = {
+    ("GET", "/api/v1/account/logins"): EVERY_ROLE,
+    ("DELETE", "/api/v1/account/logins"): EVERY_ROLE,
+    ("DELETE", "/api/v1/account/logins/{login_id}"): EVERY_ROLE,
 }
 PAGES = {
     ("GET", "/"): EVERY_ROLE,
@@ -44,6 +51,10 @@ PAGES = {
     ("GET", "/predictions/{prediction_id}"): EVERY_ROLE,
     ("POST", "/predictions/{prediction_id}/cancel"): EVERY_ROLE,
     ("POST", "/predictions/{prediction_id}/retry"): EVERY_ROLE,
+    ("GET", "/account"): EVERY_ROLE,
+    ("POST", "/account/password"): EVERY_ROLE,
+    ("POST", "/account/logins/end-others"): EVERY_ROLE,
+    ("POST", "/account/logins/{login_id}/end"): EVERY_ROLE,
     # Last: it ends the login that the others are tried with.
     ("POST", "/logout"): EVERY_ROLE,
 }
@@ -54,16 +65,16 @@ def concrete(path: str) -> str:
 
 
 def test_the_tables_have_every_route_and_page(served: Serving) -> None:
-    assert set(routes_of(served.app)) == FOR_ANYBODY | REST.keys() | PAGES.keys()
+    assert set(routes_of(served.app)) == FOR_ANYBODY | REST.keys() | PERSONAL.keys() | PAGES.keys()
     document = served.client.get("/api/openapi.json").json()
     described = {
         (method.upper(), path) for path, operations in document["paths"].items() for method in operations
     }
-    assert described <= FOR_ANYBODY | REST.keys()
+    assert described <= FOR_ANYBODY | REST.keys() | PERSONAL.keys()
 
 
 def test_nobody_gets_in_without_an_account_except_where_anybody_may(served: Serving) -> None:
-    for method, path in REST:
+    for method, path in REST | PERSONAL:
         answer = served.client.request(method, concrete(path))
         assert (answer.status_code, answer.json()["code"]) == (401, "authentication_required"), (method, path)
     for method, path in PAGES:
@@ -94,9 +105,17 @@ def test_a_program_may_what_its_accounts_role_may(served: Serving, role: Role) -
 
 
 @pytest.mark.parametrize("role", list(Role))
+def test_no_program_sees_or_changes_its_accounts_logins(served: Serving, role: Role) -> None:
+    key = served.key(role=role)
+    for method, path in PERSONAL:
+        answer = served.client.request(method, concrete(path), headers=key)
+        assert (answer.status_code, answer.json()["code"]) == (403, "login_required"), (method, path)
+
+
+@pytest.mark.parametrize("role", list(Role))
 def test_a_person_may_what_their_role_may(served: Serving, role: Role) -> None:
     token = served.log_in(served.user("person", role))
-    for (method, path), roles in (REST | PAGES).items():
+    for (method, path), roles in (REST | PERSONAL | PAGES).items():
         headers = {"X-CSRF-Token": token, "Accept": "text/html"}
         answer = served.client.request(method, concrete(path), headers=headers)
         assert (answer.status_code == 403) == (role not in roles), (method, path)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.api.remedies import REMEDIES
+from service.api.problems.remedies import REMEDIES
 from service.db.rows import PredictionRow, PredictionState
 from service.identity.accounts import Role
 from tests.service.api.serving import Serving, sample_result, scan_bytes

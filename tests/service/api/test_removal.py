@@ -9,9 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
-from service.api.principals import Principal
-from service.api.refusals import ScanNotFoundError
-from service.api.removal import delete_scan
+from service.api.access.principals import Principal
+from service.api.actions.removal import delete_scan
+from service.api.problems.refusals import ScanNotFoundError
 from service.api.resources import Resources, open_resources
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, PredictionRow, ScanRow

@@ -150,7 +150,7 @@ def test_a_broken_broker_does_not_refuse_an_upload(served: Serving, monkeypatch:
     ],
 )
 def test_a_file_name_is_reduced_to_what_may_be_shown(served: Serving, name: str, shown: str) -> None:
-    from service.api.submission import clean_display_name
+    from service.api.actions.submission import clean_display_name
 
     assert clean_display_name(name) == shown
 

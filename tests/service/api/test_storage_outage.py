@@ -4,11 +4,15 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import pytest
 
+from service.api.actions import submission
 from service.db.rows import PredictionRow, ScanRow
+from service.enclosure import Enclosure
+from service.quarantine import CheckedCopy, copy_checked
 from tests.servers import S3Server, s3_server, wait_until
 from tests.service.api.serving import Serving, make_settings, scan_bytes, serving, web_process
 
@@ -58,6 +62,20 @@ def test_an_upload_that_storage_cannot_take_is_answered_503_and_leaves_nothing(
         named = {row.storage_key for row in session.query(ScanRow)}
     assert len(named) == 2
     assert named <= {file.key for file in served.resources.storage.stored("scans")}
+
+
+def test_a_disk_that_is_full_when_an_upload_is_copied_is_an_outage_of_storage(
+    served: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def to_a_full_disk(enclosure: Enclosure, upload: Path, _copy: Path, **options: Any) -> CheckedCopy:
+        return copy_checked(enclosure, upload, Path("/dev/full"), **options)
+
+    monkeypatch.setattr(submission, "copy_checked", to_a_full_disk)
+    files = {"scan": ("s.nii.gz", scan_bytes())}
+    answer = served.client.post("/api/v1/scans", headers=served.key(), files=files)
+    assert (answer.status_code, answer.json()["code"]) == (503, "storage_unavailable")
+    with served.sessions() as session:
+        assert session.query(ScanRow).count() == 0
 
 
 def test_uploads_that_wait_for_a_silent_storage_keep_nobody_else_waiting(

@@ -148,14 +148,34 @@ def test_a_backup_is_for_its_owner_only_and_whole(settings: Settings, tmp_path: 
         make_backup(settings, folder)
 
 
-def test_a_restoration_that_was_cut_short_is_taken_up(settings: Settings, tmp_path: Path) -> None:
+def test_a_restoration_that_was_cut_short_is_taken_up(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     done = fill(settings)
     make_backup(settings, tmp_path / "backup")
     destroy(settings)
-    store(settings, "scans/ab/one.nii.gz", SCAN)
-    (settings.data_dir / "restnet.db.restoring").write_bytes(b"half a database")
+
+    def cut_short(_url: str, _dump: Path) -> None:
+        (settings.data_dir / "restnet.db.restoring").write_bytes(b"half a database")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("service.backup.restoring.load", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            restore_backup(settings, tmp_path / "backup")
+    assert stored(settings, "scans/ab/one.nii.gz") == SCAN
     restore_backup(settings, tmp_path / "backup")
     in_session(settings, lambda session: session.get_one(ResultRow, done))
+    assert not (settings.data_dir / "restoring").exists()
+
+
+def test_a_storage_that_serves_another_database_is_left_alone(settings: Settings, tmp_path: Path) -> None:
+    fill(settings)
+    make_backup(settings, tmp_path / "backup")
+    beside = Settings(data_dir=tmp_path / "beside", storage_url=settings.storage_url)
+    with pytest.raises(RestoreTargetError, match="a storage with 2 files"):
+        restore_backup(beside, tmp_path / "backup")
+    assert not (beside.data_dir / "restnet.db").exists()
 
 
 def test_nothing_foreign_is_overwritten(settings: Settings, tmp_path: Path) -> None:

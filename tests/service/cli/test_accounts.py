@@ -94,6 +94,14 @@ def test_a_setting_that_cannot_be_is_refused_by_name(restnet_json, data_dir, mon
     assert not data_dir.exists()
 
 
+def test_a_misspelt_setting_is_refused_with_the_name_that_was_meant(restnet, data_dir, monkeypatch):
+    monkeypatch.setenv("RESTNET_ENCRYPTION_KEYFILE", "keys")
+    status, out, err = restnet("db", "upgrade", "--data-dir", data_dir)
+    assert (status, out) == (2, "")
+    assert "RESTNET_ENCRYPTION_KEYFILE: expected RESTNET_ENCRYPTION_KEY_FILE" in err
+    assert not data_dir.exists()
+
+
 def test_a_bad_address_is_not_blamed_on_what_follows_from_it(restnet_json, monkeypatch):
     monkeypatch.setenv("RESTNET_DATABASE_URL", "hunter22")
     monkeypatch.setenv("RESTNET_DATA_DIR", "x")
@@ -108,7 +116,7 @@ def test_two_settings_that_contradict_each_other_are_named(restnet_json, monkeyp
     monkeypatch.setenv("RESTNET_LEASE_S", "2")
     monkeypatch.setenv("RESTNET_HEARTBEAT_S", "2")
     _, answer = restnet_json("db", "upgrade")
-    assert "found expected heartbeat_s at most half of lease_s" in answer["error"]["message"]
+    assert "found expected RESTNET_HEARTBEAT_S at most half of RESTNET_LEASE_S" in answer["error"]["message"]
 
 
 def test_upgrading_twice_changes_nothing(restnet_json, data_dir):

@@ -11,6 +11,7 @@ from service.db.engine import make_engine, session_factory
 from service.db.migrate import revisions
 from service.presence import say_present
 from service.settings import Settings
+from tests.servers import free_port
 
 # Of the default organisation.
 ANN = """INSERT INTO users (id, username, password_hash, role, created_at, organisation_id)
@@ -33,7 +34,7 @@ def test_migrations_go_back_and_forward_and_keep_the_rows(data, restnet_json):
     status, told = restnet_json("db", "status")
     assert (status, told["revision"], told["missing"]) == (0, newest, [])
     assert restnet_json("db", "downgrade", "0001", "--yes") == (0, {"revision": "0001"})
-    assert restnet_json("db", "status")[1]["missing"] == revisions()[1:]
+    assert restnet_json("db", "status")[1]["missing"] == list(revisions()[1:])
     assert restnet_json("db", "upgrade")[0] == 0
     with engine.connect() as connection:
         assert connection.execute(text("SELECT username FROM users")).scalar_one() == "ann"
@@ -63,6 +64,31 @@ def test_a_newer_database_is_refused_in_words(data, restnet_json):
     for command in (["db", "upgrade"], ["db", "status"], ["users", "list"]):
         status, told = restnet_json(*command)
         assert (status, told["error"]["code"]) == (2, "database_newer")
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("command", [("web", "--port", free_port()), ("worker", "--queue", "inference")])
+def test_a_process_does_not_start_over_an_unprepared_database(data, restnet_json, command):
+    data.mkdir()
+    status, told = restnet_json(*command)
+    assert (status, told["error"]["code"]) == (2, "database_older")
+    assert "restnet prepare" in told["error"]["message"]
+
+
+def test_a_damaged_database_is_not_called_our_fault(data, restnet_json):
+    restnet_json("db", "upgrade")
+    (data / "restnet.db").write_bytes(b"\x01" * 8192)
+    for command in (["users", "list"], ["audit", "verify"], ["db", "status"]):
+        status, told = restnet_json(*command)
+        assert (status, told["error"]["code"]) == (2, "database_damaged")
+
+
+def test_what_storage_refuses_is_said_to_whoever_runs_it(data, restnet_json):
+    restnet_json("db", "upgrade")
+    (data / "storage").write_bytes(b"no folder")
+    status, told = restnet_json("prepare")
+    assert (status, told["error"]["code"]) == (2, "storage_unavailable")
+    assert "(Not a directory)" in told["error"]["message"] or "(File exists)" in told["error"]["message"]
 
 
 def test_backup_and_restore_from_the_command_line(data, restnet, restnet_json, tmp_path):
@@ -120,12 +146,14 @@ def test_a_web_process_that_is_not_there_is_not_healthy(restnet, restnet_json):
     assert restnet("health", "web", "--url", "file:///etc/passwd")[0] == 2
 
 
+@pytest.mark.enable_socket
 def test_the_web_command_serves_with_the_settings(data, restnet, monkeypatch):
     served = []
+    port = free_port()
 
     def run_web(settings: Settings, *, host: str, port: int) -> None:
         served.append((settings.data_dir, settings.log_format, host, port))
 
     monkeypatch.setattr("service.api.main.run_web", run_web)
-    assert restnet("web", "--host", "0.0.0.0", "--port", "81", "--json")[0] == 0  # noqa: S104
-    assert served == [(data, "json", "0.0.0.0", 81)]  # noqa: S104
+    assert restnet("web", "--host", "0.0.0.0", "--port", port, "--json")[0] == 0  # noqa: S104
+    assert served == [(data, "json", "0.0.0.0", port)]  # noqa: S104

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,13 @@ def test_a_missing_file_is_a_refusal(restnet_json, tmp_path):
     assert status == 2
     assert answer["error"]["code"] == "file_not_readable"
     assert str(tmp_path) not in answer["error"]["message"]
+
+
+def test_a_pipe_is_a_refusal_and_nothing_to_wait_for(restnet, tmp_path):
+    os.mkfifo(tmp_path / "scan.nii")
+    status, out, err = restnet("check", tmp_path / "scan.nii")
+    assert (status, out) == (2, "")
+    assert err.startswith("expected a file that can be read, found a pipe: ")
 
 
 def test_predict_answers_for_each_scan_in_order(restnet_json, simulated_scan, tmp_path):

@@ -1,5 +1,6 @@
 import io
 import json
+import socket
 import sys
 
 import pytest
@@ -74,3 +75,14 @@ def test_a_worker_closes_its_data_directory_and_makes_none(served, restnet, tmp_
         assert restnet("worker", "--queue", "inference", "--data-dir", folder)[0] == 0
     assert there.stat().st_mode & 0o777 == 0o700
     assert not missing.exists()
+
+
+@pytest.mark.enable_socket
+def test_a_web_process_on_a_taken_port_is_refused(restnet, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        status, out, err = restnet("web", "--port", port, "--data-dir", tmp_path)
+    assert (status, out) == (2, "")
+    assert "[port_in_use]" in err

@@ -61,7 +61,8 @@ def test_accounts_are_listed_for_machines_and_for_people(mina, at, restnet_json,
     _, [listed] = restnet_json("users", "list", *at)
     assert {name: listed[name] for name in ("id", "username", "role", "organisation")} == mina
     assert listed["disabled_at"] is None
-    assert "password" not in str(listed)
+    assert listed["must_change_password"] is True
+    assert "password_hash" not in listed
     status, out, _ = restnet("users", "list", *at)
     heading, line = out.splitlines()
     assert status == 0
@@ -106,6 +107,22 @@ def test_a_new_password_replaces_the_old_one_and_ends_its_logins(
     with sessions() as session:
         assert session.scalars(select(SessionRow)).all() == []
     assert ("user.set_password", "command-line", mina["id"]) in actions(at)
+
+
+def test_an_accounts_logins_are_ended_and_nothing_else(mina, key, at, restnet_json, restnet, sessions):
+    with sessions.begin() as session:
+        for _ in range(2):
+            open_login(session, user=session.get_one(UserRow, mina["id"]), lifetime=timedelta(hours=1))
+    assert restnet_json("users", "end-logins", "Mina", *at) == (
+        0,
+        {"id": mina["id"], "username": "mina", "ended": 2},
+    )
+    with sessions() as session:
+        assert session.scalars(select(SessionRow)).all() == []
+        assert find_api_key(session, key) is not None
+    assert may_log_in(sessions, PASSWORD)
+    assert ("login.revoke", "command-line", mina["id"]) in actions(at)
+    assert restnet("users", "end-logins", "mina", *at)[1] == "mina had 0 logins, and has none any more\n"
 
 
 def test_a_password_can_be_made_and_is_shown_this_once(mina, at, restnet_json, restnet, sessions):
@@ -172,7 +189,7 @@ def test_nobody_is_added_to_an_organisation_that_there_is_not(at, restnet_json):
     assert sys.stdin.read() == PASSWORD + "\n", "no password was asked for"
 
 
-@pytest.mark.parametrize("command", ["disable", "enable", "set-password"])
+@pytest.mark.parametrize("command", ["disable", "enable", "end-logins", "set-password"])
 def test_an_account_that_there_is_not_is_refused(command, mina, at, restnet_json):
     status, answer = restnet_json("users", command, "nobody", *at)
     assert (status, answer["error"]["code"]) == (2, "account_not_found")
@@ -251,6 +268,7 @@ def test_a_key_that_there_is_not_is_refused(named, key, at, restnet_json):
         ["users", "list"],
         ["organisations", "list"],
         ["users", "disable", "mina"],
+        ["users", "end-logins", "mina"],
         ["users", "set-password", "mina"],
     ],
 )

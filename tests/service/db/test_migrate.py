@@ -101,14 +101,15 @@ def test_the_migrations_make_exactly_the_tables_of_the_rows(database_url: str) -
 @BOTH_DATABASES
 def test_every_migration_can_be_undone(database_url: str) -> None:
     engine = make_engine(database_url)
-    assert migrate.is_current(engine)
+    migrate.require_up_to_date(engine)
     with engine.connect() as connection:
         command.downgrade(migrate._config(connection), "base")
         connection.commit()
-    assert not migrate.is_current(engine)
+    with pytest.raises(migrate.SchemaOlderError):
+        migrate.require_up_to_date(engine)
     assert inspect(engine).get_table_names() == ["alembic_version"]
     migrate.upgrade(engine)
-    assert migrate.is_current(engine)
+    migrate.require_up_to_date(engine)
     engine.dispose()
 
 
@@ -188,7 +189,7 @@ def test_a_new_database_gets_its_folder(tmp_path: Path) -> None:
     migrate.upgrade(url)
     migrate.upgrade(url)
     engine = make_engine(url)
-    assert migrate.is_current(engine)
+    migrate.require_up_to_date(engine)
     engine.dispose()
 
 

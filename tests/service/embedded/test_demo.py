@@ -22,6 +22,8 @@ def test_the_credentials_work_are_kept_private_and_made_once(
     assert file.stat().st_mode & 0o777 == 0o600
     user = verify_login(sessions, username=made["username"], password=made["password"])
     assert user.role == Role.ADMINISTRATOR
+    # It lasts: nobody else has it.
+    assert user.first_password_at is None
     with sessions.begin() as session:
         key, owner = find_api_key(session, made["api_key"])
         assert owner.id == key.user_id == user.id

@@ -84,7 +84,7 @@ def test_what_serve_and_its_children_write_is_private(
         assert child.process.wait(timeout=20) == 0
 
     monkeypatch.setattr(supervisor, "prepare", prepare)
-    monkeypatch.setattr(supervisor, "_check_address", prepare)
+    monkeypatch.setattr(supervisor, "require_address", prepare)
     monkeypatch.setattr(supervisor, "_supervise", supervise)
     serve(settings, host="127.0.0.1", port=1, demo=False)
     modes = [path.stat().st_mode & 0o777 for path in (settings.data_dir, written)]

@@ -167,6 +167,11 @@ def test_a_child_knows_no_setting_and_holds_nothing_open(enclosure: Enclosure) -
     assert "secret" not in json.dumps(server.environ())
 
 
+def test_memory_that_a_child_gave_back_is_not_new_to_it(enclosure: Enclosure) -> None:
+    first, again = run(enclosure, "touch").values["touched"]
+    assert again <= 4 < first
+
+
 @pytest.mark.parametrize(
     "packet",
     [

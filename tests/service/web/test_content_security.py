@@ -82,6 +82,9 @@ def pages(served: Serving) -> Iterator[str]:
     yield served.client.post("/login", data={"username": "<b>", "password": "x"}, headers=HTML).text
     token = log_in(served)
     model_version_id = served.register_model()
+    yield served.client.get("/account?done=password", headers=HTML).text
+    wrong = {"csrf_token": token, "current": "x", "new": "<b>", "again": "<b>"}
+    yield served.client.post("/account/password", data=wrong, headers=HTML).text
     yield served.client.get("/", headers=HTML).text
     yield served.client.get("/no/such/page", headers=HTML).text
     yield served.client.get("/api/docs", headers=HTML).text

@@ -42,6 +42,7 @@ def test_a_page_leads_to_the_login_and_back(served: Serving, path: str) -> None:
         ("/scans", "/login?lost=scan", "the scan was not taken"),
         ("/predictions/x/cancel", "/login?lost=change&next=%2Fpredictions%2Fx", "nothing was changed"),
         ("/scans/x/delete", "/login?lost=change", "nothing was changed"),
+        ("/account/password", "/login?lost=change&next=%2Faccount", "nothing was changed"),
         ("/logout", "/login", ""),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import imaging
 from imaging.errors import ScanError
 from model.errors import ModelError
-from service.api.remedies import REMEDIES, may_pass_next_time
+from service.api.problems.remedies import REMEDIES, may_pass_next_time
 from service.jobs import JobFailure
 from tests.service.api.serving import Serving, scan_bytes
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from service.api.remedies import REMEDIES
+from service.api.problems.remedies import REMEDIES
 from service.db.rows import ModelVersionRow, PredictionRow, PredictionState
 from tests.service.api.serving import CARD, PASSWORD, Serving, sample_result, scan_bytes
 

@@ -65,6 +65,15 @@ def test_other_bytes_than_were_stored_are_not_read(enclosure: Enclosure, simulat
         prepared(enclosure, simulated_scan, stored_sha256="0" * 64)
 
 
+def test_other_bytes_than_were_stored_are_told_as_that_and_not_as_a_bad_scan(
+    enclosure: Enclosure, simulated_scan: Path, tmp_path: Path
+) -> None:
+    cut = tmp_path / "cut.nii.gz"
+    cut.write_bytes(simulated_scan.read_bytes()[:-1000])
+    with pytest.raises(StoredFileChangedError):
+        prepared(enclosure, cut, stored_sha256=hashlib.sha256(simulated_scan.read_bytes()).hexdigest())
+
+
 def test_a_refusal_is_told_in_its_own_words(
     enclosure: Enclosure, simulated_scan: Path, tmp_path: Path
 ) -> None:

@@ -1,21 +1,24 @@
 """A job whose scan cannot be read now: it waits, however long storage is away, and then succeeds."""
 
+import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
 from service.db.rows import PredictionRow
+from service.identity.actor import Actor
 from service.settings import Settings
 from service.storage import StorageUnavailableError
 from service.storage.key_file import make_key_file
 from service.worker.prediction import run_prediction
 from service.worker.runtime import Runtime, open_runtime
-from tests.servers import S3Server, s3_server
+from tests.servers import S3Server, s3_server, wait_until
 
 RESULT: dict[str, Any] = {
     "adhd_probability": 0.61,
@@ -92,6 +95,31 @@ def test_a_job_outlasts_an_outage_longer_than_all_its_attempts(
     row = run(runtime)
     assert (row.state, row.error_code, row.attempts) == ("succeeded", None, 1)
     assert runtime.outage_pause_s() == 2, "the next outage is a new one"
+
+
+@pytest.mark.integration
+@pytest.mark.enable_socket
+def test_a_cancellation_ends_a_download_that_stalls(
+    run: Run, sessions: sessionmaker[Session], s3: S3Server, tmp_path: Path, database_url: str
+) -> None:
+    runtime = open_runtime(Settings(data_dir=tmp_path, database_url=database_url, **s3.settings("p")))
+    store(runtime)
+
+    def cancel() -> None:
+        with sessions.begin() as session:
+            prediction_id = session.scalars(select(PredictionRow.id)).one()
+            jobs.request_cancel(session, prediction_id, actor=Actor("user:1", "test"))
+
+    s3.pause()
+    canceller = threading.Timer(1.0, cancel)
+    canceller.start()
+    began = time.monotonic()
+    row = run(runtime)
+    assert (row.state, time.monotonic() - began < 3) == ("cancelled", True)
+    # Whoever was left behind with the download removes what came of it.
+    s3.resume()
+    wait_until(lambda: not any(tmp_path.rglob("a.nii")), "the copy to be removed")
+    wait_until(lambda: "entering" not in {thread.name for thread in threading.enumerate()}, "the thread")
 
 
 def test_one_file_that_cannot_be_had_costs_attempts(

@@ -6,7 +6,7 @@ import pytest
 from scipy.special import expit
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
-from imaging import NetworkInput, QualityReport, brain_cube
+from imaging import NetworkInput, QualityReport
 from model.checkpoint import load_checkpoint
 from model.predictor import Predictor
 from tests.training.validation.tiny_cohorts import QUICK, SPEC, tiny_store
@@ -133,8 +133,7 @@ def test_a_served_scan_gets_the_mean_of_what_the_folds_models_say(run, store):
     """The subject's own fold reported a logit; that member must give it for the same frames."""
     predictor = Predictor.load(run / CHECKPOINT_FILE, device="cpu")
     subject = next(one for one in store.subjects if len(store.scans_of(one.subject_id)) == 1)
-    frames = np.zeros((6, 34, 34, 34), dtype=np.float32)
-    frames[:, brain_cube(34).mask] = store.series(store.scans_of(subject.subject_id)[0])
+    series = store.series(store.scans_of(subject.subject_id)[0]).T.astype(np.float32)
     quality = QualityReport(
         n_frames=6,
         tr_s=2.0,
@@ -148,7 +147,7 @@ def test_a_served_scan_gets_the_mean_of_what_the_folds_models_say(run, store):
         in_band_power=0.9,
         template_space={},
     )
-    network_input = NetworkInput(frames=frames, tr_s=2.0, spec=SPEC, quality=quality)
+    network_input = NetworkInput(series=series, tr_s=2.0, spec=SPEC, quality=quality)
     answer = predictor.classify(network_input, seed=0)
     reported = {one.subject_id: one for one in read_rows(run, PREDICTIONS_FILE, Prediction)}
     row = reported[subject.subject_id]

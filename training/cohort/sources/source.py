@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import JsonValue
 
-from imaging import BoldScan, PreprocessingSpec, brain_cube, preprocess
+from imaging import BoldScan, PreprocessingSpec, preprocess
 from training.cohort.store.index import Variant
 from training.errors import CohortError
 
@@ -160,7 +160,7 @@ class BoldEntry(ScanEntry):
             network_input = preprocess(opened.scan, spec)
         quality = network_input.quality
         return PreparedSeries(
-            series=network_input.frames[:, brain_cube(spec.grid_size).mask],
+            series=np.ascontiguousarray(network_input.series.T),
             tr_s=quality.tr_s,
             n_frames=quality.n_frames,
             dvars_mean=quality.dvars_mean,

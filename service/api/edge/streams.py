@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from service.api.refusals import TooManyStreamsError
+from service.api.problems.refusals import TooManyStreamsError
 
 
 @dataclass

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.remedies import remedy
+from service.api.problems.remedies import remedy
 
 MEDIA_TYPE = "application/problem+json"
 

@@ -13,11 +13,12 @@ from starlette.responses import Response
 
 from imaging.errors import ScanError
 from service import enclosure, jobs, rates, storage
-from service.api import refusals, upload_slots
-from service.api.problems import Problem, problem, problem_response
+from service.api.edge import upload_slots
+from service.api.problems import refusals
+from service.api.problems.problem import Problem, problem, problem_response
 from service.audit import chain
 from service.errors import ServiceError, as_json
-from service.identity import accounts, api_keys, organisations, passwords, scopes, throttle
+from service.identity import accounts, api_keys, logins, organisations, passwords, scopes, throttle
 from service.logs import get_logger
 from service.provider import errors as provider
 
@@ -25,6 +26,8 @@ STATUSES: dict[type[Exception], int] = {
     ScanError: 422,
     accounts.AccountNotFoundError: 404,
     accounts.CredentialsError: 401,
+    accounts.FirstPasswordEndedError: 401,
+    accounts.PasswordUnchangedError: 422,
     accounts.RoleError: 422,
     accounts.UsernameError: 422,
     accounts.UsernameTakenError: 409,
@@ -39,6 +42,7 @@ STATUSES: dict[type[Exception], int] = {
     jobs.PredictionFinishedError: 409,
     jobs.PredictionNotFoundError: 404,
     jobs.PredictionNotRetryableError: 409,
+    logins.LoginNotFoundError: 404,
     organisations.OrganisationNameError: 422,
     organisations.OrganisationNameTakenError: 409,
     organisations.OrganisationNotFoundError: 404,
@@ -57,11 +61,13 @@ STATUSES: dict[type[Exception], int] = {
     refusals.FieldsNotValidError: 422,
     refusals.IdempotencyKeyReusedError: 422,
     refusals.InternalError: 500,
+    refusals.LoginRequiredError: 403,
     refusals.MediaTypeError: 415,
     refusals.MethodNotAllowedError: 405,
     refusals.MetricsNotAllowedError: 403,
     refusals.MultipartError: 400,
     refusals.NotFoundError: 404,
+    refusals.PasswordChangeRequiredError: 403,
     refusals.PermissionDeniedError: 403,
     refusals.RequestTimeoutError: 408,
     refusals.RequestTooLargeError: 413,

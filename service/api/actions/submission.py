@@ -11,16 +11,16 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service import jobs
+from service.api.access.principals import Principal
 from service.api.payloads import ScanFields
-from service.api.principals import Principal
-from service.api.refusals import IdempotencyKeyReusedError
+from service.api.problems.refusals import IdempotencyKeyReusedError
 from service.api.resources import Resources
 from service.audit import record
 from service.db.base import new_id
 from service.db.rows import IdempotencyRow, PredictionRow, ScanRow
 from service.quarantine import CheckedCopy, copy_checked
 from service.queue import announce
-from service.storage import StorageUnavailableError, Upload, discard, scan_key
+from service.storage import StorageUnavailableError, Upload, discard, local_outages, scan_key
 
 DISPLAY_NAME_LENGTH = 200
 
@@ -86,13 +86,15 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
     received.upload.seal()
     settings = resources.settings
     with resources.storage.receive(max_bytes=settings.max_upload_bytes) as copy:
-        checked = copy_checked(
-            resources.quarantine,
-            received.upload.path,
-            copy.path,
-            size_bytes=received.upload.size_bytes,
-            time_s=settings.reader_time_s,
-        )
+        # The copy lies where storage receives: a full disk there is storage's, not a fault of the check.
+        with local_outages():
+            checked = copy_checked(
+                resources.quarantine,
+                received.upload.path,
+                copy.path,
+                size_bytes=received.upload.size_bytes,
+                time_s=settings.reader_time_s,
+            )
         submission = _keep(resources, principal, received, copy, checked)
     announce(resources.queue, resources.sessions_for(principal), PredictionRow, submission.prediction_id)
     return submission

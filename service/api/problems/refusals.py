@@ -45,6 +45,24 @@ class ScopeMissingError(ServiceError):
         super().__init__(f"expected an API key with the scope {needed}, found one with {', '.join(found)}")
 
 
+class LoginRequiredError(ServiceError):
+    """Something about a person's own account, asked for with an API key."""
+
+    code: ClassVar[str] = "login_required"
+
+    def __init__(self) -> None:
+        super().__init__("expected a login on the pages, found an API key: it may not see or change logins")
+
+
+class PasswordChangeRequiredError(ServiceError):
+    """A login with a first password, which opens the account's own page and nothing else."""
+
+    code: ClassVar[str] = "password_change_required"
+
+    def __init__(self) -> None:
+        super().__init__("expected a password that the account's owner has chosen, found a first one")
+
+
 class CrossSiteRequestError(ServiceError):
     """A changing request under a login that our own pages did not send."""
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from service.api.refusals import MediaTypeError, MultipartError, ScanMissingError
+from service.api.problems.refusals import MediaTypeError, MultipartError, ScanMissingError
 
 SCAN_FIELD = "scan"
 MAX_FIELD_BYTES = 1024

@@ -9,14 +9,14 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from pydantic import ValidationError
 
-from service.api.errors import field_problems
-from service.api.multipart import ScanForm
+from service.api.access.principals import Principal
+from service.api.actions.submission import ReceivedScan, Submission, clean_display_name, submit_scan
+from service.api.edge.multipart import ScanForm
 from service.api.parameters import RAW_HEADERS, refuse_lost_headers
 from service.api.payloads import ScanFields
-from service.api.principals import Principal
-from service.api.refusals import FieldsNotValidError, MediaTypeError
+from service.api.problems.handlers import field_problems
+from service.api.problems.refusals import FieldsNotValidError, MediaTypeError
 from service.api.resources import resources_of
-from service.api.submission import ReceivedScan, Submission, clean_display_name, submit_scan
 from service.storage import Upload, UploadTooLargeError
 
 FORM_OVERHEAD_BYTES = 64 * 1024
@@ -53,7 +53,7 @@ async def receive_scan(
     TooManyUploadsError, UploadsFullError
         If too many arrive at once.
     ScanError, IdempotencyKeyReusedError
-        As from :func:`service.api.submission.submit_scan`.
+        As from :func:`service.api.actions.submission.submit_scan`.
     """
     resources = resources_of(request)
     key = _idempotency_key(request)

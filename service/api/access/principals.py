@@ -2,19 +2,21 @@
 
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
-from service.api.key_scopes import require_scope
-from service.api.refusals import (
+from service.api.problems.refusals import (
     ApiKeyNotValidError,
     AuthenticationRequiredError,
     CrossSiteRequestError,
+    LoginRequiredError,
+    PasswordChangeRequiredError,
     PermissionDeniedError,
+    ScopeMissingError,
 )
 from service.api.resources import Resources, resources_of
 from service.db.rows import UserRow
@@ -23,7 +25,7 @@ from service.identity.actor import Actor, anonymous
 from service.identity.api_keys import find_api_key, note_api_key_use
 from service.identity.logins import find_login, note_login_use
 from service.identity.permissions import PERMISSIONS, Permission, roles_with
-from service.identity.scopes import EVERY_SCOPE, Scope, read_scopes
+from service.identity.scopes import EVERY_SCOPE, SCOPE_OF, Scope, read_scopes
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 CSRF_HEADER = "X-CSRF-Token"
@@ -50,6 +52,10 @@ class Principal:
         For the audit: ``user:<id>`` or ``key:<id>``, and the :func:`client_address`.
     csrf_token : str or None
         Of the login; None with an API key, which no browser sends by itself.
+    login_id : str or None
+        Of the login; None with an API key.
+    must_change_password : bool
+        Whether a login has to do that before anything else; an API key was issued by itself, and never has.
     scopes : frozenset of Scope
         What the API key is for; a login has all of them. The role's own limits hold beside them.
     """
@@ -60,11 +66,13 @@ class Principal:
     role: Role
     actor: Actor
     csrf_token: str | None = None
+    login_id: str | None = None
+    must_change_password: bool = False
     scopes: frozenset[Scope] = EVERY_SCOPE
 
     def may(self, permission: Permission) -> bool:
-        """Whether the account's role allows this."""
-        return permission in PERMISSIONS[self.role]
+        """Whether the account's role allows this, and the key, where there is one, is for it."""
+        return permission in PERMISSIONS[self.role] and SCOPE_OF[permission] in {None, *self.scopes}
 
 
 def identify(request: Request, *, counts_as_use: bool = True) -> Principal | None:
@@ -121,7 +129,9 @@ def _by_key(resources: Resources, key: str, *, address: str, counts_as_use: bool
         row, user = found
         if counts_as_use and note_api_key_use(row):
             session.commit()
-        return _principal(user, actor=Actor(f"key:{row.id}", address), scopes=read_scopes(row.scopes))
+        return replace(
+            _principal(user, actor=Actor(f"key:{row.id}", address)), scopes=read_scopes(row.scopes)
+        )
 
 
 def _by_login(resources: Resources, token: str, *, address: str, counts_as_use: bool) -> Principal | None:
@@ -132,20 +142,21 @@ def _by_login(resources: Resources, token: str, *, address: str, counts_as_use: 
         row, user = found
         if counts_as_use and note_login_use(row):
             session.commit()
-        return _principal(user, actor=Actor(f"user:{user.id}", address), csrf_token=row.csrf_token)
+        return replace(
+            _principal(user, actor=Actor(f"user:{user.id}", address)),
+            csrf_token=row.csrf_token,
+            login_id=row.id,
+            must_change_password=user.first_password_at is not None and not row.through_provider,
+        )
 
 
-def _principal(
-    user: UserRow, *, actor: Actor, csrf_token: str | None = None, scopes: frozenset[Scope] = EVERY_SCOPE
-) -> Principal:
+def _principal(user: UserRow, *, actor: Actor) -> Principal:
     return Principal(
         user_id=user.id,
         organisation_id=user.organisation_id,
         username=user.username,
         role=Role(user.role),
         actor=actor,
-        csrf_token=csrf_token,
-        scopes=scopes,
     )
 
 
@@ -160,23 +171,36 @@ def signed_in(
     ------
     AuthenticationRequiredError, ApiKeyNotValidError
         If there is no account behind the request.
+    PasswordChangeRequiredError
+        If its owner has to change the password first.
     CrossSiteRequestError
         If a changing request under a login comes from elsewhere or lacks the login's token.
-    ScopeMissingError
-        If the API key is not for this.
     """
     principal = identify(request)
     if principal is None:
         raise AuthenticationRequiredError
-    require_scope(request, role=principal.role, held=principal.scopes)
+    require_settled(principal)
     if principal.csrf_token is not None and request.method not in SAFE_METHODS:
         require_own_page(request)
         require_csrf_token(principal, request.headers.get(CSRF_HEADER))
     return principal
 
 
+def by_login(principal: Annotated[Principal, Depends(signed_in)]) -> Principal:
+    """Let only people through: what is about their own account is not for programs that act for them.
+
+    Raises
+    ------
+    LoginRequiredError
+        If an API key came instead of a login.
+    """
+    if principal.login_id is None:
+        raise LoginRequiredError
+    return principal
+
+
 def allowed(permission: Permission) -> Callable[[Principal], Principal]:
-    """Make a dependency that lets only accounts through whose role has a permission."""
+    """Make a dependency that lets only accounts and keys through that have a permission."""
 
     def check(principal: Annotated[Principal, Depends(signed_in)]) -> Principal:
         require(principal, permission)
@@ -186,15 +210,32 @@ def allowed(permission: Permission) -> Callable[[Principal], Principal]:
 
 
 def require(principal: Principal, permission: Permission) -> None:
-    """Refuse an account whose role lacks a permission.
+    """Refuse an account whose role lacks a permission, and an API key that is not for it.
 
     Raises
     ------
     PermissionDeniedError
+        If no key and no login of this role could do it.
+    ScopeMissingError
+        If another key of the account could.
     """
-    if not principal.may(permission):
+    if permission not in PERMISSIONS[principal.role]:
         roles = tuple(role.value for role in roles_with(permission))
         raise PermissionDeniedError(role=principal.role.value, allowed=roles)
+    needed = SCOPE_OF[permission]
+    if needed is not None and not principal.may(permission):
+        raise ScopeMissingError(needed=needed.value, found=sorted(principal.scopes))
+
+
+def require_settled(principal: Principal) -> None:
+    """Refuse a login whose owner has something to do at the account's own page before anything else.
+
+    Raises
+    ------
+    PasswordChangeRequiredError
+    """
+    if principal.must_change_password:
+        raise PasswordChangeRequiredError
 
 
 def require_csrf_token(principal: Principal, token: str | None) -> None:
@@ -241,10 +282,12 @@ def _host_of(origin: str) -> str | None:
 
 ScanUploader = Annotated[Principal, Depends(allowed(Permission.UPLOAD_SCANS))]
 ScanReader = Annotated[Principal, Depends(allowed(Permission.READ_SCANS))]
+PredictionReader = Annotated[Principal, Depends(allowed(Permission.READ_PREDICTIONS))]
 ScanDeleter = Annotated[Principal, Depends(allowed(Permission.DELETE_SCANS))]
 PredictionChanger = Annotated[Principal, Depends(allowed(Permission.CHANGE_PREDICTIONS))]
 ModelReader = Annotated[Principal, Depends(allowed(Permission.READ_MODELS))]
 UserManager = Annotated[Principal, Depends(allowed(Permission.MANAGE_USERS))]
 KeyManager = Annotated[Principal, Depends(allowed(Permission.MANAGE_KEYS))]
 AuditReader = Annotated[Principal, Depends(allowed(Permission.READ_AUDIT))]
+Person = Annotated[Principal, Depends(by_login)]
 AnyResources = Annotated[Resources, Depends(resources_of)]

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.bodies import UPLOAD_PATHS
+from service.api.edge.bodies import UPLOAD_PATHS
 from service.identity.accounts import secret_hash
 from service.networks import neighbour
 from service.rates import Kind, Rates

@@ -7,8 +7,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.errors import Renderer, error_response
-from service.api.metrics import Metrics, method_label
+from service.api.figures.metrics import Metrics, method_label
+from service.api.problems.handlers import Renderer, error_response
 from service.correlation import REQUEST_ID_HEADER, correlated, current_request_id, request_id_for
 from service.logs import get_logger
 from service.tracing import Tracing

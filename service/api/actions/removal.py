@@ -1,9 +1,9 @@
 """Deleting a scan at somebody's wish; how a scan ends is in :mod:`service.retention`."""
 
-from service.api.principals import Principal
-from service.api.refusals import ScanNotFoundError
+from service.api.access.principals import Principal
+from service.api.actions.viewing import find_scan
+from service.api.problems.refusals import ScanNotFoundError
 from service.api.resources import Resources
-from service.api.viewing import find_scan
 from service.retention import Reason, mark_deleted, remove_file
 
 

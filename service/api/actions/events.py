@@ -9,12 +9,12 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from service.api.access.principals import Principal, identify
+from service.api.actions.viewing import read_prediction
+from service.api.edge.streams import Streams
 from service.api.payloads import PredictionResponse
-from service.api.principals import Principal, identify
-from service.api.refusals import ApiKeyNotValidError
+from service.api.problems.refusals import ApiKeyNotValidError
 from service.api.resources import Resources, resources_of
-from service.api.streams import Streams
-from service.api.viewing import read_prediction
 from service.db.job import TERMINAL
 from service.db.rows import PredictionState
 from service.jobs import PredictionNotFoundError

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.api.job_figures import JobFigures
+from service.api.figures.job_figures import JobFigures
 from service.db.rows import ModelVersionRow
 from service.logs import get_logger
 from service.presence import attendance

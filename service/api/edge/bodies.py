@@ -3,7 +3,7 @@
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.refusals import RequestTooLargeError
+from service.api.problems.refusals import RequestTooLargeError
 
 MAX_SMALL_BODY_BYTES = 64 * 1024
 UPLOAD_PATHS = frozenset({"/api/v1/scans", "/scans"})

@@ -63,6 +63,11 @@ _OF_AN_UPLOAD = {
     "uploads_full": "Wait a moment, then try again.",
     "request_timeout": "The connection did not keep up. Try again, or from a better one.",
 }
+_OF_A_LOGIN = {
+    "password_change_required": "Log in on the pages and choose a password of your own at /account.",
+    "first_password_ended": "Ask whoever runs this service for another first password.",
+    "login_required": "Log in on the pages and look at /account.",
+}
 _OF_THE_SERVICE = {
     "stored_file_missing": "The file is no longer in storage: upload it again.",
     "stored_file_damaged": "The file in storage was changed or cut short: upload it again, and tell whoever "
@@ -86,7 +91,7 @@ _OF_THE_SERVICE = {
     JobFailure.STORAGE_UNAVAILABLE: "Wait a moment, then try again.",
     JobFailure.INTERNAL_ERROR: _OUR_FAULT,
 }
-REMEDIES: dict[str, str] = _OF_A_SCAN | _OF_AN_UPLOAD | _OF_THE_SERVICE
+REMEDIES: dict[str, str] = _OF_A_SCAN | _OF_AN_UPLOAD | _OF_A_LOGIN | _OF_THE_SERVICE
 
 _MENDED_BY_OTHERS = frozenset(
     {

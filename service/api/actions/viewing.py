@@ -9,11 +9,11 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from service import jobs
+from service.api.access.principals import Principal
 from service.api.cursor import encode_cursor, newest_first
 from service.api.payloads import PredictionError, PredictionPage, PredictionResponse, ScanResponse
-from service.api.principals import Principal
-from service.api.refusals import ScanNotFoundError
-from service.api.remedies import may_pass_next_time, remedy
+from service.api.problems.refusals import ScanNotFoundError
+from service.api.problems.remedies import may_pass_next_time, remedy
 from service.audit import ReadLog
 from service.db.rows import PredictionRow, PredictionState, ScanRow
 from service.identity.permissions import Permission

@@ -1,0 +1,30 @@
+"""A file's SHA-256, made while the file is read for something else."""
+
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def sha256_beside(path: Path) -> Iterator[Future[str]]:
+    """Digest a file in a thread beside what the caller does; hashing releases the GIL.
+
+    Yields
+    ------
+    Future of str
+        In hexadecimal. The context ends when it is there.
+
+    Raises
+    ------
+    OSError
+        As the future's result, if the file cannot be read.
+    """
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="digest") as pool:
+        yield pool.submit(_sha256, path)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

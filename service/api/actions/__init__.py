@@ -1,0 +1,1 @@
+"""What a request brings about, whether it came over REST or from a page."""

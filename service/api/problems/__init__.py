@@ -1,0 +1,1 @@
+"""What a refused or failed request is answered with."""

@@ -1,0 +1,156 @@
+"""The page of one's own account: another password, and the logins that are open."""
+
+from functools import partial
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+from service.api.access.principals import AnyResources, Principal
+from service.api.actions.own_logins import end_others, end_own, list_own
+from service.api.problems.handlers import status_of
+from service.api.resources import Resources
+from service.audit import record
+from service.db.rows import UserRow
+from service.errors import ServiceError
+from service.identity.accounts import (
+    CredentialsError,
+    FirstPasswordEndedError,
+    PasswordUnchangedError,
+    change_password,
+    has_password,
+)
+from service.identity.logins import Origin, open_login
+from service.identity.passwords import (
+    PASSWORD_MIN_LENGTH,
+    PasswordGuessableError,
+    PasswordLengthError,
+)
+from service.identity.throttle import TooManyAttemptsError
+from service.web import wording
+from service.web.access import ByOwnForm, OnOwnPage, origin_of, set_login_cookie
+from service.web.proving import attempt_of, check_password, said_of
+from service.web.rendering import page
+
+router = APIRouter(prefix="/account", include_in_schema=False)
+
+Text = Annotated[str, Form(max_length=1024)]
+
+# For the audit: a password that was asked for once more.
+ON_THE_ACCOUNT_PAGE = {"at": "account"}
+
+
+@router.get("")
+def show_account(
+    request: Request, principal: OnOwnPage, resources: AnyResources, *, done: str = ""
+) -> HTMLResponse:
+    """Show somebody their own account."""
+    return _page(request, principal, resources, done=wording.ACCOUNT_DONE.get(done, ""))
+
+
+@router.post("/password")
+async def change_own_password(
+    request: Request,
+    principal: ByOwnForm,
+    resources: AnyResources,
+    *,
+    current: Text,
+    new: Text,
+    again: Text,
+) -> Response:
+    """Give oneself another password; every other login ends, and this one gets a new token."""
+    if new != again:
+        return _page(request, principal, resources, status=422, problem=wording.PASSWORDS_DIFFER)
+    attempt = attempt_of(
+        request, resources, username=principal.username, password=current, details=ON_THE_ACCOUNT_PAGE
+    )
+
+    def change() -> str:
+        check_password(resources, attempt)
+        return _change(resources, principal, new, origin_of(request))
+
+    try:
+        token = await resources.logins.run(change)
+    except (
+        CredentialsError,
+        FirstPasswordEndedError,
+        TooManyAttemptsError,
+        PasswordLengthError,
+        PasswordGuessableError,
+        PasswordUnchangedError,
+    ) as refusal:
+        return _refused(request, principal, resources, refusal)
+    response = _done("password")
+    set_login_cookie(response, resources, token)
+    return response
+
+
+@router.post("/logins/end-others")
+def end_other_logins(principal: ByOwnForm, resources: AnyResources) -> RedirectResponse:
+    """End every login of one's own but this one."""
+    end_others(resources, principal)
+    return _done("logins")
+
+
+@router.post("/logins/{login_id}/end")
+def end_login(login_id: str, principal: ByOwnForm, resources: AnyResources) -> RedirectResponse:
+    """End one of one's own logins."""
+    end_own(resources, principal, login_id)
+    return _done("login")
+
+
+def _change(resources: Resources, principal: Principal, password: str, origin: Origin) -> str:
+    with resources.sessions_for(principal).begin() as session:
+        user = session.get_one(UserRow, principal.user_id)
+        change_password(session, user=user, password=password)
+        record(
+            session,
+            actor=principal.actor,
+            action="user.change_password",
+            subject_kind="user",
+            subject_id=user.id,
+        )
+        return open_login(session, user=user, lifetime=resources.lifetime, origin=origin)
+
+
+def _page(
+    request: Request,
+    principal: Principal,
+    resources: Resources,
+    *,
+    status: int = 200,
+    problem: str = "",
+    done: str = "",
+) -> HTMLResponse:
+    with resources.sessions_for(principal).open() as session:
+        user = session.get_one(UserRow, principal.user_id)
+    return page(
+        request,
+        "account.html",
+        principal=principal,
+        status=status,
+        problem=problem,
+        done=done,
+        logins=list_own(resources, principal),
+        has_password=has_password(user),
+        first_password_ends=(
+            user.first_password_at + resources.first_password_lifetime if user.first_password_at else None
+        ),
+        provider=resources.settings.oidc_name,
+        least=PASSWORD_MIN_LENGTH,
+    )
+
+
+def _refused(
+    request: Request, principal: Principal, resources: Resources, refusal: ServiceError
+) -> HTMLResponse:
+    show = partial(_page, request, principal, resources, status=status_of(refusal) or 500)
+    if isinstance(refusal, TooManyAttemptsError):
+        response = show(problem=said_of(refusal))
+        response.headers["Retry-After"] = str(refusal.retry_after_s)
+        return response
+    return show(problem=wording.ACCOUNT_REFUSALS[refusal.code])
+
+
+def _done(what: str) -> RedirectResponse:
+    return RedirectResponse(f"/account?done={what}", status_code=303)
