@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ from tests.servers import end, free_port, wait_until  # noqa: E402
 
 LIMIT_MS = 50
 PAGE = 50
-ADMINISTRATOR, PASSWORD = "million", "nothing that anybody types"  # noqa: S105  (of a database of its own)
+ADMINISTRATOR, PASSWORD = "million", "nothing that anybody types"
 FILL = Path(__file__).with_name("million_predictions.sql")
 
 
@@ -67,6 +67,7 @@ class Listed:
 
     @property
     def name(self) -> str:
+        """The path with the names of its filters."""
         return self.path + ("?" + "&".join(f"{name}=" for name in self.query) if self.query else "")
 
 
@@ -76,9 +77,11 @@ def main() -> None:
     arguments.add_argument("--pages", type=int, default=40)
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
-    with tempfile.TemporaryDirectory(prefix="restnet-million-", ignore_cleanup_errors=True) as scratch:
-        with served(Path(scratch), options.predictions) as (address, key, engine, size):
-            lists = measure(address, key, engine, pages=options.pages)
+    with (
+        tempfile.TemporaryDirectory(prefix="restnet-million-", ignore_cleanup_errors=True) as scratch,
+        served(Path(scratch), options.predictions) as (address, key, engine, size),
+    ):
+        lists = measure(address, key, engine, pages=options.pages)
     result = {
         "machine": machine(),
         "predictions": options.predictions,
@@ -198,9 +201,10 @@ def lists_of(engine: Engine) -> list[Listed]:
 def measure(address: str, key: str, engine: Engine, *, pages: int) -> list[dict[str, Any]]:
     programs = httpx2.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=60)
     people = httpx2.Client(base_url=address, timeout=60)
+    # Whoever asks is logged in, or the page of the login would be measured.
     people.post("/login", data={"username": ADMINISTRATOR, "password": PASSWORD})
     found = []
-    with programs, people:
+    with closing(programs), closing(people):
         for listed in lists_of(engine):
             client = programs if listed.path.startswith("/api") else people
             row = {
@@ -241,7 +245,8 @@ def walk(client: httpx2.Client, listed: Listed, cursor: str | None, *, pages: in
         began = time.perf_counter()
         answer = client.get(listed.path, params={**listed.query, **({"cursor": cursor} if cursor else {})})
         took.append(time.perf_counter() - began)
-        answer.raise_for_status()
+        if answer.status_code != httpx2.codes.OK:
+            raise SystemExit(f"expected the list {listed.name}, found {answer.status_code}")
         if not stay:
             cursor = following(answer) or begin
     return took
