@@ -48,7 +48,7 @@ def queue_position(session: Session, row: JobRow) -> int | None:
 
 
 def queue_positions(session: Session, rows: Sequence[Job]) -> dict[str, int]:
-    """Return the places of those rows of one kind that wait, by id: :func:`queue_position` for many at once."""
+    """Return the places of those rows of one kind that wait, by id: :func:`queue_position` in one query."""
     waiting = [row for row in rows if row.state == JobState.QUEUED]
     if not waiting:
         return {}
