@@ -9,7 +9,7 @@ gain anything on a processor.
 
 Usage::
 
-    python benchmarks/throughput.py [--scans 16] [--single 30] [--rounds 7] [--out results.json]
+    python benchmarks/throughput.py [--scans 12] [--single 20] [--rounds 5] [--out results.json]
 """
 
 import argparse
@@ -55,9 +55,9 @@ EVERY_CORE = 0
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
-    arguments.add_argument("--scans", type=int, default=16, help="in the queue, in each round")
-    arguments.add_argument("--single", type=int, default=30)
-    arguments.add_argument("--rounds", type=int, default=7)
+    arguments.add_argument("--scans", type=int, default=12, help="in the queue, in each round")
+    arguments.add_argument("--single", type=int, default=20)
+    arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
     rounds, scans = options.rounds, options.scans
