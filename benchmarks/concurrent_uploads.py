@@ -1,4 +1,4 @@
-"""Hundreds of different scans at the same moment: is any refused, and what do they cost the web process?
+"""Hundreds of different scans at the same moment: none may be refused, and the web process stays small.
 
 The production stack (PostgreSQL, Redis, an S3 server, two web processes, three workers) and then
 `restnet serve` with everything embedded, each with the limits on rates and places that it comes with. Clients
@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,7 +34,16 @@ sys.path.insert(0, str(REPOSITORY))
 
 from large_scan import large_scan  # noqa: E402
 from recording import load_now, machine, report, spread  # noqa: E402
-from uploading import Uploaded, Variants, announce, send_without_end, upload, upload_at_once  # noqa: E402
+from uploading import (  # noqa: E402
+    Parts,
+    Uploaded,
+    announce,
+    send_without_end,
+    size_bytes,
+    upload,
+    upload_at_once,
+    write_variants,
+)
 
 from tests.production.stack import Stack, api_key, embedded, production  # noqa: E402
 
@@ -55,42 +64,41 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="restnet-uploads-") as scratch:
         folder = Path(scratch)
         scan = gzip.decompress(large_scan(folder).read_bytes())
-        variants = Variants.write(scan, folder / "variants", number=options.uploads)
-        result |= {"scan_bytes": variants.size_bytes(0), "max_upload_bytes": MAX_UPLOAD_BYTES}
+        scans = write_variants(scan, folder / "variants", number=options.uploads)
+        result |= {"scan_bytes": size_bytes(scans[0]), "max_upload_bytes": MAX_UPLOAD_BYTES}
         if options.only != "embedded":
             with production(**SETTINGS) as stack:
-                result["production"] = measure(stack, variants, slow=options.slow)
+                result["production"] = measure(stack, scans, slow=options.slow)
         if options.only != "production":
             with embedded(folder, **SETTINGS) as stack:
-                result["embedded"] = measure(stack, variants, slow=options.slow)
+                result["embedded"] = measure(stack, scans, slow=options.slow)
     report(result, options.out)
 
 
-def measure(stack: Stack, variants: Variants, *, slow: int) -> dict[str, object]:
+def measure(stack: Stack, scans: Sequence[Parts], *, slow: int) -> dict[str, object]:
     key = api_key(stack.settings, name="uploads")
-    few = Variants(variants.beginning, variants.ends[:FEW])
     # The first of all loads what every later one finds loaded.
     for address in stack.addresses:
-        upload(few, 0, address, key)
+        upload(scans[0], address, key)
     return {
-        "few": burst(stack, few, key, slow=0),
-        "many": burst(stack, variants, key, slow=slow),
+        "few": burst(stack, scans[:FEW], key, slow=0),
+        "many": burst(stack, scans, key, slow=slow),
         "over_the_limit": over_the_limit(stack, key),
     }
 
 
-def burst(stack: Stack, variants: Variants, key: str, *, slow: int) -> dict[str, object]:
-    """Upload every variant at once and say what it cost; raises where one was not accepted."""
+def burst(stack: Stack, scans: Sequence[Parts], key: str, *, slow: int) -> dict[str, object]:
+    """Upload all scans at once and say what it cost; raises where one was not accepted."""
     idle = ask(stack.addresses[0], key, until=lambda began: time.monotonic() - began > 5)
     before = [memory(process) for process in stack.web_processes()]
     with clients_apart() as clients, sampled(stack) as peaks:
-        sent = clients.submit(upload_at_once, variants, stack.addresses, key, slow=slow)
+        sent = clients.submit(upload_at_once, scans, stack.addresses, key, slow=slow)
         beside = ask(stack.addresses[0], key, until=lambda _: sent.done())
         uploads = sent.result()
     refuse_failures(uploads)
     # They begin together.
     seconds = max(each.seconds for each in uploads)
-    total = sum(variants.size_bytes(n) for n in range(len(variants.ends)))
+    total = sum(map(size_bytes, scans))
     return {
         "uploads": len(uploads),
         "slow_clients": slow,

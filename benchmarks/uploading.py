@@ -1,4 +1,4 @@
-"""Clients that hand over scans from the disk; run in a process of their own, so that they cost the service's none."""
+"""Clients that hand over scans from the disk, in a process of their own: they cost the service's nothing."""
 
 import http.client
 import json
@@ -21,36 +21,29 @@ BLOCK_BYTES = 64 * 1024
 END_BYTES = 48 * 1024
 
 
-@dataclass(frozen=True)
-class Variants:
-    """Scans that differ in their last voxels: on the disk, one compressed beginning and an end for each.
+# The files that one body consists of, one after the other.
+Parts = Sequence[Path]
 
-    Attributes
-    ----------
-    beginning : Path
-    ends : tuple of Path
+
+def write_variants(scan: bytes, folder: Path, *, number: int) -> list[Parts]:
+    """Make scans of an uncompressed one of float32 that differ in their last voxels, noise in each.
+
+    What they share is compressed once and lies on the disk once.
     """
+    folder.mkdir()
+    chance = np.random.default_rng(1)
+    shared = zlib.compressobj(1, wbits=31)
+    beginning = folder / "beginning"
+    beginning.write_bytes(shared.compress(scan[:-END_BYTES]))
+    ends = [folder / f"end-{n}" for n in range(number)]
+    for end in ends:
+        own, noise = shared.copy(), chance.normal(size=END_BYTES // 4).astype("<f4")
+        end.write_bytes(own.compress(noise.tobytes()) + own.flush())
+    return [(beginning, end) for end in ends]
 
-    beginning: Path
-    ends: tuple[Path, ...]
 
-    @classmethod
-    def write(cls, scan: bytes, folder: Path, *, number: int) -> "Variants":
-        """Compress an uncompressed scan of float32 once, and ``number`` ends of noise behind it."""
-        folder.mkdir()
-        chance = np.random.default_rng(1)
-        shared = zlib.compressobj(1, wbits=31)
-        beginning, ends = folder / "beginning", []
-        beginning.write_bytes(shared.compress(scan[:-END_BYTES]))
-        for n in range(number):
-            end, own = folder / f"end-{n}", shared.copy()
-            noise = chance.normal(size=END_BYTES // 4).astype("<f4")
-            end.write_bytes(own.compress(noise.tobytes()) + own.flush())
-            ends.append(end)
-        return cls(beginning, tuple(ends))
-
-    def size_bytes(self, n: int) -> int:
-        return self.beginning.stat().st_size + self.ends[n].stat().st_size
+def size_bytes(scan: Parts) -> int:
+    return sum(part.stat().st_size for part in scan)
 
 
 @dataclass(frozen=True)
@@ -63,19 +56,20 @@ class Uploaded:
 
     @property
     def prediction_id(self) -> str:
+        """What an accepted upload was answered with."""
         return str(json.loads(self.answer)["prediction_id"])
 
 
 def upload_at_once(
-    variants: Variants, addresses: Sequence[str], key: str, *, slow: int = 0
+    scans: Sequence[Parts], addresses: Sequence[str], key: str, *, slow: int = 0
 ) -> list[Uploaded]:
-    """Send every variant at the same time, to the addresses in turn, beside slow clients that never finish."""
-    number = len(variants.ends)
+    """Send all scans at the same time, to the addresses in turn, beside slow clients that never finish."""
+    number = len(scans)
     together, ended = threading.Barrier(number), threading.Event()
 
     def one(n: int) -> Uploaded:
         together.wait()
-        return upload(variants, n, addresses[n % len(addresses)], key)
+        return upload(scans[n], addresses[n % len(addresses)], key)
 
     with ThreadPoolExecutor(number + slow) as pool:
         dripping = [pool.submit(drip, addresses[n % len(addresses)], key, ended) for n in range(slow)]
@@ -88,12 +82,12 @@ def upload_at_once(
     return uploads
 
 
-def upload(variants: Variants, n: int, address: str, key: str) -> Uploaded:
-    """Send one variant as a raw body; the kernel takes it from the disk to the socket."""
+def upload(scan: Parts, address: str, key: str) -> Uploaded:
+    """Send one scan as a raw body; the kernel takes it from the disk to the socket."""
     began = time.monotonic()
-    connection = _begin(address, key, {"Content-Length": str(variants.size_bytes(n))})
+    connection = _begin(address, key, {"Content-Length": str(size_bytes(scan))})
     try:
-        for part in (variants.beginning, variants.ends[n]):
+        for part in scan:
             with part.open("rb") as file:
                 connection.sock.sendfile(file)
     except (BrokenPipeError, ConnectionResetError):
@@ -114,7 +108,7 @@ def drip(address: str, key: str, ended: threading.Event) -> None:
 
 
 def send_without_end(address: str, key: str, *, most_bytes: int) -> tuple[int, int, str]:
-    """Send a body of unannounced size until there is an answer; returns how much was sent, status and answer."""
+    """Send a body of unannounced size until there is an answer; returns bytes sent, status and answer."""
     connection = _begin(address, key, {"Transfer-Encoding": "chunked"})
     sent = 0
     block = np.random.default_rng(2).bytes(BLOCK_BYTES)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, or_
+from sqlalchemy import Select, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from service.api.problems.refusals import FieldsNotValidError
@@ -87,5 +87,7 @@ def newest_first(
     """Order newest first, by time and id, after the cursor; one row more than asked tells if more follow."""
     if cursor is not None:
         last_moment, last_id = decode_cursor(cursor)
-        query = query.where(or_(moment < last_moment, and_(moment == last_moment, row_id < last_id)))
+        # Compared as pairs: from two conditions with an OR no database finds the place in its index.
+        last = tuple_(literal(last_moment, moment.type), literal(last_id, row_id.type))
+        query = query.where(tuple_(moment, row_id) < last)
     return query.order_by(moment.desc(), row_id.desc()).limit(limit + 1)

@@ -50,8 +50,8 @@ class Resources:
         Threads that hand scans to storage, apart from those of every other request: a storage that keeps them
         waiting must not keep the pages waiting.
     receiving : CapacityLimiter
-        Threads that write what arrives, apart for the same reason: hundreds of uploads would all stand in line
-        before a page.
+        Threads that write what arrives, apart for the same reason: a page would stand in line behind hundreds
+        of uploads.
     stopping : threading.Event
         Set when the server is told to stop: streams that would never end, end.
     """

@@ -129,6 +129,7 @@ class ScanRow(OrganisationOwned, Base):
     __tablename__ = "scans"
     __table_args__ = (
         Index(None, "organisation_id", "created_at", "id"),
+        Index(None, "organisation_id", "subject_id"),
         # What may be due for retention: the rows of removed scans stay, and grow many.
         Index(
             "ix_scans_kept_created_at",
@@ -197,6 +198,8 @@ class PredictionRow(JobRow, OrganisationOwned, Base):
     __table_args__ = (
         Index(None, "state", "queued_at", "id"),
         Index(None, "organisation_id", "created_at", "id"),
+        # Some states are rare: without it a page of them reads all the others.
+        Index(None, "organisation_id", "state", "created_at", "id"),
         Index(None, "finished_at"),
     )
     RUNNING = RUNNING
@@ -334,6 +337,7 @@ class AuditEventRow(OrganisationOwned, Base):
     __table_args__ = (
         Index(None, "subject_kind", "subject_id"),
         Index(None, "organisation_id", "sequence"),
+        Index(None, "organisation_id", "subject_id", "sequence"),
     )
 
     id: Mapped[Key]

@@ -126,6 +126,6 @@ def prepare(folder: Path) -> dict[str, Any]:
         "processed_folder": str(taken),
         "store_processed": True,
         "control_folder": str(control),
-        # How long an idle consumer waits before it looks again, in seconds.
-        "polling_interval": 0.2,
+        # How long a consumer waits before it looks again, in seconds; also after each message.
+        "polling_interval": 0.05,
     }

@@ -30,7 +30,7 @@ from service.jobs.predictions import (
 )
 from service.jobs.progress import overall_progress
 from service.jobs.recovery import Sweep, hand_back, mark_published, sweep
-from service.jobs.requests import cancel, queue_again, queue_position
+from service.jobs.requests import cancel, queue_again, queue_position, queue_positions
 from service.jobs.training import RunToTrain, cancel_runs, enqueue_run, finish_fold, finish_run, folds_of
 
 __all__ = [
@@ -58,6 +58,7 @@ __all__ = [
     "postpone",
     "queue_again",
     "queue_position",
+    "queue_positions",
     "renew",
     "request_cancel",
     "retry",

@@ -1,5 +1,6 @@
 """What people ask of a job of any kind: to be stopped, to be tried again, to say how long it will wait."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import and_, func, or_, select
@@ -44,6 +45,19 @@ def queue_position(session: Session, row: JobRow) -> int | None:
     ahead = select(func.count(kind.id)).where(kind.state == JobState.QUEUED, earlier)
     everybody = {COUNTS_EVERY_ORGANISATION: True}
     return session.execute(ahead, execution_options=everybody).scalar_one() + 1
+
+
+def queue_positions(session: Session, rows: Sequence[Job]) -> dict[str, int]:
+    """Return the places of those rows of one kind that wait, by id: :func:`queue_position` in one query."""
+    waiting = [row for row in rows if row.state == JobState.QUEUED]
+    if not waiting:
+        return {}
+    kind = type(waiting[0])
+    place = func.row_number().over(order_by=(kind.queued_at, kind.id)).label("place")
+    queue = select(kind.id, place).where(kind.state == JobState.QUEUED).subquery()
+    asked = select(queue.c.id, queue.c.place).where(queue.c.id.in_([row.id for row in waiting]))
+    everybody = {COUNTS_EVERY_ORGANISATION: True}
+    return {id_: int(at) for id_, at in session.execute(asked, execution_options=everybody)}
 
 
 def cancel(session: Session, kind: type[Job], job_id: str) -> Job | None:

@@ -177,6 +177,7 @@ def api_key(settings: Settings, *, name: str) -> str:
             password="nothing that anybody types",
             role=Role.ADMINISTRATOR,
             organisation_id=DEFAULT_ORGANISATION_ID,
+            by_owner=True,
         )
         key = create_api_key(session, user=user, name=name, scopes=EVERY_SCOPE)
     engine.dispose()

@@ -108,11 +108,16 @@ def list_predictions(
         subject_kind="prediction",
         ids=[row.id for row in shown],
     )
-    return PredictionPage(items=[prediction_response(session, row) for row in shown], next_cursor=more)
+    places = jobs.queue_positions(session, shown)
+    return PredictionPage(items=[_response(row, places.get(row.id)) for row in shown], next_cursor=more)
 
 
 def prediction_response(session: Session, row: PredictionRow) -> PredictionResponse:
     """Describe a prediction read by :func:`find_prediction`."""
+    return _response(row, jobs.queue_position(session, row))
+
+
+def _response(row: PredictionRow, queue_position: int | None) -> PredictionResponse:
     error = None
     if row.state == PredictionState.FAILED:
         code = row.error_code or JobFailure.INTERNAL_ERROR.value
@@ -132,7 +137,7 @@ def prediction_response(session: Session, row: PredictionRow) -> PredictionRespo
         subject_id=row.scan.subject_id,
         status=row.state,
         progress=row.progress,
-        queue_position=jobs.queue_position(session, row),
+        queue_position=queue_position,
         cancel_requested=row.cancel_requested,
         result=row.result.result if finished_well and row.result is not None else None,
         error=error,

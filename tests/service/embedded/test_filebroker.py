@@ -2,9 +2,12 @@ import os
 import threading
 from pathlib import Path
 from queue import Empty
+from statistics import median
+from threading import Timer
+from time import monotonic
 
 import pytest
-from kombu import Connection
+from kombu import Connection, Consumer, Message
 
 from service.embedded import filebroker
 
@@ -89,3 +92,30 @@ def test_a_deleted_queue_leaves_no_message(tmp_path: Path) -> None:
         channel.queue_delete("inference")
         assert channel.get_table("inference") == []
     assert list((tmp_path / "messages").iterdir()) == []
+
+
+def test_the_next_message_hardly_waits_for_the_one_before_it_to_be_done(tmp_path: Path) -> None:
+    """A worker takes one message at a time: what it loses between two jobs, it loses at each of them."""
+    with connect(tmp_path) as connection:
+        queue = connection.SimpleQueue("inference")
+        for number in range(11):
+            queue.put(number)
+        channel = connection.channel()
+        channel.basic_qos(0, 1, False)
+        done: list[float] = []
+        waits: list[float] = []
+
+        def work(message: Message) -> None:
+            if done:
+                waits.append(monotonic() - done[-1])
+
+            def finish() -> None:
+                done.append(monotonic())
+                message.ack()
+
+            Timer(0.01, finish).start()
+
+        with Consumer(channel, [queue.queue], on_message=work):
+            while len(waits) < 10:
+                connection.drain_events(timeout=2)
+    assert median(waits) < 0.12

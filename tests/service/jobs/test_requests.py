@@ -31,7 +31,11 @@ def actions(sessions: sessionmaker[Session]) -> list[tuple[str, str]]:
 def test_positions_in_the_queue(queue: Queue) -> None:
     def positions() -> list[int | None]:
         with queue.sessions() as session:
-            return [jobs.queue_position(session, session.get_one(queue.kind, one)) for one in ids]
+            rows = [session.get_one(queue.kind, one) for one in ids]
+            places = [jobs.queue_position(session, row) for row in rows]
+            told = {row.id: place for row, place in zip(rows, places, strict=True) if place is not None}
+            assert jobs.queue_positions(session, rows) == told
+            return places
 
     ids = [queue.add() for _ in range(3)]
     assert positions() == [1, 2, 3]
