@@ -63,7 +63,7 @@ async def change_own_password(
     if new != again:
         return account_page(request, principal, resources, status=422, problem=wording.PASSWORDS_DIFFER)
     attempt = attempt_of(
-        request, resources, username=principal.username, password=current, details=ON_THE_ACCOUNT_PAGE
+        request, resources, username=principal.username, typed=current, details=ON_THE_ACCOUNT_PAGE
     )
 
     def change() -> str:

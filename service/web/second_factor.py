@@ -106,7 +106,7 @@ async def remove(
 
 def _attempt(request: Request, principal: Principal, resources: Resources, typed: str) -> Attempt:
     return attempt_of(
-        request, resources, username=principal.username, password=typed, details=ON_THE_ACCOUNT_PAGE
+        request, resources, username=principal.username, typed=typed, details=ON_THE_ACCOUNT_PAGE
     )
 
 
