@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
@@ -61,9 +62,10 @@ async def change_own_password(
 ) -> Response:
     """Give oneself another password; every other login ends, and this one gets a new token."""
     if new != again:
-        return account_page(request, principal, resources, status=422, problem=wording.PASSWORDS_DIFFER)
+        show = partial(account_page, request, principal, resources)
+        return await to_thread.run_sync(partial(show, status=422, problem=wording.PASSWORDS_DIFFER))
     attempt = attempt_of(
-        request, resources, username=principal.username, password=current, details=ON_THE_ACCOUNT_PAGE
+        request, resources, username=principal.username, typed=current, details=ON_THE_ACCOUNT_PAGE
     )
 
     def change() -> str:
@@ -80,7 +82,7 @@ async def change_own_password(
         PasswordGuessableError,
         PasswordUnchangedError,
     ) as refusal:
-        return refused(request, principal, resources, refusal)
+        return await to_thread.run_sync(refusal_page, request, principal, resources, refusal)
     response = done_with("password")
     set_login_cookie(response, resources, token)
     return response
@@ -146,7 +148,7 @@ def account_page(
     )
 
 
-def refused(
+def refusal_page(
     request: Request, principal: Principal, resources: Resources, refusal: ServiceError
 ) -> HTMLResponse:
     """Show the page of the account again, with what was wrong."""

@@ -112,7 +112,7 @@ async def log_in(
     """Begin a login with a fresh token, whatever cookie came along."""
     require_own_page(request)
     target = local_path(next)
-    attempt = attempt_of(request, resources, username=username, password=password)
+    attempt = attempt_of(request, resources, username=username, typed=password)
     stale = request.cookies.get(resources.cookie_name)
     opening = partial(_open, resources, attempt, stale=stale, origin=origin_of(request))
     try:

@@ -24,10 +24,12 @@ from service.identity.throttle import TooManyAttemptsError
 
 @dataclass(frozen=True)
 class Attempt:
-    """A name and a password as they were typed, and from where.
+    """A name and what was typed to prove it, and from where.
 
     Attributes
     ----------
+    typed : str
+        A password, or a code.
     browser : str or None
         What the cookie of a browser that accounts know holds.
     details : dict or None
@@ -35,7 +37,7 @@ class Attempt:
     """
 
     username: str
-    password: str = field(repr=False)
+    typed: str = field(repr=False)
     address: str
     browser: str | None = field(repr=False)
     details: dict[str, Any] | None = None
@@ -46,12 +48,12 @@ def attempt_of(
     resources: Resources,
     *,
     username: str,
-    password: str,
+    typed: str,
     details: dict[str, Any] | None = None,
 ) -> Attempt:
     """Put together what somebody has typed and where the request comes from."""
     browser = request.cookies.get(resources.browser_cookie_name)
-    return Attempt(username, password, client_address(request), browser, details)
+    return Attempt(username, typed, client_address(request), browser, details)
 
 
 def check_password(resources: Resources, attempt: Attempt) -> UserRow:
@@ -69,7 +71,7 @@ def check_password(resources: Resources, attempt: Attempt) -> UserRow:
     counted = _count(resources, attempt)
     try:
         user = verify_login(
-            resources.unrestricted_sessions, username=attempt.username, password=attempt.password
+            resources.unrestricted_sessions, username=attempt.username, password=attempt.typed
         )
         require_lasting_password(user, first_lifetime=resources.first_password_lifetime)
     except (CredentialsError, FirstPasswordEndedError):
@@ -89,7 +91,6 @@ def check_code(resources: Resources, attempt: Attempt, user_id: str) -> Means:
     ----------
     resources : Resources
     attempt : Attempt
-        The code in place of the password.
     user_id : str
 
     Raises
@@ -109,7 +110,7 @@ def check_code(resources: Resources, attempt: Attempt, user_id: str) -> Means:
     try:
         with resources.unrestricted_sessions.begin() as session:
             user = session.get_one(UserRow, user_id)
-            means = take_code(session, user, code=attempt.password, seal=resources.seal)
+            means = take_code(session, user, code=attempt.typed, seal=resources.seal)
     except CodeNotValidError:
         _record_refusal(resources, attempt)
         raise

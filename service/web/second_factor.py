@@ -1,7 +1,5 @@
 """Setting up an authenticator on the page of one's own account, and removing it."""
 
-from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any
 
 import segno
@@ -26,7 +24,7 @@ from service.identity.second_factor import (
 from service.identity.throttle import TooManyAttemptsError
 from service.web import wording
 from service.web.access import ByOwnForm
-from service.web.account import ON_THE_ACCOUNT_PAGE, done_with, refused
+from service.web.account import ON_THE_ACCOUNT_PAGE, done_with, refusal_page
 from service.web.proving import Attempt, attempt_of, check_code, check_password
 from service.web.rendering import page
 
@@ -56,7 +54,7 @@ async def begin(request: Request, principal: ByOwnForm, resources: AnyResources,
     try:
         secret = await resources.logins.run(make)
     except REFUSALS as refusal:
-        return await _refused(request, principal, resources, refusal)
+        return await to_thread.run_sync(refusal_page, request, principal, resources, refusal)
     address = address_of_secret(principal.username, secret)
     picture = segno.make(address, error="m").svg_inline(scale=5, border=4, light="#fff", svgclass="qr")
     return _page(request, principal, secret=secret, address=address, picture=picture)
@@ -80,7 +78,7 @@ def confirm(request: Request, principal: ByOwnForm, resources: AnyResources, cod
     except CodeNotValidError:
         return _page(request, principal, status=401, problem=wording.CODE_REFUSED)
     except SecondFactorSetError as refusal:
-        return refused(request, principal, resources, refusal)
+        return refusal_page(request, principal, resources, refusal)
     return _page(request, principal, codes=codes)
 
 
@@ -100,13 +98,13 @@ async def remove(
     try:
         await resources.logins.run(take_away)
     except REFUSALS as refusal:
-        return await _refused(request, principal, resources, refusal)
+        return await to_thread.run_sync(refusal_page, request, principal, resources, refusal)
     return done_with("second-factor-removed")
 
 
 def _attempt(request: Request, principal: Principal, resources: Resources, typed: str) -> Attempt:
     return attempt_of(
-        request, resources, username=principal.username, password=typed, details=ON_THE_ACCOUNT_PAGE
+        request, resources, username=principal.username, typed=typed, details=ON_THE_ACCOUNT_PAGE
     )
 
 
@@ -122,11 +120,6 @@ def _remove(resources: Resources, principal: Principal) -> None:
             subject_kind="user",
             subject_id=user.id,
         )
-
-
-async def _refused(request: Request, principal: Principal, resources: Resources, refusal: Any) -> Response:
-    draw: Callable[[], Response] = partial(refused, request, principal, resources, refusal)
-    return await to_thread.run_sync(draw)
 
 
 def _page(request: Request, principal: Principal, *, status: int = 200, **shown: Any) -> HTMLResponse:

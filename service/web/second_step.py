@@ -55,9 +55,7 @@ def take_second_step(
     user = _waiting(request, resources)
     if user is None:
         return _begin_again(target)
-    attempt = attempt_of(
-        request, resources, username=user.username, password=code, details=AT_THE_SECOND_STEP
-    )
+    attempt = attempt_of(request, resources, username=user.username, typed=code, details=AT_THE_SECOND_STEP)
     try:
         means = check_code(resources, attempt, user.id)
     except (CodeNotValidError, TooManyAttemptsError) as refusal:

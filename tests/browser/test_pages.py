@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, FileChooser, expect
 
 from service.api.problems.remedies import REMEDIES
 from tests.browser.watching import Site, Watched, watched_tab
+from tests.service.web.test_second_factor import code_of
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.enable_socket]
 
@@ -218,9 +219,40 @@ def test_a_narrow_screen_shows_everything(browser: Browser, site: Site, scheme: 
         upload(tab, scan_file)
         expect(tab.page.locator("#prediction[data-state=succeeded]")).to_be_attached(timeout=PREDICTION_S)
         address = tab.page.url.removeprefix(site.address)
-        for path in ("/", "/predictions", address):
+        for path in ("/", "/predictions", "/account", address):
             tab.goto(path)
             assert tab.page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        assert tab.complaints == []
+
+
+def test_an_authenticator_is_set_up_asked_for_and_removed_without_scripts(
+    browser: Browser, site: Site
+) -> None:
+    with watched_tab(browser, site, java_script_enabled=False) as tab:
+        page = tab.page
+        tab.log_in()
+        page.get_by_role("link", name=site.username).click()
+        page.get_by_role("textbox", name="Password", exact=True).fill(site.password)
+        page.get_by_role("button", name="Set up an authenticator").click()
+        expect(page.get_by_role("img", name="The key as a picture for the app")).to_be_visible()
+        assert page.locator("svg.qr").evaluate("svg => svg.getBoundingClientRect().width") > 150
+        secret = page.locator("code.secret").inner_text()
+        page.get_by_label("The code that it shows now").fill(code_of(secret))
+        page.get_by_role("button", name="Confirm").click()
+        recovery = page.locator(".recovery code").first.inner_text()
+        page.get_by_role("button", name="Log out").click()
+        page.get_by_label("User name").fill(site.username)
+        page.get_by_label("Password").fill(site.password)
+        page.get_by_role("button", name="Log in").click()
+        page.get_by_label("Code").fill(code_of(secret, steps=1))
+        page.get_by_role("button", name="Log in").click()
+        page.wait_for_url(site.address + "/")
+        # As it was before, for the tests beside this one.
+        tab.goto("/account")
+        page.get_by_role("textbox", name="Password", exact=True).fill(site.password)
+        page.get_by_label("Code, or a recovery code").fill(recovery)
+        page.get_by_role("button", name="Remove the authenticator").click()
+        expect(page.get_by_role("status")).to_contain_text("The authenticator is removed")
         assert tab.complaints == []
 
 
