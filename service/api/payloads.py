@@ -12,7 +12,6 @@ from pydantic import (
     ValidatorFunctionWrapHandler,
     WrapValidator,
 )
-from pydantic_core import PydanticCustomError
 
 from service.db.rows import PredictionState
 from service.identity.accounts import Role
@@ -30,8 +29,8 @@ def _in_one_sentence(value: object, read: ValidatorFunctionWrapHandler) -> objec
     try:
         return read(value)
     except ValidationError as error:
-        message = "Input should be a whole number of days from 1 to 3650, or 'never'"
-        raise PydanticCustomError("days_or_never", message) from error
+        message = "expected a whole number of days from 1 to 3650, or 'never'"
+        raise ValueError(message) from error
 
 
 USERNAME_ANY_CASE = r"^[A-Za-z0-9][A-Za-z0-9._@-]*$"
