@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service.identity.accounts import Role
+from service.identity.roles import Role
 from service.networks import parse_networks
 
 DAY_S = 86400

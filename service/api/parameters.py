@@ -8,7 +8,8 @@ from fastapi import Depends, Request
 from fastapi.dependencies.models import Dependant
 from starlette.datastructures import Headers
 
-from service.api.access.principals import Principal, signed_in
+from service.api.access.principal import Principal
+from service.api.access.principals import signed_in
 from service.api.problems.refusals import FieldsNotValidError
 
 RAW_HEADERS = {"subject_id": "x-subject-id", "age_years": "x-age-years", "sex": "x-sex", "site": "x-site"}

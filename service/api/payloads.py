@@ -14,8 +14,8 @@ from pydantic import (
 )
 
 from service.db.rows import PredictionState
-from service.identity.accounts import Role
 from service.identity.passwords import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
+from service.identity.roles import Role
 from service.identity.scopes import Scope
 
 

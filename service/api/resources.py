@@ -12,6 +12,7 @@ from fastapi import Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, sessionmaker
 
+from service.api.access.principal import Principal
 from service.api.edge.streams import Streams
 from service.api.edge.upload_slots import UploadSlots
 from service.api.figures.metrics import Metrics
@@ -30,7 +31,6 @@ from service.storage.sealing import Seal, open_seal
 from service.tracing import Tracing, open_tracing
 
 if TYPE_CHECKING:
-    from service.api.access.principals import Principal
     from service.provider.client import IdentityProvider
 
 SUBMITTING_THREADS = 16
@@ -76,7 +76,7 @@ class Resources:
     receiving: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(RECEIVING_THREADS))
     stopping: threading.Event = field(default_factory=threading.Event)
 
-    def sessions_for(self, principal: "Principal") -> OrganisationSessions:
+    def sessions_for(self, principal: Principal) -> OrganisationSessions:
         """Return what opens sessions that see and write the rows of the account's organisation only."""
         return OrganisationSessions(self.engine, principal.organisation_id)
 

@@ -35,8 +35,9 @@ def add_user(
     It is a first one: the person chooses another when they log in, and it ends after a week.
     """
     from service.audit import record
-    from service.identity.accounts import create_user, parse_role
+    from service.identity.accounts import create_user
     from service.identity.organisations import require_organisation
+    from service.identity.roles import parse_role
 
     chosen = parse_role(role)
     settings = load_settings(data_dir)

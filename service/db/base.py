@@ -75,6 +75,7 @@ def new_id() -> str:
 
 
 Id = Annotated[str, mapped_column(String(36))]
+Sha256 = Annotated[str, mapped_column(String(64))]
 Key = Annotated[str, mapped_column(String(36), primary_key=True, default=new_id)]
 CreatedAt = Annotated[datetime, mapped_column(default=utc_now())]
 

@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from service.audit import record
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.identity.accounts import Role, create_user, find_user
+from service.identity.accounts import create_user, find_user
 from service.identity.actor import program
 from service.identity.api_keys import API_KEY_PREFIX_LENGTH, create_api_key, require_api_key
+from service.identity.roles import Role
 from service.identity.scopes import EVERY_SCOPE
 
 FILE_NAME = "demo-credentials.json"

@@ -9,8 +9,6 @@ import hashlib
 import re
 import threading
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import ClassVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -18,10 +16,17 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.db.login_rows import SecondStepRow
-from service.db.rows import SessionRow, UserRow
-from service.errors import ServiceError
+from service.db.rows import SecondStepRow, SessionRow, UserRow
+from service.identity.errors import (
+    AccountNotFoundError,
+    CredentialsError,
+    FirstPasswordEndedError,
+    PasswordUnchangedError,
+    UsernameError,
+    UsernameTakenError,
+)
 from service.identity.passwords import PASSWORD_MAX_LENGTH, require_good_password
+from service.identity.roles import Role
 
 USERNAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 
@@ -29,82 +34,6 @@ USERNAME = re.compile(r"[a-z0-9][a-z0-9._@-]{0,63}")
 # process: a burst of logins must not multiply the 19 MiB by the number of request threads.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 _ONE_HASH_AT_A_TIME = threading.Semaphore(1)
-
-
-class Role(StrEnum):
-    """What an account is for."""
-
-    CLINICIAN = "clinician"
-    INTEGRATOR = "integrator"
-    RESEARCHER = "researcher"
-    ADMINISTRATOR = "administrator"
-
-
-class UsernameTakenError(ServiceError):
-    """An account with this name exists already."""
-
-    code: ClassVar[str] = "username_taken"
-
-    def __init__(self) -> None:
-        super().__init__("expected a user name that is still free, found one that an account has already")
-
-
-class UsernameError(ServiceError):
-    """A user name that cannot be one."""
-
-    code: ClassVar[str] = "username_not_valid"
-
-    def __init__(self) -> None:
-        super().__init__(
-            "expected 1 to 64 letters, digits or . _ @ - beginning with a letter or digit, found another"
-        )
-
-
-class RoleError(ServiceError):
-    """A role that no account can have."""
-
-    code: ClassVar[str] = "role_not_valid"
-
-    def __init__(self, *, found: str) -> None:
-        self.expected = [role.value for role in Role]
-        self.found = found
-        super().__init__(f"expected one of the roles {', '.join(self.expected)}, found {found!r}")
-
-
-class AccountNotFoundError(ServiceError):
-    """No account has this name."""
-
-    code: ClassVar[str] = "account_not_found"
-
-    def __init__(self) -> None:
-        super().__init__("expected the name of an account, found none that has it")
-
-
-class PasswordUnchangedError(ServiceError):
-    """A new password that is the old one."""
-
-    code: ClassVar[str] = "password_unchanged"
-
-    def __init__(self) -> None:
-        super().__init__("expected another password than the one before, found the same")
-
-
-class CredentialsError(ServiceError):
-    """No account answers to this user name and password; which of the two was wrong is not said."""
-
-    code: ClassVar[str] = "credentials_not_valid"
-
-    def __init__(self) -> None:
-        super().__init__("expected the user name and password of an account, found no match")
-
-
-class FirstPasswordEndedError(ServiceError):
-    """A password that somebody else had set, and that its owner did not change in time."""
-
-    code: ClassVar[str] = "first_password_ended"
-
-    def __init__(self) -> None:
-        super().__init__("expected a first password that is still valid, found one that has ended")
 
 
 def create_user(
@@ -216,20 +145,6 @@ def require_user(session: Session, *, username: str) -> UserRow:
     if user is None:
         raise AccountNotFoundError
     return user
-
-
-def parse_role(text: str) -> Role:
-    """Read a role as people type it.
-
-    Raises
-    ------
-    RoleError
-        If it is none of :class:`Role`.
-    """
-    try:
-        return Role(text.strip().casefold())
-    except ValueError as error:
-        raise RoleError(found=text) from error
 
 
 def hash_password(password: str) -> str:

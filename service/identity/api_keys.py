@@ -14,7 +14,8 @@ from sqlalchemy.orm import Session
 
 from service.db.rows import ApiKeyRow, UserRow
 from service.errors import ServiceError
-from service.identity.accounts import Role, secret_hash
+from service.identity.accounts import secret_hash
+from service.identity.roles import Role
 from service.identity.scopes import Scope, scopes_for_key, written
 
 API_KEY_MARK = "rnk_"

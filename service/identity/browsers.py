@@ -10,8 +10,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from service.db.login_rows import KnownBrowserRow
-from service.db.rows import UserRow
+from service.db.rows import KnownBrowserRow, UserRow
 from service.identity.accounts import find_user, secret_hash
 
 REMEMBERED = timedelta(days=180)

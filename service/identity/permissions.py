@@ -6,7 +6,7 @@ All of it is within the account's organisation, which :mod:`service.db.restricte
 from collections.abc import Mapping
 from enum import StrEnum
 
-from service.identity.accounts import Role
+from service.identity.roles import Role
 
 
 class Permission(StrEnum):

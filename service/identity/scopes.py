@@ -5,8 +5,8 @@ from enum import StrEnum
 from typing import ClassVar
 
 from service.errors import ServiceError
-from service.identity.accounts import Role
 from service.identity.permissions import PERMISSIONS, Permission
+from service.identity.roles import Role
 
 
 class Scope(StrEnum):

@@ -15,8 +15,7 @@ import pyotp
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from service.db.login_rows import RecoveryCodeRow
-from service.db.rows import UserRow
+from service.db.rows import RecoveryCodeRow, UserRow
 from service.errors import ServiceError
 from service.identity.accounts import secret_hash
 from service.identity.logins import end_logins

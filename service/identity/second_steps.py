@@ -6,8 +6,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
-from service.db.login_rows import SecondStepRow
-from service.db.rows import UserRow
+from service.db.rows import SecondStepRow, UserRow
 from service.identity.accounts import secret_hash
 
 LIFETIME = timedelta(minutes=5)

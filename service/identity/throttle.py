@@ -13,9 +13,10 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.base import utc_now
-from service.db.login_rows import LoginAttemptRow
+from service.db.rows import LoginAttemptRow
 from service.errors import ServiceError
-from service.identity.accounts import UsernameError, normal_username, secret_hash
+from service.identity.accounts import normal_username, secret_hash
+from service.identity.errors import UsernameError
 from service.networks import neighbour
 
 

@@ -14,17 +14,12 @@ from sqlalchemy.orm import Session
 
 from service.access_settings import AccessSettings
 from service.audit import record
-from service.db.login_rows import ProviderIdentityRow
 from service.db.organisations import DEFAULT_ORGANISATION_ID, OrganisationRow
-from service.db.rows import UserRow
-from service.identity.accounts import (
-    Role,
-    UsernameError,
-    create_user_without_password,
-    find_user,
-    normal_username,
-)
+from service.db.rows import ProviderIdentityRow, UserRow
+from service.identity.accounts import create_user_without_password, find_user, normal_username
 from service.identity.actor import Actor
+from service.identity.errors import UsernameError
+from service.identity.roles import Role
 from service.provider.errors import ProviderAccountError
 
 LONGEST_NAME = 48

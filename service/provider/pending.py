@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
-from service.db.login_rows import ProviderLoginRow
+from service.db.rows import ProviderLoginRow
 from service.identity.accounts import secret_hash
 
 LIFETIME = timedelta(minutes=10)

@@ -6,16 +6,9 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 
-from service.api.access.principals import (
-    CSRF_HEADER,
-    Principal,
-    client_address,
-    identify,
-    require,
-    require_csrf_token,
-    require_own_page,
-    require_settled,
-)
+from service.api.access.own_page import CSRF_HEADER, require_csrf_token, require_own_page
+from service.api.access.principal import Principal, require, require_settled
+from service.api.access.principals import client_address, identify
 from service.api.problems.refusals import AuthenticationRequiredError
 from service.api.resources import Resources
 from service.identity.browsers import REMEMBERED, browser_name

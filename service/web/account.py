@@ -7,20 +7,16 @@ from anyio import to_thread
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from service.api.access.principals import AnyResources, Principal
+from service.api.access.principal import Principal
+from service.api.access.principals import AnyResources
 from service.api.actions.own_logins import end_others, end_own, list_own
 from service.api.problems.handlers import status_of
 from service.api.resources import Resources
 from service.audit import record
 from service.db.rows import UserRow
 from service.errors import ServiceError
-from service.identity.accounts import (
-    CredentialsError,
-    FirstPasswordEndedError,
-    PasswordUnchangedError,
-    change_password,
-    has_password,
-)
+from service.identity.accounts import change_password, has_password
+from service.identity.errors import CredentialsError, FirstPasswordEndedError, PasswordUnchangedError
 from service.identity.logins import Origin, open_login
 from service.identity.passwords import (
     PASSWORD_MIN_LENGTH,

@@ -9,14 +9,15 @@ from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from sqlalchemy.orm import Session
 
-from service.api.access.principals import AnyResources, identify, require_own_page
+from service.api.access.own_page import require_own_page
+from service.api.access.principals import AnyResources, identify
 from service.api.resources import Resources, resources_of
 from service.audit import record
 from service.db.rows import UserRow
 from service.errors import ServiceError
-from service.identity.accounts import CredentialsError, FirstPasswordEndedError
 from service.identity.actor import Actor
 from service.identity.browsers import remember_browser
+from service.identity.errors import CredentialsError, FirstPasswordEndedError
 from service.identity.logins import Origin, close_login, open_login
 from service.identity.second_factor import Means, has_second_factor
 from service.identity.second_steps import LIFETIME, begin_second_step

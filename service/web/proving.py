@@ -9,15 +9,10 @@ from service.api.access.principals import client_address
 from service.api.resources import Resources
 from service.audit import record
 from service.db.rows import UserRow
-from service.identity.accounts import (
-    CredentialsError,
-    FirstPasswordEndedError,
-    find_user,
-    require_lasting_password,
-    verify_login,
-)
+from service.identity.accounts import find_user, require_lasting_password, verify_login
 from service.identity.actor import anonymous
 from service.identity.browsers import known_browser
+from service.identity.errors import CredentialsError, FirstPasswordEndedError
 from service.identity.second_factor import CodeNotValidError, Means, take_code
 from service.identity.throttle import TooManyAttemptsError
 

@@ -9,7 +9,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from service.api.access.principals import Principal
+from service.api.access.principal import Principal
 from service.web import wording
 
 FOLDER = Path(__file__).resolve().parent

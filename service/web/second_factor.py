@@ -7,11 +7,12 @@ from anyio import to_thread
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, Response
 
-from service.api.access.principals import AnyResources, Principal
+from service.api.access.principal import Principal
+from service.api.access.principals import AnyResources
 from service.api.resources import Resources
 from service.audit import record
 from service.db.rows import UserRow
-from service.identity.accounts import CredentialsError, FirstPasswordEndedError
+from service.identity.errors import CredentialsError, FirstPasswordEndedError
 from service.identity.logins import end_logins
 from service.identity.second_factor import (
     CodeNotValidError,

@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from service.api.access.principals import AnyResources, require_own_page
+from service.api.access.own_page import require_own_page
+from service.api.access.principals import AnyResources
 from service.api.problems.handlers import status_of
 from service.api.resources import Resources
 from service.db.rows import UserRow

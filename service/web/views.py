@@ -13,12 +13,9 @@ from sqlalchemy.orm import Session
 
 from imaging.errors import ScanError
 from service import jobs
-from service.api.access.principals import (
-    AnyResources,
-    Principal,
-    require_csrf_token,
-    require_own_page,
-)
+from service.api.access.own_page import require_csrf_token, require_own_page
+from service.api.access.principal import Principal
+from service.api.access.principals import AnyResources
 from service.api.actions.removal import delete_scan
 from service.api.actions.uploads import receive_scan
 from service.api.actions.viewing import PredictionFilter, find_prediction, list_predictions, read_prediction

@@ -19,10 +19,10 @@ from sqlalchemy import select
 from starlette.testclient import TestClient
 
 from service.api.app import create_app
-from service.db.login_rows import ProviderIdentityRow
 from service.db.migrate import upgrade
-from service.db.rows import AuditEventRow, SessionRow, UserRow
-from service.identity.accounts import Role, disable_user, require_user
+from service.db.rows import AuditEventRow, ProviderIdentityRow, SessionRow, UserRow
+from service.identity.accounts import disable_user, require_user
+from service.identity.roles import Role
 from service.settings import Settings
 from tests.servers import end, free_port, missing, wait_until
 from tests.service.api.serving import PASSWORD, REPOSITORY, Serving

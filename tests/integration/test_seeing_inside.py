@@ -13,8 +13,9 @@ import pytest
 
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import PredictionState
-from service.identity.accounts import Role, create_user
+from service.identity.accounts import create_user
 from service.identity.api_keys import create_api_key
+from service.identity.roles import Role
 from tests.integration.conftest import MakeWorkplace, Workplace
 from tests.servers import end, free_port, wait_until
 

@@ -15,8 +15,9 @@ import psutil
 
 from service.db.engine import make_engine, session_factory
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.identity.accounts import Role, create_user
+from service.identity.accounts import create_user
 from service.identity.api_keys import create_api_key
+from service.identity.roles import Role
 from service.identity.scopes import EVERY_SCOPE
 from service.settings import Settings
 from tests.production.servers import Breakable, postgres, redis

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from service.db.rows import PredictionState
-from service.identity.accounts import Role
+from service.identity.roles import Role
 from service.settings import Settings
 from tests.service.api.serving import Serving, make_settings, migrated_database, sample_result, serving
 

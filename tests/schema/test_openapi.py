@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from service.identity.accounts import Role
+from service.identity.roles import Role
 from tests.schema.populated import Known, populate, settings_of
 from tests.service.api.serving import REPOSITORY, scan_bytes, web_process
 

@@ -1,36 +1,28 @@
 """Who sends a request, and what their role lets them do."""
 
-import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyCookie, HTTPBearer
 
+from service.api.access.own_page import CSRF_HEADER, SAFE_METHODS, require_csrf_token, require_own_page
+from service.api.access.principal import Principal, require, require_settled
 from service.api.problems.refusals import (
     ApiKeyNotValidError,
     AuthenticationRequiredError,
-    CrossSiteRequestError,
     LoginRequiredError,
-    PasswordChangeRequiredError,
-    PermissionDeniedError,
-    ScopeMissingError,
-    SecondFactorRequiredError,
 )
 from service.api.resources import Resources, resources_of
 from service.db.rows import UserRow
-from service.identity.accounts import Role
 from service.identity.actor import Actor, anonymous
 from service.identity.api_keys import find_api_key, note_api_key_use
 from service.identity.logins import find_login, note_login_use
-from service.identity.permissions import PERMISSIONS, Permission, roles_with
-from service.identity.scopes import EVERY_SCOPE, SCOPE_OF, Scope, read_scopes
+from service.identity.permissions import Permission
+from service.identity.roles import Role
+from service.identity.scopes import read_scopes
 from service.identity.second_factor import has_second_factor
-
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-CSRF_HEADER = "X-CSRF-Token"
 
 # For the OpenAPI document only; the request is read below.
 _BEARER = HTTPBearer(scheme_name="ApiKey", description="`Authorization: Bearer rnk_...`", auto_error=False)
@@ -40,44 +32,6 @@ _COOKIE = APIKeyCookie(
     description="The pages' login; changing requests also need `X-CSRF-Token`.",
     auto_error=False,
 )
-
-
-@dataclass(frozen=True)
-class Principal:
-    """The account behind a request.
-
-    Attributes
-    ----------
-    organisation_id : str
-        Whose rows it sees: ``Resources.sessions_for`` takes it from here.
-    actor : Actor
-        For the audit: ``user:<id>`` or ``key:<id>``, and the :func:`client_address`.
-    csrf_token : str or None
-        Of the login; None with an API key, which no browser sends by itself.
-    login_id : str or None
-        Of the login; None with an API key.
-    must_change_password : bool
-        Whether a login has to do that before anything else; an API key was issued by itself, and never has.
-    must_set_second_factor : bool
-        The same, where the settings ask for one and the login is by a password alone.
-    scopes : frozenset of Scope
-        What the API key is for; a login has all of them. The role's own limits hold beside them.
-    """
-
-    user_id: str
-    organisation_id: str
-    username: str
-    role: Role
-    actor: Actor
-    csrf_token: str | None = None
-    login_id: str | None = None
-    must_change_password: bool = False
-    must_set_second_factor: bool = False
-    scopes: frozenset[Scope] = EVERY_SCOPE
-
-    def may(self, permission: Permission) -> bool:
-        """Whether the account's role allows this, and the key, where there is one, is for it."""
-        return permission in PERMISSIONS[self.role] and SCOPE_OF[permission] in {None, *self.scopes}
 
 
 def identify(request: Request, *, counts_as_use: bool = True) -> Principal | None:
@@ -217,79 +171,6 @@ def allowed(permission: Permission) -> Callable[[Principal], Principal]:
         return principal
 
     return check
-
-
-def require(principal: Principal, permission: Permission) -> None:
-    """Refuse an account whose role lacks a permission, and an API key that is not for it.
-
-    Raises
-    ------
-    PermissionDeniedError
-        If no key and no login of this role could do it.
-    ScopeMissingError
-        If another key of the account could.
-    """
-    if permission not in PERMISSIONS[principal.role]:
-        roles = tuple(role.value for role in roles_with(permission))
-        raise PermissionDeniedError(role=principal.role.value, allowed=roles)
-    needed = SCOPE_OF[permission]
-    if needed is not None and not principal.may(permission):
-        raise ScopeMissingError(needed=needed.value, found=sorted(principal.scopes))
-
-
-def require_settled(principal: Principal) -> None:
-    """Refuse a login whose owner has something to do at the account's own page before anything else.
-
-    Raises
-    ------
-    PasswordChangeRequiredError, SecondFactorRequiredError
-    """
-    if principal.must_change_password:
-        raise PasswordChangeRequiredError
-    if principal.must_set_second_factor:
-        raise SecondFactorRequiredError
-
-
-def require_csrf_token(principal: Principal, token: str | None) -> None:
-    """Compare a request's token with its login's.
-
-    Raises
-    ------
-    CrossSiteRequestError
-        If they differ.
-    """
-    expected = principal.csrf_token
-    if expected is None or token is None or not secrets.compare_digest(expected.encode(), token.encode()):
-        raise CrossSiteRequestError
-
-
-def require_own_page(request: Request) -> None:
-    """Refuse what a browser sends for another site (Fetch Metadata first, Origin for older browsers).
-
-    Raises
-    ------
-    CrossSiteRequestError
-        If the browser says that another site caused the request. A client that says nothing is no browser.
-    """
-    site = request.headers.get("sec-fetch-site")
-    if site is not None:
-        if site not in {"same-origin", "none"}:
-            raise CrossSiteRequestError
-        return
-    origin = request.headers.get("origin")
-    if origin is None:
-        return
-    public_url = resources_of(request).settings.public_url
-    hosts = {request.headers.get("host"), urlsplit(public_url).netloc if public_url else None} - {None}
-    if _host_of(origin) not in hosts:
-        raise CrossSiteRequestError
-
-
-def _host_of(origin: str) -> str | None:
-    try:
-        return urlsplit(origin).netloc or None
-    except ValueError:
-        return None
 
 
 ScanUploader = Annotated[Principal, Depends(allowed(Permission.UPLOAD_SCANS))]

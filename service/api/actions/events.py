@@ -9,7 +9,8 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from service.api.access.principals import Principal, identify
+from service.api.access.principal import Principal
+from service.api.access.principals import identify
 from service.api.actions.viewing import read_prediction
 from service.api.edge.streams import Streams
 from service.api.payloads import PredictionResponse

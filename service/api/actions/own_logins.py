@@ -1,6 +1,6 @@
 """One's own logins: which are open, and ending them. The page of the account and REST do the same here."""
 
-from service.api.access.principals import Principal
+from service.api.access.principal import Principal
 from service.api.actions.viewing import row_id
 from service.api.resources import Resources
 from service.audit import record

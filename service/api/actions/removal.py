@@ -1,6 +1,6 @@
 """Deleting a scan at somebody's wish; how a scan ends is in :mod:`service.retention`."""
 
-from service.api.access.principals import Principal
+from service.api.access.principal import Principal
 from service.api.actions.viewing import find_scan
 from service.api.problems.refusals import ScanNotFoundError
 from service.api.resources import Resources

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service import jobs
-from service.api.access.principals import Principal
+from service.api.access.principal import Principal
 from service.api.payloads import ScanFields
 from service.api.problems.refusals import IdempotencyKeyReusedError
 from service.api.resources import Resources

@@ -9,7 +9,7 @@ from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from pydantic import ValidationError
 
-from service.api.access.principals import Principal
+from service.api.access.principal import Principal
 from service.api.actions.submission import ReceivedScan, Submission, clean_display_name, submit_scan
 from service.api.edge.multipart import ScanForm
 from service.api.parameters import RAW_HEADERS, refuse_lost_headers

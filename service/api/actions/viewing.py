@@ -9,7 +9,7 @@ from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from service import jobs
-from service.api.access.principals import Principal
+from service.api.access.principal import Principal
 from service.api.cursor import encode_cursor, newest_first
 from service.api.payloads import PredictionError, PredictionPage, PredictionResponse, ScanResponse
 from service.api.problems.refusals import ScanNotFoundError

@@ -19,27 +19,28 @@ from service.api.problems.problem import Problem, problem, problem_response
 from service.audit import chain
 from service.errors import ServiceError, as_json
 from service.identity import (
-    accounts,
     api_keys,
     logins,
     organisations,
     passwords,
+    roles,
     scopes,
     second_factor,
     throttle,
 )
+from service.identity import errors as identity
 from service.logs import get_logger
 from service.provider import errors as provider
 
 STATUSES: dict[type[Exception], int] = {
     ScanError: 422,
-    accounts.AccountNotFoundError: 404,
-    accounts.CredentialsError: 401,
-    accounts.FirstPasswordEndedError: 401,
-    accounts.PasswordUnchangedError: 422,
-    accounts.RoleError: 422,
-    accounts.UsernameError: 422,
-    accounts.UsernameTakenError: 409,
+    identity.AccountNotFoundError: 404,
+    identity.CredentialsError: 401,
+    identity.FirstPasswordEndedError: 401,
+    identity.PasswordUnchangedError: 422,
+    roles.RoleError: 422,
+    identity.UsernameError: 422,
+    identity.UsernameTakenError: 409,
     api_keys.AccountDisabledError: 409,
     api_keys.ApiKeyNameError: 422,
     api_keys.ApiKeyNotFoundError: 404,

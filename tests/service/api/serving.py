@@ -32,9 +32,10 @@ from service.db.migrate import upgrade
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, ResultRow
 from service.enclosure import Enclosure
-from service.identity.accounts import Role, create_user, find_user, require_user
+from service.identity.accounts import create_user, find_user, require_user
 from service.identity.api_keys import create_api_key
 from service.identity.organisations import create_organisation
+from service.identity.roles import Role
 from service.identity.scopes import SCOPES_OF_ROLE, Scope
 from service.quarantine import open_quarantine
 from service.settings import Settings

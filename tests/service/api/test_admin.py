@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from service.identity.accounts import Role
+from service.identity.roles import Role
 from tests.service.api.serving import PASSWORD, Serving
 
 

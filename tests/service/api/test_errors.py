@@ -12,7 +12,7 @@ import service
 from imaging.errors import ScanError
 from service.api.problems import handlers
 from service.errors import ServiceError
-from service.identity.accounts import Role
+from service.identity.roles import Role
 from tests.service.api.serving import Serving, scan_bytes
 
 # What only the processes and the command line can meet.

@@ -12,7 +12,7 @@ from service.api.access.principals import identify
 from service.api.actions import events
 from service.api.actions.events import event_stream
 from service.db.rows import ApiKeyRow, PredictionState, SessionRow, UserRow
-from service.identity.accounts import Role
+from service.identity.roles import Role
 from tests.service.api.serving import PASSWORD, Serving
 
 

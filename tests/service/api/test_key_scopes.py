@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.identity.accounts import Role
 from service.identity.permissions import Permission
+from service.identity.roles import Role
 from service.identity.scopes import EVERY_SCOPE, SCOPE_OF, SCOPES_OF_ROLE, Scope
 from tests.service.api.serving import Serving, routes_of, scan_bytes
 

@@ -19,7 +19,7 @@ from service.db.rows import (
     SessionRow,
     UserRow,
 )
-from service.identity.accounts import Role
+from service.identity.roles import Role
 from tests.service.api.serving import (
     PASSWORD,
     Serving,

@@ -3,7 +3,7 @@
 import pytest
 
 from service.db.rows import ScanRow
-from service.identity.accounts import Role
+from service.identity.roles import Role
 from tests.service.api.serving import Serving, scan_bytes
 
 

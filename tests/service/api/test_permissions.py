@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from service.identity.accounts import Role
+from service.identity.roles import Role
 from tests.service.api.serving import Serving, routes_of
 
 EVERY_ROLE = set(Role)

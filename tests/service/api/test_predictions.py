@@ -8,7 +8,7 @@ import pytest
 
 from service.api.problems.remedies import REMEDIES
 from service.db.rows import PredictionRow, PredictionState
-from service.identity.accounts import Role
+from service.identity.roles import Role
 from tests.service.api.serving import Serving, sample_result, scan_bytes
 
 

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import update
 
 from service.db.rows import ApiKeyRow, SessionRow, UserRow
-from service.identity.accounts import Role, disable_user, set_password
+from service.identity.accounts import disable_user, set_password
+from service.identity.roles import Role
 from tests.service.api.serving import PASSWORD, Serving, scan_bytes
 
 OPEN = {

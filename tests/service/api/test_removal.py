@@ -9,14 +9,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
-from service.api.access.principals import Principal
+from service.api.access.principal import Principal
 from service.api.actions.removal import delete_scan
 from service.api.problems.refusals import ScanNotFoundError
 from service.api.resources import Resources, open_resources
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, PredictionRow, ScanRow
-from service.identity.accounts import Role
 from service.identity.actor import Actor
+from service.identity.roles import Role
 from service.settings import Settings
 from service.storage import StorageUnavailableError
 from tests.service.conftest import BOTH_DATABASES

@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from service import logs
 from service.db.rows import ApiKeyRow, PredictionRow
-from service.identity.accounts import Role
+from service.identity.roles import Role
 from service.worker import job
 from service.worker.prediction import run_prediction
 from service.worker.runtime import open_runtime

@@ -22,8 +22,9 @@ import pytest
 from service.db.engine import make_engine, session_factory
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import PredictionRow, PredictionState
-from service.identity.accounts import Role, create_user
+from service.identity.accounts import create_user
 from service.identity.api_keys import create_api_key
+from service.identity.roles import Role
 from service.settings import Settings
 from tests.service.api.serving import PASSWORD, REPOSITORY, make_settings, scan_bytes, web_process
 

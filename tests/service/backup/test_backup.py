@@ -22,7 +22,8 @@ from service.db.engine import make_engine, session_factory
 from service.db.migrate import SchemaNewerError, upgrade
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ModelVersionRow, PredictionRow, ResultRow, ScanRow
-from service.identity.accounts import Role, create_user, verify_login
+from service.identity.accounts import create_user, verify_login
+from service.identity.roles import Role
 from service.settings import Settings
 from service.storage import open_storage
 from tests.servers import new_database

@@ -11,8 +11,9 @@ from service.cli.database import load_settings, migrated_session
 from service.db.engine import make_engine, session_factory
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ApiKeyRow, AuditEventRow, SessionRow, UserRow
-from service.identity.accounts import CredentialsError, verify_login
+from service.identity.accounts import verify_login
 from service.identity.api_keys import find_api_key
+from service.identity.errors import CredentialsError
 from service.identity.logins import open_login
 
 PASSWORD, OTHER = "correct horse battery", "wrong donkey accumulator"

@@ -1,7 +1,13 @@
 from service.db.base import Base
-from service.db.login_rows import LoginAttemptRow, ProviderLoginRow
 from service.db.organisations import OrganisationOwned, OrganisationRow
-from service.db.rows import AuditEventRow, AuditHeadRow, ModelVersionRow, WorkerRow
+from service.db.rows import (
+    AuditEventRow,
+    AuditHeadRow,
+    LoginAttemptRow,
+    ModelVersionRow,
+    ProviderLoginRow,
+    WorkerRow,
+)
 
 # What all organisations have in common; everything else is somebody's.
 OF_THE_INSTALLATION = {

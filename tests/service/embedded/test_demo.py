@@ -6,8 +6,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.rows import AuditEventRow
 from service.embedded.demo import FILE_NAME, make_demo_credentials
-from service.identity.accounts import Role, verify_login
+from service.identity.accounts import verify_login
 from service.identity.api_keys import find_api_key
+from service.identity.roles import Role
 
 
 def test_the_credentials_work_are_kept_private_and_made_once(

@@ -14,18 +14,12 @@ from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import SessionRow
-from service.identity.accounts import (
-    CredentialsError,
-    Role,
-    UsernameError,
-    UsernameTakenError,
-    create_user,
-    find_user,
-    verify_login,
-)
+from service.identity.accounts import create_user, find_user, verify_login
 from service.identity.api_keys import ApiKeyNameError, create_api_key, find_api_key
+from service.identity.errors import CredentialsError, UsernameError, UsernameTakenError
 from service.identity.logins import close_login, find_login, open_login
 from service.identity.passwords import PasswordLengthError
+from service.identity.roles import Role
 
 PASSWORD = "correct horse battery"
 HOUR = timedelta(hours=1)

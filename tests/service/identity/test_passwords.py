@@ -6,8 +6,9 @@ from sqlalchemy.orm import Session
 
 from service.db.base import Base
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.identity.accounts import Role, create_user, set_password
+from service.identity.accounts import create_user, set_password
 from service.identity.passwords import PasswordGuessableError, PasswordLengthError, require_good_password
+from service.identity.roles import Role
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.db.login_rows import RecoveryCodeRow
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import UserRow
+from service.db.rows import RecoveryCodeRow, UserRow
 from service.identity import second_factor
-from service.identity.accounts import Role, create_user
+from service.identity.accounts import create_user
+from service.identity.roles import Role
 from service.identity.second_factor import (
     CodeNotValidError,
     Means,

@@ -8,7 +8,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.base import utc_now
-from service.db.login_rows import LoginAttemptRow
+from service.db.rows import LoginAttemptRow
 from service.identity.throttle import LoginThrottle, TooManyAttemptsError
 from tests.service.conftest import BOTH_DATABASES
 

@@ -8,8 +8,10 @@ from sqlalchemy import select
 
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, SessionRow, UserRow
-from service.identity.accounts import CredentialsError, Role, create_user_without_password, verify_login
+from service.identity.accounts import create_user_without_password, verify_login
+from service.identity.errors import CredentialsError
 from service.identity.logins import open_login
+from service.identity.roles import Role
 from service.web import wording
 from tests.service.api.serving import PASSWORD, Serving
 from tests.service.web.test_login import HTML, log_in

@@ -7,7 +7,8 @@ from sqlalchemy import select
 
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, UserRow
-from service.identity.accounts import Role, create_user, set_password
+from service.identity.accounts import create_user, set_password
+from service.identity.roles import Role
 from service.web import wording
 from tests.service.api.serving import PASSWORD, Serving
 from tests.service.api.test_permissions import PAGES, PERSONAL, REST, concrete

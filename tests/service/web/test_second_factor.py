@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from service.db.login_rows import LoginAttemptRow, SecondStepRow
-from service.db.rows import AuditEventRow, SessionRow, UserRow
-from service.identity.accounts import Role, disable_user
+from service.db.rows import AuditEventRow, LoginAttemptRow, SecondStepRow, SessionRow, UserRow
+from service.identity.accounts import disable_user
+from service.identity.roles import Role
 from service.identity.second_factor import has_second_factor
 from service.storage.key_file import make_key_file
 from service.web import wording

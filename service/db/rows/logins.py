@@ -1,7 +1,4 @@
-"""The tables around logins: what is counted, what is remembered, and what an identity provider vouched for.
-
-``service.db.rows`` has all other tables.
-"""
+"""What is counted and remembered around logins, and what an identity provider vouched for."""
 
 from datetime import datetime
 from typing import Any

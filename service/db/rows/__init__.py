@@ -1,0 +1,51 @@
+"""Every table. Rows are private to the service: what leaves it is a payload or a domain object."""
+
+from service.db.base import Base
+from service.db.job import JobRow
+from service.db.rows.accounts import ApiKeyRow, SessionRow, UserRow
+from service.db.rows.audit import AuditEventRow, AuditHeadRow
+from service.db.rows.logins import (
+    KnownBrowserRow,
+    LoginAttemptRow,
+    ProviderIdentityRow,
+    ProviderLoginRow,
+    RecoveryCodeRow,
+    SecondStepRow,
+)
+from service.db.rows.models import ModelVersionRow
+from service.db.rows.predictions import RUNNING, IdempotencyRow, PredictionRow, PredictionState, ResultRow
+from service.db.rows.scans import FILES_TO_REMOVE, KEPT, ScanRow
+from service.db.rows.training import FoldState, TrainingFoldRow, TrainingRunRow
+from service.db.rows.workers import WorkerRow
+
+__all__ = [
+    "FILES_TO_REMOVE",
+    "JOB_KINDS",
+    "KEPT",
+    "RUNNING",
+    "ApiKeyRow",
+    "AuditEventRow",
+    "AuditHeadRow",
+    "Base",
+    "FoldState",
+    "IdempotencyRow",
+    "KnownBrowserRow",
+    "LoginAttemptRow",
+    "ModelVersionRow",
+    "PredictionRow",
+    "PredictionState",
+    "ProviderIdentityRow",
+    "ProviderLoginRow",
+    "RecoveryCodeRow",
+    "ResultRow",
+    "ScanRow",
+    "SecondStepRow",
+    "SessionRow",
+    "TrainingFoldRow",
+    "TrainingRunRow",
+    "UserRow",
+    "WorkerRow",
+]
+
+# Every kind of job, in the order in which a sweep looks after them.
+JOB_KINDS: tuple[type[JobRow], ...] = (PredictionRow, TrainingFoldRow)
