@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -242,11 +243,16 @@ def _server_time(answer: Any) -> float:
 
 
 def _write_body(body: Any, path: Path) -> str:
+    """Write a download to a file; each block is hashed while the next one arrives."""
     digest = hashlib.sha256()
-    with local_outages(), path.open("wb") as file:
-        for block in body.iter_chunks(_BLOCK_BYTES):
-            file.write(block)
-            digest.update(block)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="digest") as beside:
+        hashed: Future[None] | None = None
+        with local_outages(), path.open("wb") as file:
+            for block in body.iter_chunks(_BLOCK_BYTES):
+                file.write(block)
+                if hashed is not None:
+                    hashed.result()
+                hashed = beside.submit(digest.update, block)
     return digest.hexdigest()
 
 
