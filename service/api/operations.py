@@ -101,7 +101,8 @@ def _passes(name: str, check: Callable[[Resources], None], resources: Resources)
 
 
 def _try_database(resources: Resources) -> None:
-    require_up_to_date(resources.engine)
+    with resources.unrestricted_sessions() as session:
+        require_up_to_date(session)
 
 
 def _try_storage(resources: Resources) -> None:

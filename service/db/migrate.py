@@ -10,6 +10,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 
 from service.db.engine import make_engine, sqlite_file
 from service.errors import ServiceError
@@ -143,14 +144,14 @@ def require_known(revision: str | None) -> None:
         raise SchemaNewerError(revision=revision)
 
 
-def require_up_to_date(engine: Engine) -> None:
+def require_up_to_date(session: Session) -> None:
     """Refuse a database that lacks migrations; one that is ahead serves the versions before until they end.
 
     Raises
     ------
     SchemaOlderError
     """
-    revision = _revision(engine)
+    revision = _revision_at(session.connection())
     if revision is None or revision in revisions()[:-1]:
         raise SchemaOlderError(revision=revision)
 
@@ -164,8 +165,9 @@ def require_usable(url: str) -> None:
     """
     engine = make_engine(url)
     try:
-        require_known(_revision(engine))
-        require_up_to_date(engine)
+        with Session(engine) as session:
+            require_known(_revision_at(session.connection()))
+            require_up_to_date(session)
     except OperationalError as error:
         log.warning("database_away", reason=type(error).__name__)
     finally:
@@ -174,7 +176,11 @@ def require_usable(url: str) -> None:
 
 def _revision(engine: Engine) -> str | None:
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        return _revision_at(connection)
+
+
+def _revision_at(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
 
 
 def _config(connection: Connection) -> Config:

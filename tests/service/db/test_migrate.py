@@ -101,15 +101,17 @@ def test_the_migrations_make_exactly_the_tables_of_the_rows(database_url: str) -
 @BOTH_DATABASES
 def test_every_migration_can_be_undone(database_url: str) -> None:
     engine = make_engine(database_url)
-    migrate.require_up_to_date(engine)
+    with Session(engine) as session:
+        migrate.require_up_to_date(session)
     with engine.connect() as connection:
         command.downgrade(migrate._config(connection), "base")
         connection.commit()
-    with pytest.raises(migrate.SchemaOlderError):
-        migrate.require_up_to_date(engine)
+    with Session(engine) as session, pytest.raises(migrate.SchemaOlderError):
+        migrate.require_up_to_date(session)
     assert inspect(engine).get_table_names() == ["alembic_version"]
     migrate.upgrade(engine)
-    migrate.require_up_to_date(engine)
+    with Session(engine) as session:
+        migrate.require_up_to_date(session)
     engine.dispose()
 
 
@@ -189,7 +191,8 @@ def test_a_new_database_gets_its_folder(tmp_path: Path) -> None:
     migrate.upgrade(url)
     migrate.upgrade(url)
     engine = make_engine(url)
-    migrate.require_up_to_date(engine)
+    with Session(engine) as session:
+        migrate.require_up_to_date(session)
     engine.dispose()
 
 
