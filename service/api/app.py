@@ -57,8 +57,15 @@ def create_app(settings: Settings) -> FastAPI:
         tracing=resources.tracing,
     )
     install_error_handlers(app, page=render_problem)
-    for module in (scans, predictions, account, admin, operations, docs):
-        app.include_router(module.router)
+    for router in (
+        scans.router,
+        predictions.router,
+        account.router,
+        *admin.ROUTERS,
+        operations.router,
+        docs.router,
+    ):
+        app.include_router(router)
     add_pages(app, resources)
     docs.describe(app)
     return app

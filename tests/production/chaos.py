@@ -102,6 +102,8 @@ def run(
         accepted = clients.upload_all(n_uploads, at_once=at_once)
         # It goes on while most of them are worked on, and the rest is finished in peace.
         wait_until(lambda: unfinished() <= n_uploads // 4, "most predictions to end", within_s=30 * n_uploads)
+        # A machine may be through before anything has failed.
+        wait_until(lambda: sum(done.values()) > 0, "something to fail", within_s=4 * every_s[1])
     stack.wait_until_ready()
     wait_until(lambda: unfinished() == 0, "every prediction to end", within_s=120 + 5 * n_uploads)
     seconds = time.monotonic() - began

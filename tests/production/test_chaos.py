@@ -25,6 +25,6 @@ def test_the_production_stack_loses_nothing(simulated_scan: Path) -> None:
 def test_serve_loses_nothing_when_it_is_killed(tmp_path: Path, simulated_scan: Path) -> None:
     with embedded(tmp_path, **QUICK) as stack:
         # Long enough for it to come up on a busy machine and to be killed at work.
-        tally = run(stack, simulated_scan, n_uploads=20, every_s=(8, 16))
+        tally = run(stack, simulated_scan, n_uploads=40, every_s=(8, 16))
     assert tally.outcomes["succeeded"] > 0
     assert tally.trouble["kill serve"] > 0

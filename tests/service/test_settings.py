@@ -119,7 +119,7 @@ def test_an_identity_provider_is_named_as_a_whole_and_its_secret_does_not_show()
         ({"database_url": "/srv/restnet.db"}, "such as sqlite:///FILE"),
         ({"database_url": ""}, "such as sqlite:///FILE"),
         ({"lease_s": 5, "heartbeat_s": 3}, "at most half"),
-        ({"soft_time_limit_s": 60, "hard_time_limit_s": 60}, "above soft_time_limit_s"),
+        ({"soft_time_limit_s": 60, "hard_time_limit_s": 60}, "above RESTNET_SOFT_TIME_LIMIT_S"),
         ({"storage_access_key": "a"}, "together, found one of them"),
         ({"max_attempts": 0}, "greater than or equal to 1"),
         ({"lease_s": 0}, "greater than or equal to 1"),

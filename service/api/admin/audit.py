@@ -2,17 +2,17 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from sqlalchemy import select
 
 from service.api.access.principals import AnyResources, AuditReader
-from service.api.admin.listing import Cursor, Limit
+from service.api.admin.common import Cursor, Limit, make_router
 from service.api.cursor import decode_number, encode_number
 from service.api.payloads import AuditEventResponse, AuditPage
 from service.api.problems.problem import problem_responses
 from service.db.rows import AuditEventRow
 
-router = APIRouter()
+router = make_router()
 
 
 @router.get("/audit", summary="Read the audit", responses=problem_responses(422))

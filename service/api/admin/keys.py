@@ -3,14 +3,13 @@
 from datetime import timedelta
 from typing import Any, Literal
 
-from fastapi import APIRouter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.api.access.principal import Principal
 from service.api.access.principals import AnyResources, KeyManager
 from service.api.actions.viewing import row_id
-from service.api.admin.listing import Cursor, Limit, note_list
+from service.api.admin.common import Cursor, Limit, make_router, note_list
 from service.api.cursor import encode_cursor, newest_first
 from service.api.payloads import ApiKeyPage, ApiKeyRequest, ApiKeyResponse, IssuedApiKeyResponse
 from service.api.problems.problem import problem_responses
@@ -27,7 +26,7 @@ from service.identity.api_keys import (
 )
 from service.identity.scopes import read_scopes
 
-router = APIRouter()
+router = make_router()
 
 
 @router.get("/api-keys", summary="List API keys", responses=problem_responses(422))

@@ -1,13 +1,13 @@
 """The checkpoints that the service knows."""
 
-from fastapi import APIRouter
 from sqlalchemy import select
 
 from service.api.access.principals import AnyResources, ModelReader
+from service.api.admin.common import make_router
 from service.api.payloads import ModelVersionPage, ModelVersionResponse
 from service.db.rows import ModelVersionRow
 
-router = APIRouter()
+router = make_router()
 
 
 @router.get("/models", summary="List model versions")

@@ -1,12 +1,11 @@
 """The organisation's accounts, their logins and second factors."""
 
-from fastapi import APIRouter
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.api.access.principals import AnyResources, UserManager
 from service.api.actions.viewing import row_id
-from service.api.admin.listing import Cursor, Limit, note_list
+from service.api.admin.common import Cursor, Limit, make_router, note_list
 from service.api.cursor import encode_cursor, newest_first
 from service.api.payloads import LoginsEndedResponse, UserPage, UserRequest, UserResponse
 from service.api.problems.problem import problem_responses
@@ -18,7 +17,7 @@ from service.identity.logins import end_logins
 from service.identity.roles import Role
 from service.identity.second_factor import has_second_factor, reset_second_factor
 
-router = APIRouter()
+router = make_router()
 
 
 @router.get("/users", summary="List accounts", responses=problem_responses(422))
