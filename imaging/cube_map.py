@@ -35,10 +35,12 @@ class CubeMap:
     coverage: Float32[np.ndarray, " N"]
     in_brain: Bool[np.ndarray, " V"]
 
-    def normalise(self, sums: Float32[np.ndarray, "N n"]) -> None:
-        """Turn weighted sums into weighted means in place; 0 where nothing is covered."""
-        scale = np.divide(1, self.coverage, out=np.zeros_like(self.coverage), where=self.coverage > 0)
-        sums *= scale[:, None]
+    @property
+    def to_mean(self) -> Float32[np.ndarray, " N"]:
+        """What turns each row's weighted sum into a weighted mean; 0 where nothing is covered."""
+        factor = np.zeros_like(self.coverage)
+        np.divide(1, self.coverage, out=factor, where=self.coverage > 0)
+        return factor
 
     def without(self, voxels: Bool[np.ndarray, " V"]) -> "CubeMap":
         """Return the map that treats some source voxels as if the grid did not cover them."""

@@ -1,5 +1,6 @@
 """The one pass over a scan's samples: statistics on its own grid, and its signal on the network's cube."""
 
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -144,6 +145,7 @@ class _Pass:
         at_once = max(1, min(MAXIMUM_FRAMES_PER_BLOCK, _GATHERED_BYTES // (4 * used)))
         self.gathered = np.empty((len(self.to_cube.used), max(at_once, self.frames_per_block)), np.float32)
         self.n_gathered = 0
+        self.to_units = (self.to_cube.to_mean * np.float32(self.scan.samples.slope))[:, None]
 
     def _exclude(self, voxels: Bool[np.ndarray, " V"]) -> None:
         self.excluded = voxels
@@ -159,8 +161,9 @@ class _Pass:
                     self._begin(stored)
                 self._accumulate(stored)
                 done += len(stored)
+                # While the last block is decoded there is time for all before it.
                 if (
-                    done == self.scan.n_frames
+                    done + self.frames_per_block >= self.scan.n_frames
                     or self.n_gathered + self.frames_per_block > self.gathered.shape[1]
                 ):
                     self._map_gathered(done)
@@ -190,8 +193,8 @@ class _Pass:
         self.n_gathered += len(stored)
 
     def _map_gathered(self, done: int) -> None:
-        gathered = self.gathered[:, : self.n_gathered]
-        self.series[:, done - self.n_gathered : done] = self.to_cube.weights @ gathered
+        mapped = self.to_cube.weights @ self.gathered[:, : self.n_gathered]
+        np.multiply(mapped, self.to_units, out=self.series[:, done - self.n_gathered : done])
         self.n_gathered = 0
 
     @property
@@ -200,7 +203,7 @@ class _Pass:
         return ~np.isfinite(self.squares)
 
     def result(self) -> BrainSignal:
-        samples, shape = self.scan.samples, self.scan.shape[:3]
+        shape = self.scan.shape[:3]
         with np.errstate(all="ignore"):
             mean, temporal_sd = self._moments()
         broken = self.broken
@@ -217,8 +220,6 @@ class _Pass:
         require_frames_differ(self.series, empty=self._mapped_zero())
         varying = temporal_sd[self.to_cube.used] > 0
         signal_share = self.to_cube.weights @ varying.astype(np.float32)
-        self.to_cube.normalise(self.series)
-        self.series *= np.float32(samples.slope)
         return BrainSignal(
             mean=mean.reshape(shape, order="F"),
             temporal_sd=temporal_sd.reshape(shape, order="F"),
@@ -237,9 +238,9 @@ class _Pass:
         )
 
     def _mapped_zero(self) -> Float32[np.ndarray, " N"]:
-        """Return what a frame of zeros looks like in the series, before it is normalised."""
+        """Return what a frame of zeros looks like in the series."""
         zero = (-self.reference[self.to_cube.used]).astype(np.float32)
-        mapped: Float32[np.ndarray, " N"] = self.to_cube.weights @ zero
+        mapped: Float32[np.ndarray, " N"] = (self.to_cube.weights @ zero) * self.to_units[:, 0]
         return mapped
 
     def _moments(self) -> tuple[Float32[np.ndarray, " V"], Float32[np.ndarray, " V"]]:
@@ -271,9 +272,12 @@ def _warnings(n_broken: int) -> tuple[ScanWarning, ...]:
 
 
 def _ahead(blocks: Iterator[StoredFrames]) -> Generator[StoredFrames]:
-    """Decode the next block in a thread while the caller works on this one; both release the GIL."""
+    """Decode the next blocks in a thread while the caller works on this one; both release the GIL.
+
+    Two of them, so that the decoder always has one to go on with, and never waits to be told.
+    """
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode") as pool:
-        upcoming = pool.submit(next, blocks, None)
-        while (block := upcoming.result()) is not None:
-            upcoming = pool.submit(next, blocks, None)
+        upcoming = deque(pool.submit(next, blocks, None) for _ in range(2))
+        while (block := upcoming.popleft().result()) is not None:
+            upcoming.append(pool.submit(next, blocks, None))
             yield block

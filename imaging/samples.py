@@ -16,8 +16,8 @@ from imaging.stream import open_scan_bytes
 _BLOCK_BYTES = 8 * 2**20
 MAXIMUM_FRAMES_PER_BLOCK = 32
 
-# The reader of a block may work on it while the next one is decoded.
-_BUFFERS = 2
+# The reader of a block may work on it while the next one is ready and the one after it is decoded.
+_BUFFERS = 3
 
 StoredFrames = Shaped[np.ndarray, "n V"]
 """Consecutive frames as stored, any real dtype, voxels in the file's order (x fastest)."""
@@ -40,7 +40,7 @@ class Samples(Protocol):
         """Scanner units at stored zero."""
 
     def stored_blocks(self, frames_per_block: int) -> Iterator[StoredFrames]:
-        """Yield consecutive frames; a block is valid until the second one after it is asked for."""
+        """Yield consecutive frames; a block is valid until the third one after it is asked for."""
 
 
 def frames_in_a_block(shape: tuple[int, int, int, int], itemsize: int) -> int:

@@ -15,6 +15,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
 from imaging.shapes import Affine, Volume
+from imaging.smoothing import gaussian_smooth
 from imaging.template import template_brain
 
 FloatArray = NDArray[np.float64]
@@ -114,9 +115,7 @@ def brain_map(values: Volume, affine: Affine) -> BrainMap | None:
     heights = np.argwhere(soft > 0.5) @ coarse_affine[2, :3] + coarse_affine[2, 3]
     zooms = np.sqrt((coarse_affine[:3, :3] ** 2).sum(axis=0))
     outlines = {
-        sigma_mm: np.asarray(
-            ndimage.gaussian_filter(soft, sigma_mm / zooms, mode="nearest"), dtype=np.float32
-        )
+        sigma_mm: gaussian_smooth(soft, sigma_mm / zooms, mode="nearest")
         for sigma_mm in (COARSE_SIGMA_MM, FINE_SIGMA_MM)
     }
     return BrainMap(outlines, coarse_affine, float(np.percentile(heights, 0.5)))

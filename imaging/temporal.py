@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float32, Float64
+from jaxtyping import Float32
 from scipy.fft import dct
 
 from imaging.errors import ScanError
@@ -115,39 +115,36 @@ def filter_in_time(
         )
         in_band = slice(int(low), int(high))
 
-    # The coefficients that are kept, and then the answer in their place, piece by piece: the frames of a long
+    # The coefficients in the band, and then the answer in their place, piece by piece: the frames of a long
     # run take hundreds of megabytes, and one more array of that size is enough.
-    room = np.empty((len(series), max(kept, new_frames)), dtype=np.float32)
-    trend = np.empty((len(series), 2), dtype=np.float32)
-    power = np.zeros(n_frames)
-    drift = 0.0
-    pieces = row_pieces(series)
-    for rows in pieces:
-        coefficients, trend[rows] = _detrended_coefficients(series[rows])
-        room[rows, :kept] = coefficients[:, :kept]
-        if band_hz is not None:
-            power += np.einsum("vk,vk->k", coefficients, coefficients, dtype=np.float64)
-            drift += _power_of_lines(trend[rows, 1], n_frames)
-    share = None
-    band_passed = False
-    if band_hz is not None:
-        if 0 < power.sum() < _ROUNDING_SHARE * drift:
-            raise ConstantInTimeError(where="beyond a straight line")
-        share = _power_share(power, in_band)
-        band_passed = share < ALREADY_FILTERED_SHARE
-    times = ((np.arange(new_frames) + 0.5) * (step_s / tr_s) - n_frames / 2).astype(np.float32)
+    usable = slice(in_band.start, max(in_band.start, min(in_band.stop, kept)))
+    n_usable = usable.stop - usable.start
+    room = np.empty((len(series), max(n_usable, new_frames)), dtype=np.float32)
     filtered = room[:, :new_frames]
-    if same_times and not band_passed:
+    pieces = row_pieces(series)
+    share = None
+    if band_hz is not None:
+        # The band has few cosines: a product with them alone is faster than the whole transform.
+        onto_band = _cosines(n_frames, n_frames, 1.0, in_band.start, in_band.stop).T
+        share = _power_share(series, onto_band, keep=room[:, :n_usable])
+    band_passed = share is not None and share < ALREADY_FILTERED_SHARE
+
+    if band_passed:
+        cosines = _cosines(n_frames, new_frames, step_s / tr_s, usable.start, usable.stop)
+        for rows in pieces:
+            filtered[rows] = room[rows, :n_usable] @ cosines
+    elif same_times:
         # All cosines at the old times give back what they were made of.
         for rows in pieces:
-            np.subtract(series[rows], trend[rows, :1] + trend[rows, 1:] * times, out=filtered[rows])
-        return FilteredSeries(series=filtered, tr_s=step_s, in_band_power=share, band_passed=False)
-    wanted = slice(in_band.start, min(in_band.stop, kept)) if band_passed else slice(0, kept)
-    cosines = _cosines(n_frames, new_frames, step_s / tr_s, wanted.start, wanted.stop)
-    for rows in pieces:
-        room[rows, :new_frames] = room[rows, wanted] @ cosines
-    if band_hz is None:
-        filtered += trend[:, :1] + trend[:, 1:] * times
+            filtered[rows] = _detrended(series[rows])[0]
+    else:
+        cosines = _cosines(n_frames, new_frames, step_s / tr_s, 0, kept)
+        times = ((np.arange(new_frames) + 0.5) * (step_s / tr_s) - n_frames / 2).astype(np.float32)
+        for rows in pieces:
+            detrended, line = _detrended(series[rows])
+            filtered[rows] = dct(detrended, type=2, norm="ortho", axis=1)[:, :kept] @ cosines
+            if band_hz is None:
+                filtered[rows] += line[:, :1] + line[:, 1:] * times
     return FilteredSeries(series=filtered, tr_s=step_s, in_band_power=share, band_passed=band_passed)
 
 
@@ -157,20 +154,36 @@ def row_pieces(series: VoxelSeries) -> list[slice]:
     return [slice(start, start + rows) for start in range(0, len(series), rows)]
 
 
-def _detrended_coefficients(series: VoxelSeries) -> tuple[VoxelSeries, Float32[np.ndarray, "N 2"]]:
-    """Return the DCT-II of what a least-squares line leaves, and that line (mean, slope a frame).
+def _power_share(
+    series: VoxelSeries, onto_band: Float32[np.ndarray, "T K"], *, keep: Float32[np.ndarray, "N k"]
+) -> float:
+    """Return which share of the detrended power lies in the band; the first of its coefficients are kept."""
+    power = power_in_band = drift = 0.0
+    for rows in row_pieces(series):
+        detrended, line = _detrended(series[rows])
+        coefficients = detrended @ onto_band
+        power += _power(detrended)
+        power_in_band += _power(coefficients)
+        drift += _power_of_lines(line[:, 1], series.shape[1])
+        keep[rows] = coefficients[:, : keep.shape[1]]
+    if 0 < power < _ROUNDING_SHARE * drift:
+        raise ConstantInTimeError(where="beyond a straight line")
+    return power_in_band / power if power > 0 else 0.0
 
-    The line is taken out of the coefficients, which costs one pass less than taking it out of the series; the
-    transform is orthonormal, so least squares are the same in both.
-    """
+
+def _detrended(series: VoxelSeries) -> tuple[VoxelSeries, Float32[np.ndarray, "N 2"]]:
+    """Return what a least-squares line leaves, and that line (mean, slope a frame)."""
     n_frames = series.shape[1]
-    coefficients: VoxelSeries = dct(series, type=2, norm="ortho", axis=1)
-    mean = coefficients[:, 0] / np.float32(np.sqrt(n_frames))
-    coefficients[:, 0] = 0
-    line = dct(np.arange(n_frames) - (n_frames - 1) / 2, type=2, norm="ortho").astype(np.float32)
-    slope = coefficients @ line / (line @ line)
-    coefficients -= slope[:, None] * line
-    return coefficients, np.stack([mean, slope], axis=1)
+    times = np.arange(n_frames, dtype=np.float32) - np.float32((n_frames - 1) / 2)
+    mean = series.mean(axis=1)
+    rest = series - mean[:, None]
+    slope = rest @ times / (times @ times)
+    rest -= slope[:, None] * times
+    return rest, np.stack([mean, slope], axis=1)
+
+
+def _power(values: Float32[np.ndarray, "N K"]) -> float:
+    return float(np.einsum("vk,vk->", values, values, dtype=np.float64))
 
 
 def _power_of_lines(slopes: Float32[np.ndarray, " N"], n_frames: int) -> float:
@@ -178,13 +191,9 @@ def _power_of_lines(slopes: Float32[np.ndarray, " N"], n_frames: int) -> float:
     return float(np.square(slopes, dtype=np.float64).sum()) * n_frames * (n_frames**2 - 1) / 12
 
 
-def _power_share(power: Float64[np.ndarray, " K"], in_band: slice) -> float:
-    total = float(power.sum())
-    return float(power[in_band].sum()) / total if total > 0 else 0.0
-
-
-# Two, because they are large (a long run's takes 25 MB), and scans of one site come one after the other.
-@lru_cache(maxsize=2)
+# Few, because they may be large (all of a long run's take 25 MB), and scans of one site come one after the
+# other, each with two of them.
+@lru_cache(maxsize=4)
 def _cosines(
     n_frames: int, new_frames: int, step: float, first: int, last: int
 ) -> Float32[np.ndarray, "K S"]:

@@ -39,15 +39,12 @@ def test_voxels_left_out_weigh_nothing_and_their_neighbours_make_up_for_them(gri
     dropped = rng.random(np.prod(shape)) < 0.2
     part = whole.without(dropped)
     ramp = np.where(dropped, np.nan, 7.0).astype(np.float32)
-    means = (part.weights @ ramp[part.used])[:, None]
-    part.normalise(means)
+    means = (part.weights @ ramp[part.used]) * part.to_mean
     np.testing.assert_allclose(means, 7, rtol=1e-5)
     assert abs(part.coverage.mean() - 0.8) < 0.01
     nothing = whole.without(np.ones_like(dropped))
     assert not nothing.coverage.any()
-    empty = np.zeros((len(whole.coverage), 2), dtype=np.float32)
-    nothing.normalise(empty)
-    assert not empty.any()
+    assert not nothing.to_mean.any()
 
 
 def test_a_map_too_large_to_be_kept_is_let_go():
