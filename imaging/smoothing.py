@@ -1,7 +1,7 @@
 """Gaussian smoothing of small volumes, as three products with matrices that are made once.
 
 On a coarse grid an axis has some tens of voxels, and a product of that size runs at a processor's full speed,
-where walking along each line with a kernel does not: less than half the time of `scipy.ndimage.gaussian_filter`
+where walking along each line with a kernel does not: less than half the time of scipy's gaussian_filter
 at 49 x 58 x 47 voxels, with its result but for rounding, which is not the same on both sides of a symmetric
 volume.
 """

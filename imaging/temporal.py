@@ -115,34 +115,31 @@ def filter_in_time(
         )
         in_band = slice(int(low), int(high))
 
-    # The coefficients in the band, and then the answer in their place, piece by piece: the frames of a long
-    # run take hundreds of megabytes, and one more array of that size is enough.
-    usable = slice(in_band.start, max(in_band.start, min(in_band.stop, kept)))
-    n_usable = usable.stop - usable.start
-    room = np.empty((len(series), max(n_usable, new_frames)), dtype=np.float32)
-    filtered = room[:, :new_frames]
+    # Piece by piece: the frames of a long run take hundreds of megabytes, and one more array of that size is
+    # enough.
+    filtered = np.empty((len(series), new_frames), dtype=np.float32)
     pieces = row_pieces(series)
     share = None
     if band_hz is not None:
         # The band has few cosines: a product with them alone is faster than the whole transform.
         onto_band = _cosines(n_frames, n_frames, 1.0, in_band.start, in_band.stop).T
-        share = _power_share(series, onto_band, keep=room[:, :n_usable])
+        coefficients = np.empty((len(series), onto_band.shape[1]), dtype=np.float32)
+        # All cosines at the old times give back what they were made of: then that is the answer.
+        detrended = filtered if same_times else None
+        share = _power_share(series, onto_band, coefficients=coefficients, detrended=detrended)
     band_passed = share is not None and share < ALREADY_FILTERED_SHARE
 
     if band_passed:
-        cosines = _cosines(n_frames, new_frames, step_s / tr_s, usable.start, usable.stop)
+        n_usable = max(0, min(in_band.stop, kept) - in_band.start)
+        cosines = _cosines(n_frames, new_frames, step_s / tr_s, in_band.start, in_band.start + n_usable)
         for rows in pieces:
-            filtered[rows] = room[rows, :n_usable] @ cosines
-    elif same_times:
-        # All cosines at the old times give back what they were made of.
-        for rows in pieces:
-            filtered[rows] = _detrended(series[rows])[0]
-    else:
+            filtered[rows] = coefficients[rows, :n_usable] @ cosines
+    elif not same_times:
         cosines = _cosines(n_frames, new_frames, step_s / tr_s, 0, kept)
         times = ((np.arange(new_frames) + 0.5) * (step_s / tr_s) - n_frames / 2).astype(np.float32)
         for rows in pieces:
-            detrended, line = _detrended(series[rows])
-            filtered[rows] = dct(detrended, type=2, norm="ortho", axis=1)[:, :kept] @ cosines
+            rest, line = _detrended(series[rows])
+            filtered[rows] = dct(rest, type=2, norm="ortho", axis=1)[:, :kept] @ cosines
             if band_hz is None:
                 filtered[rows] += line[:, :1] + line[:, 1:] * times
     return FilteredSeries(series=filtered, tr_s=step_s, in_band_power=share, band_passed=band_passed)
@@ -155,17 +152,22 @@ def row_pieces(series: VoxelSeries) -> list[slice]:
 
 
 def _power_share(
-    series: VoxelSeries, onto_band: Float32[np.ndarray, "T K"], *, keep: Float32[np.ndarray, "N k"]
+    series: VoxelSeries,
+    onto_band: Float32[np.ndarray, "T K"],
+    *,
+    coefficients: Float32[np.ndarray, "N K"],
+    detrended: VoxelSeries | None,
 ) -> float:
-    """Return which share of the detrended power lies in the band; the first of its coefficients are kept."""
+    """Return which share of the detrended power lies in the band, and fill in what is made on the way."""
     power = power_in_band = drift = 0.0
     for rows in row_pieces(series):
-        detrended, line = _detrended(series[rows])
-        coefficients = detrended @ onto_band
-        power += _power(detrended)
-        power_in_band += _power(coefficients)
+        rest, line = _detrended(series[rows])
+        coefficients[rows] = rest @ onto_band
+        if detrended is not None:
+            detrended[rows] = rest
+        power += _power(rest)
+        power_in_band += _power(coefficients[rows])
         drift += _power_of_lines(line[:, 1], series.shape[1])
-        keep[rows] = coefficients[:, : keep.shape[1]]
     if 0 < power < _ROUNDING_SHARE * drift:
         raise ConstantInTimeError(where="beyond a straight line")
     return power_in_band / power if power > 0 else 0.0

@@ -168,15 +168,16 @@ def downgrade_database(
     as_json: AsJson = False,
 ) -> None:
     """Take migrations back, for an older version of RestNet. Stop the service and make a backup first."""
-    from service.db.migrate import downgrade
+    from service.db.migrate import downgrade, require_passed
 
-    settings = load_settings(data_dir)
+    url = load_settings(data_dir).database_url.get_secret_value()
+    require_passed(url, revision)
     warning = f"Everything that the migrations after {revision} hold is lost for good. Go on?"
     if not yes:
         if as_json:
             raise typer.BadParameter("--json asks nobody: it needs --yes")
         typer.confirm(warning, abort=True, err=True)
-    downgrade(settings.database_url.get_secret_value(), revision)
+    downgrade(url, revision)
     if as_json:
         print_json({"revision": revision})
     else:

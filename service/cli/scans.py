@@ -49,15 +49,26 @@ def predict(
         Path | None, typer.Option(help="A checkpoint; the demonstration model if none is named.")
     ] = None,
     device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU where there is one.")
-    ] = "auto",
+        Literal["auto", "cpu", "cuda"] | None,
+        typer.Option(help="auto takes a GPU where there is one; RESTNET_DEVICE if none is named."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Give the probability of ADHD for each scan, with its interval, quality and warnings."""
+    import torch
+
     from model import demonstration_checkpoint
     from model.predictor import Predictor
+    from service.cli.database import load_settings
 
-    predictor = Predictor.load(checkpoint or demonstration_checkpoint(), device=device)
+    settings = load_settings()
+    if settings.inference_threads:
+        torch.set_num_threads(settings.inference_threads)
+    predictor = Predictor.load(
+        checkpoint or settings.checkpoint or demonstration_checkpoint(),
+        device=device or settings.device,
+        backend=settings.backend,
+    )
     answers = [_predict_one(path, predictor, as_json=as_json) for path in scans]
     if as_json:
         print_json(answers)
@@ -92,8 +103,8 @@ def _require_readable(path: Path) -> None:
         # Before it is opened: a pipe would wait for whoever writes into it.
         if path.is_fifo():
             raise FileNotReadableError(name=path.name, found="a pipe")
-        with path.open("rb"):
-            pass
+        with path.open("rb") as file:
+            file.read(1)
     except OSError as error:
         raise FileNotReadableError(name=path.name, found=_what_is_there(error)) from error
 

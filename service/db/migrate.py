@@ -103,17 +103,28 @@ def downgrade(url: str, revision: str) -> None:
     SchemaNewerError
         If a newer version of RestNet has changed the database.
     """
+    require_passed(url, revision)
     engine = make_engine(url)
     try:
-        current = _revision(engine)
-        require_known(current)
-        if revision not in revisions(upto=current)[:-1]:
-            raise RevisionNotKnownError(revision=revision)
         with engine.connect() as connection:
             command.downgrade(_config(connection), revision)
             connection.commit()
     finally:
         engine.dispose()
+
+
+def require_passed(url: str, revision: str) -> None:
+    """Refuse a revision to which a database cannot go back; nothing is changed.
+
+    Raises
+    ------
+    RevisionNotKnownError, SchemaNewerError
+        As :func:`downgrade`.
+    """
+    current = revision_of(url)
+    require_known(current)
+    if revision not in revisions(upto=current)[:-1]:
+        raise RevisionNotKnownError(revision=revision)
 
 
 def revision_of(url: str) -> str | None:

@@ -55,6 +55,16 @@ class PortInUseError(ServiceError):
         super().__init__(f"expected a free address, found {host}:{port} in use or not ours")
 
 
+class HostUnknownError(ServiceError):
+    """A name that no address of this machine is known by."""
+
+    code: ClassVar[str] = "host_unknown"
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+        super().__init__(f"expected an address of this machine, or a name of it, found {host}")
+
+
 @dataclass
 class Child:
     """A process that is kept running.
@@ -227,13 +237,15 @@ def _only_one(data_dir: Path) -> Iterator[None]:
 
 
 def require_address(host: str, port: int) -> None:
-    """Raise PortInUseError where nothing could listen."""
+    """Raise HostUnknownError or PortInUseError where nothing could listen."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As uvicorn does: a port that only waits for old connections to fade is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
+        except (socket.gaierror, UnicodeError) as error:
+            raise HostUnknownError(host) from error
         except OSError as error:
             raise PortInUseError(host, port) from error
 

@@ -39,6 +39,9 @@ _ENVIRONMENT = frozenset(
         "LANG",
         "LC_ALL",
         "LD_LIBRARY_PATH",
+        # Which code a BLAS runs: another one rounds in another way.
+        "OPENBLAS_CORETYPE",
+        "OPENBLAS_L2_SIZE",
         "PATH",
         "PYTHONDONTWRITEBYTECODE",
         "PYTHONPATH",

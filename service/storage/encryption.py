@@ -67,10 +67,10 @@ class EncryptedStorage:
             path.unlink(missing_ok=True)
 
     @contextmanager
-    def open_local(self, key: str) -> Iterator[Path]:
+    def open_local(self, key: str, *, compare: bool = True) -> Iterator[Path]:
         """Give the stored file, or a decrypted copy of it that is removed on leaving."""
         with ExitStack() as kept, ExitStack() as stored:
-            path = stored.enter_context(self._store.open_local(key))
+            path = stored.enter_context(self._store.open_local(key, compare=compare))
             if _is_encrypted(path):
                 copy = kept.enter_context(self._copies.make()) / path.name
                 self._decrypt(path, copy, key)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import ClassVar
 
 from service.errors import ServiceError
@@ -84,10 +85,11 @@ class EncryptionKeyFileError(ServiceError):
 
     code: ClassVar[str] = "encryption_key_file_invalid"
 
-    def __init__(self, *, expected: str, found: str) -> None:
+    def __init__(self, *, path: Path, expected: str, found: str) -> None:
+        self.path = str(path)
         self.expected = expected
         self.found = found
-        super().__init__(f"expected {expected}, found {found}")
+        super().__init__(f"expected {expected}, found {found}: {path}")
 
 
 class EncryptionKeyMissingError(ServiceError):

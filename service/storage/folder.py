@@ -45,8 +45,8 @@ class FolderStorage:
                 _sync(folder)
 
     @contextmanager
-    def open_local(self, key: str) -> Iterator[Path]:
-        """Give the file's own path; no copy is made."""
+    def open_local(self, key: str, *, compare: bool = True) -> Iterator[Path]:  # noqa: ARG002
+        """Give the file's own path; no copy is made, and nothing compared."""
         path = self._path(key)
         with local_outages():
             there = path.is_file()

@@ -28,19 +28,25 @@ def read_keys(path: Path) -> tuple[x25519.Identity, ...]:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         found = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else "other bytes"
-        raise EncryptionKeyFileError(expected="a readable text file with keys", found=found) from error
+        raise EncryptionKeyFileError(
+            path=path, expected="a readable text file with keys", found=found
+        ) from error
     if mode & _OTHERS:
         raise EncryptionKeyFileError(
-            expected="a key file that its owner alone may read (mode 0600 or 0400)", found=f"mode {mode:04o}"
+            path=path,
+            expected="a key file that its owner alone may read (mode 0600 or 0400)",
+            found=f"mode {mode:04o}",
         )
     lines = [line.strip() for line in text.splitlines()]
     keys = tuple(
-        _key(line, number=number)
+        _key(line, path=path, number=number)
         for number, line in enumerate(lines, start=1)
         if line and not line.startswith("#")
     )
     if not keys:
-        raise EncryptionKeyFileError(expected="a key file with a line AGE-SECRET-KEY-1...", found="none")
+        raise EncryptionKeyFileError(
+            path=path, expected="a key file with a line AGE-SECRET-KEY-1...", found="none"
+        )
     return keys
 
 
@@ -56,10 +62,10 @@ def make_key_file(path: Path) -> str:
     try:
         _write_new(path, _entry(key))
     except FileExistsError as error:
-        raise EncryptionKeyFileError(expected="a path where no file is", found="one") from error
+        raise EncryptionKeyFileError(path=path, expected="a path where no file is", found="one") from error
     except OSError as error:
         raise EncryptionKeyFileError(
-            expected="a path that can be written", found=os.strerror(error.errno or 0)
+            path=path, expected="a path that can be written", found=os.strerror(error.errno or 0)
         ) from error
     return str(key.to_public())
 
@@ -83,18 +89,20 @@ def add_key(path: Path) -> str:
         with suppress(OSError):
             new.unlink(missing_ok=True)
         raise EncryptionKeyFileError(
-            expected="a key file that can be written", found=os.strerror(error.errno or 0)
+            path=path, expected="a key file that can be written", found=os.strerror(error.errno or 0)
         ) from error
     return str(key.to_public())
 
 
-def _key(line: str, *, number: int) -> x25519.Identity:
+def _key(line: str, *, path: Path, number: int) -> x25519.Identity:
     try:
         return x25519.Identity.from_str(line)
     except IdentityError as error:
         # What was found may be a part of a key.
         raise EncryptionKeyFileError(
-            expected=f"a key AGE-SECRET-KEY-1... in line {number} of the key file", found="something else"
+            path=path,
+            expected=f"a key AGE-SECRET-KEY-1... in line {number} of the key file",
+            found="something else",
         ) from error
 
 

@@ -62,8 +62,15 @@ class Storage(Protocol):
         key : str
         """
 
-    def open_local(self, key: str) -> AbstractContextManager[Path]:
+    def open_local(self, key: str, *, compare: bool = True) -> AbstractContextManager[Path]:
         """Give a local path to the bytes under ``key``, for as long as the context lasts.
+
+        Parameters
+        ----------
+        key : str
+        compare : bool
+            Whether a store that has to copy the bytes compares them with the digest that it keeps beside
+            them; a caller who compares them with the database's need not pay twice.
 
         Raises
         ------

@@ -26,7 +26,9 @@ def _predict(runtime: Runtime, row: PredictionRow, owner: str, heartbeat: Heartb
         with runtime.sessions() as session:
             scan = session.get_one(ScanRow, row.scan_id)
         model_version_id, predictor = runtime.active_model()
-        with entered(runtime.storage.open_local(scan.storage_key), check=heartbeat.check) as path:
+        # Whoever reads it compares it with the digest in the database.
+        fetched = runtime.storage.open_local(scan.storage_key, compare=False)
+        with entered(fetched, check=heartbeat.check) as path:
             runtime.storage_answered()
             result = runtime.predict(path, predictor, scan=scan, progress=report, check=heartbeat.check)
     return lambda session: jobs.finish(

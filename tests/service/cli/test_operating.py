@@ -48,6 +48,14 @@ def test_there_is_no_way_back_to_what_was_never_passed(revision, data, restnet_j
     assert (status, told["error"]["code"]) == (2, "revision_not_known")
 
 
+def test_the_way_back_is_looked_for_before_anybody_is_asked(data, restnet):
+    restnet("db", "upgrade")
+    status, out, err = restnet("db", "downgrade", "9999")
+    assert (status, out) == (2, "")
+    assert "revision_not_known" in err
+    assert "Go on?" not in err
+
+
 def test_nobody_goes_back_by_mistake(data, restnet, restnet_json):
     restnet("db", "upgrade")
     assert restnet_json("db", "downgrade", "0001")[1]["error"]["code"] == "usage"

@@ -94,6 +94,16 @@ def test_predict_tells_a_person_what_it_is_not(restnet, simulated_scan):
     assert "[demonstration_model]" in out
 
 
+def test_predict_computes_with_what_the_settings_say(restnet_json, simulated_scan, monkeypatch):
+    monkeypatch.setenv("RESTNET_BACKEND", "torch")
+    (answer,) = restnet_json("predict", simulated_scan)[1]
+    assert answer["computed_with"]["backend"] == "torch"
+    monkeypatch.setenv("RESTNET_BACKEND", "abacus")
+    status, told = restnet_json("predict", simulated_scan)
+    assert (status, told["error"]["code"]) == (2, "settings_not_valid")
+    assert "RESTNET_BACKEND" in told["error"]["message"]
+
+
 def test_a_foreign_checkpoint_is_refused(restnet_json, simulated_scan, tmp_path):
     foreign = tmp_path / "model.safetensors"
     foreign.write_bytes(b"\x10\0\0\0\0\0\0\0{}              ")

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from service.embedded import supervisor
-from service.embedded.supervisor import AlreadyServingError, Child, PortInUseError, serve
+from service.embedded.supervisor import AlreadyServingError, Child, HostUnknownError, PortInUseError, serve
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -100,6 +100,13 @@ def test_a_port_in_use_is_said(settings: Settings) -> None:
         with pytest.raises(PortInUseError, match=f"127.0.0.1:{port} in use") as refusal:
             serve(settings, host="127.0.0.1", port=port, demo=False)
     assert refusal.value.details() == {"host": "127.0.0.1", "port": port}
+
+
+@pytest.mark.enable_socket
+@pytest.mark.parametrize("host", ["no host", "a..b"])
+def test_an_address_that_is_none_is_not_called_a_port_in_use(settings: Settings, host: str) -> None:
+    with pytest.raises(HostUnknownError, match=host):
+        serve(settings, host=host, port=1, demo=False)
 
 
 def test_a_child_that_dies_is_started_again_after_longer_and_longer_pauses(

@@ -52,6 +52,7 @@ def test_what_is_no_key_is_refused_and_not_repeated(tmp_path: Path, content: byt
     file.chmod(0o600)
     with pytest.raises(EncryptionKeyFileError, match=complaint) as refusal:
         read_keys(file)
+    assert str(refusal.value).endswith(str(file))
     assert "QQQQ" not in str(refusal.value)
 
 

@@ -128,7 +128,7 @@ def test_one_file_that_cannot_be_had_costs_attempts(
     runtime = open_runtime(Settings(data_dir=tmp_path, database_url=database_url))
     store(runtime)
 
-    def broken(_key: str) -> None:
+    def broken(_key: str, **_options: object) -> None:
         raise StorageUnavailableError("Input/output error")
 
     monkeypatch.setattr(runtime.storage, "open_local", broken)
