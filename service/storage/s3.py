@@ -3,7 +3,6 @@
 import hashlib
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -244,16 +243,13 @@ def _server_time(answer: Any) -> float:
 
 
 def _write_body(body: Any, path: Path, digest: "hashlib._Hash | None") -> None:
-    """Write a download to a file; each block is hashed, if at all, while the next one arrives."""
-    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="digest") as beside:
-        hashed: Future[None] | None = None
-        with local_outages(), path.open("wb") as file:
-            for block in body.iter_chunks(_BLOCK_BYTES):
-                file.write(block)
-                if hashed is not None:
-                    hashed.result()
-                if digest is not None:
-                    hashed = beside.submit(digest.update, block)
+    """Write a download to a file, a block at a time, and hash it if that is asked for."""
+    room = memoryview(bytearray(_BLOCK_BYTES))
+    with local_outages(), path.open("wb") as file:
+        while count := body.readinto(room):
+            file.write(room[:count])
+            if digest is not None:
+                digest.update(room[:count])
 
 
 def _sha256_of(path: Path) -> str:
