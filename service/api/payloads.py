@@ -134,6 +134,7 @@ class PredictionResponse(BaseModel):
                 "status": "classifying",
                 "progress": 0.7,
                 "queue_position": None,
+                "expected_wait_s": None,
                 "cancel_requested": False,
                 "result": None,
                 "error": None,
@@ -151,6 +152,10 @@ class PredictionResponse(BaseModel):
     status: PredictionState
     progress: float = Field(ge=0, le=1)
     queue_position: int | None = Field(description="1 is next; null when it is not waiting")
+    expected_wait_s: float | None = Field(
+        description="Seconds until a worker is likely to begin, by how long scans took lately; null when it "
+        "is not waiting, no worker is there, or nothing is known"
+    )
     cancel_requested: bool
     result: dict[str, Any] | None = Field(description="The object that `restnet predict --json` prints")
     error: PredictionError | None

@@ -30,8 +30,9 @@ from service.jobs.predictions import (
 )
 from service.jobs.progress import overall_progress
 from service.jobs.recovery import Sweep, hand_back, mark_published, sweep
-from service.jobs.requests import cancel, queue_again, queue_position, queue_positions
+from service.jobs.requests import cancel, queue_again
 from service.jobs.training import RunToTrain, cancel_runs, enqueue_run, finish_fold, finish_run, folds_of
+from service.jobs.waiting import pace_s, queue_position, queue_positions
 
 __all__ = [
     "OWNER_SEPARATOR",
@@ -55,6 +56,7 @@ __all__ = [
     "hand_back",
     "mark_published",
     "overall_progress",
+    "pace_s",
     "postpone",
     "queue_again",
     "queue_position",

@@ -1,15 +1,13 @@
-"""What people ask of a job of any kind: to be stopped, to be tried again, to say how long it will wait."""
+"""What people ask of a job of any kind: to be stopped, to be tried again."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import and_
 from sqlalchemy.orm import Session
 
 from service.correlation import origin
 from service.db.base import utc_now
-from service.db.job import JobRow, JobState
-from service.db.restricted import COUNTS_EVERY_ORGANISATION
+from service.db.job import JobState
 from service.jobs.change import Job, change
 
 # What an earlier round left is forgotten.
@@ -27,37 +25,6 @@ FRESH: dict[str, Any] = {
     "started_at": None,
     "finished_at": None,
 }
-
-
-def queue_position(session: Session, row: JobRow) -> int | None:
-    """Return the place in its kind's queue, 1 for the next one to run; None when it does not wait.
-
-    All organisations wait in one line: a place among one's own would promise what nobody keeps. It tells how
-    many others wait, and nothing about whom.
-    """
-    if row.state != JobState.QUEUED:
-        return None
-    kind = type(row)
-    earlier = or_(
-        kind.queued_at < row.queued_at,
-        and_(kind.queued_at == row.queued_at, kind.id < row.id),
-    )
-    ahead = select(func.count(kind.id)).where(kind.state == JobState.QUEUED, earlier)
-    everybody = {COUNTS_EVERY_ORGANISATION: True}
-    return session.execute(ahead, execution_options=everybody).scalar_one() + 1
-
-
-def queue_positions(session: Session, rows: Sequence[Job]) -> dict[str, int]:
-    """Return the places of those rows of one kind that wait, by id: :func:`queue_position` in one query."""
-    waiting = [row for row in rows if row.state == JobState.QUEUED]
-    if not waiting:
-        return {}
-    kind = type(waiting[0])
-    place = func.row_number().over(order_by=(kind.queued_at, kind.id)).label("place")
-    queue = select(kind.id, place).where(kind.state == JobState.QUEUED).subquery()
-    asked = select(queue.c.id, queue.c.place).where(queue.c.id.in_([row.id for row in waiting]))
-    everybody = {COUNTS_EVERY_ORGANISATION: True}
-    return {id_: int(at) for id_, at in session.execute(asked, execution_options=everybody)}
 
 
 def cancel(session: Session, kind: type[Job], job_id: str) -> Job | None:

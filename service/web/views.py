@@ -1,6 +1,7 @@
 """The pages of somebody who is logged in: a new prediction, one prediction, all predictions."""
 
 import re
+from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -80,23 +81,28 @@ def show_predictions(
     *,
     status: Annotated[str, Query(max_length=16)] = "",
     subject_id: Annotated[str, Query(max_length=64)] = "",
+    first_day: Annotated[str, Query(alias="from", max_length=10)] = "",
+    last_day: Annotated[str, Query(alias="to", max_length=10)] = "",
     cursor: Annotated[str | None, Query(max_length=512)] = None,
 ) -> HTMLResponse:
     """List earlier predictions, newest first."""
     listed = PredictionPage(items=[], next_cursor=None)
     problem = ""
-    subject = subject_id.strip()
+    asked = {"status": status, "subject_id": subject_id.strip(), "from": first_day, "to": last_day}
     with resources.sessions_for(principal).open() as session:
         card = _active_card(session)
     try:
-        chosen = _filter(status, subject)
+        chosen = _filter(asked)
         with resources.sessions_for(principal).open() as session:
             listed = list_predictions(
                 session, principal, chosen, cursor=cursor, limit=PAGE_LENGTH, reads=resources.reads
             )
     except FieldsNotValidError:
-        problem = "These filters cannot be used. A pseudonym has letters, digits and . _ - only."
-    kept = {name: value for name, value in (("status", status), ("subject_id", subject)) if value}
+        problem = (
+            "These filters cannot be used. A pseudonym has letters, digits and . _ - only, "
+            "and a day is written as 2026-11-28."
+        )
+    kept = {name: value for name, value in asked.items() if value}
     return page(
         request,
         "predictions.html",
@@ -104,8 +110,8 @@ def show_predictions(
         card=card,
         page=listed,
         problem=problem,
-        chosen_status=status,
-        chosen_subject=subject,
+        asked=asked,
+        filtered=bool(kept),
         any_running=any(item.status.value in wording.RUNNING for item in listed.items),
         here=_address(kept | ({"cursor": cursor} if cursor else {})),
         newest=_address(kept) if cursor else "",
@@ -141,7 +147,10 @@ def show_prediction(
         running=shown.status.value in wording.RUNNING,
         card=card,
         line=wording.progress_line(
-            shown.status.value, queue_position=shown.queue_position, cancel_requested=shown.cancel_requested
+            shown.status.value,
+            queue_position=shown.queue_position,
+            expected_wait_s=shown.expected_wait_s,
+            cancel_requested=shown.cancel_requested,
         ),
         **values,
     )
@@ -203,11 +212,28 @@ def _active_card(session: Session) -> dict[str, Any] | None:
     return session.scalars(select(ModelVersionRow.card).where(ModelVersionRow.active)).first()
 
 
-def _filter(status: str, subject_id: str) -> PredictionFilter:
-    known = status in set(PredictionState) or not status
-    if not known or (subject_id and not re.match(PSEUDONYM, subject_id)):
-        raise FieldsNotValidError([{"where": "query", "problem": "expected a known status and a pseudonym"}])
-    return PredictionFilter(status=PredictionState(status) if status else None, subject_id=subject_id or None)
+def _filter(asked: dict[str, str]) -> PredictionFilter:
+    expected = "expected a known status, a pseudonym, and days such as 2026-11-28"
+    refusal = FieldsNotValidError([{"where": "query", "problem": expected}])
+    subject_id = asked["subject_id"]
+    if subject_id and not re.match(PSEUDONYM, subject_id):
+        raise refusal
+    try:
+        return PredictionFilter(
+            status=PredictionState(asked["status"]) if asked["status"] else None,
+            subject_id=subject_id or None,
+            since=_midnight(asked["from"]),
+            until=_midnight(asked["to"], days_later=1),
+        )
+    except (ValueError, OverflowError) as error:
+        raise refusal from error
+
+
+def _midnight(day: str, *, days_later: int = 0) -> datetime | None:
+    """Return the moment in UTC at which a day begins; the last day that is asked for is listed whole."""
+    if not day:
+        return None
+    return datetime.combine(date.fromisoformat(day), time(), tzinfo=UTC) + timedelta(days=days_later)
 
 
 def _address(query: dict[str, str]) -> str:

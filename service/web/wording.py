@@ -1,6 +1,7 @@
 """What the pages say: states, decisions, quality figures and advice in plain words."""
 
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 STATES = {
@@ -211,10 +212,23 @@ def warnings_beside_banner(warnings: list[dict[str, str]]) -> list[Remark]:
     return remarks
 
 
-def progress_line(status: str, *, queue_position: int | None, cancel_requested: bool) -> str:
+def progress_line(
+    status: str, *, queue_position: int | None, expected_wait_s: float | None, cancel_requested: bool
+) -> str:
     """Say where a prediction stands, in the words that the progress line reads out."""
     if cancel_requested and status in RUNNING:
         return "Stopping"
     if status == "queued" and queue_position is not None:
-        return "Waiting, next in line" if queue_position == 1 else f"Waiting, number {queue_position} in line"
+        place = "next in line" if queue_position == 1 else f"number {queue_position} in line"
+        wait = "" if expected_wait_s is None else f", {about(expected_wait_s)}"
+        return f"Waiting, {place}{wait}"
     return STATES[status]
+
+
+def about(seconds: float) -> str:
+    """Say a length of time as roughly as it is known; follow.js says it in the same words."""
+    if seconds < 10:
+        return "a few seconds"
+    if seconds < 90:
+        return f"about {ceil(seconds / 10) * 10} s"
+    return f"about {ceil(seconds / 60)} min"

@@ -109,15 +109,18 @@ def list_predictions(
         ids=[row.id for row in shown],
     )
     places = jobs.queue_positions(session, shown)
-    return PredictionPage(items=[_response(row, places.get(row.id)) for row in shown], next_cursor=more)
+    pace_s = jobs.pace_s(session) if places else None
+    items = [_response(row, places.get(row.id), pace_s) for row in shown]
+    return PredictionPage(items=items, next_cursor=more)
 
 
 def prediction_response(session: Session, row: PredictionRow) -> PredictionResponse:
     """Describe a prediction read by :func:`find_prediction`."""
-    return _response(row, jobs.queue_position(session, row))
+    place = jobs.queue_position(session, row)
+    return _response(row, place, None if place is None else jobs.pace_s(session))
 
 
-def _response(row: PredictionRow, queue_position: int | None) -> PredictionResponse:
+def _response(row: PredictionRow, queue_position: int | None, pace_s: float | None) -> PredictionResponse:
     error = None
     if row.state == PredictionState.FAILED:
         code = row.error_code or JobFailure.INTERNAL_ERROR.value
@@ -138,6 +141,9 @@ def _response(row: PredictionRow, queue_position: int | None) -> PredictionRespo
         status=row.state,
         progress=row.progress,
         queue_position=queue_position,
+        expected_wait_s=None
+        if queue_position is None or pace_s is None
+        else round(queue_position * pace_s, 1),
         cancel_requested=row.cancel_requested,
         result=row.result.result if finished_well and row.result is not None else None,
         error=error,

@@ -6,10 +6,16 @@ const WORDS = {
 };
 const ORDER = Object.keys(WORDS);
 
+function about(seconds) {
+  if (seconds < 10) return "a few seconds";
+  return seconds < 90 ? `about ${Math.ceil(seconds / 10) * 10} s` : `about ${Math.ceil(seconds / 60)} min`;
+}
+
 function line(state) {
   if (state.cancel_requested) return "Stopping";
   if (state.status === "queued" && state.queue_position) {
-    return state.queue_position === 1 ? "Waiting, next in line" : `Waiting, number ${state.queue_position} in line`;
+    const place = state.queue_position === 1 ? "next in line" : `number ${state.queue_position} in line`;
+    return `Waiting, ${place}${state.expected_wait_s === null ? "" : `, ${about(state.expected_wait_s)}`}`;
   }
   return WORDS[state.status];
 }

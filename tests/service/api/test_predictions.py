@@ -9,6 +9,7 @@ import pytest
 from service.api.problems.remedies import REMEDIES
 from service.db.rows import PredictionRow, PredictionState
 from service.identity.roles import Role
+from service.presence import say_present
 from tests.service.api.serving import Serving, sample_result, scan_bytes
 
 
@@ -71,6 +72,34 @@ def test_the_queue_position_counts_who_came_before(served: Serving) -> None:
         for accepted in (first, second)
     ]
     assert positions == [1, 2]
+
+
+def test_the_wait_is_told_by_how_long_scans_took_and_how_many_workers_there_are(served: Serving) -> None:
+    key = served.key()
+    done, first, second = (served.upload(key, scan_bytes(seed=seed)) for seed in range(3))
+
+    def waits() -> list[float | None]:
+        told = [served.client.get(one["links"]["prediction"], headers=key).json() for one in (first, second)]
+        listed = served.client.get("/api/v1/predictions", headers=key).json()["items"]
+        by_id = {item["id"]: item["expected_wait_s"] for item in listed}
+        assert [by_id[item["id"]] for item in told] == [item["expected_wait_s"] for item in told]
+        assert by_id[done["prediction_id"]] is None
+        return [item["expected_wait_s"] for item in told]
+
+    began = datetime(2026, 3, 1, tzinfo=UTC)
+    ended = began + timedelta(seconds=12)
+    finished = {"started_at": began, "finished_at": ended}
+    served.set_state(done["prediction_id"], PredictionState.SUCCEEDED, **finished)
+    assert waits() == [None, None], "no worker is there"
+    with served.sessions.begin() as session:
+        say_present(session, worker="a", queues=["inference"], host="h")
+        say_present(session, worker="t", queues=["training"], host="h")
+    assert waits() == [12.0, 24.0]
+    with served.sessions.begin() as session:
+        say_present(session, worker="b", queues=["inference"], host="h")
+    assert waits() == [6.0, 12.0]
+    served.set_state(done["prediction_id"], PredictionState.FAILED, **finished)
+    assert waits() == [None, None], "nothing is known"
 
 
 @pytest.mark.parametrize("name", ["nope", "00000000-0000-0000-0000-000000000000", "a%00b", "'--"])

@@ -1,6 +1,7 @@
 """What the pages show and do, without a browser and without JavaScript."""
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
@@ -275,6 +276,29 @@ def test_the_list_shows_filters_and_pages(
     assert "No prediction matches" in served.client.get("/predictions?subject_id=P-9").text
 
 
+def test_the_list_keeps_to_days_that_both_count(served: Serving, token: str) -> None:
+    def listed(**query: str) -> list[str]:
+        page = served.client.get("/predictions", params=query).text
+        return re.findall(r'href="/predictions/([0-9a-f-]{36})"', page)
+
+    old, new = upload(served, token), upload(served, token)
+    served.set_state(old, PredictionState.CANCELLED, created_at=datetime(2026, 3, 1, 23, 59, 59, tzinfo=UTC))
+    served.set_state(new, PredictionState.CANCELLED, created_at=datetime(2026, 3, 3, 0, 0, tzinfo=UTC))
+    assert listed(**{"from": "2026-03-01", "to": "2026-03-03"}) == [new, old]
+    assert listed(to="2026-03-01") == [old]
+    assert listed(**{"from": "2026-03-02"}) == [new]
+    assert listed(**{"from": "2026-03-02", "to": "2026-03-02"}) == []
+
+
+def test_the_next_page_keeps_the_days(served: Serving, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.web.views.PAGE_LENGTH", 1)
+    for _ in range(2):
+        upload(served, token)
+    page = served.client.get("/predictions", params={"from": "2026-01-01"}).text
+    [older] = re.findall(r'href="(/predictions\?[^"]*cursor=[^"]+)"', page)
+    assert "from=2026-01-01" in older
+
+
 def test_the_list_says_what_its_probabilities_are_worth(served: Serving, token: str) -> None:
     prediction_id = upload(served, token)
     served.finish(prediction_id, sample_result(), model_version_id=served.register_model())
@@ -350,6 +374,8 @@ def test_a_small_form_that_another_site_sent_is_refused_even_with_its_token(
     [
         "status=lost",
         "subject_id=a%20b",
+        "from=yesterday",
+        "to=9999-12-31",
         "cursor=x",
         # ["0001-01-01T00:00:00+14:00", a UUID of zeros]
         "cursor=WyIwMDAxLTAxLTAxVDAwOjAwOjAwKzE0OjAwIiwgIjAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwIl0",

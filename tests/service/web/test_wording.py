@@ -75,3 +75,21 @@ def test_few_words_for_a_steady_scan_with_frames_that_stand_out() -> None:
 def test_a_length_never_has_sixty_seconds(duration_s: float, text: str) -> None:
     [line] = wording.quality_lines({"duration_s": duration_s})
     assert line.value == text
+
+
+@pytest.mark.parametrize(
+    ("position", "wait_s", "line"),
+    [
+        (1, None, "Waiting, next in line"),
+        (1, 0.4, "Waiting, next in line, a few seconds"),
+        (3, 41.0, "Waiting, number 3 in line, about 50 s"),
+        (40, 90.0, "Waiting, number 40 in line, about 2 min"),
+    ],
+)
+def test_who_waits_is_told_the_place_and_about_how_long(
+    position: int, wait_s: float | None, line: str
+) -> None:
+    said = wording.progress_line(
+        "queued", queue_position=position, expected_wait_s=wait_s, cancel_requested=False
+    )
+    assert said == line
