@@ -15,7 +15,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader
 
 from service.db.organisations import OrganisationOwned
 
-# An execution option for figures about all organisations that name none, such as a place in the queue or the wait there.
+# An execution option for figures about all organisations that name none: the place in the queue, the wait.
 COUNTS_EVERY_ORGANISATION = "counts_every_organisation"
 
 
