@@ -8,8 +8,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-# The least urgent: of two cores one decodes the file, and the other has work to do between two blocks.
-_NICENESS = 19
+# A little less urgent: of two cores one decodes the file, and the other has work to do between two blocks. No
+# more, because everybody waits for the digest at last, and a busy machine would hardly let it run.
+_NICENESS = 5
 
 
 @contextmanager

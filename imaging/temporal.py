@@ -116,7 +116,7 @@ def filter_in_time(
         in_band = slice(int(low), int(high))
 
     # Piece by piece: the frames of a long run take hundreds of megabytes, and one more array of that size is
-    # enough.
+    # enough, with the few coefficients in the band.
     filtered = np.empty((len(series), new_frames), dtype=np.float32)
     pieces = row_pieces(series)
     share = None

@@ -1,6 +1,6 @@
 """A loaded ensemble that answers for one prepared scan at a time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,7 @@ class Classification:
 
 
 class Predictor:
-    """An ensemble in evaluation mode on one device.
+    """An ensemble in evaluation mode on one device, for one thread at a time.
 
     Parameters
     ----------
@@ -92,15 +92,6 @@ class Predictor:
         self._members: list[RestNetwork] = [network.to(self.device) for network in checkpoint.networks()]
         self.backend, self._encode = choose_backend(
             [member.encoder for member in self._members], backend=backend
-        )
-        # Beside OpenVINO torch has little to do: a member a thread, none of which waits for another.
-        # Torch's own threads would go on spinning for some milliseconds, on the cores of the next scan.
-        self._beside = (
-            ThreadPoolExecutor(
-                torch.get_num_threads(), "member", initializer=torch.set_num_threads, initargs=(1,)
-            )
-            if self.backend == "openvino"
-            else None
         )
 
     @classmethod
@@ -199,15 +190,36 @@ class Predictor:
             if progress is not None:
                 progress(CLASSIFYING, done / n_chunks)
         features = torch.cat(encoded, dim=1)
-        windows_of = [own[order] for own in features]
-        logits = (self._beside.map if self._beside else map)(_read, self._members, windows_of)
-        return torch.stack(list(logits)).cpu().to(torch.float64).numpy()
+        read = _read_beside if self.backend == "openvino" else _read_in_turn
+        logits = read(self._members, [own[order] for own in features])
+        return torch.stack(logits).cpu().to(torch.float64).numpy()
 
 
-@torch.inference_mode()
-def _read(member: RestNetwork, windows: Tensor) -> Tensor:
-    logits: Tensor = member.read(windows)
-    return logits
+def _read_in_turn(members: Sequence[RestNetwork], windows: Sequence[Tensor]) -> list[Tensor]:
+    return [member.read(own) for member, own in zip(members, windows, strict=True)]
+
+
+def _read_beside(members: Sequence[RestNetwork], windows: Sequence[Tensor]) -> list[Tensor]:
+    """Read with a member a thread, none of which waits for another.
+
+    Beside OpenVINO torch has little else to do, and its own threads would go on spinning for some
+    milliseconds, on the cores of the next scan.
+    """
+
+    def read(member: RestNetwork, own: Tensor) -> Tensor:
+        with torch.inference_mode():
+            logits: Tensor = member.read(own)
+        return logits
+
+    n_threads = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(
+            n_threads, "member", initializer=torch.set_num_threads, initargs=(1,)
+        ) as beside:
+            return list(beside.map(read, members, windows))
+    finally:
+        # What one thread sets is what later ones begin with.
+        torch.set_num_threads(n_threads)
 
 
 def choose_device(device: Device) -> torch.device:

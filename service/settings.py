@@ -57,6 +57,8 @@ class Settings(AccessSettings):
 
     model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         env_prefix=PREFIX,
+        # As a compose file gives a variable that nobody has set.
+        env_ignore_empty=True,
         frozen=True,
         extra="forbid",
         populate_by_name=True,

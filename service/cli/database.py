@@ -109,18 +109,26 @@ def migrated_sessions(settings: "Settings", *, make: bool = False) -> Iterator["
     DatabaseNotFoundError
         If it is not there and is not to be made.
     """
-    from service.db.engine import make_engine, session_factory, sqlite_file
+    from service.db.engine import make_engine, session_factory
 
-    url = settings.database_url.get_secret_value()
-    file = sqlite_file(url)
-    if not make and file is not None and not file.exists():
-        raise DatabaseNotFoundError(path=file)
+    url = settings.database_url.get_secret_value() if make else _existing_database(settings)
     bring_up_to_date(settings)
     engine = make_engine(url)
     try:
         yield session_factory(engine)
     finally:
         engine.dispose()
+
+
+def _existing_database(settings: "Settings") -> str:
+    """Return the database's address; SQLite would make a file that is not there."""
+    from service.db.engine import sqlite_file
+
+    url = settings.database_url.get_secret_value()
+    file = sqlite_file(url)
+    if file is not None and not file.exists():
+        raise DatabaseNotFoundError(path=file)
+    return url
 
 
 def bring_up_to_date(settings: "Settings") -> None:
@@ -140,13 +148,9 @@ def bring_up_to_date(settings: "Settings") -> None:
 @app.command("status")
 def show_status(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show which migrations the database has; nothing is changed."""
-    from service.db.engine import sqlite_file
     from service.db.migrate import require_known, revision_of, revisions
 
-    url = load_settings(data_dir).database_url.get_secret_value()
-    file = sqlite_file(url)
-    if file is not None and not file.exists():
-        raise DatabaseNotFoundError(path=file)
+    url = _existing_database(load_settings(data_dir))
     current, known = revision_of(url), revisions()
     require_known(current)
     missing = known if current is None else known[known.index(current) + 1 :]
@@ -170,7 +174,7 @@ def downgrade_database(
     """Take migrations back, for an older version of RestNet. Stop the service and make a backup first."""
     from service.db.migrate import downgrade, require_passed
 
-    url = load_settings(data_dir).database_url.get_secret_value()
+    url = _existing_database(load_settings(data_dir))
     require_passed(url, revision)
     warning = f"Everything that the migrations after {revision} hold is lost for good. Go on?"
     if not yes:

@@ -123,7 +123,7 @@ def require_passed(url: str, revision: str) -> None:
     """
     current = revision_of(url)
     require_known(current)
-    if revision not in revisions(upto=current)[:-1]:
+    if current is None or revision not in revisions(upto=current)[:-1]:
         raise RevisionNotKnownError(revision=revision)
 
 

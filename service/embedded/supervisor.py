@@ -1,5 +1,6 @@
 """What ``restnet serve`` runs: the web process and two workers, restarted when they die, stopped together."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -62,7 +63,7 @@ class HostUnknownError(ServiceError):
 
     def __init__(self, host: str) -> None:
         self.host = host
-        super().__init__(f"expected an address of this machine, or a name of it, found {host}")
+        super().__init__(f"expected an address of this machine, or a name of it, found {host or 'none'}")
 
 
 @dataclass
@@ -238,6 +239,9 @@ def _only_one(data_dir: Path) -> Iterator[None]:
 
 def require_address(host: str, port: int) -> None:
     """Raise HostUnknownError or PortInUseError where nothing could listen."""
+    if not host:
+        # For the system that is every address there is.
+        raise HostUnknownError(host)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         # As uvicorn does: a port that only waits for old connections to fade is free.
@@ -247,6 +251,8 @@ def require_address(host: str, port: int) -> None:
         except (socket.gaierror, UnicodeError) as error:
             raise HostUnknownError(host) from error
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise HostUnknownError(host) from error
             raise PortInUseError(host, port) from error
 
 

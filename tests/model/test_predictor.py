@@ -1,4 +1,5 @@
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -136,3 +137,11 @@ def test_the_graphics_card_gives_the_processors_answer(checkpoint_file, network_
     on_gpu = Predictor.load(checkpoint_file, device="cuda").classify(network_input, seed=0)
     on_cpu = Predictor.load(checkpoint_file, device="cpu").classify(network_input, seed=0)
     assert on_gpu.adhd_probability == pytest.approx(on_cpu.adhd_probability, abs=1e-3)
+
+
+def test_torch_keeps_its_threads_in_every_thread(predictor, network_input):
+    before = torch.get_num_threads()
+    predictor.classify(network_input, seed=1)
+    with ThreadPoolExecutor(1) as another:
+        assert another.submit(torch.get_num_threads).result() == before
+    assert torch.get_num_threads() == before

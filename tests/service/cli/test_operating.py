@@ -56,6 +56,17 @@ def test_the_way_back_is_looked_for_before_anybody_is_asked(data, restnet):
     assert "Go on?" not in err
 
 
+def test_where_there_is_no_database_there_is_no_way_back_and_none_is_made(data, restnet_json):
+    status, told = restnet_json("db", "downgrade", "0001", "--yes")
+    assert (status, told["error"]["code"]) == (2, "database_not_found")
+    file = data / "restnet.db"
+    assert not file.exists()
+    file.parent.mkdir(exist_ok=True)
+    file.touch()
+    status, told = restnet_json("db", "downgrade", "0001", "--yes")
+    assert (status, told["error"]["code"]) == (2, "revision_not_known")
+
+
 def test_nobody_goes_back_by_mistake(data, restnet, restnet_json):
     restnet("db", "upgrade")
     assert restnet_json("db", "downgrade", "0001")[1]["error"]["code"] == "usage"
