@@ -98,7 +98,9 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
     dictionaries = [f"[dictionaries.{name}]\nvalues = {json.dumps(ids)}\n" for name, ids in values.items()]
     configuration.write_text("\n".join([CONFIGURATION.read_text(), *dictionaries]))
     for_hooks = folder / "known.json"
-    for_hooks.write_text(json.dumps({"ended": account.ended, "sound_scan": scan_bytes().hex()}))
+    for_hooks.write_text(
+        json.dumps({"ended": account.ended, "failed": account.failed, "sound_scan": scan_bytes().hex()})
+    )
     options = ["--max-examples", EXAMPLES]
     if who != NOBODY:
         options += ["--header", f"Authorization: {account.headers['Authorization']}"]
