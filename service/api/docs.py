@@ -20,7 +20,7 @@ TAGS = [
     {"name": "scans", "description": "Uploaded files"},
     {"name": "predictions", "description": "One model on one scan"},
     {"name": "account", "description": "One's own logins; asked for under a login, never with an API key"},
-    {"name": "administration", "description": "Accounts, API keys, model versions, audit"},
+    {"name": "administration", "description": "Accounts, API keys, model versions, counts of reviews, audit"},
     {"name": "operation", "description": "For operators and their tools"},
 ]
 

@@ -22,10 +22,13 @@ class Permission(StrEnum):
     DELETE_SCANS = "scans.delete"
     CHANGE_PREDICTIONS = "predictions.change"
     """Cancel and retry."""
+    REVIEW_PREDICTIONS = "predictions.review"
+    """Accept or override what a prediction says."""
     READ_MODELS = "models.read"
     MANAGE_USERS = "users.manage"
     MANAGE_KEYS = "api_keys.manage"
     READ_AUDIT = "audit.read"
+    COUNT_REVIEWS = "reviews.count"
 
 
 _OWN_SCANS = frozenset(
@@ -39,7 +42,7 @@ _OWN_SCANS = frozenset(
 )
 
 PERMISSIONS: Mapping[Role, frozenset[Permission]] = {
-    Role.CLINICIAN: _OWN_SCANS | {Permission.READ_EVERYBODYS_SCANS},
+    Role.CLINICIAN: _OWN_SCANS | {Permission.READ_EVERYBODYS_SCANS, Permission.REVIEW_PREDICTIONS},
     Role.INTEGRATOR: _OWN_SCANS,
     Role.RESEARCHER: _OWN_SCANS | {Permission.READ_MODELS},
     Role.ADMINISTRATOR: frozenset(Permission),

@@ -31,10 +31,12 @@ SCOPE_OF: Mapping[Permission, Scope | None] = {
     Permission.READ_EVERYBODYS_SCANS: None,
     Permission.DELETE_SCANS: Scope.SCANS_WRITE,
     Permission.CHANGE_PREDICTIONS: Scope.PREDICTIONS_WRITE,
+    Permission.REVIEW_PREDICTIONS: Scope.PREDICTIONS_WRITE,
     Permission.READ_MODELS: Scope.MODELS_READ,
     Permission.MANAGE_USERS: Scope.ADMIN,
     Permission.MANAGE_KEYS: Scope.ADMIN,
     Permission.READ_AUDIT: Scope.ADMIN,
+    Permission.COUNT_REVIEWS: Scope.ADMIN,
 }
 SCOPES_OF_ROLE: Mapping[Role, frozenset[Scope]] = {
     role: frozenset(scope for each in held if (scope := SCOPE_OF[each]) is not None)

@@ -9,7 +9,7 @@ from service import jobs
 from service.audit import record
 from service.db.base import utc_now
 from service.db.job import TERMINAL
-from service.db.rows import IdempotencyRow, PredictionRow, ResultRow, ScanRow
+from service.db.rows import IdempotencyRow, PredictionRow, ResultRow, ReviewRow, ScanRow
 from service.identity.actor import Actor
 
 
@@ -21,7 +21,7 @@ class Reason(StrEnum):
 
 
 def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason) -> bool:
-    """Mark a scan, remove its results and what was said about it, and stop what works on it.
+    """Mark a scan, remove its results, reviews and what was said about it, and stop what works on it.
 
     Its row stays, with hash and size only. A prediction that waits is cancelled at once; one that runs is
     asked to stop, can store no result any more, and keeps the file until it has ended.
@@ -51,6 +51,7 @@ def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason
         return False
     ids = list(session.scalars(select(PredictionRow.id).where(PredictionRow.scan_id == scan.id)))
     _stop(session, ids, actor=actor, organisation_id=scan.organisation_id)
+    session.execute(delete(ReviewRow).where(ReviewRow.prediction_id.in_(ids)))
     session.execute(delete(ResultRow).where(ResultRow.prediction_id.in_(ids)))
     session.execute(delete(IdempotencyRow).where(IdempotencyRow.prediction_id.in_(ids)))
     forget_errors(session, scan.id)

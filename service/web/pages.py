@@ -16,7 +16,7 @@ from service.api.problems.refusals import (
     SecondFactorRequiredError,
 )
 from service.api.resources import Resources
-from service.web import account, login, second_factor, second_step, views
+from service.web import account, login, reviews, second_factor, second_step, views
 from service.web.rendering import FOLDER, page
 
 HEADINGS = {
@@ -74,6 +74,7 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
     for module in (second_step, account, second_factor):
         app.include_router(module.router)
     app.include_router(views.router)
+    app.include_router(reviews.router)
     app.mount("/static", StaticFolder(directory=FOLDER / "static"), name="static")
 
 

@@ -3,14 +3,12 @@
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import urlencode
 
 from anyio import to_thread
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from imaging.errors import ScanError
 from service import jobs
@@ -19,21 +17,21 @@ from service.api.access.principal import Principal
 from service.api.access.principals import AnyResources
 from service.api.actions.removal import delete_scan
 from service.api.actions.uploads import receive_scan
-from service.api.actions.viewing import PredictionFilter, find_prediction, list_predictions, read_prediction
+from service.api.actions.viewing import PredictionFilter, find_prediction, list_predictions
 from service.api.payloads import PSEUDONYM, PredictionPage
 from service.api.problems.handlers import problem_of, status_of
 from service.api.problems.problem import Problem
 from service.api.problems.refusals import CrossSiteRequestError, FieldsNotValidError
 from service.api.problems.remedies import REMEDIES
 from service.api.resources import Resources
-from service.db.rows import ModelVersionRow, PredictionRow, PredictionState
+from service.db.rows import PredictionRow, PredictionState
 from service.errors import ServiceError
 from service.identity.permissions import Permission
 from service.queue import announce
 from service.web import wording
 from service.web.access import allowed_by_form, allowed_on_page
+from service.web.prediction_page import active_card, prediction_page
 from service.web.rendering import page
-from service.web.scale import dvars_trace, height, probability_scale, stretches, time_marks
 
 PAGE_LENGTH = 25
 
@@ -90,7 +88,7 @@ def show_predictions(
     problem = ""
     asked = {"status": status, "subject_id": subject_id.strip(), "from": first_day, "to": last_day}
     with resources.sessions_for(principal).open() as session:
-        card = _active_card(session)
+        card = active_card(session)
     try:
         chosen = _filter(asked)
         with resources.sessions_for(principal).open() as session:
@@ -124,36 +122,7 @@ def show_prediction(
     request: Request, prediction_id: str, principal: Reader, resources: AnyResources
 ) -> HTMLResponse:
     """Show where a prediction stands, or what it says."""
-    with resources.sessions_for(principal).open() as session:
-        shown = read_prediction(session, principal, prediction_id, reads=resources.reads)
-        card = shown.result["model"] if shown.result else _active_card(session)
-    values: dict[str, Any] = {}
-    if shown.result is not None:
-        values = {
-            "decision": wording.decision(shown.result),
-            "scale": probability_scale(shown.result),
-            "quality": wording.quality_lines(shown.result["quality"]),
-            "stretches": stretches(shown.result),
-            "threshold_height": height(float(shown.result["threshold"])),
-            "times": time_marks(float(shown.result["quality"]["duration_s"])),
-            "trace": dvars_trace(shown.result["quality"].get("dvars", [])),
-            "warnings": wording.warnings_beside_banner(shown.result["warnings"]),
-        }
-    return page(
-        request,
-        "prediction.html",
-        principal=principal,
-        prediction=shown,
-        running=shown.status.value in wording.RUNNING,
-        card=card,
-        line=wording.progress_line(
-            shown.status.value,
-            queue_position=shown.queue_position,
-            expected_wait_s=shown.expected_wait_s,
-            cancel_requested=shown.cancel_requested,
-        ),
-        **values,
-    )
+    return prediction_page(request, principal, resources, prediction_id)
 
 
 @router.post("/predictions/{prediction_id}/cancel")
@@ -195,7 +164,7 @@ def _home(
     request: Request, principal: Principal, resources: Resources, *, refusal: Problem | None = None
 ) -> HTMLResponse:
     with resources.sessions_for(principal).open() as session:
-        card = _active_card(session)
+        card = active_card(session)
     return page(
         request,
         "home.html",
@@ -206,10 +175,6 @@ def _home(
         refusal=refusal,
         remedies=REMEDIES,
     )
-
-
-def _active_card(session: Session) -> dict[str, Any] | None:
-    return session.scalars(select(ModelVersionRow.card).where(ModelVersionRow.active)).first()
 
 
 def _filter(asked: dict[str, str]) -> PredictionFilter:

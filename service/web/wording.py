@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
+from service.api.review_payloads import ReviewResponse
+
 STATES = {
     "queued": "Waiting",
     "preprocessing": "Preparing the scan",
@@ -70,6 +72,22 @@ def decision(result: dict[str, Any]) -> Decision:
     by_sets = result.get("decision_rule", "interval") == "conformal"
     meaning = _by_conformal_sets(named) if by_sets else _by_interval(result)
     return Decision(HEADLINES[named], meaning, CAUTIONS[named])
+
+
+OVERRIDES = {
+    "adhd": "I override it: ADHD",
+    "control": "I override it: control",
+    "cannot_tell": "I override it: one cannot tell",
+}
+_OWN_DECISIONS = {"adhd": "ADHD", "control": "control", "cannot_tell": "one cannot tell"}
+DIAGNOSES = {"adhd": "ADHD", "control": "control, no disorder", "other": "another disorder, not ADHD"}
+
+
+def review(written: ReviewResponse) -> str:
+    """Say what a reviewer did with the answer."""
+    if written.decision is None:
+        return "Accepted"
+    return f"Overridden: {_OWN_DECISIONS[written.decision.value]}"
 
 
 def _of_interval(result: dict[str, Any]) -> str:

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from uuid import UUID
 
@@ -14,6 +15,13 @@ RAW_KINDS = {"application/octet-stream", "application/gzip"}
 
 KNOWN = json.loads(Path(os.environ["RESTNET_SCHEMA_KNOWN"]).read_text())
 ENDED: list[str] = KNOWN["ended"]
+# What only few predictions allow, and one that does: named every other time, or a short run might meet none.
+ALLOWED_BY = {
+    "/api/v1/predictions/{prediction_id}/retry": KNOWN["failed"][0],
+    "/api/v1/predictions/{prediction_id}/review": ENDED[0],
+    "/api/v1/predictions/{prediction_id}/reviews": ENDED[0],
+}
+asked = Counter()
 SOUND = bytes.fromhex(KNOWN["sound_scan"])
 PLAIN = gzip.decompress(SOUND)
 
@@ -32,6 +40,10 @@ def before_call(context, case, kwargs):
     if case.operation.path == EVENTS and _is_live(case.path_parameters.get("prediction_id")):
         # A stream of any other stays open, as it should.
         case.path_parameters["prediction_id"] = ENDED[0]
+    if case.operation.path in ALLOWED_BY:
+        asked[case.operation.path] += 1
+        if asked[case.operation.path] % 2:
+            case.path_parameters["prediction_id"] = ALLOWED_BY[case.operation.path]
     if case.method == "POST" and case.media_type in RAW_KINDS:
         case.headers.setdefault("X-Filename", "scan.nii.gz")
 

@@ -18,14 +18,18 @@ class Account:
     Attributes
     ----------
     ended : list of str
-        Predictions whose event stream closes by itself, and will: they cannot be tried again. Nothing here
-        names the scan of the first, so that it stays.
+        Predictions whose event stream closes by itself, and will: they cannot be tried again.
+    failed : list of str
+        Predictions that can.
+
+    Nothing here names the scans of the first of these, so that they stay.
     """
 
     headers: dict[str, str]
     scans: list[str] = field(default_factory=list)
     predictions: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -68,6 +72,7 @@ def populate(folder: Path) -> Known:
 def _add_scans(service: Serving, account: Account, model_version_id: str) -> None:
     """Upload scans whose predictions are in every state."""
     now = datetime.now(UTC)
+    stay = set() if account.ended else {PredictionState.SUCCEEDED, PredictionState.FAILED}
     states: dict[PredictionState, dict[str, Any]] = {
         PredictionState.QUEUED: {},
         PredictionState.CLASSIFYING: {"progress": 0.7, "started_at": now},
@@ -84,10 +89,12 @@ def _add_scans(service: Serving, account: Account, model_version_id: str) -> Non
         else:
             service.set_state(prediction_id, state, **values)
         account.predictions.append(prediction_id)
-        if account.ended or state != PredictionState.SUCCEEDED:
+        if state not in stay:
             account.scans.append(accepted["scan_id"])
         if state == PredictionState.SUCCEEDED:
             account.ended.append(prediction_id)
+        if state == PredictionState.FAILED:
+            account.failed.append(prediction_id)
 
 
 def _add_key(service: Serving, headers: dict[str, str]) -> str:

@@ -70,7 +70,11 @@ def test_the_service_keeps_what_its_document_promises(
         inside = [asked for asked in answered if asked[1].startswith("/api/v1/")]
         unread = {asked[:2] for asked in inside if asked[2] in {"400", "422"}}
         # A JSON body is parsed before anybody asks whose it is; one that is none is refused as such.
-        assert unread <= {("POST", "/api/v1/admin/users"), ("POST", "/api/v1/admin/api-keys")}
+        assert unread <= {
+            ("POST", "/api/v1/admin/users"),
+            ("POST", "/api/v1/admin/api-keys"),
+            ("POST", "/api/v1/predictions/{prediction_id}/review"),
+        }
         assert {status for _method, _route, status in inside} <= {"400", "401", "405", "422"}
         assert with_status("401") == {asked for asked in operations if asked[1].startswith("/api/v1/")}
     else:
@@ -94,7 +98,9 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
     dictionaries = [f"[dictionaries.{name}]\nvalues = {json.dumps(ids)}\n" for name, ids in values.items()]
     configuration.write_text("\n".join([CONFIGURATION.read_text(), *dictionaries]))
     for_hooks = folder / "known.json"
-    for_hooks.write_text(json.dumps({"ended": account.ended, "sound_scan": scan_bytes().hex()}))
+    for_hooks.write_text(
+        json.dumps({"ended": account.ended, "failed": account.failed, "sound_scan": scan_bytes().hex()})
+    )
     options = ["--max-examples", EXAMPLES]
     if who != NOBODY:
         options += ["--header", f"Authorization: {account.headers['Authorization']}"]

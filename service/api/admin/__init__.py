@@ -1,5 +1,5 @@
-"""``/api/v1/admin``: the organisation's accounts, API keys and audit, and the model versions."""
+"""``/api/v1/admin``: the organisation's accounts, API keys, counts of reviews and audit; the models."""
 
-from service.api.admin import audit, keys, models, users
+from service.api.admin import audit, keys, models, reviews, users
 
-ROUTERS = (users.router, keys.router, models.router, audit.router)
+ROUTERS = (users.router, keys.router, models.router, reviews.router, audit.router)

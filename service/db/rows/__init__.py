@@ -14,6 +14,7 @@ from service.db.rows.logins import (
 )
 from service.db.rows.models import ModelVersionRow
 from service.db.rows.predictions import RUNNING, IdempotencyRow, PredictionRow, PredictionState, ResultRow
+from service.db.rows.reviews import ReviewRow
 from service.db.rows.scans import FILES_TO_REMOVE, KEPT, ScanRow
 from service.db.rows.training import FoldState, TrainingFoldRow, TrainingRunRow
 from service.db.rows.workers import WorkerRow
@@ -38,6 +39,7 @@ __all__ = [
     "ProviderLoginRow",
     "RecoveryCodeRow",
     "ResultRow",
+    "ReviewRow",
     "ScanRow",
     "SecondStepRow",
     "SessionRow",

@@ -31,6 +31,8 @@ from tests.service.api.serving import (
 )
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
+# What a route needs to be sent before it looks for what is named.
+BODIES = {"/api/v1/predictions/{prediction_id}/review": {"verdict": "accepted"}}
 
 
 @dataclass
@@ -105,6 +107,10 @@ def world(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> 
                 populate(served, organisation, role, seed=number * 10 + len(organisation.keys))
             done = organisation.uploads[Role.CLINICIAN]["prediction_id"]
             served.finish(done, sample_result(), model_version_id=model_version_id)
+            said = {"verdict": "accepted", "reason": organisation.name, "diagnosis": "adhd"}
+            address = f"/api/v1/predictions/{done}/review"
+            key = organisation.keys[Role.CLINICIAN]
+            assert served.client.post(address, headers=key, json=said).status_code == 201
             served.set_state(
                 organisation.uploads[Role.INTEGRATOR]["prediction_id"],
                 PredictionState.FAILED,
@@ -173,10 +179,10 @@ def test_what_is_another_organisations_answers_as_if_it_did_not_exist(world: Wor
     for method, path in routes_of(world.served.app):
         if "{" not in path:
             continue
-        unknown = south(method, re.sub(r"\{\w+\}", UNKNOWN, path))
+        unknown = south(method, re.sub(r"\{\w+\}", UNKNOWN, path), json=BODIES.get(path))
         assert unknown.status_code in {403, 404}, (method, path)
         for address in addressed(path, world.north):
-            answer = south(method, address)
+            answer = south(method, address, json=BODIES.get(path))
             assert answer.status_code == unknown.status_code, (method, address)
             told = re.sub(r"[0-9a-f-]{36}", "ID", answer.text)
             assert told == re.sub(r"[0-9a-f-]{36}", "ID", unknown.text), (method, address)
@@ -214,6 +220,14 @@ def test_lists_hold_what_is_ones_own_organisations_in_every_page(world: World) -
             own = select(row.id).where(row.organisation_id == world.south.id)
             assert sorted(found[path]) == sorted(session.scalars(own)), path
     assert len(found["admin/users"]) == 4
+
+
+def test_reviews_are_counted_for_ones_own_organisation(world: World) -> None:
+    for organisation in (world.north, world.south):
+        key = organisation.keys[Role.ADMINISTRATOR]
+        counts = world.served.client.get("/api/v1/admin/reviews/counts", headers=key).json()
+        assert (counts["accepted"], counts["with_diagnosis"]) == (1, 1)
+        assert counts["by_diagnosis"]["adhd"]["uncertain"] == 1
 
 
 def pages(world: World, key: dict[str, str], path: str) -> Iterator[dict[str, Any]]:

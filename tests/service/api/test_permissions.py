@@ -30,6 +30,8 @@ REST = {
     ("GET", "/api/v1/predictions/{prediction_id}/events"): EVERY_ROLE,
     ("POST", "/api/v1/predictions/{prediction_id}/cancel"): EVERY_ROLE,
     ("POST", "/api/v1/predictions/{prediction_id}/retry"): EVERY_ROLE,
+    ("POST", "/api/v1/predictions/{prediction_id}/review"): {Role.CLINICIAN, Role.ADMINISTRATOR},
+    ("GET", "/api/v1/predictions/{prediction_id}/reviews"): EVERY_ROLE,
     ("GET", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("DELETE", "/api/v1/admin/users/{user_id}/logins"): {Role.ADMINISTRATOR},
@@ -38,6 +40,7 @@ REST = {
     ("POST", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/models"): {Role.ADMINISTRATOR, Role.RESEARCHER},
+    ("GET", "/api/v1/admin/reviews/counts"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/audit"): {Role.ADMINISTRATOR},
 }
 # Of one's own account: for every role, under a login only.
@@ -54,6 +57,7 @@ PAGES = {
     ("GET", "/predictions/{prediction_id}"): EVERY_ROLE,
     ("POST", "/predictions/{prediction_id}/cancel"): EVERY_ROLE,
     ("POST", "/predictions/{prediction_id}/retry"): EVERY_ROLE,
+    ("POST", "/predictions/{prediction_id}/review"): {Role.CLINICIAN, Role.ADMINISTRATOR},
     ("GET", "/account"): EVERY_ROLE,
     ("POST", "/account/password"): EVERY_ROLE,
     ("POST", "/account/second-factor"): EVERY_ROLE,

@@ -19,9 +19,11 @@ READS = {
     "/api/v1/predictions": ("prediction.list", "list"),
     "/api/v1/predictions/{prediction_id}": ("prediction.read", "prediction_id"),
     "/api/v1/predictions/{prediction_id}/events": ("prediction.read", "prediction_id"),
+    "/api/v1/predictions/{prediction_id}/reviews": ("review.read", "prediction_id"),
     "/api/v1/admin/users": ("user.list", "list"),
     "/api/v1/admin/api-keys": ("api_key.list", "list"),
     "/api/v1/admin/audit": ("audit.read", "list"),
+    "/api/v1/admin/reviews/counts": ("review.count", "list"),
     "/predictions": ("prediction.list", "list"),
     "/predictions/{prediction_id}": ("prediction.read", "prediction_id"),
 }

@@ -12,7 +12,7 @@ from service import jobs
 from service.audit.verification import verify
 from service.db.base import utc_now
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import AuditEventRow, IdempotencyRow, PredictionRow, ScanRow
+from service.db.rows import AuditEventRow, IdempotencyRow, PredictionRow, ReviewRow, ScanRow
 from service.identity.actor import Actor
 from service.retention import Reason, mark_deleted
 from service.storage import FolderStorage
@@ -73,6 +73,20 @@ class Place:
     def prediction(self, scan_id: str) -> PredictionRow:
         with self.sessions() as session:
             return session.scalars(select(PredictionRow).where(PredictionRow.scan_id == scan_id)).one()
+
+    def review(self, scan_id: str) -> None:
+        """Add a review of the scan's prediction, as an account would that is gone meanwhile."""
+        with self.sessions.begin() as session:
+            session.add(
+                ReviewRow(
+                    organisation_id=DEFAULT_ORGANISATION_ID,
+                    prediction_id=self.prediction(scan_id).id,
+                    verdict="overridden",
+                    decision="control",
+                    reason="Jane slept.",
+                    diagnosis="other",
+                )
+            )
 
     def claim(self, scan_id: str) -> str:
         """Let a worker begin with the scan's prediction; returns its id."""

@@ -1,13 +1,18 @@
 """The first step: out of sight, and nothing left of the person, in one transaction."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from service import jobs
-from service.db.rows import IdempotencyRow, ModelVersionRow, PredictionRow, ResultRow
-from service.retention import Reason
+from service.db.rows import IdempotencyRow, ModelVersionRow, PredictionRow, ResultRow, ReviewRow
+from service.retention import Reason, mark_deleted
+from service.reviews import Verdict, review_prediction
 from tests.service.conftest import BOTH_DATABASES
-from tests.service.retention.conftest import Place
+from tests.service.retention.conftest import SOMEBODY, Place
 
 pytestmark = BOTH_DATABASES
 
@@ -36,6 +41,7 @@ def test_nothing_is_left_of_the_person_but_the_hash_of_the_file(
 ) -> None:
     scan_id = place.add()
     assert finish(place, place.claim(scan_id))
+    place.review(scan_id)
     assert place.mark(scan_id, reason)
     scan = place.scan(scan_id)
     assert (scan.display_name, scan.sha256, scan.size_bytes) == ("deleted", "a" * 64, 4)
@@ -45,7 +51,7 @@ def test_nothing_is_left_of_the_person_but_the_hash_of_the_file(
         reason.value,
         None,
     )
-    assert (rows(place, ResultRow), rows(place, IdempotencyRow)) == (0, 0)
+    assert [rows(place, table) for table in (ResultRow, ReviewRow, IdempotencyRow)] == [0, 0, 0]
     [event] = place.told("scan.delete")
     assert (event.actor, event.address, event.subject_id) == ("user:1", "192.0.2.7", scan_id)
     assert event.details == {
@@ -99,3 +105,51 @@ def test_what_an_error_said_goes_too(place: Place) -> None:
     place.mark(scan_id)
     prediction = place.prediction(scan_id)
     assert (prediction.error_code, prediction.error_message, prediction.error_details) == ("c", None, None)
+
+
+def accept(session: Session, prediction_id: str) -> None:
+    review_prediction(
+        session,
+        prediction_id,
+        actor=SOMEBODY,
+        reviewed_by=None,
+        verdict=Verdict.ACCEPTED,
+        decision=None,
+        reason=None,
+        diagnosis=None,
+    )
+
+
+def test_a_review_that_is_written_meanwhile_goes_too(place: Place, model_version_id: str) -> None:
+    scan_id = place.add()
+    prediction_id = place.claim(scan_id)
+    assert finish(place, prediction_id)
+    with ThreadPoolExecutor(1) as elsewhere:
+        with place.sessions.begin() as session:
+            accept(session, prediction_id)
+            marking = elsewhere.submit(place.mark, scan_id)
+            time.sleep(0.3)
+            assert not marking.done()
+        assert marking.result(timeout=10)
+    assert rows(place, ReviewRow) == 0
+
+
+def test_a_review_that_comes_too_late_is_not_written(place: Place, model_version_id: str) -> None:
+    scan_id = place.add()
+    prediction_id = place.claim(scan_id)
+    assert finish(place, prediction_id)
+
+    def review() -> None:
+        with place.sessions.begin() as session:
+            accept(session, prediction_id)
+
+    with ThreadPoolExecutor(1) as elsewhere:
+        with place.sessions.begin() as session:
+            assert mark_deleted(session, scan_id, actor=SOMEBODY, reason=Reason.REQUEST)
+            reviewing = elsewhere.submit(review)
+            time.sleep(0.3)
+            assert not reviewing.done()
+        with pytest.raises(jobs.PredictionNotFoundError):
+            reviewing.result(timeout=10)
+    assert rows(place, ReviewRow) == 0
+    assert place.told("prediction.review") == []

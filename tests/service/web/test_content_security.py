@@ -121,6 +121,11 @@ def pages(served: Serving) -> Iterator[str]:
             served.finish(accepted["prediction_id"], sample_result(), model_version_id=model_version_id)
         served.set_state(accepted["prediction_id"], state, **failure)
         yield served.client.get(page, headers=HTML).text
+        if state == PredictionState.SUCCEEDED:
+            said = {"csrf_token": token, "answer": "adhd", "reason": "<script>x</script>"}
+            yield served.client.post(f"{page}/review", data=said | {"diagnosis": "<b>"}, headers=HTML).text
+            assert served.client.post(f"{page}/review", data=said, headers=HTML).status_code == 303
+            yield served.client.get(page, headers=HTML).text
     yield served.client.get("/predictions", headers=HTML).text
     yield served.client.get("/predictions?status=%3Cb%3E", headers=HTML).text
 

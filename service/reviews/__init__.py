@@ -1,0 +1,22 @@
+"""A clinician's word on a prediction: written once, kept beside the earlier ones, and counted.
+
+:mod:`service.reviews.writing` adds one, :mod:`service.reviews.counting` puts an organisation's reviews beside
+what the model said. They go with their scan (:mod:`service.retention`). Nothing here knows of HTTP.
+"""
+
+from service.reviews.counting import ReviewCounts, count_reviews
+from service.reviews.words import AGREES_WITH, REASON_MAX_LENGTH, Diagnosis, OwnDecision, Verdict
+from service.reviews.writing import OverrideAgreesError, PredictionNotFinishedError, review_prediction
+
+__all__ = [
+    "AGREES_WITH",
+    "REASON_MAX_LENGTH",
+    "Diagnosis",
+    "OverrideAgreesError",
+    "OwnDecision",
+    "PredictionNotFinishedError",
+    "ReviewCounts",
+    "Verdict",
+    "count_reviews",
+    "review_prediction",
+]

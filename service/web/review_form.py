@@ -1,0 +1,71 @@
+"""The form for a review: what was typed, what it means, and what is wrong with it in words."""
+
+from dataclasses import dataclass, field, replace
+
+from pydantic import TypeAdapter, ValidationError
+
+from service.api.review_payloads import AcceptedReview, OverriddenReview, ReviewRequest
+from service.reviews import REASON_MAX_LENGTH, Diagnosis, OwnDecision, Verdict
+
+_REVIEW: TypeAdapter[AcceptedReview | OverriddenReview] = TypeAdapter(ReviewRequest)
+
+ANSWER_MISSING = "Choose one of these."
+ANSWER_AGREES = "The model says that too: accept its answer, or choose another word."
+REASON_MISSING = "Say why you override the answer."
+REASON_TOO_LONG = f"The reason is longer than {REASON_MAX_LENGTH:,} characters."
+REASON_UNREADABLE = "The reason holds characters that are no text. Type it again."
+DIAGNOSIS_UNKNOWN = "Choose one of the list, or none."
+
+
+@dataclass(frozen=True)
+class ReviewForm:
+    """What a reviewer has typed.
+
+    Attributes
+    ----------
+    answer : str
+        ``accepted``, or the word that overrides.
+    problems : dict
+        Sentences by field.
+    """
+
+    answer: str = ""
+    reason: str = field(default="", repr=False)
+    diagnosis: str = ""
+    problems: dict[str, str] = field(default_factory=dict)
+
+    def read(self) -> AcceptedReview | OverriddenReview | None:
+        """Return the review that the form holds; None where something is wrong with it."""
+        try:
+            return _REVIEW.validate_python(self._said())
+        except ValidationError:
+            return None
+
+    def with_problems(self, **more: str) -> "ReviewForm":
+        """Return the form with what is wrong beside its fields."""
+        found = {}
+        if self.answer not in {Verdict.ACCEPTED, *OwnDecision}:
+            found["answer"] = ANSWER_MISSING
+        if self.diagnosis not in {"", *Diagnosis}:
+            found["diagnosis"] = DIAGNOSIS_UNKNOWN
+        if len(self.reason) > REASON_MAX_LENGTH:
+            found["reason"] = REASON_TOO_LONG
+        elif self.answer in set(OwnDecision) and not self.reason:
+            found["reason"] = REASON_MISSING
+        elif not found and self.read() is None:
+            found["reason"] = REASON_UNREADABLE
+        return replace(self, problems=found | more)
+
+    def _said(self) -> dict[str, str | None]:
+        said: dict[str, str | None] = {"reason": self.reason or None, "diagnosis": self.diagnosis or None}
+        if self.answer == Verdict.ACCEPTED:
+            return said | {"verdict": Verdict.ACCEPTED}
+        return said | {"verdict": Verdict.OVERRIDDEN, "decision": self.answer}
+
+
+EMPTY = ReviewForm()
+
+
+def typed(*, answer: str, reason: str, diagnosis: str) -> ReviewForm:
+    """Take what a browser has sent; it ends lines as forms do, with two characters."""
+    return ReviewForm(answer, reason.replace("\r\n", "\n").strip(), diagnosis)
