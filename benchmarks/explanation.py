@@ -13,7 +13,6 @@ Usage::
 """
 
 import argparse
-import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -126,20 +125,26 @@ def settings(found: Explanation) -> dict[str, int]:
     }
 
 
-def in_own_process(name: str) -> dict[str, float]:
+def in_own_process(name: str) -> dict[str, int]:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(peak_mb, name).result()
 
 
-def peak_mb(name: str) -> dict[str, float]:
-    """Give the process's peak once the scan is ready, and after the method has run."""
+def peak_mb(name: str) -> dict[str, int]:
+    """Give what the process holds once the scan is ready, and its peak while the method runs."""
     predictor = Predictor.load(demonstration_checkpoint(), device="cpu")
     scan = athena_sized()
     tried = candidates(predictor, scan)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    Path("/proc/self/clear_refs").write_text("5")  # forget the peak of simulating and preparing
+    before = resident_peak_mb()
     tried[name]()
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"before": round(before), "after": round(after)}
+    return {"before": before, "after": resident_peak_mb()}
+
+
+def resident_peak_mb() -> int:
+    """Read the peak of this program alone; getrusage would count its parent's, from before it was started."""
+    status = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) // 1024
 
 
 def planted(predictor: Predictor, *, n_subjects: int) -> dict[str, object]:
