@@ -115,6 +115,11 @@ class Predictor:
         checkpoint = load_checkpoint(path, expected_sha256=expected_sha256)
         return cls(checkpoint, device=device, backend=backend)
 
+    @property
+    def members(self) -> tuple[RestNetwork, ...]:
+        """The ensemble's networks, in evaluation mode on :attr:`device`; not to be changed."""
+        return tuple(self._members)
+
     def classify(
         self, network_input: NetworkInput, *, seed: int, progress: Progress | None = None
     ) -> Classification:
