@@ -12,6 +12,7 @@ from service.cli import (
     backup,
     cohort,
     database,
+    explaining,
     health,
     keys,
     models,
@@ -47,6 +48,7 @@ app = typer.Typer(
 )
 app.command("check")(scans.check)
 app.command("predict")(scans.predict)
+app.command("explain")(explaining.explain)
 app.command("simulate")(simulation.simulate)
 app.command("train")(training.train)
 app.command("report")(reports.report)

@@ -33,7 +33,7 @@ def check(
     """Say what a scan is, how good it is, and whether RestNet accepts it."""
     from imaging import check_scan
 
-    _require_readable(scan)
+    require_readable(scan)
     with progress_bar(scan.name, shown=not as_json) as report:
         answer = check_scan(scan, progress=report).to_json()
     if as_json:
@@ -55,6 +55,18 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Give the probability of ADHD for each scan, with its interval, quality and warnings."""
+    predictor = load_predictor(checkpoint, device=device)
+    answers = [_predict_one(path, predictor, as_json=as_json) for path in scans]
+    if as_json:
+        print_json(answers)
+    if any("error" in answer for answer in answers):
+        raise typer.Exit(2)
+
+
+def load_predictor(
+    checkpoint: Path | None, *, device: Literal["auto", "cpu", "cuda"] | None = None
+) -> "Predictor":
+    """Load the checkpoint that was named, or the settings', or the demonstration, as the settings say."""
     import torch
 
     from model import demonstration_checkpoint
@@ -64,16 +76,11 @@ def predict(
     settings = load_settings()
     if settings.inference_threads:
         torch.set_num_threads(settings.inference_threads)
-    predictor = Predictor.load(
+    return Predictor.load(
         checkpoint or settings.checkpoint or demonstration_checkpoint(),
         device=device or settings.device,
         backend=settings.backend,
     )
-    answers = [_predict_one(path, predictor, as_json=as_json) for path in scans]
-    if as_json:
-        print_json(answers)
-    if any("error" in answer for answer in answers):
-        raise typer.Exit(2)
 
 
 def _predict_one(path: Path, predictor: "Predictor", *, as_json: bool) -> dict[str, Any]:
@@ -81,7 +88,7 @@ def _predict_one(path: Path, predictor: "Predictor", *, as_json: bool) -> dict[s
     from model.prediction import predict_scan
 
     try:
-        _require_readable(path)
+        require_readable(path)
         with progress_bar(path.name, shown=not as_json) as report:
             answer = predict_scan(path, predictor, progress=report).to_json()
     except Exception as error:
@@ -98,7 +105,13 @@ def _predict_one(path: Path, predictor: "Predictor", *, as_json: bool) -> dict[s
     return answer
 
 
-def _require_readable(path: Path) -> None:
+def require_readable(path: Path) -> None:
+    """Refuse a path that names no file that can be read.
+
+    Raises
+    ------
+    FileNotReadableError
+    """
     try:
         # Before it is opened: a pipe would wait for whoever writes into it.
         if path.is_fifo():
