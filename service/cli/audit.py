@@ -7,7 +7,7 @@ import typer
 
 from service.cli.database import DataDir, load_settings, migrated_session, migrated_sessions
 from service.cli.output import ACTOR, print_json, say
-from service.cli.scans import AsJson
+from service.cli.usage import AsJson
 
 audit = typer.Typer(no_args_is_help=True)
 

@@ -7,8 +7,7 @@ import typer
 
 from service.cli.database import DatabaseNotFoundError, DataDir, load_settings
 from service.cli.output import print_json, say
-from service.cli.scans import AsJson
-from service.cli.usage import named_path
+from service.cli.usage import AsJson, named_path
 
 if TYPE_CHECKING:
     from service.backup import Manifest

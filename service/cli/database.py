@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 import typer
 
 from service.cli.output import print_json
-from service.cli.scans import AsJson
-from service.cli.usage import named_path
+from service.cli.usage import AsJson, named_path
 from service.errors import ServiceError
 
 if TYPE_CHECKING:

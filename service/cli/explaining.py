@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from service.cli.output import print_json, progress_bar, say
-from service.cli.scans import AsJson, load_predictor, require_readable
-from service.cli.usage import named_path
+from service.cli.scans import load_predictor, require_readable
+from service.cli.usage import AsJson, named_path
 
 _ENDINGS = (".nii", ".nii.gz")
 

@@ -6,7 +6,7 @@ import typer
 
 from service.cli.database import DataDir, load_settings
 from service.cli.output import OUR_FAULT, print_json, say
-from service.cli.scans import AsJson
+from service.cli.usage import AsJson
 
 PATIENCE_S = 5
 

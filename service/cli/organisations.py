@@ -6,7 +6,7 @@ import typer
 
 from service.cli.database import DataDir, load_settings, migrated_session
 from service.cli.output import ACTOR, in_utc, print_json, print_table, say
-from service.cli.scans import AsJson
+from service.cli.usage import AsJson
 
 app = typer.Typer(no_args_is_help=True)
 

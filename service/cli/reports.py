@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from service.cli.output import print_json, progress_bar, say
-from service.cli.scans import AsJson
-from service.cli.usage import named_path
+from service.cli.usage import AsJson, named_path
 
 if TYPE_CHECKING:
     from training.evidence.report.writing import WrittenReport

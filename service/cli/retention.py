@@ -7,7 +7,7 @@ import typer
 
 from service.cli.database import DataDir, load_settings, migrated_sessions
 from service.cli.output import ACTOR, OUR_FAULT, print_json, say
-from service.cli.scans import AsJson
+from service.cli.usage import AsJson
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session, sessionmaker

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import typer
 
+from service.cli.database import load_settings
 from service.cli.output import print_json, progress_bar, refusal_of, say, show_refusal
+from service.cli.usage import AsJson
 from service.errors import ServiceError
 
 if TYPE_CHECKING:
     from model.predictor import Predictor
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 class FileNotReadableError(ServiceError):
@@ -71,7 +71,6 @@ def load_predictor(
 
     from model import demonstration_checkpoint
     from model.predictor import Predictor
-    from service.cli.database import load_settings
 
     settings = load_settings()
     if settings.inference_threads:

@@ -12,7 +12,7 @@ import typer
 
 from service.cli.database import DataDir, load_settings
 from service.cli.output import print_json, say
-from service.cli.scans import AsJson
+from service.cli.usage import AsJson
 
 if TYPE_CHECKING:
     from service.settings import Settings

@@ -7,8 +7,7 @@ import typer
 
 from imaging.words import counted
 from service.cli.output import STOPPED, print_json, progress_bar, say
-from service.cli.scans import AsJson
-from service.cli.usage import named_path
+from service.cli.usage import AsJson, named_path
 
 
 def simulate(

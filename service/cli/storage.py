@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from service.cli.output import print_json, say
-from service.cli.scans import AsJson
+from service.cli.usage import AsJson
 
 app = typer.Typer(no_args_is_help=True)
 

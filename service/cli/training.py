@@ -10,9 +10,8 @@ import typer
 from imaging.words import counted
 from service.cli.database import DataDir, load_settings
 from service.cli.output import STOPPED, print_json, refusal_of, say, show_refusal
-from service.cli.scans import AsJson
 from service.cli.training_display import FoldDisplay
-from service.cli.usage import named_path
+from service.cli.usage import AsJson, named_path
 
 if TYPE_CHECKING:
     from model.predictor import Device
