@@ -67,10 +67,22 @@ def run(
     *,
     n_uploads: int,
     every_s: tuple[float, float] = (2.0, 5.0),
+    least_trouble: int = 1,
     at_once: int = 6,
     seed: int = 1,
 ) -> Tally:
     """Upload while everything fails in turn, wait for the last outcome, and count.
+
+    Parameters
+    ----------
+    stack : Stack
+    scan : Path
+    n_uploads : int
+    every_s : tuple of float
+        As :func:`tests.production.trouble.trouble` takes it.
+    least_trouble : int
+        It goes on until so much has gone wrong, where a quick machine is through with the uploads before.
+    at_once, seed : int
 
     Raises
     ------
@@ -102,8 +114,11 @@ def run(
         accepted = clients.upload_all(n_uploads, at_once=at_once)
         # It goes on while most of them are worked on, and the rest is finished in peace.
         wait_until(lambda: unfinished() <= n_uploads // 4, "most predictions to end", within_s=30 * n_uploads)
-        # A machine may be through before anything has failed.
-        wait_until(lambda: sum(done.values()) > 0, "something to fail", within_s=4 * every_s[1])
+        wait_until(
+            lambda: sum(done.values()) >= least_trouble,
+            "enough to fail",
+            within_s=4 * every_s[1] + 15 * least_trouble,
+        )
     stack.wait_until_ready()
     wait_until(lambda: unfinished() == 0, "every prediction to end", within_s=120 + 5 * n_uploads)
     seconds = time.monotonic() - began

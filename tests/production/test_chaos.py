@@ -17,9 +17,10 @@ pytestmark = [
 
 def test_the_production_stack_loses_nothing(simulated_scan: Path) -> None:
     with production(**QUICK) as stack:
-        tally = run(stack, simulated_scan, n_uploads=30)
+        # Quicker than at length, so that a quick machine meets enough of it while scans are worked on.
+        tally = run(stack, simulated_scan, n_uploads=40, every_s=(1, 2.5), least_trouble=4)
     assert tally.outcomes["succeeded"] > 0
-    assert sum(tally.trouble.values()) > 3
+    assert sum(tally.trouble.values()) >= 4
 
 
 def test_serve_loses_nothing_when_it_is_killed(tmp_path: Path, simulated_scan: Path) -> None:
