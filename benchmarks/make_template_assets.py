@@ -3,12 +3,14 @@
     python benchmarks/make_template_assets.py
     python benchmarks/make_template_assets.py --asymmetric mni_icbm152_t1_tal_nlin_asym_09c_brain.nii.gz
 
-The first reads the symmetric MNI152 that nilearn ships (a test dependency: the product never imports it).
+The first reads the symmetric MNI152 that nilearn ships (a test dependency: the product never imports it), and
+makes its arrays and its picture.
 The second makes the left-right reference from the asymmetric MNI152; ``imaging/assets/README.md`` says where
 to get it.
 """
 
 import argparse
+import gzip
 import hashlib
 from pathlib import Path
 
@@ -59,6 +61,27 @@ def template_arrays() -> dict[str, NDArray[np.generic]]:
         "grey_matter": _to_byte(_sample(ndimage.gaussian_filter(grey, sigma), grey_image.affine)),
         "affine": affine,
     }
+
+
+def template_image() -> bytes:
+    """Average the symmetric MNI152's T1 over 2 x 2 x 2 mm.
+
+    Returns
+    -------
+    bytes
+        A gzipped NIfTI-1 image, (99, 117, 95) uint8.
+    """
+    fine = datasets.load_mni152_template(resolution=1)
+    t1 = np.asarray(fine.dataobj, dtype=np.float32)
+    t1 = np.pad(t1, [(0, size % 2) for size in t1.shape])
+    x, y, z = (size // 2 for size in t1.shape)
+    coarse = _to_byte(t1.reshape(x, 2, y, 2, z, 2).mean(axis=(1, 3, 5)))
+    to_coarse = nibabel.affines.from_matvec(np.diag([2.0] * 3), [0.5] * 3)
+    image = nibabel.Nifti1Image(coarse, fine.affine @ to_coarse)
+    for set_form in (image.set_sform, image.set_qform):
+        set_form(image.affine, code=4)  # NIfTI's code of MNI152
+    image.header.set_xyzt_units("mm")
+    return gzip.compress(image.to_bytes(), compresslevel=9, mtime=0)
 
 
 def _sample(fine: NDArray[np.float32], fine_affine: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -112,6 +135,9 @@ def main() -> None:
         out, arrays = arguments.out / "mni152_asymmetry_4mm.npz", asymmetry_arrays(arguments.asymmetric)
     else:
         out, arrays = arguments.out / "mni152_4mm.npz", template_arrays()
+        picture = arguments.out / "mni152_2mm.nii.gz"
+        picture.write_bytes(template_image())
+        print(f"{picture.name}: {picture.stat().st_size} bytes")
     np.savez_compressed(out, allow_pickle=False, **arrays)
     print(f"{out.name}: {out.stat().st_size} bytes")
 

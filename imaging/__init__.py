@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from imaging.errors import ScanError
     from imaging.findings import ScanWarning
     from imaging.network_input import NetworkInput, window_starts
+    from imaging.pictures import ScanPictures, picture_signal
     from imaging.pipeline import STAGES, Progress, preprocess
     from imaging.prepared import PreparedScan, prepare_scan
     from imaging.quality import QualityReport
@@ -32,11 +33,13 @@ __all__ = [
     "Progress",
     "QualityReport",
     "ScanError",
+    "ScanPictures",
     "ScanReport",
     "ScanWarning",
     "brain_cube",
     "check_scan",
     "open_scan",
+    "picture_signal",
     "prepare_scan",
     "preprocess",
     "scan_identity",
@@ -49,6 +52,7 @@ _HOMES = {
     "errors": ("ScanError",),
     "findings": ("ScanWarning",),
     "network_input": ("NetworkInput", "window_starts"),
+    "pictures": ("ScanPictures", "picture_signal"),
     "pipeline": ("STAGES", "Progress", "preprocess"),
     "prepared": ("PreparedScan", "prepare_scan"),
     "quality": ("QualityReport",),

@@ -21,7 +21,7 @@ from imaging.cube_map import cube_map
 from imaging.errors import ScanError
 from imaging.network_input import NetworkInput
 from imaging.quality import assess_quality, measure_signal
-from imaging.reading import NonfiniteValuesError, read_signal
+from imaging.reading import BrainSignal, NonfiniteValuesError, read_signal
 from imaging.scan import BoldScan
 from imaging.shapes import BrainMask, Volume, VoxelSeries
 from imaging.spec import PreprocessingSpec
@@ -32,10 +32,15 @@ from imaging.variation import ConstantInTimeError
 STAGES = ("reading", "filtering", "scaling", "space")
 
 Progress = Callable[[str, float], None]
+Look = Callable[[BrainSignal], None]
 
 
 def preprocess(
-    scan: BoldScan, spec: PreprocessingSpec | None = None, *, progress: Progress | None = None
+    scan: BoldScan,
+    spec: PreprocessingSpec | None = None,
+    *,
+    progress: Progress | None = None,
+    look: Look | None = None,
 ) -> NetworkInput:
     """Turn a scan into the network's input.
 
@@ -48,6 +53,8 @@ def preprocess(
     progress : callable, optional
         Called as ``progress(stage, fraction)`` with a name from ``STAGES`` and 0 to 1: at both ends of each
         stage and after each decoded block. It may raise to stop the work.
+    look : callable, optional
+        Called once, with the signal as it was read, before it is filtered.
 
     Returns
     -------
@@ -62,10 +69,10 @@ def preprocess(
     # The threads of a BLAS wait for each other in a loop, on the core that another thread here works on. And
     # the last bits of a product depend on how many share it.
     with _blas().limit(limits=1):
-        return _preprocess(scan, spec or PreprocessingSpec(), progress or _silent)
+        return _preprocess(scan, spec or PreprocessingSpec(), progress or _silent, look)
 
 
-def _preprocess(scan: BoldScan, spec: PreprocessingSpec, report: Progress) -> NetworkInput:
+def _preprocess(scan: BoldScan, spec: PreprocessingSpec, report: Progress, look: Look | None) -> NetworkInput:
     report("reading", 0.0)
     to_cube = cube_map(shape=scan.shape[:3], affine=scan.affine, grid_size=spec.grid_size)
     signal = read_signal(scan, to_cube, progress=lambda done: report("reading", done))
@@ -81,6 +88,8 @@ def _preprocess(scan: BoldScan, spec: PreprocessingSpec, report: Progress) -> Ne
         )
         report("filtering", 0.0)
         figures = measure_signal(signal)
+        if look is not None:
+            look(signal)
         series, warnings = signal.series, scan.warnings + signal.warnings
         del signal
         try:

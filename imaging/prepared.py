@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -10,7 +11,8 @@ from imaging.check import scan_identity
 from imaging.digest import sha256_beside
 from imaging.network_input import NetworkInput
 from imaging.pipeline import STAGES, preprocess
-from imaging.scan import open_scan
+from imaging.reading import BrainSignal
+from imaging.scan import BoldScan, open_scan
 from imaging.spec import PreprocessingSpec
 
 
@@ -39,6 +41,7 @@ def prepare_scan(
     display_name: str | None = None,
     sha256: str | None = None,
     progress: Callable[[float], None] | None = None,
+    look: Callable[[BoldScan, BrainSignal], None] | None = None,
 ) -> PreparedScan:
     """Read and preprocess one scan file.
 
@@ -51,6 +54,8 @@ def prepare_scan(
         What the scan is called and known by; the file's own name and digest if not given.
     progress : callable, optional
         Called with 0 to 1; what it raises stops the work and passes through.
+    look : callable, optional
+        Called once, with the scan and its signal before it is filtered.
 
     Raises
     ------
@@ -67,12 +72,13 @@ def prepare_scan(
     began = perf_counter()
     scan = open_scan(path)
     opened = perf_counter()
+    look_at = None if look is None else partial(look, scan)
     if sha256 is None:
         with sha256_beside(path) as own:
-            network_input = preprocess(scan, spec, progress=report)
+            network_input = preprocess(scan, spec, progress=report, look=look_at)
         sha256 = own.result()
     else:
-        network_input = preprocess(scan, spec, progress=report)
+        network_input = preprocess(scan, spec, progress=report, look=look_at)
     prepared = perf_counter()
     return PreparedScan(
         scan=scan_identity(scan, name=display_name or path.name, sha256=sha256),

@@ -13,10 +13,10 @@ from imaging.temporal import row_pieces
 
 # Below this ratio of mean to standard deviation a voxel's mean carries no anatomy: a real echo-planar image
 # has 20 and more, a band-passed one about 0.
-_MEANLESS_TSNR = 1.0
+MEANLESS_TSNR = 1.0
 
 # A cube voxel counts as covered when at least half of it lies in voxels that vary.
-_COVERED = 0.5
+COVERED = 0.5
 
 _IQR_OF_A_NORMAL = 1.349
 
@@ -92,7 +92,7 @@ class SignalFigures:
 
 def measure_signal(signal: BrainSignal) -> SignalFigures:
     """Measure what one pass over a scan's samples gave, before temporal filtering."""
-    covered = np.asarray(signal.signal_share >= _COVERED)
+    covered = np.asarray(signal.signal_share >= COVERED)
     return SignalFigures(
         tsnr=_tsnr(signal),
         dvars=standardised_dvars(signal.series, voxels=covered),
@@ -203,4 +203,4 @@ def _tsnr(signal: BrainSignal) -> float | None:
     if not inside.any():
         return None
     ratio = float(np.median(np.abs(signal.mean[inside]) / signal.temporal_sd[inside]))
-    return ratio if ratio >= _MEANLESS_TSNR else None
+    return ratio if ratio >= MEANLESS_TSNR else None

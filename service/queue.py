@@ -13,21 +13,23 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.job import JobRow
 from service.db.restricted import OrganisationSessions
-from service.db.rows import PredictionRow, TrainingFoldRow
+from service.db.rows import ExplanationRow, PredictionRow, TrainingFoldRow
 from service.embedded import filebroker
 from service.logs import get_logger
 from service.settings import Settings
 
-QueueName = Literal["inference", "training", "maintenance"]
+QueueName = Literal["inference", "explanation", "training", "maintenance"]
 QUEUES: tuple[QueueName, ...] = get_args(QueueName)
 
 PREDICTION_RUN = "prediction.run"
+EXPLANATION_RUN = "explanation.run"
 TRAINING_FOLD = "training.fold"
 MAINTENANCE_SWEEP = "maintenance.sweep"
 
 # Which task does a kind of job, and the queue that its messages go to.
 _TASKS: dict[type[JobRow], tuple[str, QueueName]] = {
     PredictionRow: (PREDICTION_RUN, "inference"),
+    ExplanationRow: (EXPLANATION_RUN, "explanation"),
     TrainingFoldRow: (TRAINING_FOLD, "training"),
 }
 
@@ -80,7 +82,10 @@ def make_celery(settings: Settings, *, silence_s: float = BROKER_TIMEOUT_S) -> C
         worker_soft_shutdown_timeout=settings.shutdown_s,
         # The job keeps both limits itself; Celery's is for a process in which no thread runs any more. A fold
         # may take hours and has none: whether its process is alive is for its lease to tell.
-        task_annotations={PREDICTION_RUN: {"time_limit": settings.hard_time_limit_s + 60}},
+        task_annotations={
+            task: {"time_limit": settings.hard_time_limit_s + 60}
+            for task in (PREDICTION_RUN, EXPLANATION_RUN)
+        },
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         worker_send_task_events=False,

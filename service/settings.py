@@ -130,6 +130,11 @@ class Settings(AccessSettings):
         default=0, ge=0, le=256, description="Threads of the network in one worker; 0 takes every core."
     )
 
+    explanations: Literal["always", "on-request"] = Field(
+        default="always",
+        description="Whether every prediction is explained and pictured, or those that somebody asks for.",
+    )
+
     max_upload_bytes: int = Field(
         default=1 << 30, ge=1 << 10, le=1 << 36, description="Largest accepted upload."
     )

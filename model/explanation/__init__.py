@@ -6,6 +6,6 @@ region is altered, and not that it is a cause (docs/science.md, "What a map can 
 
 from model.explanation.explaining import Explanation, ExplanationMethod, explain
 from model.explanation.peaks import Peak, peaks
-from model.explanation.template_image import to_template
+from model.explanation.template_image import in_template_space, to_template
 
-__all__ = ["Explanation", "ExplanationMethod", "Peak", "explain", "peaks", "to_template"]
+__all__ = ["Explanation", "ExplanationMethod", "Peak", "explain", "in_template_space", "peaks", "to_template"]

@@ -1,6 +1,6 @@
 """One prepared scan in, one map of what drove the ensemble's logit out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +17,7 @@ from model.explanation.grad_cam import mean_grad_cam
 from model.explanation.integrated_gradients import integrated_gradients
 from model.networks import RestNetwork
 from model.predictor import Predictor
-from model.shapes import WindowBatch
+from model.shapes import Logits, WindowBatch
 
 ExplanationMethod = Literal["integrated_gradients", "grad_cam"]
 
@@ -25,6 +25,9 @@ ExplanationMethod = Literal["integrated_gradients", "grad_cam"]
 STEPS = 16
 WINDOWS = 4
 MEMBERS = 5
+
+# Of the logit's change: a map whose sum misses it by more does not account for the answer.
+TOLERATED_ERROR = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,13 @@ class Explanation:
     steps: int
 
     @property
+    def accounts(self) -> bool | None:
+        """Whether the map's sum is the logit's change up to a fourth of it; None for Grad-CAM."""
+        if self.completeness_error is None:
+            return None
+        return abs(self.completeness_error) <= TOLERATED_ERROR * abs(self.logit - self.baseline_logit)
+
+    @property
     def gradients(self) -> int:
         """The cost: gradients of one member's logit for one window, all together."""
         return self.steps * len(self.start_frames) * self.members
@@ -76,6 +86,7 @@ def explain(
     steps: int = STEPS,
     windows: int = WINDOWS,
     members: int = MEMBERS,
+    progress: Callable[[float], None] | None = None,
 ) -> Explanation:
     """Attribute the ensemble's logit to the voxels of the cube.
 
@@ -98,6 +109,8 @@ def explain(
         At most so many of those that a prediction reads, evenly from the first to the last.
     members : int
         At most so many of the ensemble.
+    progress : callable, optional
+        Called with 0 to 1 before each pass over all windows and members; it may raise to stop the work.
 
     Returns
     -------
@@ -122,7 +135,7 @@ def explain(
     frames = network_input.frames[starts[:, None] + np.arange(predictor.spec.window_frames)]
     with _differentiable():
         batch = torch.from_numpy(frames).to(predictor.device)
-        logit = ensemble_logit(asked)
+        logit = _counted(ensemble_logit(asked), steps + 2, progress or _silent)
         after, before = _mean_logit(logit, batch), _mean_logit(logit, torch.zeros_like(batch[:1]))
         if method == "integrated_gradients":
             shares = integrated_gradients(logit, batch, steps=steps).sum(dim=1).mean(dim=0)
@@ -158,6 +171,23 @@ def _evenly(starts: np.ndarray, count: int) -> np.ndarray:
     if count == 1:
         return starts[[len(starts) // 2]]
     return starts[np.unique(np.rint(np.linspace(0, len(starts) - 1, count)).astype(np.int64))]
+
+
+def _counted(logit: Logit, calls: int, progress: Callable[[float], None]) -> Logit:
+    done = 0
+
+    def counting(windows: WindowBatch) -> Logits:
+        nonlocal done
+        # At the beginning of a call the gradient of the one before has been taken.
+        progress(min(done / calls, 1.0))
+        done += 1
+        return logit(windows)
+
+    return counting
+
+
+def _silent(_fraction: float) -> None:
+    """Nobody is watching."""
 
 
 @torch.no_grad()

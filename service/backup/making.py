@@ -12,7 +12,7 @@ from service.backup.folder import DATABASE, FILES, MANIFEST, BackupFolderError, 
 from service.db.migrate import revision_of
 from service.private import make_private_folder
 from service.settings import Settings
-from service.storage import MODELS, SCANS, Storage, StoredFileMissingError, open_as_kept
+from service.storage import PREFIXES, Storage, StoredFileMissingError, open_as_kept
 
 
 def make_backup(settings: Settings, folder: Path) -> Manifest:
@@ -49,7 +49,7 @@ def make_backup(settings: Settings, folder: Path) -> Manifest:
 
 def _copy_files(storage: Storage, folder: Path) -> dict[str, KeptFile]:
     copied = {}
-    for prefix in (MODELS, SCANS):
+    for prefix in PREFIXES:
         for stored in storage.stored(prefix):
             target = folder / stored.key
             target.parent.mkdir(parents=True, exist_ok=True)

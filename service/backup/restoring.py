@@ -11,7 +11,7 @@ from service.db.migrate import require_known, upgrade
 from service.errors import ServiceError
 from service.private import make_private_folder
 from service.settings import Settings
-from service.storage import MODELS, SCANS, Storage, open_as_kept
+from service.storage import PREFIXES, Storage, open_as_kept
 
 # In the data directory while a restoration goes on: names the backup, so that its repetition may find files.
 _UNFINISHED = "restoring"
@@ -73,9 +73,7 @@ def _require_room(url: str, storage: Storage, manifest: Manifest, *, resumed: bo
     if not is_empty(url):
         raise RestoreTargetError(found="a database with tables")
     expected = manifest.files if resumed else ()
-    foreign = sum(
-        stored.key not in expected for prefix in (MODELS, SCANS) for stored in storage.stored(prefix)
-    )
+    foreign = sum(stored.key not in expected for prefix in PREFIXES for stored in storage.stored(prefix))
     if foreign:
         raise RestoreTargetError(found=f"a storage with {foreign} files that no restoration began with")
 

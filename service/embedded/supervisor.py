@@ -1,4 +1,4 @@
-"""What ``restnet serve`` runs: the web process and two workers, restarted when they die, stopped together."""
+"""What ``restnet serve`` runs: the web process and three workers, restarted when they die, stopped together."""
 
 import errno
 import fcntl
@@ -31,6 +31,7 @@ LONGEST_PAUSE_S = 30.0
 # A child that ran for this long had started well: the next pause is the first one again.
 SETTLED_S = 60.0
 LOW_PRIORITY = 10
+LOWEST_PRIORITY = 19
 _CHILD = "service.embedded.child"
 
 log = logs.get_logger(__name__)
@@ -180,6 +181,8 @@ def _children(host: str, port: int) -> tuple[Child, ...]:
     return (
         Child("web", ("service.api.main", "--host", host, "--port", str(port))),
         Child("inference", ("service.worker", "--queue", "inference")),
+        # Beside a fold, which takes hours, an explanation would wait for them.
+        Child("explanation", ("service.worker", "--queue", "explanation"), niceness=LOWEST_PRIORITY),
         Child(
             "background",
             ("service.worker", "--queue", "maintenance", "--queue", "training"),

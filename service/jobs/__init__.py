@@ -2,11 +2,17 @@
 
 What any kind of job has in common takes the class of its row: what a worker does under its lease is in
 :mod:`service.jobs.lease`, what nobody is left to do in :mod:`service.jobs.recovery`, what people ask for in
-:mod:`service.jobs.requests`. What only one kind has is in :mod:`service.jobs.predictions` and
-:mod:`service.jobs.training`. Every function takes the caller's session and leaves the commit to the caller;
-none of them knows Celery.
+:mod:`service.jobs.requests`. What only one kind has is in :mod:`service.jobs.predictions`,
+:mod:`service.jobs.explanations` and :mod:`service.jobs.training`. Every function takes the caller's session
+and leaves the commit to the caller; none of them knows Celery.
 """
 
+from service.jobs.explanations import (
+    enqueue_explanation,
+    explanation_of,
+    finish_explanation,
+    request_explanation,
+)
 from service.jobs.failures import JobFailure
 from service.jobs.lease import (
     OWNER_SEPARATOR,
@@ -21,6 +27,7 @@ from service.jobs.lease import (
 )
 from service.jobs.predictions import (
     PredictionFinishedError,
+    PredictionNotFinishedError,
     PredictionNotFoundError,
     PredictionNotRetryableError,
     enqueue,
@@ -39,6 +46,7 @@ __all__ = [
     "JobFailure",
     "Lease",
     "PredictionFinishedError",
+    "PredictionNotFinishedError",
     "PredictionNotFoundError",
     "PredictionNotRetryableError",
     "RunToTrain",
@@ -47,9 +55,12 @@ __all__ = [
     "cancel_runs",
     "claim",
     "enqueue",
+    "enqueue_explanation",
     "enqueue_run",
+    "explanation_of",
     "fail",
     "finish",
+    "finish_explanation",
     "finish_fold",
     "finish_run",
     "folds_of",
@@ -63,6 +74,7 @@ __all__ = [
     "queue_positions",
     "renew",
     "request_cancel",
+    "request_explanation",
     "retry",
     "stop_cancelled",
     "succeed",

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from sqlalchemy.orm import Session
 
 from service.audit import record
-from service.db.rows import PredictionRow, PredictionState, ResultRow, ScanRow
+from service.db.rows import ExplanationRow, PredictionRow, PredictionState, ResultRow, ScanRow
 from service.errors import ServiceError
 from service.identity.actor import Actor
 from service.jobs.lease import succeed
@@ -31,6 +31,16 @@ class PredictionFinishedError(ServiceError):
     def __init__(self, state: str) -> None:
         self.state = state
         super().__init__(f"expected a prediction that is queued or running, found one that has {state}")
+
+
+class PredictionNotFinishedError(ServiceError):
+    """There is no answer yet, or there never will be one."""
+
+    code: ClassVar[str] = "prediction_not_finished"
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        super().__init__(f"expected a prediction that has succeeded, found one that is {state}")
 
 
 class PredictionNotRetryableError(ServiceError):
@@ -75,6 +85,7 @@ def finish(
     owner: str,
     model_version_id: str,
     result: Mapping[str, Any],
+    explain: bool = False,
 ) -> bool:
     """Store the result and the success together, if the lease is held, the scan there and nobody cancelled.
 
@@ -82,6 +93,8 @@ def finish(
     ----------
     result : mapping
         The object of ``predict --json``.
+    explain : bool
+        Whether its explanation is queued with it.
 
     Returns
     -------
@@ -91,9 +104,10 @@ def finish(
     values = {"model_version_id": model_version_id, "timing": result["timing_ms"]}
     if not succeed(session, PredictionRow, prediction_id, owner=owner, values=values):
         return False
+    prediction = session.get_one(PredictionRow, prediction_id)
     session.add(
         ResultRow(
-            organisation_id=session.get_one(PredictionRow, prediction_id).organisation_id,
+            organisation_id=prediction.organisation_id,
             prediction_id=prediction_id,
             model_version_id=model_version_id,
             adhd_probability=result["adhd_probability"],
@@ -103,6 +117,14 @@ def finish(
             result=dict(result),
         )
     )
+    if explain:
+        session.add(
+            ExplanationRow(
+                organisation_id=prediction.organisation_id,
+                prediction_id=prediction_id,
+                max_attempts=prediction.max_attempts,
+            )
+        )
     session.flush()
     return True
 

@@ -9,7 +9,7 @@ from service import jobs
 from service.audit import record
 from service.db.base import utc_now
 from service.db.job import TERMINAL
-from service.db.rows import IdempotencyRow, PredictionRow, ResultRow, ReviewRow, ScanRow
+from service.db.rows import ExplanationRow, IdempotencyRow, PredictionRow, ResultRow, ReviewRow, ScanRow
 from service.identity.actor import Actor
 
 
@@ -54,6 +54,7 @@ def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason
     session.execute(delete(ReviewRow).where(ReviewRow.prediction_id.in_(ids)))
     session.execute(delete(ResultRow).where(ResultRow.prediction_id.in_(ids)))
     session.execute(delete(IdempotencyRow).where(IdempotencyRow.prediction_id.in_(ids)))
+    _end_explanations(session, ids)
     forget_errors(session, scan.id)
     scan.display_name = "deleted"
     scan.subject_id = scan.age_years = scan.sex = scan.site = scan.header = None
@@ -70,12 +71,27 @@ def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason
 
 
 def forget_errors(session: Session, scan_id: str) -> None:
-    """Remove what the predictions of a scan say of what was wrong with it."""
+    """Remove what the predictions of a scan, and their explanations, say of what was wrong with it."""
+    ids = select(PredictionRow.id).where(PredictionRow.scan_id == scan_id)
+    for statement in (
+        update(PredictionRow).where(PredictionRow.scan_id == scan_id),
+        update(ExplanationRow).where(ExplanationRow.prediction_id.in_(ids)),
+    ):
+        session.execute(
+            statement.values(error_message=None, error_details=None).execution_options(
+                synchronize_session=False
+            )
+        )
+
+
+def _end_explanations(session: Session, prediction_ids: list[str]) -> None:
+    """Stop them and forget what they say; their rows stay, and tell which files there are to remove."""
+    of_scan = ExplanationRow.prediction_id.in_(prediction_ids)
+    unfinished = select(ExplanationRow.id).where(of_scan, ExplanationRow.state.not_in(TERMINAL))
+    for explanation_id in session.scalars(unfinished).all():
+        jobs.cancel(session, ExplanationRow, explanation_id)
     session.execute(
-        update(PredictionRow)
-        .where(PredictionRow.scan_id == scan_id)
-        .values(error_message=None, error_details=None)
-        .execution_options(synchronize_session=False)
+        update(ExplanationRow).where(of_scan).values(facts=None).execution_options(synchronize_session=False)
     )
 
 

@@ -1,21 +1,21 @@
-"""The second and third step of a scan's end: its file goes from storage, and the audit keeps the proof."""
+"""The second and third step of a scan's end: its files go from storage, and the audit keeps the proof."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sqlalchemy import ColumnElement, and_, exists, select, update
+from sqlalchemy import ColumnElement, and_, exists, or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.audit import record
 from service.db.base import utc_now
 from service.db.restricted import OrganisationSessions
-from service.db.rows import RUNNING, PredictionRow, ScanRow
+from service.db.rows import EXPLAINING, RUNNING, ExplanationRow, PredictionRow, ScanRow
 from service.errors import ServiceError
 from service.identity.actor import Actor
 from service.logs import get_logger
 from service.retention.marking import forget_errors
-from service.storage import Storage, StoredFileMissingError
+from service.storage import Storage, StoredFileMissingError, explanation_key
 
 # Scans a round, and how many of them may fail before it gives up: storage is away, and each try may hang.
 ROUND = 200
@@ -94,19 +94,20 @@ def remove_files(
 
 
 def remove_file(sessions: Sessions, storage: Storage, scan_id: str, *, actor: Actor) -> bool:
-    """Remove the file of one marked scan and record it; a failure is logged and left to the next round.
+    """Remove the files of one marked scan and record it; a failure is logged and left to the next round.
 
     Returns
     -------
     bool
-        False when the file is still to be removed: storage or the database is away, or a worker reads it.
+        False when a file is still to be removed: storage or the database is away, or a worker reads it.
     """
     try:
-        key = _key_to_remove(sessions, scan_id)
-        if key is None:
+        keys = _keys_to_remove(sessions, scan_id)
+        if not keys:
             return False
-        storage.delete(key)
-        _require_gone(storage, key)
+        for key in keys:
+            storage.delete(key)
+            _require_gone(storage, key)
         _note_removed(sessions, scan_id, actor=actor)
     except ServiceError as error:
         log.warning("scan_not_removed", scan_id=scan_id, code=error.code)
@@ -117,15 +118,29 @@ def remove_file(sessions: Sessions, storage: Storage, scan_id: str, *, actor: Ac
     return True
 
 
-def _key_to_remove(sessions: Sessions, scan_id: str) -> str | None:
+def _keys_to_remove(sessions: Sessions, scan_id: str) -> list[str]:
+    """Return the names of a marked scan's files, its own last; none while a worker reads it."""
     marked = and_(ScanRow.id == scan_id, ScanRow.deleted_at.is_not(None), ~_is_read())
+    explained = (
+        select(ExplanationRow.prediction_id)
+        .join(ExplanationRow.prediction)
+        .where(PredictionRow.scan_id == scan_id)
+        .order_by(ExplanationRow.prediction_id)
+    )
     with sessions() as session:
-        return session.scalar(select(ScanRow.storage_key).where(marked))
+        own = session.scalar(select(ScanRow.storage_key).where(marked))
+        if own is None:
+            return []
+        return [*(explanation_key(prediction_id) for prediction_id in session.scalars(explained)), own]
 
 
 def _is_read() -> ColumnElement[bool]:
     # None can begin any more: what may be claimed has a scan that is not marked.
-    return exists().where(PredictionRow.scan_id == ScanRow.id, PredictionRow.state.in_(RUNNING))
+    of_scan = PredictionRow.scan_id == ScanRow.id
+    explained = exists().where(
+        of_scan, ExplanationRow.prediction_id == PredictionRow.id, ExplanationRow.state.in_(EXPLAINING)
+    )
+    return or_(exists().where(of_scan, PredictionRow.state.in_(RUNNING)), explained)
 
 
 def _require_gone(storage: Storage, key: str) -> None:

@@ -6,7 +6,7 @@ what the model said. They go with their scan (:mod:`service.retention`). Nothing
 
 from service.reviews.counting import ReviewCounts, count_reviews
 from service.reviews.words import AGREES_WITH, REASON_MAX_LENGTH, Diagnosis, OwnDecision, Verdict
-from service.reviews.writing import OverrideAgreesError, PredictionNotFinishedError, review_prediction
+from service.reviews.writing import OverrideAgreesError, review_prediction
 
 __all__ = [
     "AGREES_WITH",
@@ -14,7 +14,6 @@ __all__ = [
     "Diagnosis",
     "OverrideAgreesError",
     "OwnDecision",
-    "PredictionNotFinishedError",
     "ReviewCounts",
     "Verdict",
     "count_reviews",

@@ -13,16 +13,6 @@ from service.identity.actor import Actor
 from service.reviews.words import AGREES_WITH, Diagnosis, OwnDecision, Verdict
 
 
-class PredictionNotFinishedError(ServiceError):
-    """There is no answer to review."""
-
-    code: ClassVar[str] = "prediction_not_finished"
-
-    def __init__(self, state: str) -> None:
-        self.state = state
-        super().__init__(f"expected a prediction that has succeeded, found one that is {state}")
-
-
 class OverrideAgreesError(ServiceError):
     """An override that says what the model says: it would count as a disagreement that nobody meant."""
 
@@ -78,7 +68,7 @@ def review_prediction(
         select(ResultRow.decision).where(ResultRow.prediction_id == prediction_id)
     ).one_or_none()
     if prediction.state != PredictionState.SUCCEEDED or said is None:
-        raise PredictionNotFinishedError(prediction.state.value)
+        raise jobs.PredictionNotFinishedError(prediction.state.value)
     if decision is not None and AGREES_WITH.get(said) == decision:
         raise OverrideAgreesError(decision.value)
     row = ReviewRow(

@@ -17,12 +17,23 @@ from service.storage.errors import (
     local_outages,
 )
 from service.storage.folder import FolderStorage
-from service.storage.keys import MODELS, SCAN_SUFFIXES, SCANS, checkpoint_key, scan_key
+from service.storage.keys import (
+    EXPLANATIONS,
+    MODELS,
+    PREFIXES,
+    SCAN_SUFFIXES,
+    SCANS,
+    checkpoint_key,
+    explanation_key,
+    scan_key,
+)
 from service.storage.opening import open_as_kept, open_storage
 from service.storage.protocol import Storage, StoredFile, Upload, discard
 
 __all__ = [
+    "EXPLANATIONS",
     "MODELS",
+    "PREFIXES",
     "SCANS",
     "SCAN_SUFFIXES",
     "EncryptedStorage",
@@ -40,6 +51,7 @@ __all__ = [
     "UploadTooLargeError",
     "checkpoint_key",
     "discard",
+    "explanation_key",
     "local_outages",
     "open_as_kept",
     "open_storage",

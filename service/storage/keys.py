@@ -8,6 +8,9 @@ KEY = re.compile(r"[a-z0-9][a-z0-9_-]*(?:\.[a-z0-9]+)*(?:/[a-z0-9][a-z0-9_-]*(?:
 SCAN_SUFFIXES = (".nii.gz", ".nii")
 SCANS = "scans"
 MODELS = "models"
+EXPLANATIONS = "explanations"
+# Everything that is kept; what is made for a moment lies elsewhere.
+PREFIXES = (MODELS, SCANS, EXPLANATIONS)
 
 
 def checked(key: str) -> str:
@@ -26,3 +29,8 @@ def scan_key(scan_id: str, display_name: str) -> str:
 def checkpoint_key(sha256: str) -> str:
     """Return where a checkpoint is kept: under its own hash, so equal bytes are kept once."""
     return f"{MODELS}/{sha256}.safetensors"
+
+
+def explanation_key(prediction_id: str) -> str:
+    """Return where the explanation of a prediction is kept."""
+    return f"{EXPLANATIONS}/{prediction_id[:2]}/{prediction_id}.zip"

@@ -32,7 +32,12 @@ def _predict(runtime: Runtime, row: PredictionRow, owner: str, heartbeat: Heartb
             runtime.storage_answered()
             result = runtime.predict(path, predictor, scan=scan, progress=report, check=heartbeat.check)
     return lambda session: jobs.finish(
-        session, row.id, owner=owner, model_version_id=model_version_id, result=result
+        session,
+        row.id,
+        owner=owner,
+        model_version_id=model_version_id,
+        result=result,
+        explain=runtime.settings.explanations == "always",
     )
 
 

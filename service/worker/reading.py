@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from mmap import mmap
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,12 +22,14 @@ from imaging import (
     preprocess,
 )
 from imaging.digest import sha256_beside
+from imaging.reading import BrainSignal
 from imaging.template import template_brain
 from service.enclosure import Answer, Enclosure, Limits, ReaderDiedError
 from service.errors import ServiceError
 
 STAGE = "preprocessing"
-_CHANGED = {"changed": True}
+CHANGED = {"changed": True}
+NO_ANSWER = "an answer that no reader gives"
 
 
 class StoredFileChangedError(ServiceError):
@@ -85,7 +88,7 @@ def prepare_enclosed(
             progress=lambda _stage, fraction: progress(fraction),
             check=check,
         )
-    if answer.values == _CHANGED:
+    if answer.values == CHANGED:
         raise StoredFileChangedError
     return _prepared(answer, spec, {"name": display_name, "sha256": sha256})
 
@@ -99,6 +102,25 @@ def prepare(
     progress: Callable[[str, float], None],
 ) -> tuple[dict[str, Any], memoryview | None]:
     """Prepare a scan; runs in the enclosed child. Nothing is told of a file before its digest is known."""
+    prepared = prepare_unchanged(
+        path, spec=spec, sha256=sha256, stored_sha256=stored_sha256, progress=progress
+    )
+    if prepared is None:
+        return CHANGED, None
+    series = prepared.network_input.series
+    return told_of(prepared).model_dump(), memoryview(np.ascontiguousarray(series).data)
+
+
+def prepare_unchanged(
+    path: Path,
+    *,
+    spec: dict[str, Any],
+    sha256: str,
+    stored_sha256: str,
+    progress: Callable[[str, float], None],
+    look: Callable[[BoldScan, BrainSignal], None] | None = None,
+) -> PreparedScan | None:
+    """Prepare a scan, in the enclosed child; None where the file is not the one that was stored."""
     with sha256_beside(path) as digest:
         try:
             prepared = prepare_scan(
@@ -106,26 +128,13 @@ def prepare(
                 PreprocessingSpec.from_json(spec),
                 sha256=sha256,
                 progress=lambda fraction: progress(STAGE, fraction),
+                look=look,
             )
         except Exception:
             if digest.result() != stored_sha256:
-                return _CHANGED, None
+                return None
             raise
-    if digest.result() != stored_sha256:
-        return _CHANGED, None
-    result = prepared.network_input
-    told = _Told(
-        shape=prepared.scan["shape"],
-        zooms_mm=prepared.scan["zooms_mm"],
-        scan_tr_s=prepared.scan["tr_s"],
-        n_frames=prepared.scan["n_frames"],
-        frames=result.n_frames,
-        tr_s=result.tr_s,
-        quality=result.quality.to_json(),
-        warnings=[{"code": warning.code, "message": warning.message} for warning in result.warnings],
-        timing_ms=prepared.timing_ms,
-    )
-    return told.model_dump(), memoryview(np.ascontiguousarray(result.series).data)
+    return prepared if digest.result() == stored_sha256 else None
 
 
 def prepare_to_fork() -> None:
@@ -144,7 +153,7 @@ def prepare_to_fork() -> None:
         preprocess(BoldScan.from_array(noise[::-1], affine=left_first, tr_s=2.5))
 
 
-class _Told(BaseModel):
+class Told(BaseModel):
     """What the child says of a scan beside its frames."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -160,16 +169,29 @@ class _Told(BaseModel):
     timing_ms: dict[str, float]
 
 
+def told_of(prepared: PreparedScan) -> Told:
+    """Return what the child says of a prepared scan."""
+    result = prepared.network_input
+    return Told(
+        shape=prepared.scan["shape"],
+        zooms_mm=prepared.scan["zooms_mm"],
+        scan_tr_s=prepared.scan["tr_s"],
+        n_frames=prepared.scan["n_frames"],
+        frames=result.n_frames,
+        tr_s=result.tr_s,
+        quality=result.quality.to_json(),
+        warnings=[{"code": warning.code, "message": warning.message} for warning in result.warnings],
+        timing_ms=prepared.timing_ms,
+    )
+
+
 def _prepared(answer: Answer, spec: PreprocessingSpec, known: dict[str, str]) -> PreparedScan:
     """Believe nothing of an answer that does not fit together."""
     try:
-        told = _Told.model_validate(answer.values)
-        quality = TypeAdapter(QualityReport).validate_python(told.quality)
-        warnings = TypeAdapter(tuple[ScanWarning, ...]).validate_python(told.warnings)
-        shape = (int(brain_cube(spec.grid_size).mask.sum()), told.frames)
-        series = np.frombuffer(answer.array or b"", dtype=np.float32).reshape(shape)
+        told = Told.model_validate(answer.values)
+        network_input = believed_input(told, answer.array or b"", spec)
     except (ValidationError, ValueError) as error:
-        raise ReaderDiedError(found="an answer that no reader gives") from error
+        raise ReaderDiedError(found=NO_ANSWER) from error
     identity = {
         "name": Path(known["name"]).name,
         "sha256": known["sha256"],
@@ -178,5 +200,22 @@ def _prepared(answer: Answer, spec: PreprocessingSpec, known: dict[str, str]) ->
         "tr_s": told.scan_tr_s,
         "n_frames": told.n_frames,
     }
-    network_input = NetworkInput(series=series, tr_s=told.tr_s, spec=spec, quality=quality, warnings=warnings)
     return PreparedScan(scan=identity, network_input=network_input, timing_ms=told.timing_ms)
+
+
+def believed_input(told: Told, series: bytes | memoryview | mmap, spec: PreprocessingSpec) -> NetworkInput:
+    """Put together what the child said of a scan and its time courses.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit together; pydantic's errors are some.
+    """
+    shape = (int(brain_cube(spec.grid_size).mask.sum()), told.frames)
+    return NetworkInput(
+        series=np.frombuffer(series, dtype=np.float32).reshape(shape),
+        tr_s=told.tr_s,
+        spec=spec,
+        quality=TypeAdapter(QualityReport).validate_python(told.quality),
+        warnings=TypeAdapter(tuple[ScanWarning, ...]).validate_python(told.warnings),
+    )

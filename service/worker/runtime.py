@@ -21,12 +21,14 @@ from service.tracing import Tracing, open_tracing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from model.backends import Backend
     from model.predictor import Predictor
 
 
 # A storage that is back is noticed within this time, in seconds.
 MAX_OUTAGE_PAUSE_S = 30.0
 READING = "service.worker.reading"
+PICTURING = "service.worker.picturing"
 # The time courses of the longest scan, an hour, at three frames a second.
 LARGEST_ANSWER_BYTES = 1 << 29
 
@@ -78,9 +80,10 @@ class Runtime:
         default_factory=lambda: f"process-{os.getpid()}-{token_hex(4)}@{socket.gethostname()}"
     )
     tracing: Tracing = field(default_factory=Tracing)
-    enclosure: Enclosure = field(default_factory=lambda: Enclosure(READING))
+    enclosure: Enclosure = field(default_factory=lambda: Enclosure(READING, PICTURING))
     _predictor: "Predictor | None" = None
     _model_version_id: str | None = None
+    _explained: "tuple[str, Predictor] | None" = None
     _outages: int = 0
 
     def outage_pause_s(self) -> float:
@@ -111,9 +114,29 @@ class Runtime:
         if version is None:
             raise NoActiveModelError
         if self._predictor is None or self._model_version_id != version.id:
-            self._predictor = self._load(version)
+            self._predictor = self._load(version, backend=self.settings.backend)
             self._model_version_id = version.id
         return version.id, self._predictor
+
+    def model_to_explain(self, version: ModelVersionRow) -> "Predictor":
+        """Return the network of a version, active or not, in a form that can be differentiated.
+
+        Raises
+        ------
+        CheckpointMissingError, CheckpointError
+            As :meth:`active_model`.
+        """
+        if self._explained is None or self._explained[0] != version.id:
+            self._explained = (version.id, self._load(version, backend="torch"))
+        return self._explained[1]
+
+    def reader_limits(self) -> Limits:
+        """Return what a child that reads one scan may use."""
+        return Limits(
+            memory_bytes=self.settings.reader_memory_bytes,
+            time_s=self.settings.reader_time_s,
+            written_bytes=LARGEST_ANSWER_BYTES,
+        )
 
     def predict(
         self,
@@ -147,17 +170,13 @@ class Runtime:
             display_name=scan.display_name,
             sha256=scan.sha256,
             stored_sha256=scan.stored_sha256 or scan.sha256,
-            limits=Limits(
-                memory_bytes=self.settings.reader_memory_bytes,
-                time_s=self.settings.reader_time_s,
-                written_bytes=LARGEST_ANSWER_BYTES,
-            ),
+            limits=self.reader_limits(),
             progress=lambda fraction: progress(PREPROCESSING, fraction),
             check=check,
         )
         return classify_prepared(prepared, predictor, progress=progress).to_json()
 
-    def _load(self, version: ModelVersionRow) -> "Predictor":
+    def _load(self, version: ModelVersionRow, *, backend: "Backend") -> "Predictor":
         import torch  # noqa: PLC0415  (only a process that runs jobs pays for it)
 
         from model.predictor import Predictor  # noqa: PLC0415
@@ -169,7 +188,7 @@ class Runtime:
                 return Predictor.load(
                     path,
                     device=self.settings.device,
-                    backend=self.settings.backend,
+                    backend=backend,
                     expected_sha256=version.sha256,
                 )
         except StoredFileMissingError as error:

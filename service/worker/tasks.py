@@ -5,9 +5,11 @@ from celery.signals import setup_logging, worker_process_init, worker_process_sh
 from sqlalchemy.exc import DBAPIError
 
 from model.errors import ModelError
-from service import logs
+from service import jobs, logs
+from service.db.job import JobState
+from service.db.rows import ExplanationRow
 from service.errors import ServiceError
-from service.queue import MAINTENANCE_SWEEP, PREDICTION_RUN, TRAINING_FOLD
+from service.queue import EXPLANATION_RUN, MAINTENANCE_SWEEP, PREDICTION_RUN, TRAINING_FOLD, announce
 from service.settings import Settings
 from service.worker.runtime import Runtime, open_runtime
 from service.worker.sweeper import sweep_all
@@ -39,7 +41,7 @@ def prepare_process(sender: str, **_kwargs: object) -> None:
     runtime = process_runtime()
     runtime.worker = sender
     if not sender.startswith("inference-"):
-        # It trains or tidies up, and needs the memory for that.
+        # It explains now and then, trains or tidies up, and needs the memory for that.
         return
     runtime.enclosure.start()
     try:
@@ -64,7 +66,17 @@ def run(prediction_id: str) -> None:
     # The worker's parent registers this task and never runs it: it stays free of scipy and nibabel.
     from service.worker.prediction import run_prediction  # noqa: PLC0415
 
-    run_prediction(process_runtime(), prediction_id)
+    runtime = process_runtime()
+    run_prediction(runtime, prediction_id)
+    _announce_explanation(runtime, prediction_id)
+
+
+@shared_task(name=EXPLANATION_RUN)  # type: ignore[untyped-decorator]
+def explain(explanation_id: str) -> None:
+    """Explain one prediction."""
+    from service.worker.explanation import run_explanation  # noqa: PLC0415
+
+    run_explanation(process_runtime(), explanation_id)
 
 
 @shared_task(name=TRAINING_FOLD)  # type: ignore[untyped-decorator]
@@ -73,6 +85,18 @@ def train(fold_id: str) -> None:
     from service.worker.fold import run_fold  # noqa: PLC0415
 
     run_fold(process_runtime(), fold_id)
+
+
+def _announce_explanation(runtime: Runtime, prediction_id: str) -> None:
+    """Announce what the prediction queued with its result; what fails here is left to the sweep."""
+    try:
+        with runtime.sessions() as session:
+            row = jobs.explanation_of(session, prediction_id)
+    except DBAPIError as error:
+        log.warning("explanation_not_announced", reason=type(error).__name__)
+        return
+    if row is not None and row.state == JobState.QUEUED and row.published_at is None:
+        announce(current_app, runtime.sessions, ExplanationRow, row.id)
 
 
 @shared_task(name=MAINTENANCE_SWEEP)  # type: ignore[untyped-decorator]

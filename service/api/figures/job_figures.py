@@ -13,10 +13,21 @@ from sqlalchemy.orm import Session
 
 from service.db.base import utc_now
 from service.db.job import JobRow, JobState
-from service.db.rows import JOB_KINDS, ModelVersionRow, PredictionRow, PredictionState, TrainingFoldRow
+from service.db.rows import (
+    JOB_KINDS,
+    ExplanationRow,
+    ModelVersionRow,
+    PredictionRow,
+    PredictionState,
+    TrainingFoldRow,
+)
 from service.jobs.ended import EndedJob, EndedJobs
 
-NAMES: dict[type[JobRow], str] = {PredictionRow: "prediction", TrainingFoldRow: "fold"}
+NAMES: dict[type[JobRow], str] = {
+    PredictionRow: "prediction",
+    ExplanationRow: "explanation",
+    TrainingFoldRow: "fold",
+}
 
 # From a part of a second to a day: a prediction takes about one, a fold hours.
 BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 28800.0, 86400.0)

@@ -89,7 +89,7 @@ STATUSES: dict[type[Exception], int] = {
     second_factor.CodeNotValidError: 401,
     second_factor.SecondFactorSetError: 409,
     reviews.OverrideAgreesError: 409,
-    reviews.PredictionNotFinishedError: 409,
+    jobs.PredictionNotFinishedError: 409,
     scopes.ScopeError: 422,
     scopes.ScopeNotAllowedError: 422,
     storage.EncryptionKeyFileError: 500,

@@ -4,6 +4,7 @@ from service.db.base import Base
 from service.db.job import JobRow
 from service.db.rows.accounts import ApiKeyRow, SessionRow, UserRow
 from service.db.rows.audit import AuditEventRow, AuditHeadRow
+from service.db.rows.explanations import EXPLAINING, ExplanationRow, ExplanationState
 from service.db.rows.logins import (
     KnownBrowserRow,
     LoginAttemptRow,
@@ -20,6 +21,7 @@ from service.db.rows.training import FoldState, TrainingFoldRow, TrainingRunRow
 from service.db.rows.workers import WorkerRow
 
 __all__ = [
+    "EXPLAINING",
     "FILES_TO_REMOVE",
     "JOB_KINDS",
     "KEPT",
@@ -28,6 +30,8 @@ __all__ = [
     "AuditEventRow",
     "AuditHeadRow",
     "Base",
+    "ExplanationRow",
+    "ExplanationState",
     "FoldState",
     "IdempotencyRow",
     "KnownBrowserRow",
@@ -50,4 +54,4 @@ __all__ = [
 ]
 
 # Every kind of job, in the order in which a sweep looks after them.
-JOB_KINDS: tuple[type[JobRow], ...] = (PredictionRow, TrainingFoldRow)
+JOB_KINDS: tuple[type[JobRow], ...] = (PredictionRow, ExplanationRow, TrainingFoldRow)

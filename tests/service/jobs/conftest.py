@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.job import JobRow
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import PredictionRow, TrainingFoldRow, TrainingRunRow
+from service.db.rows import ExplanationRow, PredictionRow, TrainingFoldRow, TrainingRunRow
 
 
 @dataclass
@@ -33,6 +33,9 @@ class Queue:
         with self.sessions.begin() as session:
             if self.kind is PredictionRow:
                 return jobs.enqueue(session, scan_id=self.subject_id, max_attempts=max_attempts).id
+            if self.kind is ExplanationRow:
+                prediction = jobs.enqueue(session, scan_id=self.subject_id, max_attempts=max_attempts)
+                return jobs.enqueue_explanation(session, prediction).id
             fold = TrainingFoldRow(
                 organisation_id=DEFAULT_ORGANISATION_ID,
                 run_id=self.subject_id,
@@ -56,10 +59,12 @@ class Queue:
             return jobs.sweep(session, self.kind, republish_s=republish_s)
 
 
-@pytest.fixture(params=["predictions", "folds"])
+@pytest.fixture(params=["predictions", "explanations", "folds"])
 def queue(request: pytest.FixtureRequest, sessions: sessionmaker[Session], scan_id: str) -> Queue:
     if request.param == "predictions":
         return Queue(PredictionRow, sessions, "preprocessing", scan_id)
+    if request.param == "explanations":
+        return Queue(ExplanationRow, sessions, "explaining", scan_id)
     with sessions.begin() as session:
         run = TrainingRunRow(
             organisation_id=DEFAULT_ORGANISATION_ID,
