@@ -63,9 +63,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("prediction_id", name=op.f("uq_explanations_prediction_id")),
     )
     for columns in (["state", "queued_at", "id"], ["finished_at"]):
-        op.create_index(
-            op.f(f"ix_explanations_{'_'.join(columns)}"), "explanations", columns, unique=False
-        )
+        op.create_index(op.f(f"ix_explanations_{'_'.join(columns)}"), "explanations", columns, unique=False)
 
 
 def downgrade() -> None:

@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from service.api import account, admin, docs, operations, predictions, reviews, scans
+from service.api import account, admin, docs, explanations, operations, predictions, reviews, scans
 from service.api.edge.bodies import SmallBodies
 from service.api.edge.brakes import CountedRequests, PacedBodies
 from service.api.edge.envelope import Envelope
@@ -60,6 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     for router in (
         scans.router,
         predictions.router,
+        explanations.router,
         reviews.router,
         account.router,
         *admin.ROUTERS,

@@ -81,7 +81,8 @@ def announce_when_ready(base_url: str, credentials: Path | None, out: TextIO) ->
 def worker(
     *,
     queue: Annotated[
-        list[str], typer.Option(help="inference, explanation, training or maintenance; may be given several times.")
+        list[str],
+        typer.Option(help="inference, explanation, training or maintenance; may be given several times."),
     ],
     data_dir: DataDir = None,
     as_json: Annotated[

@@ -1,4 +1,4 @@
-"""What ``restnet serve`` runs: the web process and three workers, restarted when they die, stopped together."""
+"""What ``restnet serve`` runs: the web process and its workers, restarted when they die, stopped together."""
 
 import errno
 import fcntl

@@ -16,7 +16,7 @@ from service.api.problems.refusals import (
     SecondFactorRequiredError,
 )
 from service.api.resources import Resources
-from service.web import account, login, reviews, second_factor, second_step, views
+from service.web import account, explanations, login, reviews, second_factor, second_step, views
 from service.web.rendering import FOLDER, page
 
 HEADINGS = {
@@ -75,6 +75,7 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
         app.include_router(module.router)
     app.include_router(views.router)
     app.include_router(reviews.router)
+    app.include_router(explanations.router)
     app.mount("/static", StaticFolder(directory=FOLDER / "static"), name="static")
 
 

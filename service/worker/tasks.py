@@ -6,8 +6,7 @@ from sqlalchemy.exc import DBAPIError
 
 from model.errors import ModelError
 from service import jobs, logs
-from service.db.job import JobState
-from service.db.rows import ExplanationRow
+from service.db.rows import ExplanationRow, ExplanationState
 from service.errors import ServiceError
 from service.queue import EXPLANATION_RUN, MAINTENANCE_SWEEP, PREDICTION_RUN, TRAINING_FOLD, announce
 from service.settings import Settings
@@ -95,7 +94,7 @@ def _announce_explanation(runtime: Runtime, prediction_id: str) -> None:
     except DBAPIError as error:
         log.warning("explanation_not_announced", reason=type(error).__name__)
         return
-    if row is not None and row.state == JobState.QUEUED and row.published_at is None:
+    if row is not None and row.state == ExplanationState.QUEUED and row.published_at is None:
         announce(current_app, runtime.sessions, ExplanationRow, row.id)
 
 

@@ -20,6 +20,9 @@ ALLOWED_BY = {
     "/api/v1/predictions/{prediction_id}/retry": KNOWN["failed"][0],
     "/api/v1/predictions/{prediction_id}/review": ENDED[0],
     "/api/v1/predictions/{prediction_id}/reviews": ENDED[0],
+    "/api/v1/predictions/{prediction_id}/explanation": ENDED[0],
+    "/api/v1/predictions/{prediction_id}/explanation.nii.gz": ENDED[0],
+    "/api/v1/predictions/{prediction_id}/explanation/{name}": ENDED[0],
 }
 asked = Counter()
 SOUND = bytes.fromhex(KNOWN["sound_scan"])

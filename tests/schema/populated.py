@@ -86,6 +86,7 @@ def _add_scans(service: Serving, account: Account, model_version_id: str) -> Non
         prediction_id = accepted["prediction_id"]
         if state == PredictionState.SUCCEEDED:
             service.finish(prediction_id, sample_result(), model_version_id=model_version_id)
+            service.explain(prediction_id)
         else:
             service.set_state(prediction_id, state, **values)
         account.predictions.append(prediction_id)

@@ -15,6 +15,7 @@ from service.api.payloads import PredictionError, PredictionPage, PredictionResp
 from service.api.problems.refusals import ScanNotFoundError
 from service.api.problems.remedies import may_pass_next_time, remedy
 from service.audit import ReadLog
+from service.db.job import JobRow
 from service.db.rows import PredictionRow, PredictionState, ScanRow
 from service.identity.permissions import Permission
 from service.jobs import JobFailure
@@ -121,17 +122,6 @@ def prediction_response(session: Session, row: PredictionRow) -> PredictionRespo
 
 
 def _response(row: PredictionRow, queue_position: int | None, pace_s: float | None) -> PredictionResponse:
-    error = None
-    if row.state == PredictionState.FAILED:
-        code = row.error_code or JobFailure.INTERNAL_ERROR.value
-        error = PredictionError(
-            code=code,
-            message=row.error_message or "",
-            details=row.error_details,
-            reference=row.error_reference,
-            remedy=remedy(code),
-            retryable=may_pass_next_time(code),
-        )
     finished_well = row.state == PredictionState.SUCCEEDED and row.result is not None
     return PredictionResponse(
         id=row.id,
@@ -146,10 +136,23 @@ def _response(row: PredictionRow, queue_position: int | None, pace_s: float | No
         else round(queue_position * pace_s, 1),
         cancel_requested=row.cancel_requested,
         result=row.result.result if finished_well and row.result is not None else None,
-        error=error,
+        error=error_of(row) if row.state == PredictionState.FAILED else None,
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,
+    )
+
+
+def error_of(row: JobRow) -> PredictionError:
+    """Describe why a job failed."""
+    code = row.error_code or JobFailure.INTERNAL_ERROR.value
+    return PredictionError(
+        code=code,
+        message=row.error_message or "",
+        details=row.error_details,
+        reference=row.error_reference,
+        remedy=remedy(code),
+        retryable=may_pass_next_time(code),
     )
 
 

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from imaging.errors import ScanError
-from service import enclosure, jobs, rates, reviews, storage
+from service import enclosure, explanations, jobs, rates, reviews, storage
 from service.api.edge import upload_slots
 from service.api.problems import refusals
 from service.api.problems.problem import Problem, problem, problem_response
@@ -49,7 +49,9 @@ STATUSES: dict[type[Exception], int] = {
     enclosure.ReaderDiedError: 422,
     enclosure.ReaderMemoryError: 422,
     enclosure.ReaderTimeLimitError: 422,
+    explanations.ExplanationFileError: 500,
     jobs.PredictionFinishedError: 409,
+    jobs.PredictionNotFinishedError: 409,
     jobs.PredictionNotFoundError: 404,
     jobs.PredictionNotRetryableError: 409,
     logins.LoginNotFoundError: 404,
@@ -68,6 +70,8 @@ STATUSES: dict[type[Exception], int] = {
     refusals.BadRequestError: 400,
     refusals.CrossSiteRequestError: 403,
     refusals.DatabaseUnavailableError: 503,
+    refusals.ExplanationNotFoundError: 404,
+    refusals.ExplanationNotReadyError: 409,
     refusals.FieldsNotValidError: 422,
     refusals.IdempotencyKeyReusedError: 422,
     refusals.InternalError: 500,
@@ -89,7 +93,6 @@ STATUSES: dict[type[Exception], int] = {
     second_factor.CodeNotValidError: 401,
     second_factor.SecondFactorSetError: 409,
     reviews.OverrideAgreesError: 409,
-    jobs.PredictionNotFinishedError: 409,
     scopes.ScopeError: 422,
     scopes.ScopeNotAllowedError: 422,
     storage.EncryptionKeyFileError: 500,

@@ -79,6 +79,7 @@ def problem_responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
         404: "Nothing under this identifier",
         408: "The body stopped coming, or came too slowly",
         409: "The state does not allow this",
+        410: "The stored file is gone",
         413: "The body is too large",
         415: "The body is of another kind",
         422: "A value or a scan that cannot be accepted; `code` says which",

@@ -98,6 +98,34 @@ class ScanNotFoundError(NotFoundError):
     kind: ClassVar[str] = "scan"
 
 
+class ExplanationNotFoundError(ServiceError):
+    """A prediction that nobody asked to explain."""
+
+    code: ClassVar[str] = "explanation_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("expected a prediction with an explanation, found one that nobody asked for")
+
+
+class ExplanationNotReadyError(ServiceError):
+    """An explanation without files, yet or for good."""
+
+    code: ClassVar[str] = "explanation_not_ready"
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        super().__init__(f"expected an explanation that is done, found one that is {state}")
+
+
+class ExplanationFileNotFoundError(NotFoundError):
+    """A file that this explanation has not."""
+
+    code: ClassVar[str] = "explanation_file_not_found"
+
+    def __init__(self) -> None:
+        ServiceError.__init__(self, "expected a file that the explanation names, found none of this name")
+
+
 class MediaTypeError(ServiceError):
     """A body of a kind that the route does not read."""
 

@@ -26,12 +26,14 @@ from fastapi.routing import iter_route_contexts
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
+from service import jobs
 from service.api.app import create_app
 from service.api.resources import Resources
 from service.db.migrate import upgrade
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, ResultRow
+from service.db.rows import ExplanationState, ModelVersionRow, PredictionRow, PredictionState, ResultRow
 from service.enclosure import Enclosure
+from service.explanations import pack
 from service.identity.accounts import create_user, find_user, require_user
 from service.identity.api_keys import create_api_key
 from service.identity.organisations import create_organisation
@@ -39,6 +41,7 @@ from service.identity.roles import Role
 from service.identity.scopes import SCOPES_OF_ROLE, Scope
 from service.quarantine import open_quarantine
 from service.settings import Settings
+from service.storage import explanation_key
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PASSWORD = "correct horse battery"
@@ -112,6 +115,33 @@ def sample_result(probability: float = 0.61, low: float = 0.44, high: float = 0.
         },
         "warnings": [{"code": "coverage_partial", "message": "expected the whole brain, found 97 % of it"}],
         "timing_ms": {"read": 1.0, "preprocess": 400.0, "classify": 600.0, "total": 1001.0},
+    }
+
+
+def sample_facts() -> dict[str, Any]:
+    """What a worker stores of an explanation."""
+    peak = {
+        "mni_mm": [-4.0, 52.0, 8.0],
+        "value": 0.012,
+        "nearest_region": "vmPFC",
+        "nearest_network": "default",
+        "distance_mm": 3.2,
+    }
+    picture = {"width": 686, "height": 348, "low": -0.01, "high": 0.01}
+    return {
+        "method": "integrated_gradients",
+        "logit": 0.8,
+        "baseline_logit": -0.1,
+        "completeness_error": 0.05,
+        "accounts": True,
+        "start_frames": [0, 51, 101, 152],
+        "members": 5,
+        "steps": 16,
+        "peaks": [peak],
+        "volumes": ["attribution.nii.gz", "temporal_sd.nii.gz"],
+        "pictures": {"attribution.png": picture, "carpet.png": picture, "temporal_sd.png": picture},
+        "frames_per_column": 1,
+        "global_signal": [0.1, -0.2, 0.1],
     }
 
 
@@ -221,6 +251,18 @@ class Serving:
                     result=result,
                 )
             )
+
+    def explain(self, prediction_id: str, **changes: Any) -> None:
+        """Store an explanation of a finished prediction as a worker would."""
+        members = {name: name.encode() for name in ("attribution.nii.gz", "attribution.png", "carpet.png")}
+        content = pack(members)
+        with self.resources.storage.receive(max_bytes=len(content)) as upload:
+            upload.write(content)
+            self.resources.storage.promote(upload, explanation_key(prediction_id))
+        with self.sessions.begin() as session:
+            row = jobs.enqueue_explanation(session, session.get_one(PredictionRow, prediction_id))
+            row.state, row.progress, row.finished_at = ExplanationState.SUCCEEDED, 1.0, datetime.now(UTC)
+            row.facts = sample_facts() | changes
 
     def set_state(self, prediction_id: str, state: PredictionState, **values: Any) -> None:
         """Put a prediction into a state, as a worker would."""

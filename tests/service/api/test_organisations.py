@@ -111,6 +111,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> 
             address = f"/api/v1/predictions/{done}/review"
             key = organisation.keys[Role.CLINICIAN]
             assert served.client.post(address, headers=key, json=said).status_code == 201
+            for upload in organisation.uploads.values():
+                served.explain(upload["prediction_id"])
             served.set_state(
                 organisation.uploads[Role.INTEGRATOR]["prediction_id"],
                 PredictionState.FAILED,
@@ -146,6 +148,7 @@ def populate(served: Serving, organisation: Organisation, role: Role, *, seed: i
 
 def addressed(path: str, organisation: Organisation) -> list[str]:
     """A route's path with each of an organisation's identifiers in it; one that it cannot fill in fails."""
+    path = path.replace("{name}", "carpet.png")
     found = re.findall(r"\{(\w+)\}", path)
     assert len(found) == 1, f"expected one parameter, which this test knows how to fill in: {path}"
     return [path.replace(f"{{{found[0]}}}", id_) for id_ in organisation.ids(found[0])]
@@ -179,7 +182,8 @@ def test_what_is_another_organisations_answers_as_if_it_did_not_exist(world: Wor
     for method, path in routes_of(world.served.app):
         if "{" not in path:
             continue
-        unknown = south(method, re.sub(r"\{\w+\}", UNKNOWN, path), json=BODIES.get(path))
+        named = path.replace("{name}", "carpet.png")
+        unknown = south(method, re.sub(r"\{\w+\}", UNKNOWN, named), json=BODIES.get(path))
         assert unknown.status_code in {403, 404}, (method, path)
         for address in addressed(path, world.north):
             answer = south(method, address, json=BODIES.get(path))

@@ -19,6 +19,7 @@ FOR_ANYBODY = {
     ("GET", "/login"),
     ("POST", "/login"),
     ("GET", "/login/code"),
+    ("GET", "/template/mni152_2mm.nii.gz"),
     ("POST", "/login/code"),
 }
 REST = {
@@ -32,6 +33,10 @@ REST = {
     ("POST", "/api/v1/predictions/{prediction_id}/retry"): EVERY_ROLE,
     ("POST", "/api/v1/predictions/{prediction_id}/review"): {Role.CLINICIAN, Role.ADMINISTRATOR},
     ("GET", "/api/v1/predictions/{prediction_id}/reviews"): EVERY_ROLE,
+    ("GET", "/api/v1/predictions/{prediction_id}/explanation"): EVERY_ROLE,
+    ("POST", "/api/v1/predictions/{prediction_id}/explanation"): EVERY_ROLE,
+    ("GET", "/api/v1/predictions/{prediction_id}/explanation.nii.gz"): EVERY_ROLE,
+    ("GET", "/api/v1/predictions/{prediction_id}/explanation/{name}"): EVERY_ROLE,
     ("GET", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("DELETE", "/api/v1/admin/users/{user_id}/logins"): {Role.ADMINISTRATOR},
@@ -58,6 +63,7 @@ PAGES = {
     ("POST", "/predictions/{prediction_id}/cancel"): EVERY_ROLE,
     ("POST", "/predictions/{prediction_id}/retry"): EVERY_ROLE,
     ("POST", "/predictions/{prediction_id}/review"): {Role.CLINICIAN, Role.ADMINISTRATOR},
+    ("POST", "/predictions/{prediction_id}/explanation"): EVERY_ROLE,
     ("GET", "/account"): EVERY_ROLE,
     ("POST", "/account/password"): EVERY_ROLE,
     ("POST", "/account/second-factor"): EVERY_ROLE,
@@ -71,6 +77,7 @@ PAGES = {
 
 
 def concrete(path: str) -> str:
+    path = path.replace("{name}", "carpet.png")
     return re.sub(r"\{\w+\}", "00000000-0000-0000-0000-000000000000", path)
 
 

@@ -20,6 +20,9 @@ READS = {
     "/api/v1/predictions/{prediction_id}": ("prediction.read", "prediction_id"),
     "/api/v1/predictions/{prediction_id}/events": ("prediction.read", "prediction_id"),
     "/api/v1/predictions/{prediction_id}/reviews": ("review.read", "prediction_id"),
+    "/api/v1/predictions/{prediction_id}/explanation": ("explanation.read", "prediction_id"),
+    "/api/v1/predictions/{prediction_id}/explanation.nii.gz": ("explanation.read", "prediction_id"),
+    "/api/v1/predictions/{prediction_id}/explanation/{name}": ("explanation.read", "prediction_id"),
     "/api/v1/admin/users": ("user.list", "list"),
     "/api/v1/admin/api-keys": ("api_key.list", "list"),
     "/api/v1/admin/audit": ("audit.read", "list"),
@@ -32,6 +35,7 @@ NOBODYS = {
     "/",
     "/login",
     "/login/code",
+    "/template/mni152_2mm.nii.gz",
     "/healthz",
     "/readyz",
     "/metrics",
@@ -49,6 +53,8 @@ def place(served: Serving) -> Callable[[str], str]:
     """A finished prediction, an administrator logged in; gives a route's path with its identifiers."""
     accepted = served.upload(served.key("doctor"), subject_id="P-17")
     served.finish(accepted["prediction_id"], sample_result(), model_version_id=served.register_model())
+    served.explain(accepted["prediction_id"])
+    accepted["name"] = "carpet.png"
     name = served.user("chief", Role.ADMINISTRATOR)
     served.client.post("/login", data={"username": name, "password": PASSWORD})
     return lambda route: re.sub(r"\{(\w+)\}", lambda found: accepted[found[1]], route)
