@@ -8,6 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.api.access.principal import Principal
+from service.api.actions.explaining import explanation_of
 from service.api.actions.reviewing import review_page
 from service.api.actions.viewing import read_prediction
 from service.api.resources import Resources
@@ -18,7 +19,7 @@ from service.reviews import AGREES_WITH, REASON_MAX_LENGTH
 from service.web import wording
 from service.web.rendering import page
 from service.web.review_form import EMPTY, ReviewForm
-from service.web.scale import dvars_trace, height, probability_scale, stretches, time_marks
+from service.web.scale import dvars_trace, height, probability_scale, signal_trace, stretches, time_marks
 
 REVIEWS_SHOWN = 50
 
@@ -53,7 +54,9 @@ def prediction_page(
         shown = read_prediction(session, principal, prediction_id, reads=resources.reads)
         card = shown.result["model"] if shown.result else active_card(session)
         reviews = ReviewPage(items=[], next_cursor=None)
+        explanation = None
         if shown.result:
+            explanation = explanation_of(session, shown.id)
             reviews = review_page(session, shown.id, cursor=None, limit=REVIEWS_SHOWN)
     values: dict[str, Any] = {}
     if shown.result is not None:
@@ -66,6 +69,10 @@ def prediction_page(
             "times": time_marks(float(shown.result["quality"]["duration_s"])),
             "trace": dvars_trace(shown.result["quality"].get("dvars", [])),
             "warnings": wording.warnings_beside_banner(shown.result["warnings"]),
+            "explanation": explanation,
+            "global_signal": signal_trace(explanation.facts.global_signal)
+            if explanation and explanation.facts
+            else None,
             "reviews": reviews,
             "may_review": principal.may(Permission.REVIEW_PREDICTIONS),
             "form": form,

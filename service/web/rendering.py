@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.api.access.principal import Principal
-from service.web import wording
+from service.web import picture_wording, wording
 
 FOLDER = Path(__file__).resolve().parent
 # No page is kept in the browser, so going back asks for it anew: as a whole, or the address of a deleted scan
@@ -32,10 +32,12 @@ def environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["percent"] = percent
+    made.filters["signed"] = signed
     made.filters["moment"] = moment
     made.filters["sentence"] = sentence
     made.filters["bytes"] = readable_bytes
     made.globals["wording"] = wording
+    made.globals["picture_wording"] = picture_wording
     made.globals["htmx_config"] = HTMX_CONFIG
     return made
 
@@ -72,6 +74,12 @@ def percent(fraction: float) -> str:
     if 0.995 <= fraction < 1:
         return "> 99\u202f%"
     return f"{fraction * 100:.0f}\u202f%"
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """Write a number with its sign, a minus as long as the plus: ``+0.25``."""
+    rounded = round(value, digits)
+    return f"{rounded:+.{digits}f}".replace("-", "\u2212") if rounded else f"{0:.{digits}f}"
 
 
 def moment(when: datetime) -> str:

@@ -135,6 +135,22 @@ def dvars_trace(values: list[float]) -> Trace | None:
     return Trace(points, marks)
 
 
+def signal_trace(values: list[float]) -> Trace:
+    """Draw a signal around zero, as far up as down, with at least one unit either way in view."""
+    largest = max(1.0, *(abs(value) for value in values))
+    step = 1000 / max(len(values) - 1, 1)
+    points = " ".join(
+        f"{index * step:.1f},{50 - 50 * value / largest:.1f}" for index, value in enumerate(values)
+    )
+    marks = [Mark(height(0.5 + 0.5 * share), text) for share, text in _around_zero(largest)]
+    return Trace(points, marks)
+
+
+def _around_zero(largest: float) -> list[tuple[float, str]]:
+    figure = f"{largest:.1f}".removesuffix(".0")
+    return [(1.0, figure), (0.0, "0"), (-1.0, f"\u2212{figure}")]
+
+
 def clock(seconds: float) -> str:
     """Write a time of the run: 95 s is ``1:35``."""
     minutes, rest = divmod(round(seconds), 60)

@@ -14,17 +14,22 @@ const wanted = [
   ["@fontsource-variable/source-sans-3", "files/source-sans-3-latin-wght-normal.woff2"],
   ["@fontsource-variable/source-sans-3", "files/source-sans-3-latin-wght-italic.woff2"],
   ["@fontsource-variable/source-serif-4", "files/source-serif-4-latin-wght-normal.woff2"],
+  // The whole viewer in one module; a page loads it when somebody opens it.
+  ["@niivue/niivue", "dist/index.js", "niivue.js"],
 ];
+
+// Of a package that brings none along: the one of its repository.
+const LICENCES = { "@niivue/niivue": join(here, "licences", "niivue.LICENSE") };
 
 await rm(target, { recursive: true, force: true });
 await mkdir(target, { recursive: true });
-for (const [name, file] of wanted) {
-  await copyFile(join(modules, name, file), join(target, basename(file)));
+for (const [name, file, called = basename(file)] of wanted) {
+  await copyFile(join(modules, name, file), join(target, called));
 }
 for (const name of new Set(wanted.map(([name]) => name))) {
   // The licences travel with the files.
   const { version } = JSON.parse(await readFile(join(modules, name, "package.json"), "utf8"));
   const licence = `${name.replace(/^@/, "").replaceAll("/", "-")}-${version}.LICENSE`;
-  await copyFile(join(modules, name, "LICENSE"), join(target, licence));
+  await copyFile(LICENCES[name] ?? join(modules, name, "LICENSE"), join(target, licence));
 }
 console.log(`service/web/static/vendor: ${wanted.length} files`);

@@ -37,15 +37,21 @@ def missing(reason: str) -> None:
     pytest.skip(reason)
 
 
-# For a module: while it is open, playwright keeps an event loop running in this thread, where other tests
-# start their own.
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def chromium() -> str:
+    """Return the path of a Chromium, and see that the pages' packages are there."""
     program = next((found for name in CHROMIUM_NAMES if (found := shutil.which(name))), None)
     if program is None:
         missing("no Chromium here (apt-get install chromium)")
     if not VENDOR.is_file():
         missing("the pages' packages are not there (npm ci && npm run vendor)")
+    return str(program)
+
+
+# For a module: while it is open, playwright keeps an event loop running in this thread, where other tests
+# start their own.
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    program = chromium()
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
         yield launched
