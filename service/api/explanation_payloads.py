@@ -10,6 +10,7 @@ from service.db.rows import ExplanationState
 
 FileName = Literal[
     "attribution.nii.gz",
+    "grad_cam.nii.gz",
     "mean.nii.gz",
     "temporal_sd.nii.gz",
     "attribution.png",
@@ -51,6 +52,7 @@ class ExplanationFacts(BaseModel):
     members: int
     steps: int
     peaks: list[PeakResponse]
+    strongest: dict[FileName, float] = Field(description="The largest size in each map")
     volumes: list[FileName] = Field(description="A scan without a mean of its own has no `mean`")
     pictures: dict[FileName, PictureResponse]
     frames_per_column: int = Field(description="Of the carpet plot")

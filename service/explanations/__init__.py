@@ -6,6 +6,7 @@ row's ``facts``; :mod:`service.worker.explanation` makes both.
 
 from service.explanations.bundle import (
     ATTRIBUTION,
+    GRAD_CAM,
     PICTURES,
     VOLUMES,
     ExplanationFileError,
@@ -15,6 +16,7 @@ from service.explanations.bundle import (
 
 __all__ = [
     "ATTRIBUTION",
+    "GRAD_CAM",
     "PICTURES",
     "VOLUMES",
     "ExplanationFileError",

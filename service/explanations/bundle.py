@@ -9,8 +9,9 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 from service.errors import ServiceError
 
 ATTRIBUTION = "attribution.nii.gz"
-# In template space: the map, and what it can be laid over. A scan without a mean of its own has no "mean".
-VOLUMES = (ATTRIBUTION, "mean.nii.gz", "temporal_sd.nii.gz")
+GRAD_CAM = "grad_cam.nii.gz"
+# In template space: two maps, and what they can be laid over. A scan without a mean of its own has no "mean".
+VOLUMES = (ATTRIBUTION, GRAD_CAM, "mean.nii.gz", "temporal_sd.nii.gz")
 PICTURES = ("attribution.png", "carpet.png", "mean.png", "temporal_sd.png", "tsnr.png")
 # The largest member has a few million voxels.
 MAX_MEMBER_BYTES = 1 << 28

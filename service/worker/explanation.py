@@ -18,7 +18,7 @@ from imaging import NetworkInput, ScanPictures
 from imaging.quality import MEANLESS_TSNR
 from service import jobs
 from service.db.rows import ExplanationRow, PredictionRow
-from service.explanations import ATTRIBUTION, pack
+from service.explanations import ATTRIBUTION, GRAD_CAM, pack
 from service.storage import EncryptionKeyMissingError, explanation_key
 from service.worker.drawing import Drawn, draw_carpet, draw_map, draw_mosaic
 from service.worker.heartbeat import Heartbeat
@@ -73,8 +73,10 @@ def _explain(runtime: Runtime, row: ExplanationRow, owner: str, heartbeat: Heart
             network_input,
             progress=lambda done: heartbeat.report(_READ + (_EXPLAINED - _READ) * done),
         )
-    members, facts = _draw(found, network_input, pictures)
-    heartbeat.report(_EXPLAINED)
+        heartbeat.report(_EXPLAINED)
+        coarse = explain(predictor, network_input, method="grad_cam", progress=lambda _: heartbeat.check())
+    members, facts = _draw(found, coarse, network_input, pictures)
+    heartbeat.check()
     with runtime.storage.receive(max_bytes=_MAX_FILE_BYTES) as upload:
         upload.write(pack(members))
         runtime.storage.promote(upload, explanation_key(prediction.id))
@@ -104,7 +106,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _draw(
-    found: "Explanation", network_input: NetworkInput, pictures: ScanPictures
+    found: "Explanation", coarse: "Explanation", network_input: NetworkInput, pictures: ScanPictures
 ) -> tuple[dict[str, bytes], dict[str, Any]]:
     from model.explanation import peaks, to_template  # noqa: PLC0415
 
@@ -113,7 +115,10 @@ def _draw(
         "carpet.png": draw_carpet(pictures.carpet),
         **_mosaics(pictures, has_mean=network_input.quality.tsnr is not None),
     }
-    volumes = {ATTRIBUTION: gzip.compress(to_template(found.map).to_bytes(), _GZIP_LEVEL, mtime=0)}
+    maps = {ATTRIBUTION: found.map, GRAD_CAM: coarse.map}
+    volumes = {
+        name: gzip.compress(to_template(cube).to_bytes(), _GZIP_LEVEL, mtime=0) for name, cube in maps.items()
+    }
     volumes["temporal_sd.nii.gz"] = _volume(pictures.temporal_sd, pictures)
     if network_input.quality.tsnr is not None:
         volumes["mean.nii.gz"] = _volume(pictures.mean, pictures)
@@ -127,6 +132,7 @@ def _draw(
         "members": found.members,
         "steps": found.steps,
         "peaks": [asdict(peak) for peak in peaks(found.map)],
+        "strongest": {name: float(np.abs(cube).max()) for name, cube in maps.items()},
         "volumes": sorted(volumes),
         "pictures": {name: _described(picture) for name, picture in drawn.items()},
         "frames_per_column": pictures.frames_per_column,

@@ -94,6 +94,10 @@ def test_the_viewer_shows_a_brain_and_obeys(tab: Watched) -> None:
     page.locator("[data-knob=background]").select_option(label="the variation in this scan")
     page.wait_for_timeout(1500)
     assert np.abs(settled() - template).mean() > 2
+    template = settled()
+    page.locator("[data-knob=map]").select_option(label="Grad-CAM, coarse")
+    page.wait_for_timeout(1500)
+    assert np.abs(settled() - template).mean() > 2
     page.locator("[data-knob=view]").select_option("axial")
     assert np.abs(settled() - template).mean() > 2
     # A place of the table is shown where it is.

@@ -18,8 +18,12 @@ function complain(root, text) {
   trouble.hidden = false;
 }
 
+function chosenMap(root) {
+  return knob(root, "map").selectedOptions[0];
+}
+
 function limits(root) {
-  const strongest = Number(root.dataset.strongest) || 1;
+  const strongest = Number(chosenMap(root).dataset.strongest) || 1;
   const least = (Number(knob(root, "threshold").value) / 100) * strongest;
   return { least: Math.max(least, strongest * 1e-6), strongest };
 }
@@ -41,7 +45,7 @@ async function load(root) {
   await viewer.loadVolumes([
     { url: knob(root, "background").value, colormap: "gray" },
     {
-      url: root.dataset.map,
+      url: chosenMap(root).value,
       colormap: positive,
       colormapNegative: negative,
       cal_min: least,
@@ -57,7 +61,7 @@ function say(root, { mm, values }) {
   const place = Array.from(mm).slice(0, 3).map((value) => Math.round(value)).join(", ");
   const share = values.length > 1 ? values[1].value : 0;
   const side = share > 0 ? "for ADHD" : share < 0 ? "against ADHD" : "no share";
-  part(root, "where").textContent = `${place} mm: ${side}${share ? `, ${share.toPrecision(2)} logits` : ""}`;
+  part(root, "where").textContent = `${place} mm: ${side}${share ? `, ${share.toPrecision(2)} ${chosenMap(root).dataset.unit ?? "logits"}` : ""}`.trim();
 }
 
 function goTo(mm) {
@@ -84,7 +88,9 @@ function addWays(root) {
 }
 
 function listen(root) {
-  knob(root, "background").addEventListener("change", () => guarded(root, () => load(root)));
+  for (const name of ["background", "map"]) {
+    knob(root, name).addEventListener("change", () => guarded(root, () => load(root)));
+  }
   for (const name of ["colours", "threshold", "opacity"]) {
     knob(root, name).addEventListener("input", () => applyMap(root));
   }

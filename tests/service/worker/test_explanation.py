@@ -22,7 +22,7 @@ from service import jobs
 from service.db.job import JobState
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ExplanationRow, ScanRow
-from service.explanations import ATTRIBUTION, read_member
+from service.explanations import ATTRIBUTION, GRAD_CAM, read_member
 from service.identity.actor import program
 from service.retention import Reason, mark_deleted
 from service.settings import Settings
@@ -130,7 +130,10 @@ def test_an_answer_queues_its_explanation_which_gives_a_map_and_pictures(
         picture = Image.open(BytesIO(member(runtime, prediction_id, name)))
         assert picture.size == (described["width"], described["height"])
         assert len(set(np.asarray(picture).ravel().tolist())) > 20, name
-    assert facts["volumes"] == [ATTRIBUTION, "temporal_sd.nii.gz"]
+    assert facts["volumes"] == [ATTRIBUTION, GRAD_CAM, "temporal_sd.nii.gz"]
+    assert facts["strongest"][ATTRIBUTION] == pytest.approx(np.abs(shares).max())
+    coarse: Any = nib.Nifti1Image.from_bytes(gzip.decompress(member(runtime, prediction_id, GRAD_CAM)))
+    assert facts["strongest"][GRAD_CAM] == pytest.approx(np.abs(coarse.get_fdata()).max())
 
 
 @pytest.mark.usefixtures("quick")
