@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from service.api import account, admin, docs, operations, predictions, reviews, scans
+from service.api import account, admin, docs, operations, predictions, reports, reviews, scans
 from service.api.edge.bodies import SmallBodies
 from service.api.edge.brakes import CountedRequests, PacedBodies
 from service.api.edge.envelope import Envelope
@@ -61,6 +61,7 @@ def create_app(settings: Settings) -> FastAPI:
         scans.router,
         predictions.router,
         reviews.router,
+        reports.router,
         account.router,
         *admin.ROUTERS,
         operations.router,

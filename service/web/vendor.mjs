@@ -1,4 +1,5 @@
 // Copies what the pages need from node_modules to service/web/static/vendor/: no build, no bundler.
+import { existsSync } from "node:fs";
 import { copyFile, mkdir, readFile, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -14,7 +15,12 @@ const wanted = [
   ["@fontsource-variable/source-sans-3", "files/source-sans-3-latin-wght-normal.woff2"],
   ["@fontsource-variable/source-sans-3", "files/source-sans-3-latin-wght-italic.woff2"],
   ["@fontsource-variable/source-serif-4", "files/source-serif-4-latin-wght-normal.woff2"],
+  // What PDFs are set in: their compiler reads no woff2.
+  ["@expo-google-fonts/source-sans-3", "400Regular/SourceSans3_400Regular.ttf"],
+  ["@expo-google-fonts/source-sans-3", "600SemiBold/SourceSans3_600SemiBold.ttf"],
 ];
+// Some packages have the licence of the font beside their own.
+const licences = ["LICENSE", "LICENSE_FONT"];
 
 await rm(target, { recursive: true, force: true });
 await mkdir(target, { recursive: true });
@@ -24,7 +30,9 @@ for (const [name, file] of wanted) {
 for (const name of new Set(wanted.map(([name]) => name))) {
   // The licences travel with the files.
   const { version } = JSON.parse(await readFile(join(modules, name, "package.json"), "utf8"));
-  const licence = `${name.replace(/^@/, "").replaceAll("/", "-")}-${version}.LICENSE`;
-  await copyFile(join(modules, name, "LICENSE"), join(target, licence));
+  const stem = `${name.replace(/^@/, "").replaceAll("/", "-")}-${version}`;
+  for (const licence of licences.filter((file) => existsSync(join(modules, name, file)))) {
+    await copyFile(join(modules, name, licence), join(target, `${stem}.${licence}`));
+  }
 }
 console.log(`service/web/static/vendor: ${wanted.length} files`);

@@ -20,6 +20,8 @@ ALLOWED_BY = {
     "/api/v1/predictions/{prediction_id}/retry": KNOWN["failed"][0],
     "/api/v1/predictions/{prediction_id}/review": ENDED[0],
     "/api/v1/predictions/{prediction_id}/reviews": ENDED[0],
+    "/api/v1/predictions/{prediction_id}/report.html": ENDED[0],
+    "/api/v1/predictions/{prediction_id}/report.pdf": ENDED[0],
 }
 asked = Counter()
 SOUND = bytes.fromhex(KNOWN["sound_scan"])

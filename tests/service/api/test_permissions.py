@@ -32,6 +32,8 @@ REST = {
     ("POST", "/api/v1/predictions/{prediction_id}/retry"): EVERY_ROLE,
     ("POST", "/api/v1/predictions/{prediction_id}/review"): {Role.CLINICIAN, Role.ADMINISTRATOR},
     ("GET", "/api/v1/predictions/{prediction_id}/reviews"): EVERY_ROLE,
+    ("GET", "/api/v1/predictions/{prediction_id}/report.html"): EVERY_ROLE,
+    ("GET", "/api/v1/predictions/{prediction_id}/report.pdf"): EVERY_ROLE,
     ("GET", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("DELETE", "/api/v1/admin/users/{user_id}/logins"): {Role.ADMINISTRATOR},
