@@ -15,6 +15,8 @@ class Room:
 
     Attributes
     ----------
+    pages : int
+        How many there may be.
     reviews, remarks, pictures : int
         How many.
     reason, remark, fact : int
@@ -27,6 +29,7 @@ class Room:
         The height of a picture.
     """
 
+    pages: int
     reviews: int
     remarks: int
     reason: int
@@ -38,12 +41,19 @@ class Room:
     pictures: int = 4
 
 
-# The last one is sure to fit, whatever was typed.
-ROOMS = (
-    Room(reviews=3, remarks=10, reason=2000, remark=400, fact=200, measured=True, points=9, picture_mm=52),
-    Room(reviews=2, remarks=10, reason=700, remark=250, fact=160, measured=False, points=9, picture_mm=44),
-    Room(reviews=1, remarks=10, reason=200, remark=120, fact=60, measured=False, points=8, picture_mm=30),
+_WHOLE = Room(
+    pages=2, reviews=3, remarks=10, reason=2000, remark=400, fact=200, measured=True, points=9, picture_mm=52
 )
+ROOMS = (
+    # One page with smaller letters, sooner than a second one for its last lines.
+    replace(_WHOLE, pages=1),
+    replace(_WHOLE, pages=1, points=8.4),
+    _WHOLE,
+    replace(_WHOLE, reviews=2, reason=700, remark=250, fact=160, measured=False, picture_mm=44),
+    # Sure to fit, whatever was typed.
+    replace(_WHOLE, reviews=1, reason=200, remark=120, fact=60, measured=False, points=8, picture_mm=30),
+)
+"""Tried in this order."""
 
 
 def fit(report: Report, room: Room) -> Report:

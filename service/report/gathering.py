@@ -104,7 +104,7 @@ def gather(
         more_reviews=reviews.next_cursor is not None,
         origin=(
             Fact("Prediction", row.id),
-            Fact("On the page", address),
+            Fact("Page", address),
             Fact("Answered", moment(row.result.created_at)),
             Fact("Report made", f"{moment(made_at)}, by {made_by}"),
             Fact("RestNet", f"version {version}"),

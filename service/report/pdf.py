@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 # Source Sans 3 for the PDF lies among the pages' packages; without it Typst's own letters are taken.
 FONTS = Path(__file__).resolve().parents[1] / "web" / "static" / "vendor"
 
-# What the template says of a document that is too long.
-TOO_LONG = "more than two pages"
+# What the template says of a document that has more pages than its room.
+TOO_LONG = "more pages than there is room for"
 # What Typst says of a letter that no font has.
 _NO_FONT = "could not be displayed"
 
@@ -98,7 +98,7 @@ def _files(report: Report, room: Room, *, unshown: bool) -> dict[str, bytes]:
     for picture in words["pictures"]:
         del picture["png"]
     words |= {"made_at": report.made_at.isoformat(), "unshown": unshown}
-    words |= {"points": room.points, "picture_mm": room.picture_mm}
+    words |= {"pages": room.pages, "points": room.points, "picture_mm": room.picture_mm}
     files["report.json"] = json.dumps(words).encode()
     files["main.typ"] = (TEMPLATES / "report.typ").read_bytes()
     return files

@@ -10,7 +10,7 @@ import typst
 
 from service.report import pdf as pdf_module
 from service.report.contents import Fact, Report
-from service.report.fitting import CONTINUED, ROOMS, cut
+from service.report.fitting import CONTINUED, cut
 from service.report.pdf import write_pdf
 from service.web import wording
 from tests.service.report.made_up import (
@@ -76,7 +76,17 @@ def test_cutting_keeps_words_whole_and_long_ones_within_the_length() -> None:
     assert cut("one two\nthree", 20) == "one two three"
     assert cut("one two three", 10) == "one two" + CONTINUED
     assert cut("x" * 50, 10) == "x" * 10 + CONTINUED
-    assert [room.reason for room in ROOMS] == sorted((room.reason for room in ROOMS), reverse=True)
+
+
+def test_a_few_lines_do_not_begin_a_second_page() -> None:
+    remarks = [wording.Remark(words, "measured " * 12, code) for code, words in wording.WARNINGS.items()]
+    pages = [len(pages_of(write_pdf(made_up_report(remarks=remarks[:number])))) for number in range(8)]
+    assert pages[2] == 1
+    assert pages[7] == 2
+    # The facts at the end stay together.
+    longer = pages_of(write_pdf(made_up_report(remarks=remarks, reviews=[review("word " * 200)])))
+    assert [page.count("The scan File") for page in longer] == [0, 1]
+    assert [page.count("This report") for page in longer] == [0, 1]
 
 
 def test_nothing_reaches_the_edge_of_the_paper() -> None:
