@@ -50,8 +50,8 @@ ROOMS = (
     replace(_WHOLE, pages=1, points=8.4),
     _WHOLE,
     replace(_WHOLE, reviews=2, reason=700, remark=250, fact=160, measured=False, picture_mm=44),
-    # Sure to fit, whatever was typed.
-    replace(_WHOLE, reviews=1, reason=200, remark=120, fact=60, measured=False, points=8, picture_mm=30),
+    # Sure to fit, whatever was typed; a digest of 64 characters stays whole.
+    replace(_WHOLE, reviews=1, reason=200, remark=120, fact=64, measured=False, points=8, picture_mm=30),
 )
 """Tried in this order."""
 
