@@ -6,7 +6,17 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from service.api import account, admin, docs, explanations, operations, predictions, reviews, scans
+from service.api import (
+    account,
+    admin,
+    docs,
+    explanations,
+    operations,
+    predictions,
+    reports,
+    reviews,
+    scans,
+)
 from service.api.edge.bodies import SmallBodies
 from service.api.edge.brakes import CountedRequests, PacedBodies
 from service.api.edge.envelope import Envelope
@@ -62,6 +72,7 @@ def create_app(settings: Settings) -> FastAPI:
         predictions.router,
         explanations.router,
         reviews.router,
+        reports.router,
         account.router,
         *admin.ROUTERS,
         operations.router,

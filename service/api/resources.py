@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 SUBMITTING_THREADS = 16
 # A write is short; more threads would only take the interpreter from each other and from the pages.
 RECEIVING_THREADS = 4
+# A PDF takes all of a core for its tens of milliseconds.
+REPORTING_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Resources:
     receiving : CapacityLimiter
         Threads that write what arrives, apart for the same reason: a page would stand in line behind hundreds
         of uploads.
+    reporting : CapacityLimiter
+        Threads that set PDFs, so that many at once wait for each other and not the pages for them.
     stopping : threading.Event
         Set when the server is told to stop: streams that would never end, end.
     """
@@ -74,6 +78,7 @@ class Resources:
     streams: Streams = field(default_factory=Streams)
     submitting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(SUBMITTING_THREADS))
     receiving: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(RECEIVING_THREADS))
+    reporting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(REPORTING_THREADS))
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def sessions_for(self, principal: Principal) -> OrganisationSessions:

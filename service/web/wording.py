@@ -42,6 +42,8 @@ ACCOUNT_REFUSALS = {
     "password_unchanged": "The new password is the one you have now. Take another.",
 }
 
+NOTICE = "RestNet is research software for decision support. It does not diagnose."
+
 RUNNING = frozenset({"queued", "preprocessing", "classifying"})
 
 
@@ -68,10 +70,14 @@ CAUTIONS = {
 def decision(result: dict[str, Any]) -> Decision:
     """Say what a result's decision means and what it does not mean."""
     named = result["decision"]
-    # A row that names no rule was made when there was only one.
-    by_sets = result.get("decision_rule", "interval") == "conformal"
-    meaning = _by_conformal_sets(named) if by_sets else _by_interval(result)
+    meaning = _by_conformal_sets(named) if decision_rule(result) == "conformal" else _by_interval(result)
     return Decision(HEADLINES[named], meaning, CAUTIONS[named])
+
+
+def decision_rule(result: dict[str, Any]) -> str:
+    """Return the rule by which a result was decided."""
+    # A row that names none was made when there was only one.
+    return str(result.get("decision_rule", "interval"))
 
 
 OVERRIDES = {

@@ -23,6 +23,8 @@ ALLOWED_BY = {
     "/api/v1/predictions/{prediction_id}/explanation": ENDED[0],
     "/api/v1/predictions/{prediction_id}/explanation.nii.gz": ENDED[0],
     "/api/v1/predictions/{prediction_id}/explanation/{name}": ENDED[0],
+    "/api/v1/predictions/{prediction_id}/report.html": ENDED[0],
+    "/api/v1/predictions/{prediction_id}/report.pdf": ENDED[0],
 }
 asked = Counter()
 SOUND = bytes.fromhex(KNOWN["sound_scan"])

@@ -45,7 +45,7 @@ def names(path: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def used() -> dict[str, set[str]]:
     found: dict[str, set[str]] = defaultdict(set)
-    for folder in ("api", "web"):
+    for folder in ("api", "report", "web"):
         for path in (SERVICE / folder).rglob("*.py"):
             for name in names(path):
                 found[name].add(str(path.relative_to(SERVICE)))

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from imaging.errors import ScanError
-from service import enclosure, explanations, jobs, rates, reviews, storage
+from service import enclosure, explanations, jobs, rates, report, reviews, storage
 from service.api.edge import upload_slots
 from service.api.problems import refusals
 from service.api.problems.problem import Problem, problem, problem_response
@@ -92,6 +92,7 @@ STATUSES: dict[type[Exception], int] = {
     refusals.TooManyStreamsError: 503,
     second_factor.CodeNotValidError: 401,
     second_factor.SecondFactorSetError: 409,
+    report.ReportNotReadyError: 409,
     reviews.OverrideAgreesError: 409,
     scopes.ScopeError: 422,
     scopes.ScopeNotAllowedError: 422,

@@ -69,6 +69,10 @@ _OF_A_LOGIN = {
     "second_factor_required": "Log in on the pages and set up an authenticator at /account.",
     "login_required": "Log in on the pages and look at /account.",
 }
+_OF_A_PREDICTION = {
+    "report_not_ready": "Wait until the prediction has finished. One that failed or was cancelled has no "
+    "report: its page says what can be done.",
+}
 _OF_THE_SERVICE = {
     "stored_file_missing": "The file is no longer in storage: upload it again.",
     "stored_file_damaged": "The file in storage was changed or cut short: upload it again, and tell whoever "
@@ -92,7 +96,7 @@ _OF_THE_SERVICE = {
     JobFailure.STORAGE_UNAVAILABLE: "Wait a moment, then try again.",
     JobFailure.INTERNAL_ERROR: _OUR_FAULT,
 }
-REMEDIES: dict[str, str] = _OF_A_SCAN | _OF_AN_UPLOAD | _OF_A_LOGIN | _OF_THE_SERVICE
+REMEDIES: dict[str, str] = _OF_A_SCAN | _OF_AN_UPLOAD | _OF_A_LOGIN | _OF_A_PREDICTION | _OF_THE_SERVICE
 
 _MENDED_BY_OTHERS = frozenset(
     {

@@ -24,6 +24,8 @@ SCOPE_OF_ROUTE = {
     ("POST", "/api/v1/predictions/{prediction_id}/retry"): Scope.PREDICTIONS_WRITE,
     ("POST", "/api/v1/predictions/{prediction_id}/review"): Scope.PREDICTIONS_WRITE,
     ("GET", "/api/v1/predictions/{prediction_id}/reviews"): Scope.PREDICTIONS_READ,
+    ("GET", "/api/v1/predictions/{prediction_id}/report.html"): Scope.PREDICTIONS_READ,
+    ("GET", "/api/v1/predictions/{prediction_id}/report.pdf"): Scope.PREDICTIONS_READ,
     ("GET", "/api/v1/admin/users"): Scope.ADMIN,
     ("POST", "/api/v1/admin/users"): Scope.ADMIN,
     ("DELETE", "/api/v1/admin/users/{user_id}/logins"): Scope.ADMIN,

@@ -37,6 +37,8 @@ REST = {
     ("POST", "/api/v1/predictions/{prediction_id}/explanation"): EVERY_ROLE,
     ("GET", "/api/v1/predictions/{prediction_id}/explanation.nii.gz"): EVERY_ROLE,
     ("GET", "/api/v1/predictions/{prediction_id}/explanation/{name}"): EVERY_ROLE,
+    ("GET", "/api/v1/predictions/{prediction_id}/report.html"): EVERY_ROLE,
+    ("GET", "/api/v1/predictions/{prediction_id}/report.pdf"): EVERY_ROLE,
     ("GET", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("DELETE", "/api/v1/admin/users/{user_id}/logins"): {Role.ADMINISTRATOR},

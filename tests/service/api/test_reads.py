@@ -23,6 +23,8 @@ READS = {
     "/api/v1/predictions/{prediction_id}/explanation": ("explanation.read", "prediction_id"),
     "/api/v1/predictions/{prediction_id}/explanation.nii.gz": ("explanation.read", "prediction_id"),
     "/api/v1/predictions/{prediction_id}/explanation/{name}": ("explanation.read", "prediction_id"),
+    "/api/v1/predictions/{prediction_id}/report.html": ("prediction.report", "prediction_id"),
+    "/api/v1/predictions/{prediction_id}/report.pdf": ("prediction.report", "prediction_id"),
     "/api/v1/admin/users": ("user.list", "list"),
     "/api/v1/admin/api-keys": ("api_key.list", "list"),
     "/api/v1/admin/audit": ("audit.read", "list"),

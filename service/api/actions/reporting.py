@@ -1,0 +1,56 @@
+"""Gathering the report of a prediction that an account may see."""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+from service.api.access.principal import Principal
+from service.api.actions.viewing import find_prediction
+from service.api.resources import Resources
+from service.report import Report, ReportNotReadyError, gather
+
+Format = Literal["html", "pdf"]
+
+
+def read_report(
+    resources: Resources, principal: Principal, prediction_id: str, *, version: str, kind: Format
+) -> Report:
+    """Gather a report, once the audit has the look.
+
+    Parameters
+    ----------
+    resources : Resources
+    principal : Principal
+    prediction_id : str
+    version : str
+        Of RestNet.
+    kind : "html" or "pdf"
+        For the audit.
+
+    Raises
+    ------
+    PredictionNotFoundError
+        If the account sees no such prediction.
+    ReportNotReadyError
+        If it has not succeeded.
+    """
+    with resources.sessions_for(principal).open() as session:
+        row = find_prediction(session, principal, prediction_id)
+        if row.result is None:
+            # Before the look: nothing is shown.
+            raise ReportNotReadyError(row.state.value)
+        resources.reads.note(
+            session,
+            principal.actor,
+            action="prediction.report",
+            subject_kind="prediction",
+            subject_id=row.id,
+            details={"format": kind},
+        )
+        return gather(
+            session,
+            row,
+            address=f"{(resources.settings.public_url or '').rstrip('/')}/predictions/{row.id}",
+            made_at=datetime.now(UTC),
+            made_by=principal.username,
+            version=version,
+        )
