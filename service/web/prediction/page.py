@@ -16,9 +16,9 @@ from service.db.rows import ModelVersionRow
 from service.identity.permissions import Permission
 from service.reviews import AGREES_WITH, REASON_MAX_LENGTH
 from service.web import wording
+from service.web.prediction.review_form import EMPTY, ReviewForm
+from service.web.prediction.scale import dvars_trace, height, probability_scale, stretches, time_marks
 from service.web.rendering import page
-from service.web.review_form import EMPTY, ReviewForm
-from service.web.scale import dvars_trace, height, probability_scale, stretches, time_marks
 
 REVIEWS_SHOWN = 50
 
@@ -74,7 +74,7 @@ def prediction_page(
         }
     return page(
         request,
-        "prediction.html",
+        "prediction/page.html",
         principal=principal,
         status=status,
         prediction=shown,

@@ -4,8 +4,8 @@ from itertools import pairwise
 
 import pytest
 
+from service.web.prediction.scale import Mark, Scale, dvars_trace, probability_scale, stretches, time_marks
 from service.web.rendering import percent, readable_bytes, sentence
-from service.web.scale import Mark, Scale, dvars_trace, probability_scale, stretches, time_marks
 
 
 def laid_out(probability: float, low: float, high: float, threshold: float) -> dict[str, object]:
