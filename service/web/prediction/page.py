@@ -8,16 +8,27 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.api.access.principal import Principal
+from service.api.actions.comparing import answering_card
 from service.api.actions.reviewing import review_page
 from service.api.actions.viewing import read_prediction
+from service.api.population_payloads import PopulationResponse
 from service.api.resources import Resources
-from service.api.review_payloads import ReviewPage
 from service.db.rows import ModelVersionRow
 from service.identity.permissions import Permission
 from service.reviews import AGREES_WITH, REASON_MAX_LENGTH
 from service.web import wording
+from service.web.prediction.comparing import person_lines, person_sentence, quality_lines
+from service.web.prediction.model import measured, measured_on, training_subjects
 from service.web.prediction.review_form import EMPTY, ReviewForm
-from service.web.prediction.scale import dvars_trace, height, probability_scale, stretches, time_marks
+from service.web.prediction.scale import (
+    dvars_trace,
+    height,
+    probability_scale,
+    stretches,
+    time_marks,
+    uncertain_band,
+)
+from service.web.prediction.verdict import quality_verdict
 from service.web.rendering import page
 
 REVIEWS_SHOWN = 50
@@ -52,26 +63,15 @@ def prediction_page(
     with resources.sessions_for(principal).open() as session:
         shown = read_prediction(session, principal, prediction_id, reads=resources.reads)
         card = shown.result["model"] if shown.result else active_card(session)
-        reviews = ReviewPage(items=[], next_cursor=None)
-        if shown.result:
-            reviews = review_page(session, shown.id, cursor=None, limit=REVIEWS_SHOWN)
-    values: dict[str, Any] = {}
-    if shown.result is not None:
-        values = {
-            "decision": wording.decision(shown.result),
-            "scale": probability_scale(shown.result),
-            "quality": wording.quality_lines(shown.result["quality"]),
-            "stretches": stretches(shown.result),
-            "threshold_height": height(float(shown.result["threshold"])),
-            "times": time_marks(float(shown.result["quality"]["duration_s"])),
-            "trace": dvars_trace(shown.result["quality"].get("dvars", [])),
-            "warnings": wording.warnings_beside_banner(shown.result["warnings"]),
-            "reviews": reviews,
-            "may_review": principal.may(Permission.REVIEW_PREDICTIONS),
-            "form": form,
-            "reason_max_length": REASON_MAX_LENGTH,
-            "agreeing": AGREES_WITH.get(shown.result["decision"]),
-        }
+        values: dict[str, Any] = {}
+        if shown.result is not None:
+            values = _drawn(shown.result, shown.population, answering_card(session, shown.id)) | {
+                "reviews": review_page(session, shown.id, cursor=None, limit=REVIEWS_SHOWN),
+                "may_review": principal.may(Permission.REVIEW_PREDICTIONS),
+                "form": form,
+                "reason_max_length": REASON_MAX_LENGTH,
+                "agreeing": AGREES_WITH.get(shown.result["decision"]),
+            }
     return page(
         request,
         "prediction/page.html",
@@ -88,6 +88,33 @@ def prediction_page(
         ),
         **values,
     )
+
+
+def _drawn(
+    result: dict[str, Any], compared: PopulationResponse | None, card: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Lay out all that the sections of a result show."""
+    population = None if card is None else card.get("population")
+    band = uncertain_band(result, card)
+    person = person_lines(compared, population)
+    return {
+        "verdict": quality_verdict(result["warnings"], compared),
+        "quality": quality_lines(result["quality"], compared, population),
+        "compared": compared,
+        "trace": dvars_trace(result["quality"].get("dvars", [])),
+        "times": time_marks(float(result["quality"]["duration_s"])),
+        "scale": probability_scale(result),
+        "band": band,
+        "decision": wording.decision(result, rules_out_both=band is not None and band.rules_out_both),
+        "person": person,
+        "person_sentence": person_sentence(person),
+        "stretches": stretches(result),
+        "threshold_height": height(float(result["threshold"])),
+        "measured": measured(card),
+        "measured_on": measured_on(card),
+        "training_subjects": training_subjects(card),
+        "warnings": wording.warnings_beside_banner(result["warnings"]),
+    }
 
 
 def active_card(session: Session) -> dict[str, Any] | None:

@@ -189,15 +189,15 @@ class Serving:
         accepted: dict[str, Any] = answer.json()
         return accepted
 
-    def register_model(self) -> str:
+    def register_model(self, card: dict[str, Any] = CARD) -> str:
         """Make a model version the active one and return its id."""
         with self.sessions.begin() as session:
             row = ModelVersionRow(
-                name=CARD["name"],
+                name=card["name"],
                 version="1",
                 sha256="a" * 64,
                 storage_key="models/a.st",
-                card=CARD,
+                card=card,
                 active=True,
             )
             session.add(row)
