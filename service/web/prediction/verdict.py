@@ -80,7 +80,7 @@ def quality_verdict(warnings: list[dict[str, str]], compared: PopulationResponse
         )
     return QualityVerdict(
         "good",
-        "There is no warning about it, and no figure is worse than in the scans the model learnt from.",
+        "No warning is about its quality, and no figure is worse than in the scans the model learnt from.",
     )
 
 
