@@ -77,3 +77,11 @@ def test_a_hospital_is_named_only_where_nobody_exists(tmp_path, simulated, told,
     own = write_store(tmp_path / "cohort", subjects=subjects, series=series, spec=SPEC, simulated=simulated)
     found = describe_population(own, own.subjects)
     assert (found.sites, found.subjects_at_unnamed_sites) == (told, unnamed)
+
+
+def test_where_only_some_are_simulated_a_hospital_is_not_named(store):
+    first, *others = store.scans
+    mixed = replace(store, scans=(replace(first, warnings=("simulated_scan",)), *others))
+    subjects = [replace(subject, site="Own") for subject in mixed.subjects]
+    found = describe_population(mixed, subjects)
+    assert (found.sites, found.subjects_at_unnamed_sites) == ({}, 16)
