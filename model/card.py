@@ -12,6 +12,7 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from model.architecture import Architecture
 from model.errors import CheckpointCorruptError, CheckpointFormatError, CheckpointNotFoundError
+from model.population import Population
 
 FORMAT_VERSION = 1
 CARD_KEY = "card"
@@ -55,6 +56,8 @@ class ModelCard(Architecture):
         sha256 that names exactly the subjects it was trained on.
     trained_on : str
         In words, shown wherever a probability is.
+    population : Population or None
+        Who these are, in figures that a person and a scan are compared with; None in older cards.
     intended_use : "demonstration" or "research"
     metrics : dict
         Measured on subjects never trained on, with intervals.
@@ -74,6 +77,7 @@ class ModelCard(Architecture):
     conformal_quantiles: dict[str, float] | None = None
     cohort_fingerprint: str
     trained_on: str = Field(min_length=1)
+    population: Population | None = Field(default=None, exclude_if=lambda population: population is None)
     intended_use: Literal["demonstration", "research"]
     metrics: dict[str, JsonValue]
     code_version: str

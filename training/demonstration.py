@@ -23,7 +23,7 @@ import torch
 from jaxtyping import Float64, Int
 
 from imaging import PreprocessingSpec, preprocess
-from model.card import ModelCard
+from model.card import ModelCard, read_card
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.predictor import Predictor
 from training.cohort.ingest import ingest
@@ -127,11 +127,8 @@ def make_demonstration(out: Path, *, plan: Plan | None = None, processes: int = 
             finished=lambda fold: clock.say(f"fold {fold + 1} of {plan.settings.folds} trained"),
         )
         checkpoint = run / CHECKPOINT_FILE
-        # Measured as it will be served: by the predictor, on weights in half precision.
-        with _pool(processes) as pool:
-            test = ask(checkpoint, plan.n_test, seed=plan.seed + 1, effect_size=plan.effect_size, pool=pool)
-            null = ask(checkpoint, plan.n_null, seed=plan.seed + 2, effect_size=0.0, pool=pool)
-        card = write_demonstration(out, checkpoint, plan=plan, test=test, null=null)
+        measured = measure_on_new_people(checkpoint, plan=plan, processes=processes)
+        card = write_demonstration(out, checkpoint, plan=plan, measured=measured)
     clock.say(f"measured: {json.dumps(card.metrics)}")
     return card
 
@@ -162,21 +159,32 @@ def ask_about_subject(checkpoint: Path, index: int, *, seed: int, effect_size: f
     return answer.adhd_probability, answer.decision
 
 
-def write_demonstration(
-    out: Path, checkpoint: Path, *, plan: Plan, test: Answers, null: Answers
-) -> ModelCard:
-    """Write the run's checkpoint under the demonstration's name, its card with what was measured besides."""
-    trained = load_checkpoint(checkpoint)
-    measured = {
+def measure_on_new_people(checkpoint: Path, *, plan: Plan, processes: int) -> dict[str, Any]:
+    """Ask the model as it will be served, by the predictor on weights in half precision, about new people.
+
+    Returns
+    -------
+    dict
+        What the card's ``metrics`` hold beside those of the folds, as JSON values.
+    """
+    with _pool(processes) as pool:
+        test = ask(checkpoint, plan.n_test, seed=plan.seed + 1, effect_size=plan.effect_size, pool=pool)
+        null = ask(checkpoint, plan.n_null, seed=plan.seed + 2, effect_size=0.0, pool=pool)
+    return {
         "new_subjects": {
             "measured_on": f"{len(test.labels)} simulated subjects never trained on, by the whole ensemble",
-            **_figures(test, trained.card),
+            **_figures(test, read_card(checkpoint)),
         },
         "null_cohort": {
             "measured_on": f"{len(null.labels)} simulated subjects with no effect planted",
             **_chance(null),
         },
     }
+
+
+def write_demonstration(out: Path, checkpoint: Path, *, plan: Plan, measured: dict[str, Any]) -> ModelCard:
+    """Write the run's checkpoint under the demonstration's name, its card with what was measured besides."""
+    trained = load_checkpoint(checkpoint)
     card = trained.card.model_copy(
         update={
             "name": "RestNet demonstration",

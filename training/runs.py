@@ -5,6 +5,7 @@
     RUN/
       run.json               what was asked, on what, with which code         (RunRecord)
       subjects.tsv           who took part, in which fold, with confounds     (RunSubject)
+      population.json        who they are together, for the card; none before (Population)
       folds/0/outcome.json   what one fold came to, once it is finished       (FoldOutcome)
       folds/0/epochs.csv     its losses by epoch, beside TensorBoard events   (EpochRecord)
       folds/0/...            its weights and what is needed to resume: `training.validation`'s own affair
@@ -41,6 +42,7 @@ from training.run_files import read_json
 
 RUN_FILE = "run.json"
 SUBJECTS_FILE = "subjects.tsv"
+POPULATION_FILE = "population.json"
 PREDICTIONS_FILE = "predictions.tsv"
 INNER_PREDICTIONS_FILE = "inner_predictions.tsv"
 OUTCOME_FILE = "outcome.json"

@@ -13,6 +13,7 @@ from pydantic import (
     WrapValidator,
 )
 
+from service.api.population_payloads import PopulationResponse
 from service.db.rows import PredictionState
 from service.identity.passwords import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from service.identity.roles import Role
@@ -137,6 +138,7 @@ class PredictionResponse(BaseModel):
                 "expected_wait_s": None,
                 "cancel_requested": False,
                 "result": None,
+                "population": None,
                 "error": None,
                 "created_at": "2026-11-20T09:30:00Z",
                 "started_at": "2026-11-20T09:30:01Z",
@@ -158,6 +160,11 @@ class PredictionResponse(BaseModel):
     )
     cancel_requested: bool
     result: dict[str, Any] | None = Field(description="The object that `restnet predict --json` prints")
+    population: PopulationResponse | None = Field(
+        default=None,
+        description="The person and the scan beside those whom the model was trained on; null in lists, "
+        "before there is a result, and where the model's card does not describe these people",
+    )
     error: PredictionError | None
     created_at: datetime
     started_at: datetime | None

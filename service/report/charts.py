@@ -5,14 +5,13 @@ report is paper.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from service.report.contents import Chart
-from service.web.rendering import percent
-from service.web.scale import (
+from service.web.prediction.scale import (
     CHART_BOTTOM,
     CHART_TOP,
+    Band,
     Mark,
     dvars_trace,
     height,
@@ -20,6 +19,7 @@ from service.web.scale import (
     stretches,
     time_marks,
 )
+from service.web.rendering import percent
 from service.web.wording import decision_rule
 
 WIDTH = 440
@@ -34,31 +34,13 @@ _ENDS, _HALF_THRESHOLD = 56, 50
 LEFT, RIGHT, TOP, BOTTOM = 48, 430, 12, 112
 
 
-@dataclass(frozen=True)
-class Band:
-    """Probabilities at which the answer is "uncertain", whatever the interval."""
-
-    low: float
-    high: float
-
-
-def uncertain_band(result: dict[str, Any], card: dict[str, Any]) -> Band | None:
-    """Work out where the conformal sets of a model are not a single class; None where no band is fixed."""
-    quantiles = card.get("conformal_quantiles")
-    if decision_rule(result) != "conformal" or not quantiles:
-        return None
-    # Above the first both classes or neither are left, up to the second.
-    bounds = sorted((1.0 - float(quantiles["adhd"]), float(quantiles["control"])))
-    return Band(*(min(max(bound, 0.0), 1.0) for bound in bounds))
-
-
 def scale_chart(result: dict[str, Any], band: Band | None) -> Chart:
     """Draw the probability between 0 and 100 %, with its interval, the threshold and the uncertain band."""
     scale = probability_scale(result)
     threshold = percent(float(result["threshold"]))
     parts = []
     if band is not None:
-        left, right = _along(100 * band.low), _along(100 * band.high)
+        left, right = _along(band.low), _along(band.high)
         parts.append(f'<rect x="{left}" y="22" width="{right - left:.1f}" height="46" fill="{BAND}"/>')
     parts.append(_line(SCALE_LEFT, 45, SCALE_RIGHT, 45, STRONG_LINE, width=1.6))
     for tick in (0, 25, 50, 75, 100):
@@ -81,7 +63,11 @@ def scale_chart(result: dict[str, Any], band: Band | None) -> Chart:
         _text(WIDTH - 2, 13, "ADHD", anchor="end"),
     ]
     interval = f"{percent(result['interval']['low'])} to {percent(result['interval']['high'])}"
-    band_said = f"the answer is uncertain from {percent(band.low)} to {percent(band.high)}" if band else ""
+    band_said = (
+        f"the answer is uncertain from {percent(band.low / 100)} to {percent(band.high / 100)}"
+        if band
+        else ""
+    )
     alt = (
         f"Scale from 0 to 100 %: probability {percent(result['adhd_probability'])}, interval {interval}, "
         f"threshold {threshold}" + (f"; {band_said}" if band else "")

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from service.web.wording import Decision, QualityLine, Remark
+from service.web.wording import Decision, Remark
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,15 @@ class Fact:
 
     name: str
     value: str
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A figure of the scan's quality, and where it lies among those of the training scans, or what it is."""
+
+    name: str
+    value: str
+    meaning: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +113,9 @@ class Report:
         None for a scan that is too short for a line.
     remarks : sequence of Remark
         Warnings.
-    quality : sequence of QualityLine
+    verdict : str
+        Whether the scan is good enough, and why.
+    quality : sequence of Measured
     performance : sequence of Fact
         Cross-validated figures of the model with their intervals; empty where its card has none.
     measured_on : str
@@ -129,7 +140,8 @@ class Report:
     windows: Chart
     dvars: Chart | None
     remarks: Sequence[Remark]
-    quality: Sequence[QualityLine]
+    verdict: str
+    quality: Sequence[Measured]
     scan: Sequence[Fact]
     model: Sequence[Fact]
     performance: Sequence[Fact]

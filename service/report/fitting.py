@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from service.report.contents import Fact, Report, ReviewWords
-from service.web.wording import QualityLine, Remark
+from service.report.contents import Fact, Measured, Report, ReviewWords
+from service.web.wording import Remark
 
 CONTINUED = "\N{HORIZONTAL ELLIPSIS} (continued on the page of the prediction)"
 
@@ -67,8 +67,10 @@ def fit(report: Report, room: Room) -> Report:
         subject=cut(report.subject, room.fact),
         person=_facts(report.person, room),
         remarks=remarks,
+        verdict=cut(report.verdict, room.remark),
         quality=[
-            QualityLine(cut(line.name, 40), cut(line.value, 20), line.meaning) for line in report.quality[:12]
+            Measured(cut(line.name, 40), cut(line.value, 20), cut(line.meaning, room.fact))
+            for line in report.quality[:12]
         ],
         scan=_facts(report.scan, room),
         model=_facts(report.model, room),

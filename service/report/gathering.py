@@ -6,13 +6,17 @@ from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
+from service.api.actions.comparing import population_response
 from service.api.actions.reviewing import review_page
 from service.api.review_payloads import ReviewResponse
 from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, ScanRow
 from service.errors import ServiceError
-from service.report.charts import dvars_chart, scale_chart, uncertain_band, windows_chart
-from service.report.contents import Fact, Report, ReportPicture, ReviewWords
+from service.report.charts import dvars_chart, scale_chart, windows_chart
+from service.report.contents import Fact, Measured, Report, ReportPicture, ReviewWords
 from service.web import wording
+from service.web.prediction.comparing import Line, person_lines, quality_lines
+from service.web.prediction.scale import uncertain_band
+from service.web.prediction.verdict import quality_verdict
 from service.web.rendering import moment, percent, readable_bytes
 
 # As many as the page of the prediction shows.
@@ -78,6 +82,10 @@ def gather(
     result = row.result.result
     registered = session.get_one(ModelVersionRow, row.result.model_version_id)
     metrics = registered.card.get("metrics") or {}
+    population = registered.card.get("population")
+    compared = population_response(row, registered.card)
+    verdict = quality_verdict(result["warnings"], compared)
+    band = uncertain_band(result, registered.card)
     reviews = review_page(session, row.id, cursor=None, limit=REVIEWS)
     level = round(100 * float(result["interval"]["level"]))
     low, high = (percent(result["interval"][end]) for end in ("low", "high"))
@@ -87,15 +95,16 @@ def gather(
         title=f"RestNet report {row.id}",
         notice=(wording.banner(result["model"]["intended_use"]), wording.NOTICE),
         subject=row.scan.subject_id or "Without a pseudonym",
-        person=_person(row.scan),
+        person=_person(row.scan, person_lines(compared, population)),
         probability=percent(result["adhd_probability"]),
         interval=f"{level}\u202f% interval {low} to {high}",
-        decision=wording.decision(result),
-        scale=scale_chart(result, uncertain_band(result, registered.card)),
+        decision=wording.decision(result, rules_out_both=band is not None and band.rules_out_both),
+        scale=scale_chart(result, band),
         windows=windows_chart(result),
         dvars=dvars_chart(result),
         remarks=wording.warnings_beside_banner(result["warnings"]),
-        quality=wording.quality_lines(result["quality"]),
+        verdict=f"{verdict.headline}. {verdict.sentence}",
+        quality=[_measured(line) for line in quality_lines(result["quality"], compared, population)],
         scan=_scan(row.scan, result["scan"]),
         model=_model(result, sha256=registered.sha256),
         performance=_performance(metrics),
@@ -113,13 +122,24 @@ def gather(
     )
 
 
-def _person(scan: ScanRow) -> list[Fact]:
+def _person(scan: ScanRow, lines: Sequence[Line]) -> list[Fact]:
+    if lines:
+        return [Fact(line.name, _beside(line.value, line)) for line in lines]
     said = {
         "Age": None if scan.age_years is None else f"{scan.age_years:g} years",
         "Sex": scan.sex,
         "Site": scan.site,
     }
     return [Fact(name, value or "not given") for name, value in said.items()]
+
+
+def _beside(value: str, line: Line) -> str:
+    return f"{value} ({line.placed.lower()} the training group)" if line.place else value
+
+
+def _measured(line: Line) -> Measured:
+    """Say where a figure lies among the training scans; what it is where that is not known."""
+    return Measured(line.name, line.value, f"{line.placed}: {line.said}" if line.place else line.caption)
 
 
 def _scan(scan: ScanRow, read: Mapping[str, Any]) -> list[Fact]:

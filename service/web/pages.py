@@ -16,7 +16,8 @@ from service.api.problems.refusals import (
     SecondFactorRequiredError,
 )
 from service.api.resources import Resources
-from service.web import account, explanations, login, reviews, second_factor, second_step, views
+from service.web import account, login, second_factor, second_step, views
+from service.web.prediction import explanations, reviews
 from service.web.rendering import FOLDER, page
 
 HEADINGS = {

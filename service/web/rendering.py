@@ -10,7 +10,8 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.api.access.principal import Principal
-from service.web import picture_wording, wording
+from service.web import wording
+from service.web.prediction import picture_wording
 
 FOLDER = Path(__file__).resolve().parent
 # No page is kept in the browser, so going back asks for it anew: as a whole, or the address of a deleted scan

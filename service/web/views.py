@@ -30,7 +30,7 @@ from service.identity.permissions import Permission
 from service.queue import announce
 from service.web import wording
 from service.web.access import allowed_by_form, allowed_on_page
-from service.web.prediction_page import active_card, prediction_page
+from service.web.prediction.page import active_card, prediction_page
 from service.web.rendering import page
 
 PAGE_LENGTH = 25

@@ -67,10 +67,18 @@ CAUTIONS = {
 }
 
 
-def decision(result: dict[str, Any]) -> Decision:
-    """Say what a result's decision means and what it does not mean."""
+def decision(result: dict[str, Any], *, rules_out_both: bool = False) -> Decision:
+    """Say what a result's decision means and what it does not mean.
+
+    Parameters
+    ----------
+    result : dict
+    rules_out_both : bool
+        Whether a set that is not a single class is empty, by the card's quantiles.
+    """
     named = result["decision"]
-    meaning = _by_conformal_sets(named) if decision_rule(result) == "conformal" else _by_interval(result)
+    by_sets = decision_rule(result) == "conformal"
+    meaning = _by_conformal_sets(named, rules_out_both=rules_out_both) if by_sets else _by_interval(result)
     return Decision(HEADLINES[named], meaning, CAUTIONS[named])
 
 
@@ -112,8 +120,10 @@ def _by_interval(result: dict[str, Any]) -> str:
     }[_of_interval(result)]
 
 
-def _by_conformal_sets(named: str) -> str:
+def _by_conformal_sets(named: str, *, rules_out_both: bool) -> str:
     # Conformal sets look at the probability and not at its interval, nor at the threshold.
+    if named == "uncertain" and rules_out_both:
+        return "At the error rate this model promises, the probability rules out both of the two groups."
     if named == "uncertain":
         return "At the error rate this model promises, the probability rules out neither of the two groups."
     group, other = ("ADHD", "control") if named == "adhd" else ("control", "ADHD")
@@ -132,31 +142,41 @@ def banner(intended_use: str) -> str:
 QUALITY = {
     "n_frames": ("Frames", "images of the brain over time"),
     "tr_s": ("Repetition time", "from one frame to the next"),
-    "duration_s": ("Length", "rest that was recorded"),
+    "duration_s": ("Length", "rest that was recorded; a short run leaves the answer less sure"),
     "tsnr": (
         "Temporal signal-to-noise",
-        "mean over fluctuation, higher is steadier; filtered data have none",
+        "mean over fluctuation, higher is steadier; filtered data have none. A failing coil pulls it down",
     ),
-    "dvars_mean": ("DVARS, mean", "change from frame to frame; 1 is what these voxels do by themselves"),
+    "dvars_mean": (
+        "DVARS, mean",
+        "change from frame to frame; 1 is what these voxels do by themselves. Restlessness lifts all of it",
+    ),
     "dvars_max": (
         "DVARS, largest",
-        "the largest of these changes: 2 is twice the ordinary one; a large one often is a movement",
+        "the largest of these changes: 2 is twice the ordinary one. A movement is a tall peak, often two",
     ),
     "spikes": (
         "Frames that stand out",
-        "unusual for this very scan; in a steady scan even small changes are: the largest is given above",
+        "unusual for this very scan; in a steady scan even small changes are. Many in a row: a moving head",
     ),
-    "template_coverage": ("Brain covered", "share of the template brain that the scan contains"),
-    "in_band_power": ("Signal in the resting band", "share of the fluctuation between 0.009 and 0.08 Hz"),
+    "template_coverage": (
+        "Brain covered",
+        "share of the template brain that the scan contains. A cut field of view or lost signal leaves holes",
+    ),
+    "in_band_power": (
+        "Signal in the resting band",
+        "share of the fluctuation between 0.009 and 0.08 Hz. Breathing, drift or another filter change it",
+    ),
 }
 
-_SHARES = frozenset({"template_coverage", "in_band_power"})
+_SHARES = frozenset({"spike_share", "template_coverage", "in_band_power"})
 
 
 @dataclass(frozen=True)
 class QualityLine:
     """One quality figure for the table."""
 
+    key: str
     name: str
     value: str
     meaning: str
@@ -169,22 +189,33 @@ def quality_lines(quality: dict[str, Any]) -> list[QualityLine]:
         if isinstance(value, dict | list):
             continue
         name, meaning = QUALITY.get(key, (key.replace("_", " ").capitalize(), ""))
-        lines.append(QualityLine(name, _figure(key, value), meaning))
+        lines.append(QualityLine(key, name, figure(key, value), meaning))
     return lines
 
 
-def _figure(key: str, value: Any) -> str:
+def figure(key: str, value: Any) -> str:
+    """Write one figure as people read it, with its unit."""
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if key in _SHARES:
         return f"{100 * value:.0f}\u202f%"
-    if key == "duration_s":
-        minutes, seconds = divmod(round(value), 60)
-        return f"{minutes} min {seconds} s"
     if key.endswith("_s"):
-        return f"{value:g} s"
+        return _length(value) if key == "duration_s" else f"{value:g} s"
+    return _number(key, value)
+
+
+def _length(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
+
+
+def _number(key: str, value: Any) -> str:
+    if key == "age_years":
+        return f"{value:.1f}".removesuffix(".0") + " years"
+    if key == "n_frames":
+        return str(round(value))
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 

@@ -53,6 +53,12 @@ def test_from_the_login_to_the_result(tab: Watched, scan_file: Path) -> None:
     shown = float(re.sub(r"\D", "", page.locator("#probability").inner_text())) / 100
     middle = (point["x"] + point["width"] / 2 - scale["x"]) / scale["width"]
     assert abs(middle - shown) < 0.02
+    # Quality is read first, and one jump leads from its verdict to the answer.
+    assert page.locator(".verdict").bounding_box()["y"] < page.locator("#probability").bounding_box()["y"]
+    page.get_by_role("link", name="To the probability").click()
+    expect(page.locator("#probability")).to_be_in_viewport()
+    expect(page.get_by_role("row", name=re.compile("^Age"))).to_contain_text("not given")
+    expect(page.get_by_role("row", name=re.compile("^DVARS, largest"))).to_contain_text("nine in ten")
     tab.goto("/predictions")
     row = page.get_by_role("row", name=re.compile("P-77"))
     expect(row).to_contain_text("Finished")
@@ -234,6 +240,16 @@ def review(tab: Watched) -> None:
     expect(written.locator(".reason")).to_have_text("Slept\n<script>")
 
 
+def marks_lie_on_their_lines(tab: Watched) -> bool:
+    """Whether every mark among the training scans is drawn, and none beside its line or off the screen."""
+    strips = tab.page.locator(".strip:has(.scan-mark)").all()
+    boxes = [(strip.bounding_box(), strip.locator(".scan-mark > *").bounding_box()) for strip in strips]
+    return len(boxes) >= 7 and all(
+        line and mark and mark["width"] > 5 and line["x"] - 12 <= mark["x"] <= line["x"] + line["width"] + 12
+        for line, mark in boxes
+    )
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_narrow_screen_shows_everything(browser: Browser, site: Site, scheme: str, scan_file: Path) -> None:
     viewport = {"width": 360, "height": 740}
@@ -245,6 +261,10 @@ def test_a_narrow_screen_shows_everything(browser: Browser, site: Site, scheme: 
         for path in ("/", "/predictions", "/account", address):
             tab.goto(path)
             assert tab.page.evaluate("document.documentElement.scrollWidth") <= 360, path
+        for width in (360, 390, 1440):
+            tab.page.set_viewport_size({"width": width, "height": 800})
+            assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+            assert marks_lie_on_their_lines(tab), width
         assert tab.complaints == []
 
 
@@ -293,6 +313,10 @@ def test_a_real_scan_in_template_space(tab: Watched, shared_data: Path) -> None:
     upload(tab, scan, pseudonym="REAL")
     expect(tab.page.locator("#prediction")).to_have_attribute("data-state", "succeeded", timeout=PREDICTION_S)
     expect(tab.page.locator("#decision-heading")).to_be_visible()
+    # The demonstration has met simulated scans alone.
+    expect(tab.page.locator(".verdict")).to_contain_text("Read it with care")
+    covered = tab.page.get_by_role("row", name=re.compile("^Brain covered"))
+    expect(covered).to_contain_text("Outside, below")
 
 
 @pytest.mark.real_data

@@ -8,7 +8,15 @@ from typing import Any
 from service.db.rows import PredictionState
 from service.identity.roles import Role
 from service.settings import Settings
-from tests.service.api.serving import Serving, make_settings, migrated_database, sample_result, serving
+from tests.service.api.serving import (
+    CARD,
+    Serving,
+    make_settings,
+    migrated_database,
+    sample_result,
+    serving,
+)
+from tests.service.test_population import POPULATION
 
 
 @dataclass
@@ -57,7 +65,7 @@ def populate(folder: Path) -> Known:
     """Fill a data directory; each role asks a copy, and misses nothing that another one deleted."""
     template = migrated_database(folder.parent)
     with serving(settings_of(folder, template)) as service:
-        model = service.register_model()
+        model = service.register_model(CARD | {"population": POPULATION})
         elsewhere = service.organisation("Elsewhere")
         stranger = Account(service.key("stranger", Role.CLINICIAN, elsewhere))
         asking = {role: Account(service.key(f"asks.{role}", role)) for role in Role}

@@ -2,9 +2,11 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from model.card import read_card
-from model.checkpoint import load_checkpoint
+from model.checkpoint import load_checkpoint, save_checkpoint
+from model.errors import CheckpointMismatchError
 from model.predictor import Predictor
 from training.demonstration import SETTINGS, Plan, ask_about_subject, make_demonstration
+from training.demonstration_card import describe_demonstration
 from training.simulation.simulator import subject_profile
 
 TINY = Plan(
@@ -19,6 +21,23 @@ TINY = Plan(
 )
 
 
+def describing_it_again_changes_no_byte(path, copy):
+    """A card that lost its population gets it back, and one that says what is not so gets nothing."""
+    trained = load_checkpoint(path)
+    for metrics, refused in ((trained.card.metrics, False), ({"new_subjects": {}}, True)):
+        bare = trained.card.model_copy(update={"population": None, "metrics": metrics})
+        save_checkpoint(copy, members=trained.members, card=bare, weights_dtype="float16")
+        before = copy.read_bytes()
+        assert before != path.read_bytes()
+        if refused:
+            with pytest.raises(CheckpointMismatchError, match="on new people"):
+                describe_demonstration(copy, plan=TINY)
+            assert copy.read_bytes() == before
+        else:
+            describe_demonstration(copy, plan=TINY)
+            assert copy.read_bytes() == path.read_bytes()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_whole_line_makes_a_checkpoint_that_says_what_it_is_and_the_same_again(tmp_path):
@@ -27,6 +46,8 @@ def test_the_whole_line_makes_a_checkpoint_that_says_what_it_is_and_the_same_aga
     make_demonstration(tmp_path / "other.safetensors", plan=TINY, processes=1)
     assert path.read_bytes() == (tmp_path / "other.safetensors").read_bytes()
     assert read_card(path) == card
+    assert card.population.subjects == 16
+    describing_it_again_changes_no_byte(path, tmp_path / "undescribed.safetensors")
     assert (card.name, card.version, card.intended_use) == ("RestNet demonstration", "2", "demonstration")
     assert card.trained_on == "16 simulated subjects (seed 3, effect size 0.8); no person's scan"
     assert (card.network, card.rnn, card.width, card.members) == ("C", "lstm", 1, 2)

@@ -15,6 +15,7 @@ import torch
 from model.card import ModelCard
 from model.networks import RestNetwork
 from model.predictor import Device, choose_device
+from training.cohort.population import describe_population
 from training.cohort.store.cohort_store import CohortStore
 from training.cohort.subjects import Subject
 from training.errors import CohortError
@@ -163,7 +164,7 @@ def plan_run(
         selection=selection,
         threads=threads or torch.get_num_threads(),
     )
-    begin_run(out, record, rows)
+    begin_run(out, record, rows, describe_population(store, subjects))
     return record
 
 

@@ -24,16 +24,18 @@ from imaging.words import counted
 from model.architecture import Architecture
 from model.card import ModelCard
 from model.checkpoint import save_checkpoint
+from model.population import Population
 from training.evidence.calibration import fit_temperature
 from training.evidence.conformal import CLASSES, conformal_sets, coverage
 from training.evidence.footing import calibration_labels, lean_of_networks, scores
 from training.evidence.metrics import evaluate
 from training.fitting.settings import TrainingSettings
-from training.run_files import RunFolderError, read_rows
+from training.run_files import RunFolderError, read_json, read_rows
 from training.runs import (
     CHECKPOINT_FILE,
     INNER_PREDICTIONS_FILE,
     OUTCOME_FILE,
+    POPULATION_FILE,
     PREDICTIONS_FILE,
     SUBJECTS_FILE,
     FoldOutcome,
@@ -91,6 +93,7 @@ def write_ensemble(run: Path) -> ModelCard:
             "conformal_quantiles": rule.conformal_quantiles,
             "cohort_fingerprint": record.cohort_fingerprint,
             "trained_on": _trained_on(record, subjects),
+            "population": _population(run),
             "intended_use": "demonstration" if record.simulated else "research",
             "metrics": measure(run, record, subjects, outcomes),
             "code_version": record.code_version,
@@ -208,6 +211,11 @@ def _trained_on(record: RunRecord, subjects: Sequence[RunSubject]) -> str:
         f"{len(subjects)} people of cohort {record.cohort_name}: "
         f"{n_cases} with {record.condition}, {counted(len(subjects) - n_cases, 'control')}"
     )
+
+
+def _population(run: Path) -> Population | None:
+    """Read who the subjects are together; a run of an earlier version does not say."""
+    return read_json(run, POPULATION_FILE, Population) if (run / POPULATION_FILE).exists() else None
 
 
 def _measured_on(record: RunRecord, n_subjects: int) -> str:

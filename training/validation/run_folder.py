@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any, ClassVar
 
 from imaging.words import counted
+from model.population import Population
 from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.index import StoredScan
 from training.cohort.subjects import Subject
@@ -15,6 +16,7 @@ from training.run_files import read_rows, write_json, write_rows
 from training.runs import (
     INNER_PREDICTIONS_FILE,
     OUTCOME_FILE,
+    POPULATION_FILE,
     PREDICTIONS_FILE,
     RUN_FILE,
     SUBJECTS_FILE,
@@ -106,7 +108,7 @@ def run_subjects(store: CohortStore, subjects: Sequence[Subject], folds: Folds) 
     ]
 
 
-def begin_run(run: Path, record: RunRecord, subjects: Sequence[RunSubject]) -> None:
+def begin_run(run: Path, record: RunRecord, subjects: Sequence[RunSubject], population: Population) -> None:
     """Write what a run is to do, or see that the folder holds exactly this run.
 
     Parameters
@@ -115,6 +117,8 @@ def begin_run(run: Path, record: RunRecord, subjects: Sequence[RunSubject]) -> N
         Made if it is not there.
     record : RunRecord
     subjects : sequence of RunSubject
+    population : Population
+        Of these subjects; follows from them, and a run of an earlier version lacks it.
 
     Raises
     ------
@@ -147,6 +151,8 @@ def begin_run(run: Path, record: RunRecord, subjects: Sequence[RunSubject]) -> N
     else:
         with saving(run):
             write_rows(run / SUBJECTS_FILE, subjects)
+    with saving(run):
+        write_json(run / POPULATION_FILE, population)
 
 
 def gather_predictions(run: Path) -> list[int]:

@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 from service import jobs
 from service.api.access.principal import Principal
 from service.api.actions.viewing import error_of, find_prediction
-from service.api.explanation_payloads import ExplanationResponse, explanation_facts
+from service.api.explanation_payloads import ExplanationFacts, ExplanationResponse, explanation_facts
 from service.api.problems.refusals import (
     ExplanationFileNotFoundError,
     ExplanationNotFoundError,
@@ -71,6 +71,12 @@ def explanation_of(session: Session, prediction_id: str) -> ExplanationResponse 
     """Read the explanation of a prediction whose look is in the audit already; None where there is none."""
     row = jobs.explanation_of(session, prediction_id)
     return None if row is None else explanation_response(row)
+
+
+def explanation_facts_of(session: Session, prediction_id: str) -> ExplanationFacts | None:
+    """Read what stands in an explanation's files; None where there are none yet."""
+    found = explanation_of(session, prediction_id)
+    return None if found is None else found.facts
 
 
 def read_file(resources: Resources, principal: Principal, prediction_id: str, name: str) -> bytes:

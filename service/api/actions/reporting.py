@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from service.api.access.principal import Principal
+from service.api.actions.explaining import explanation_facts_of
+from service.api.actions.report_pictures import report_pictures
 from service.api.actions.viewing import find_prediction
 from service.api.resources import Resources
 from service.report import Report, ReportNotReadyError, gather
@@ -33,7 +35,8 @@ def read_report(
     ReportNotReadyError
         If it has not succeeded.
     """
-    with resources.sessions_for(principal).open() as session:
+    sessions = resources.sessions_for(principal)
+    with sessions.open() as session:
         row = find_prediction(session, principal, prediction_id)
         if row.result is None:
             # Before the look: nothing is shown.
@@ -46,6 +49,11 @@ def read_report(
             subject_id=row.id,
             details={"format": kind},
         )
+        facts = explanation_facts_of(session, row.id)
+    # No connection to the database is held meanwhile.
+    pictures = report_pictures(resources.storage, row.id, facts)
+    with sessions.open() as session:
+        row = find_prediction(session, principal, row.id)
         return gather(
             session,
             row,
@@ -53,4 +61,5 @@ def read_report(
             made_at=datetime.now(UTC),
             made_by=principal.username,
             version=version,
+            pictures=pictures,
         )

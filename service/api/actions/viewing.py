@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, contains_eager, selectinload
 
 from service import jobs
 from service.api.access.principal import Principal
+from service.api.actions.comparing import answering_card, population_response
 from service.api.cursor import encode_cursor, newest_first
 from service.api.payloads import PredictionError, PredictionPage, PredictionResponse, ScanResponse
 from service.api.problems.refusals import ScanNotFoundError
@@ -118,7 +119,11 @@ def list_predictions(
 def prediction_response(session: Session, row: PredictionRow) -> PredictionResponse:
     """Describe a prediction read by :func:`find_prediction`."""
     place = jobs.queue_position(session, row)
-    return _response(row, place, None if place is None else jobs.pace_s(session))
+    shown = _response(row, place, None if place is None else jobs.pace_s(session))
+    if shown.result is None:
+        return shown
+    compared = population_response(row, answering_card(session, row.id))
+    return shown.model_copy(update={"population": compared})
 
 
 def _response(row: PredictionRow, queue_position: int | None, pace_s: float | None) -> PredictionResponse:

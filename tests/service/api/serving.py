@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import nibabel as nib
 import numpy as np
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
+from PIL import Image
 from sqlalchemy.orm import Session, sessionmaker
 from starlette.testclient import TestClient
 
@@ -140,10 +142,20 @@ def sample_facts() -> dict[str, Any]:
         "peaks": [peak],
         "strongest": {"attribution.nii.gz": 0.02, "grad_cam.nii.gz": 3.0},
         "volumes": ["attribution.nii.gz", "grad_cam.nii.gz", "temporal_sd.nii.gz"],
-        "pictures": {"attribution.png": picture, "carpet.png": picture, "temporal_sd.png": picture},
+        "pictures": dict.fromkeys(SAMPLE_PICTURES, picture),
         "frames_per_column": 1,
         "global_signal": [0.1, -0.2, 0.1],
     }
+
+
+def _png() -> bytes:
+    file = BytesIO()
+    Image.new("L", (8, 4), 90).save(file, "PNG")
+    return file.getvalue()
+
+
+SAMPLE_PNG = _png()
+SAMPLE_PICTURES = ("attribution.png", "carpet.png", "temporal_sd.png")
 
 
 @dataclass(frozen=True)
@@ -220,15 +232,15 @@ class Serving:
         accepted: dict[str, Any] = answer.json()
         return accepted
 
-    def register_model(self) -> str:
+    def register_model(self, card: dict[str, Any] = CARD) -> str:
         """Make a model version the active one and return its id."""
         with self.sessions.begin() as session:
             row = ModelVersionRow(
-                name=CARD["name"],
+                name=card["name"],
                 version="1",
                 sha256="a" * 64,
                 storage_key="models/a.st",
-                card=CARD,
+                card=card,
                 active=True,
             )
             session.add(row)
@@ -255,7 +267,7 @@ class Serving:
 
     def explain(self, prediction_id: str, **changes: Any) -> None:
         """Store an explanation of a finished prediction as a worker would."""
-        members = {name: name.encode() for name in ("attribution.nii.gz", "attribution.png", "carpet.png")}
+        members = {"attribution.nii.gz": b"a map"} | dict.fromkeys(SAMPLE_PICTURES, SAMPLE_PNG)
         content = pack(members)
         with self.resources.storage.receive(max_bytes=len(content)) as upload:
             upload.write(content)

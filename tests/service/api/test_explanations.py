@@ -7,7 +7,7 @@ from service.audit.verification import verify
 from service.db.rows import AuditEventRow, ExplanationRow, ExplanationState, PredictionState
 from service.explanations import pack
 from service.storage import explanation_key
-from tests.service.api.serving import Serving, sample_facts, sample_result
+from tests.service.api.serving import SAMPLE_PNG, Serving, sample_facts, sample_result
 
 
 @pytest.fixture
@@ -58,13 +58,13 @@ def test_a_finished_one_gives_its_facts_its_map_and_its_pictures(
     told = served.client.get(address(prediction_id), headers=key).json()
     assert told["status"] == "succeeded"
     assert told["facts"] == sample_facts()
-    for rest, name, kind in (
-        (".nii.gz", "attribution.nii.gz", "application/gzip"),
-        ("/attribution.nii.gz", "attribution.nii.gz", "application/gzip"),
-        ("/carpet.png", "carpet.png", "image/png"),
+    for rest, name, kind, content in (
+        (".nii.gz", "attribution.nii.gz", "application/gzip", b"a map"),
+        ("/attribution.nii.gz", "attribution.nii.gz", "application/gzip", b"a map"),
+        ("/carpet.png", "carpet.png", "image/png", SAMPLE_PNG),
     ):
         answer = served.client.get(address(prediction_id, rest), headers=key)
-        assert (answer.status_code, answer.content) == (200, name.encode())
+        assert (answer.status_code, answer.content) == (200, content)
         assert answer.headers["content-type"] == kind
         assert answer.headers["content-disposition"] == f'inline; filename="restnet-{prediction_id}-{name}"'
         assert answer.headers["cache-control"] == "no-store"

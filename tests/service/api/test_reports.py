@@ -16,6 +16,7 @@ from service.api.resources import REPORTING_THREADS
 from service.db.rows import AuditEventRow, ModelVersionRow, PredictionState, ScanRow
 from service.identity.roles import Role
 from service.report import Report
+from service.storage import explanation_key
 from service.web import wording
 from tests.service.api.serving import CARD, REPOSITORY, Serving, sample_result
 from tests.service.report.made_up import HOSTILE, pages_of
@@ -256,3 +257,21 @@ def test_only_so_many_pdfs_are_set_at_once(
         answers = list(pool.map(lambda _: served.client.get(f"{path}.pdf", headers=key), range(8)))
     assert {answer.content for answer in answers} == {b"%PDF"}
     assert most == REPORTING_THREADS
+
+
+def test_the_pictures_of_an_explanation_are_in_the_report(served: Serving, key: dict[str, str]) -> None:
+    path = finished(served, key)
+    prediction_id = path.split("/")[-2]
+    assert "data:image/png" not in served.client.get(f"{path}.html", headers=key).text
+    served.explain(prediction_id, accounts=False, completeness_error=0.5)
+    assert served.client.get(f"{path}.html", headers=key).text.count("data:image/png") == 3
+    for kind in ("html", "pdf"):
+        said = squeezed(text_of(served, path, kind, key))
+        assert squeezed("What drove this answer. Integrated") in said
+        assert squeezed("Do not rely on it: shares of +1.40 for a change of +0.90.") in said
+    assert len(pages_of(served.client.get(f"{path}.pdf", headers=key).content)) <= 2
+    # A report is whole without what storage does not give.
+    served.resources.storage.delete(explanation_key(prediction_id))
+    answer = served.client.get(f"{path}.html", headers=key)
+    assert answer.status_code == 200
+    assert "data:image/png" not in answer.text

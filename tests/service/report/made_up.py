@@ -9,9 +9,10 @@ import numpy as np
 import pypdf
 from PIL import Image
 
-from service.report.charts import Band, dvars_chart, scale_chart, windows_chart
-from service.report.contents import Fact, Report, ReportPicture, ReviewWords
+from service.report.charts import dvars_chart, scale_chart, windows_chart
+from service.report.contents import Fact, Measured, Report, ReportPicture, ReviewWords
 from service.web import wording
+from service.web.prediction.scale import Band
 from tests.service.api.serving import sample_result
 
 # What would run, load or set something if it were taken for more than text: HTML, Typst, JSON, shells.
@@ -71,11 +72,14 @@ def made_up_report(**changes: Any) -> Report:
         probability="61\u202f%",
         interval="90\u202f% interval 44\u202f% to 75\u202f%",
         decision=wording.decision(result),
-        scale=scale_chart(result, Band(0.33, 0.54)),
+        scale=scale_chart(result, Band(33, 54, rules_out_both=False)),
         windows=windows_chart(result),
         dvars=dvars_chart(result),
         remarks=wording.warnings_beside_banner(result["warnings"]),
-        quality=wording.quality_lines(result["quality"]),
+        verdict="Good enough to read. Nothing about it asks for care.",
+        quality=[
+            Measured(line.name, line.value, line.meaning) for line in wording.quality_lines(result["quality"])
+        ],
         scan=[Fact("File", "run.nii.gz"), Fact("SHA-256", "9f" * 32)],
         model=[Fact("Name", "RestNet demonstration, version 2"), Fact("SHA-256", "ab" * 32)],
         performance=[Fact("Sensitivity", "0.88 (0.82 to 0.93)")],

@@ -5,7 +5,8 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from service.report.charts import Band, dvars_chart, scale_chart, uncertain_band, windows_chart
+from service.report.charts import dvars_chart, scale_chart, windows_chart
+from service.web.prediction.scale import Band, uncertain_band
 from tests.service.api.serving import sample_result
 
 CONFORMAL = {"decision_rule": "conformal"}
@@ -28,7 +29,7 @@ def test_the_band_of_conformal_sets_that_are_no_single_group(
     card = {"conformal_quantiles": {"level": 0.9, "adhd": adhd, "control": control}}
     found = uncertain_band(CONFORMAL, card)
     assert found is not None
-    assert (found.low, found.high) == pytest.approx(band)
+    assert (found.low, found.high) == pytest.approx((100 * band[0], 100 * band[1]))
     assert uncertain_band({"decision_rule": "interval"}, card) is None
     # Of a row from when there was one rule.
     assert uncertain_band({}, card) is None
@@ -43,7 +44,7 @@ def test_the_band_is_where_the_model_says_uncertain() -> None:
     for percents in range(101):
         probability = percents / 100
         uncertain = conformal_decision(probability, quantiles) == "uncertain"
-        assert uncertain == (band.low <= probability <= band.high)
+        assert uncertain == (band.low <= percents <= band.high)
 
 
 def test_a_card_without_quantiles_has_no_band() -> None:
@@ -54,7 +55,7 @@ def test_a_card_without_quantiles_has_no_band() -> None:
 
 
 def test_the_scale_has_the_point_the_interval_the_threshold_and_the_band() -> None:
-    chart = scale_chart(sample_result(0.5, 0.25, 0.75), Band(0.25, 0.5))
+    chart = scale_chart(sample_result(0.5, 0.25, 0.75), Band(25, 50, rules_out_both=False))
     root = ET.fromstring(chart.svg)  # noqa: S314  (ours)
     point = root.find(f"{SVG}circle")
     band, bar = root.findall(f"{SVG}rect")

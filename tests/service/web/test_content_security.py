@@ -133,7 +133,8 @@ def pages(served: Serving) -> Iterator[str]:
 def test_no_page_holds_code_or_style_of_its_own(served: Serving, templates_drawn: set[str]) -> None:
     for text in pages(served):
         assert inline_code(text) == []
-    assert templates_drawn == {path.name for path in (FOLDER / "templates").iterdir()}
+    folder = FOLDER / "templates"
+    assert templates_drawn == {path.relative_to(folder).as_posix() for path in folder.rglob("*.html")}
 
 
 def every_kind_of_answer(served: Serving) -> Iterator[tuple[str, Any]]:

@@ -17,6 +17,7 @@ TEXT = [
     ("accent", "raised"),
     ("accent", "accent-wash"),
     ("accent-ink", "accent"),
+    ("warn", "paper"),
     ("warn", "warn-wash"),
     ("wrong", "raised"),
     ("wrong", "wrong-wash"),

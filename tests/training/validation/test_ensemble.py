@@ -10,11 +10,13 @@ from imaging import NetworkInput, QualityReport
 from model.checkpoint import load_checkpoint
 from model.predictor import Predictor
 from tests.training.validation.tiny_cohorts import QUICK, SPEC, tiny_store
+from training.cohort.population import describe_population
 from training.evidence.calibration import fit_temperature
 from training.run_files import RunFolderError, read_rows, write_rows
 from training.runs import (
     CHECKPOINT_FILE,
     INNER_PREDICTIONS_FILE,
+    POPULATION_FILE,
     PREDICTIONS_FILE,
     SUBJECTS_FILE,
     InnerPrediction,
@@ -51,6 +53,21 @@ def test_the_card_says_what_it_is_and_that_nobody_was_scanned(run, card):
     assert card.intended_use == "demonstration"
     assert card.trained_on == "16 simulated subjects (cohort tiny); no person's scan"
     assert card.decision_rule == "conformal"
+
+
+def test_the_card_describes_those_who_took_part(tmp_path):
+    store = tiny_store(tmp_path / "cohort")
+    some = [subject for subject in store.subjects if subject.age_years < 20]
+    settings = QUICK.model_copy(update={"epochs": 1, "protocol": "paper"})
+    run = train_run(store, some, settings=settings, out=tmp_path / "run", device="cpu")
+    card = load_checkpoint(run / CHECKPOINT_FILE).card
+    assert card.population == describe_population(store, some)
+    assert (card.population.subjects, card.population.figures["age_years"].maximum) == (12, 19.0)
+    # A run that an earlier version began does not say who they are, until it is gone on with.
+    (run / POPULATION_FILE).unlink()
+    assert write_ensemble(run).population is None
+    train_run(store, some, settings=settings, out=run, device="cpu")
+    assert load_checkpoint(run / CHECKPOINT_FILE).card == card
 
 
 def test_a_cohort_of_people_is_research_and_counted(tmp_path):

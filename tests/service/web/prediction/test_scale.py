@@ -4,8 +4,18 @@ from itertools import pairwise
 
 import pytest
 
+from model.decision import conformal_decision
+from service.web.prediction.scale import (
+    Band,
+    Mark,
+    Scale,
+    dvars_trace,
+    probability_scale,
+    stretches,
+    time_marks,
+    uncertain_band,
+)
 from service.web.rendering import percent, readable_bytes, sentence
-from service.web.scale import Mark, Scale, dvars_trace, probability_scale, stretches, time_marks
 
 
 def laid_out(probability: float, low: float, high: float, threshold: float) -> dict[str, object]:
@@ -18,6 +28,36 @@ def laid_out(probability: float, low: float, high: float, threshold: float) -> d
 
 def test_a_result_worked_out_by_hand() -> None:
     assert probability_scale(laid_out(0.61, 0.44, 0.75, 0.5)) == Scale(61, 44, 75, 50)
+
+
+BY_SETS = {"decision_rule": "conformal"}
+
+
+@pytest.mark.parametrize(
+    ("quantiles", "band"),
+    [
+        # Control is in the set up to 60 %, ADHD from 30 %: between them lie both.
+        ({"level": 0.9, "control": 0.6, "adhd": 0.7}, Band(30, 60, rules_out_both=False)),
+        # Control is in the set up to 20 %, ADHD from 70 %: between them lies neither.
+        ({"level": 0.9, "control": 0.2, "adhd": 0.3}, Band(20, 70, rules_out_both=True)),
+        # Too few were there to calibrate on: nothing is ever ruled out.
+        ({"level": 0.9, "control": 1.0, "adhd": 1.0}, Band(0, 100, rules_out_both=False)),
+    ],
+)
+def test_the_band_is_where_the_sets_name_no_single_class(quantiles: dict[str, float], band: Band) -> None:
+    found = uncertain_band(BY_SETS, {"conformal_quantiles": quantiles})
+    assert found == band
+    for probability in range(5, 100, 10):
+        within = band.low < probability < band.high
+        assert (conformal_decision(probability / 100, quantiles) == "uncertain") is within
+
+
+@pytest.mark.parametrize("result", [{}, {"decision_rule": "interval"}])
+@pytest.mark.parametrize("card", [None, {}, {"conformal_quantiles": {"control": 0.6, "adhd": 0.7}}])
+def test_where_the_interval_decides_there_is_no_band(
+    result: dict[str, object], card: dict[str, object] | None
+) -> None:
+    assert uncertain_band(result, card) is None
 
 
 def over(duration_s: float, *starts: int) -> dict[str, object]:

@@ -1,5 +1,6 @@
 """Where things lie on the drawings of a result, in percent of their width and height."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +38,33 @@ def probability_scale(result: dict[str, Any]) -> Scale:
     interval = result["interval"]
     values = (result["adhd_probability"], interval["low"], interval["high"], result["threshold"])
     return Scale(*(_on_line(100 * float(value)) for value in values))
+
+
+@dataclass(frozen=True)
+class Band:
+    """The probabilities that name no single class under conformal sets, 0 to 100.
+
+    Attributes
+    ----------
+    low, high : float
+    rules_out_both : bool
+        Inside it neither class is in the set; otherwise both are.
+    """
+
+    low: float
+    high: float
+    rules_out_both: bool
+
+
+def uncertain_band(result: dict[str, Any], card: Mapping[str, Any] | None) -> Band | None:
+    """Read the band off the card of the model that answered; None where its interval decides."""
+    quantiles = (card or {}).get("conformal_quantiles")
+    if result.get("decision_rule") != "conformal" or not quantiles:
+        return None
+    # A class is in the set where one minus its probability is at most its quantile (docs/model-card.md).
+    adhd_from, control_to = 100 * (1 - float(quantiles["adhd"])), 100 * float(quantiles["control"])
+    low, high = sorted((adhd_from, control_to))
+    return Band(_on_line(low), _on_line(high), rules_out_both=control_to < adhd_from)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from service.api.actions.viewing import find_prediction
 from service.identity.permissions import Permission
 from service.reviews import OverrideAgreesError
 from service.web.access import allowed_by_form
-from service.web.prediction_page import prediction_page
-from service.web.review_form import ANSWER_AGREES, typed
+from service.web.prediction.page import prediction_page
+from service.web.prediction.review_form import ANSWER_AGREES, typed
 
 Reviewer = Annotated[Principal, Depends(allowed_by_form(Permission.REVIEW_PREDICTIONS))]
 # Judged by the form itself, which says beside each field what is wrong.

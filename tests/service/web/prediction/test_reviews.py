@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from service.db.rows import ReviewRow
 from service.identity.roles import Role
-from service.web import review_form
+from service.web.prediction import review_form
 from tests.service.api.serving import Serving, sample_result
 
 HTML = {"Accept": "text/html"}

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import update
 
 from service.db.rows import ExplanationRow, ExplanationState
+from service.web.prediction.scale import signal_trace
 from service.web.rendering import signed
-from service.web.scale import signal_trace
 from tests.service.api.serving import Serving, sample_result
 
 HTML = {"Accept": "text/html"}

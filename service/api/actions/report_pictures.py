@@ -1,0 +1,65 @@
+"""The pictures of an explanation, as a report shows them."""
+
+from service.api.explanation_payloads import ExplanationFacts
+from service.errors import ServiceError
+from service.explanations import read_member
+from service.logs import get_logger
+from service.report import ReportPicture
+from service.storage import Storage, explanation_key
+from service.web.prediction.picture_wording import PICTURES
+from service.web.rendering import signed
+
+# In this order, and no more than a report has room for; a band-passed scan has three of them.
+_SHOWN = ("attribution.png", "carpet.png", "mean.png", "tsnr.png", "temporal_sd.png")
+MOST = 4
+
+log = get_logger(__name__)
+
+
+def report_pictures(
+    storage: Storage, prediction_id: str, facts: ExplanationFacts | None
+) -> tuple[ReportPicture, ...]:
+    """Read the pictures; a report is whole without them, and none is lost for a storage that is away.
+
+    Parameters
+    ----------
+    storage : Storage
+    prediction_id : str
+    facts : ExplanationFacts or None
+        None where there are no pictures.
+    """
+    if facts is None:
+        return ()
+    names = [name for name in _SHOWN if name in facts.pictures][:MOST]
+    try:
+        with storage.open_local(explanation_key(prediction_id)) as path:
+            found = [(name, read_member(path, name)) for name in names]
+    except (ServiceError, OSError) as error:
+        log.warning("report_without_pictures", prediction_id=prediction_id, reason=type(error).__name__)
+        return ()
+    return tuple(_picture(name, png, facts) for name, png in found if png is not None)
+
+
+def _picture(name: str, png: bytes, facts: ExplanationFacts) -> ReportPicture:
+    drawn = facts.pictures[name]  # type: ignore[index]  # a name out of the facts
+    return ReportPicture(
+        name=name.removesuffix(".png").replace("_", "-"),
+        png=png,
+        width=drawn.width,
+        height=drawn.height,
+        alt=PICTURES[name].alt,
+        caption=_caption(name, facts),
+    )
+
+
+def _caption(name: str, facts: ExplanationFacts) -> str:
+    words = PICTURES[name]
+    if name != "attribution.png":
+        return f"{words.title}. {words.short}"
+    if facts.accounts:
+        return f"{words.title}. {words.short}"
+    moved = facts.logit - facts.baseline_logit
+    summed = signed(moved + facts.completeness_error)
+    return (
+        f"Do not rely on it: shares of {summed} for a change of {signed(moved)}. {words.title}. {words.short}"
+    )

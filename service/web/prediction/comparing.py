@@ -1,0 +1,199 @@
+"""What the page says of a person and a scan beside the training subjects, line by line."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from imaging.words import counted
+from service.api.population_payloads import ComparisonResponse, PopulationResponse
+from service.population import Place
+from service.web import wording
+from service.web.prediction.strip import Strip, strip
+
+OF_THE_PERSON = {
+    "age_years": "Age",
+    "sex": "Sex",
+    "site": "Site",
+    "tr_s": "Repetition time",
+}
+NOT_GIVEN = "not given"
+NOT_KNOWN = "not known of the training scans"
+
+# Quality lines whose figure is compared in another form: a count hangs on the length of the scan.
+_COMPARED_AS = {"spikes": "spike_share"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One value beside those of the training subjects.
+
+    Attributes
+    ----------
+    name, value : str
+    place : "inside", "outside" or ""
+        Empty where it is not known.
+    said : str
+        What there is to say of it, with figures.
+    strip : Strip or None
+    caption : str
+        What the figure is, and what an artefact looks like in it.
+    side : "above", "below" or ""
+        Of what is outside.
+    """
+
+    name: str
+    value: str
+    place: str
+    said: str
+    strip: Strip | None
+    caption: str
+    side: str = ""
+
+    @property
+    def placed(self) -> str:
+        """Say the place, and on which side of the training subjects it lies."""
+        return self.place.capitalize() + (f", {self.side}" if self.side else "")
+
+
+def quality_lines(
+    quality: dict[str, Any], compared: PopulationResponse | None, population: Mapping[str, Any] | None
+) -> list[Line]:
+    """Put every figure of the scan into words, with its place among the training scans where it is known.
+
+    Parameters
+    ----------
+    quality : dict
+        Of the result.
+    compared : PopulationResponse or None
+    population : mapping or None
+        Of the card, as it is compared with.
+    """
+    by_name = _by_name(compared)
+    lines = []
+    for figure in wording.quality_lines(quality):
+        name = _COMPARED_AS.get(figure.key, figure.key)
+        if name in OF_THE_PERSON and by_name:
+            continue
+        one = by_name.get(name)
+        share = "" if one is None or name == figure.key else f" ({wording.figure(name, one.value)})"
+        lines.append(
+            Line(
+                figure.name,
+                figure.value + (share if one is not None and one.value is not None else ""),
+                _place(one),
+                NOT_KNOWN if one is None else _among_scans(one),
+                _strip(one, population),
+                figure.meaning,
+                _side(one),
+            )
+        )
+    return lines
+
+
+def person_lines(compared: PopulationResponse | None, population: Mapping[str, Any] | None) -> list[Line]:
+    """Put age, sex, site and repetition time into words; empty where the card describes nobody."""
+    if compared is None or population is None:
+        return []
+    by_name = _by_name(compared)
+    return [
+        Line(
+            label,
+            NOT_GIVEN if by_name[name].value is None else _written(by_name[name]),
+            _place(by_name[name]),
+            _among_subjects(by_name[name], population),
+            _strip(by_name[name], population),
+            "",
+            _side(by_name[name]),
+        )
+        for name, label in OF_THE_PERSON.items()
+    ]
+
+
+def person_sentence(lines: list[Line]) -> str:
+    """Say in one sentence in what the person lies outside the training group."""
+    outside = [line.name.lower() for line in lines if line.place == "outside"]
+    open_ones = [line.name.lower() for line in lines if not line.place]
+    if outside:
+        return f"Outside the training group in: {', '.join(outside)}."
+    if len(open_ones) == len(lines):
+        return "Nothing that could be compared was given with the scan."
+    rest = f" Not compared: {', '.join(open_ones)}." if open_ones else ""
+    return f"Inside the training group in all that could be compared.{rest}"
+
+
+def _by_name(compared: PopulationResponse | None) -> dict[str, ComparisonResponse]:
+    return {} if compared is None else {one.name: one for one in compared.comparisons}
+
+
+def _written(one: ComparisonResponse) -> str:
+    return one.value if isinstance(one.value, str) else wording.figure(one.name, one.value)
+
+
+def _place(one: ComparisonResponse | None) -> str:
+    return "" if one is None or one.place == Place.UNKNOWN else one.place.value
+
+
+def _side(one: ComparisonResponse | None) -> str:
+    # A repetition time between two of theirs is outside and on no side.
+    if one is None or one.place != Place.OUTSIDE or one.percentile is None or one.name == "tr_s":
+        return ""
+    return "above" if one.percentile > 50 else "below"
+
+
+def _strip(one: ComparisonResponse | None, population: Mapping[str, Any] | None) -> Strip | None:
+    if one is None or population is None or one.name in {"sex", "site", "tr_s"}:
+        return None
+    value = one.value if isinstance(one.value, int | float) else None
+    return strip(population["figures"].get(one.name), value)
+
+
+def _among_scans(one: ComparisonResponse) -> str:
+    if one.middle_90 is None:
+        return NOT_KNOWN
+    low, high = (wording.figure(one.name, edge) for edge in (one.middle_90.low, one.middle_90.high))
+    return f"nine in ten: {low}" + ("" if low == high else f" to {high}")
+
+
+def _among_subjects(one: ComparisonResponse, population: Mapping[str, Any]) -> str:
+    if one.name == "age_years":
+        return _of_age(one)
+    if one.name == "sex":
+        return _of_sex(one, population)
+    return _of_site(one, population) if one.name == "site" else _of_repetition_time(one, population)
+
+
+def _of_age(one: ComparisonResponse) -> str:
+    if one.middle_90 is None:
+        return "the training subjects' ages are not known"
+    edges = f"{one.middle_90.low:g} to {wording.figure('age_years', one.middle_90.high)}"
+    return f"nine in ten: {edges}"
+
+
+def _of_sex(one: ComparisonResponse, population: Mapping[str, Any]) -> str:
+    known = sum(population["sex"].values())
+    if not known:
+        return "the training subjects' sex is not known"
+    if one.subjects is None:
+        return " and ".join(f"{number} {sex}" for sex, number in population["sex"].items())
+    return f"{one.subjects} of {known} training subjects"
+
+
+def _of_site(one: ComparisonResponse, population: Mapping[str, Any]) -> str:
+    if one.subjects is not None:
+        return f"{one.subjects} of {population['subjects']} training subjects"
+    named = counted(len(population["sites"]), "named site")
+    unnamed = population["subjects_at_unnamed_sites"]
+    return f"trained at {named}" + (
+        f", and {counted(unnamed, 'subject')} at others" if unnamed else f": {', '.join(population['sites'])}"
+    )
+
+
+def _of_repetition_time(one: ComparisonResponse, population: Mapping[str, Any]) -> str:
+    seen = ", ".join(f"{time['tr_s']:g}" for time in population["repetition_times"])
+    if not seen:
+        return NOT_KNOWN
+    if one.subjects is None:
+        return f"training scans have {seen} s"
+    return (
+        f"{one.subjects} of {population['subjects']} training subjects within 5\u202f%; theirs are {seen} s"
+    )
