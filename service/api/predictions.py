@@ -92,8 +92,8 @@ def get_predictions(
         Sort | None,
         Query(
             description="With a minus the greatest first; `-created_at` unless said, and `subject_id` beside "
-            "`subject_prefix`, which has no other order than that and its reverse. By `subject_id` only scans "
-            "with a pseudonym are listed, by `adhd_probability` only what succeeded"
+            "`subject_prefix`, which has no other order than that and its reverse. By `subject_id` only "
+            "scans with a pseudonym are listed, by `adhd_probability` only what succeeded"
         ),
     ] = None,
     cursor: Annotated[str | None, Query(max_length=1024, description="Of a page in the same order")] = None,
