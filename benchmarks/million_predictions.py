@@ -8,7 +8,7 @@ The events' hashes are made up: nothing here verifies the chain.
 
 Usage::
 
-    python benchmarks/million_predictions.py [--predictions 1000000] [--pages 40] [--out results.json]
+    python benchmarks/million_predictions.py [--predictions 1000000] [--pages 40] [--lists NAME] [--out FILE]
 """
 
 # ruff: noqa: S608  (every word of the SQL is ours)
@@ -89,13 +89,14 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     arguments.add_argument("--predictions", type=int, default=1_000_000)
     arguments.add_argument("--pages", type=int, default=40)
+    arguments.add_argument("--lists", default="", help="measure only lists whose name holds this")
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="restnet-million-", ignore_cleanup_errors=True) as scratch,
         served(Path(scratch), options.predictions) as (address, key, engine, size),
     ):
-        lists = measure(address, key, engine, pages=options.pages)
+        lists = measure(address, key, engine, named=options.lists, pages=options.pages)
     result = {
         "machine": machine(),
         "predictions": options.predictions,
@@ -234,7 +235,7 @@ def _in_other_orders(own: str, middle: datetime) -> list[Listed]:
     return found
 
 
-def measure(address: str, key: str, engine: Engine, *, pages: int) -> list[dict[str, Any]]:
+def measure(address: str, key: str, engine: Engine, *, named: str, pages: int) -> list[dict[str, Any]]:
     programs = httpx2.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=60)
     people = httpx2.Client(base_url=address, timeout=60)
     # Whoever asks is logged in, or the page of the login would be measured.
@@ -242,6 +243,8 @@ def measure(address: str, key: str, engine: Engine, *, pages: int) -> list[dict[
     found = []
     with closing(programs), closing(people):
         for listed in lists_of(engine):
+            if named not in listed.name:
+                continue
             client = programs if listed.path.startswith("/api") else people
             row = {
                 "list": listed.name,

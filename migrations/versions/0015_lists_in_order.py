@@ -1,7 +1,7 @@
 """List predictions by pseudonym and by probability, and find pseudonyms by how they begin.
 
-PostgreSQL keeps the column as it is and only builds its index anew: the order of its characters changes from that
-of the database's locale to that of their codes, in which all that begin alike stand together.
+PostgreSQL keeps the column as it is and only builds its index anew: the order of its characters changes from
+that of the database's locale to that of their codes, in which all that begin alike stand together.
 """
 
 import sqlalchemy as sa

@@ -33,6 +33,8 @@ def every_page(browser: Browser, seeded: Seeded) -> Iterator[tuple[str, Watched]
         # The page of an error has a status that Chromium itself complains about.
         for name, path in OF_ANYBODY.items():
             tab.goto(path)
+            if name == "reference":
+                expect(tab.page.get_by_text("Upload a scan and queue its prediction")).to_be_visible()
             yield name, tab
         tab.log_in()
         states = {f"prediction-{state}": path for state, path in seeded.pages.items()}

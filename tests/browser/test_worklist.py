@@ -190,7 +190,7 @@ def test_a_theme_is_chosen_once_for_every_page(browser: Browser, seeded: Seeded,
         page.get_by_label("Theme").select_option(other)
         chosen = page.evaluate(paper)
         assert chosen != by_system
-        # The colours of the first paint, as the sheet has them when the body begins.
+        # What is known when the body begins, which is before the first paint.
         page.add_init_script(
             "new MutationObserver((_, observer) => { if (!document.body) return; observer.disconnect();"
             " window.first = document.documentElement.dataset.theme; })"

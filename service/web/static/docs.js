@@ -1,7 +1,13 @@
 // Starts the reader of the OpenAPI document in the theme of the pages; nothing is asked of another server.
-const { theme } = document.documentElement.dataset;
-const dark = theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-document.documentElement.classList.toggle("dark-mode", dark);
+const system = matchMedia("(prefers-color-scheme: dark)");
+
+function show() {
+  const { theme } = document.documentElement.dataset;
+  document.documentElement.classList.toggle("dark-mode", theme ? theme === "dark" : system.matches);
+}
+
+show();
+system.addEventListener("change", show);
 
 window.SwaggerUIBundle({
   url: "/api/openapi.json",

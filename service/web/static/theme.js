@@ -1,18 +1,20 @@
-// Light, dark or as the system has it: said before the first paint, and chosen at the foot of every page.
+// Light, dark or as the system has it: known before the first paint, and chosen at the foot of every page.
+// In a cookie, which outlives the logout: that empties the browser's storage.
 const root = document.documentElement;
 
 function kept() {
-  try {
-    return localStorage.getItem("theme");
-  } catch {
-    // A browser may keep nothing at all.
-    return null;
-  }
+  return document.cookie.match(/(?:^|; )theme=(light|dark)(?:;|$)/)?.[1];
 }
 
 function show(theme) {
-  if (theme === "light" || theme === "dark") root.dataset.theme = theme;
+  if (theme) root.dataset.theme = theme;
   else delete root.dataset.theme;
+}
+
+function keep(theme) {
+  const lifetime = theme ? 365 * 86400 : 0;
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `theme=${theme}; path=/; max-age=${lifetime}; samesite=lax${secure}`;
 }
 
 show(kept());
@@ -24,15 +26,6 @@ addEventListener("DOMContentLoaded", () => {
   choice.closest("label").hidden = false;
   choice.addEventListener("change", () => {
     show(choice.value);
-    try {
-      localStorage.setItem("theme", choice.value);
-    } catch {
-      // It holds for this page.
-    }
+    keep(choice.value);
   });
-});
-
-// Another tab of this browser has chosen.
-addEventListener("storage", ({ key, newValue }) => {
-  if (key === "theme") show(newValue);
 });

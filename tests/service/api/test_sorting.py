@@ -3,14 +3,17 @@
 import base64
 import json
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from pathlib import Path
+from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import NullPool, create_engine, event, make_url, text
 
+from service.db.migrate import upgrade
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import PredictionRow, PredictionState, ScanRow
-from tests.service.api.serving import Serving, sample_result
+from service.settings import Settings
+from tests.service.api.serving import Serving, sample_result, serving
 
 LISTS = "/api/v1/predictions"
 BEGAN = datetime(2026, 3, 1, tzinfo=UTC)
@@ -29,6 +32,10 @@ ROWS = [
 @pytest.fixture
 def filled(served: Serving) -> dict[str, str]:
     """Rows as uploads leave them; gives the headers of a key."""
+    return fill(served)
+
+
+def fill(served: Serving) -> dict[str, str]:
     key = served.key()
     version = served.register_model()
     with served.sessions.begin() as session:
@@ -80,49 +87,71 @@ def walked(served: Serving, key: dict[str, str], *, limit: int = 2, **query: str
         cursor = {"cursor": page["next_cursor"]}
 
 
-@pytest.mark.parametrize(
-    ("sort", "rows"),
-    [
-        ("created_at", [0, 1, 2, 3, 4, 5, 6]),
-        # Characters by their codes; of one pseudonym the earlier scan first.
-        ("subject_id", [3, 5, 1, 0, 6, 4]),
-        # What is alike is told apart by the id.
-        ("adhd_probability", [4, 2, 6, 0, 3, 5]),
-    ],
-)
+ORDERS = {
+    "created_at": [0, 1, 2, 3, 4, 5, 6],
+    # Characters by their codes; of one pseudonym the earlier scan first.
+    "subject_id": [3, 5, 1, 0, 6, 4],
+    # What is alike is told apart by the id.
+    "adhd_probability": [4, 2, 6, 0, 3, 5],
+}
+FILTERED: list[tuple[dict[str, str], list[int]]] = [
+    ({"subject_prefix": "P"}, [3, 5, 1, 0, 6]),
+    ({"subject_prefix": "P-1"}, [3, 5, 1]),
+    # No wildcards, and no other case.
+    ({"subject_prefix": "P_"}, [6]),
+    ({"subject_prefix": "p"}, [4]),
+    ({"subject_prefix": "P-10"}, [1]),
+    ({"subject_prefix": "Q"}, []),
+    ({"subject_prefix": "P-1", "sort": "-subject_id"}, [1, 5, 3]),
+    ({"subject_prefix": "P-1", "status": "succeeded"}, [3, 5]),
+    ({"subject_prefix": "P", "since": "2026-03-02T00:00:00Z", "until": "2026-03-05"}, [3, 1]),
+    ({"sort": "subject_id", "since": "2026-03-06"}, [5, 6]),
+    ({"sort": "subject_id", "until": "2026-03-02"}, [0]),
+    ({"sort": "subject_id", "since": "0001-01-01"}, [3, 5, 1, 0, 6, 4]),
+    ({"sort": "-adhd_probability", "status": "cancelled"}, []),
+    ({"sort": "-adhd_probability", "subject_id": "P-1"}, [5, 3]),
+    ({"sort": "adhd_probability", "since": "2026-03-06"}, [6, 5]),
+]
+
+
 @pytest.mark.parametrize("limit", [1, 2, 50])
+@pytest.mark.parametrize("sort", ORDERS)
 def test_an_order_holds_each_once_and_turns_round(
-    served: Serving, filled: dict[str, str], sort: str, rows: list[int], limit: int
+    served: Serving, filled: dict[str, str], sort: str, limit: int
 ) -> None:
-    assert walked(served, filled, sort=sort, limit=limit) == rows
-    assert walked(served, filled, sort=f"-{sort}", limit=limit) == rows[::-1]
+    assert walked(served, filled, sort=sort, limit=limit) == ORDERS[sort]
+    assert walked(served, filled, sort=f"-{sort}", limit=limit) == ORDERS[sort][::-1]
 
 
-@pytest.mark.parametrize(
-    ("query", "rows"),
-    [
-        ({"subject_prefix": "P"}, [3, 5, 1, 0, 6]),
-        ({"subject_prefix": "P-1"}, [3, 5, 1]),
-        # No wildcards, and no other case.
-        ({"subject_prefix": "P_"}, [6]),
-        ({"subject_prefix": "p"}, [4]),
-        ({"subject_prefix": "P-10"}, [1]),
-        ({"subject_prefix": "Q"}, []),
-        ({"subject_prefix": "P-1", "sort": "-subject_id"}, [1, 5, 3]),
-        ({"subject_prefix": "P-1", "status": "succeeded"}, [3, 5]),
-        ({"subject_prefix": "P", "since": "2026-03-02T00:00:00Z", "until": "2026-03-05"}, [3, 1]),
-        ({"sort": "subject_id", "since": "2026-03-06"}, [5, 6]),
-        ({"sort": "subject_id", "until": "2026-03-02"}, [0]),
-        ({"sort": "subject_id", "since": "0001-01-01"}, [3, 5, 1, 0, 6, 4]),
-        ({"sort": "-adhd_probability", "status": "cancelled"}, []),
-        ({"sort": "-adhd_probability", "subject_id": "P-1"}, [5, 3]),
-        ({"sort": "adhd_probability", "since": "2026-03-06"}, [6, 5]),
-    ],
-)
+@pytest.mark.parametrize(("query", "rows"), FILTERED)
 def test_filters_hold_in_every_order(
     served: Serving, filled: dict[str, str], query: dict[str, str], rows: list[int]
 ) -> None:
     assert walked(served, filled, **query) == rows
+
+
+@pytest.mark.integration
+@pytest.mark.enable_socket
+def test_postgresql_has_the_same_orders_where_its_locale_has_others(
+    tmp_path: Path, postgres_server: str
+) -> None:
+    """In English P-10 stands before p-1 and P_1 between them, so a prefix would be no range."""
+    name = f"english_{uuid4().hex}"
+    engine = create_engine(postgres_server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    locale = "LOCALE_PROVIDER icu ICU_LOCALE 'en' LOCALE 'C' TEMPLATE template0"
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name} {locale}"))
+    url = make_url(postgres_server).set(database=name).render_as_string(hide_password=False)
+    upgrade(url)
+    with serving(Settings(data_dir=tmp_path, database_url=url)) as served:
+        key = fill(served)
+        for sort, rows in ORDERS.items():
+            assert walked(served, key, sort=sort) == rows, sort
+            assert walked(served, key, sort=f"-{sort}") == rows[::-1], sort
+        for query, rows in FILTERED:
+            assert walked(served, key, **query) == rows, query
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def forged(*values: object) -> str:

@@ -23,11 +23,9 @@ def test_no_script_makes_code_of_text_or_keeps_data_in_the_browser(script: Path)
     text = script.read_text()
     if script.name == "theme.js":
         # A choice of colours says nothing about anybody, and is all that is kept.
-        assert re.findall(r"localStorage\.\w+\([^)]*\)", text) == [
-            'localStorage.getItem("theme")',
-            'localStorage.setItem("theme", choice.value)',
-        ]
-        text = text.replace("localStorage", "")
+        kept = "document.cookie = `theme=${theme}; path=/; max-age=${lifetime}; samesite=lax${secure}`"
+        assert text.count(kept) == 1
+        text = text.replace(kept, "").replace("document.cookie.match(", "", 1)
     assert SINKS.findall(text) + KEEPING.findall(text) == []
 
 
