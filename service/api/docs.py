@@ -58,7 +58,7 @@ _PAGE = """<!doctype html>
 <div id="reader"></div>
 <noscript>Without JavaScript, read <a href="/api/openapi.json">openapi.json</a>.</noscript>
 <script src="/static/vendor/swagger-ui-bundle.js"></script>
-<script src="/static/docs.js"></script>
+<script src="/static/docs.js" type="module"></script>
 </body>
 </html>
 """

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from service.db.rows import PredictionRow, PredictionState
 from tests.browser.seeding import Seeded
@@ -58,8 +58,11 @@ def test_a_heading_sorts_and_the_address_keeps_it(tab: Watched) -> None:
     expect(heading).to_have_attribute("aria-sort", "ascending")
     shown = first_probabilities(page)
     assert shown == sorted(shown)
-    page.get_by_role("link", name="Next page").click()
+    page.get_by_role("link", name="Next page").focus()
+    page.keyboard.press("Enter")
     expect(page.get_by_role("link", name="First page")).to_be_visible()
+    # There is no page behind this one, so that the link is gone.
+    expect(page.locator("tbody th a").first).to_be_focused()
     assert min(first_probabilities(page)) >= max(shown)
     page.reload()
     expect(heading).to_have_attribute("aria-sort", "ascending")
@@ -91,6 +94,39 @@ def test_a_row_is_cancelled_and_tried_again_in_its_place(tab: Watched, waiting: 
     page.keyboard.press("Enter")
     expect(act).to_have_accessible_name(re.compile("^Cancel"))
     assert page.url.endswith("/predictions?to=2100-01-01")
+
+
+def test_what_is_asked_for_goes_before_a_renewal(browser: Browser, seeded: Seeded) -> None:
+    """A renewal that is answered late must not take the place of what comes behind it."""
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    def wait_for(count: int) -> None:
+        for _ in range(100):
+            if len(held) >= count:
+                return
+            page.wait_for_timeout(100)
+        raise AssertionError(held)
+
+    with watched_tab(browser, seeded.site) as tab:
+        page = tab.page
+        tab.log_in()
+        tab.goto("/predictions")
+        page.route("**/predictions", hold)
+        wait_for(1)
+        page.route("**/predictions?*", hold)
+        page.get_by_label("Order").select_option("created_at")
+        wait_for(2)
+        renewal, wanted = held
+        # The browser has given this one up.
+        renewal.continue_()
+        page.wait_for_timeout(500)
+        wanted.continue_()
+        heading = page.get_by_role("columnheader", name=re.compile("^Uploaded"))
+        expect(heading).to_have_attribute("aria-sort", "ascending")
+        expect(page.locator("#lost")).to_be_hidden()
 
 
 def test_a_row_that_leaves_the_list_takes_no_focus_along(tab: Watched, waiting: str) -> None:

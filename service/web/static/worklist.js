@@ -9,6 +9,7 @@ const search = document.getElementById("search");
 let renewed = new Date();
 let again = 0;
 let refused = false;
+let asked = false;
 let row = "";
 
 function links() {
@@ -21,12 +22,17 @@ function move(step) {
   all[Math.min(Math.max(at + step, 0), all.length - 1)]?.focus();
 }
 
+function toSearch() {
+  search.focus();
+  search.select();
+}
+
 const acts = new Map([
   ["j", () => move(1)],
   ["ArrowDown", () => move(1)],
   ["k", () => move(-1)],
   ["ArrowUp", () => move(-1)],
-  ["/", () => search.select()],
+  ["/", toSearch],
   ["?", () => keys.showModal()],
 ]);
 
@@ -47,8 +53,9 @@ function isAct(element) {
 }
 
 document.body.addEventListener("htmx:beforeRequest", ({ detail: { elt } }) => {
+  asked = elt.id !== "list";
   row = isAct(elt) ? elt.closest("tr").querySelector("th a").id : "";
-  if (elt.id !== "list") refused = false;
+  if (asked) refused = false;
 });
 
 document.body.addEventListener("htmx:afterSwap", ({ detail: { requestConfig } }) => {
@@ -61,10 +68,10 @@ document.body.addEventListener("htmx:afterSwap", ({ detail: { requestConfig } })
 });
 
 document.body.addEventListener("htmx:afterSettle", () => {
-  // The button that was pressed may be gone, and with it the place of whoever uses the keyboard.
-  if (!row || document.activeElement !== document.body) return;
+  // What was pressed may be gone, and with it the place of whoever uses the keyboard.
+  if (!asked || document.activeElement !== document.body) return;
   (document.getElementById(row) ?? links()[0] ?? document.getElementById("content")).focus();
-  row = "";
+  asked = false;
 });
 
 function fail({ detail: { elt } }) {
