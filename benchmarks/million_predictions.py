@@ -8,7 +8,7 @@ The events' hashes are made up: nothing here verifies the chain.
 
 Usage::
 
-    python benchmarks/million_predictions.py [--predictions 1000000] [--pages 40] [--out results.json]
+    python benchmarks/million_predictions.py [--predictions 1000000] [--pages 40] [--lists NAME] [--out FILE]
 """
 
 # ruff: noqa: S608  (every word of the SQL is ours)
@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,24 @@ from recording import load_now, machine, report, spread  # noqa: E402
 from model import demonstration_checkpoint  # noqa: E402
 from model.prediction import predict_scan  # noqa: E402
 from model.predictor import Predictor  # noqa: E402
-from service.api.cursor import encode_cursor, encode_number  # noqa: E402
+from service.api.actions.sorting import Sort  # noqa: E402
+from service.api.cursor import encode_number, encode_place  # noqa: E402
 from service.settings import Settings  # noqa: E402
 from tests.production.servers import postgres  # noqa: E402
 from tests.production.stack import RESTNET, answers, api_key, restnet  # noqa: E402
 from tests.servers import end, free_port, wait_until  # noqa: E402
 
 LIMIT_MS = 50
+# What the orders are measured with: no filter, rare states, and in that of pseudonyms many and few of them.
+ORDERED: list[tuple[dict[str, str], str]] = [
+    ({}, "true"),
+    ({"status": "failed"}, "p.state = 'failed'"),
+    ({"status": "cancelled"}, "p.state = 'cancelled'"),
+]
+BEGINNINGS: list[tuple[dict[str, str], str]] = [
+    ({"subject_prefix": prefix}, f"s.subject_id LIKE '{prefix}%'")
+    for prefix in ("sub-2", "sub-20", "sub-200")
+]
 PAGE = 50
 ADMINISTRATOR, PASSWORD = "million", "nothing that anybody types"
 FILL = Path(__file__).with_name("million_predictions.sql")
@@ -77,13 +89,14 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     arguments.add_argument("--predictions", type=int, default=1_000_000)
     arguments.add_argument("--pages", type=int, default=40)
+    arguments.add_argument("--lists", default="", help="measure only lists whose name holds this")
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="restnet-million-", ignore_cleanup_errors=True) as scratch,
         served(Path(scratch), options.predictions) as (address, key, engine, size),
     ):
-        lists = measure(address, key, engine, pages=options.pages)
+        lists = measure(address, key, engine, named=options.lists, pages=options.pages)
     result = {
         "machine": machine(),
         "predictions": options.predictions,
@@ -178,6 +191,7 @@ def lists_of(engine: Engine) -> list[Listed]:
             rows.format("s.subject_id = 'sub-2' AND p.state = 'failed'"),
             {"subject_id": "sub-2", "status": "failed"},
         ),
+        *_in_other_orders(own, middle),
         Listed(predictions, rows.format(f"p.created_at >= '{middle}'"), {"since": middle.isoformat()}),
         Listed(predictions, rows.format(f"p.created_at < '{middle}'"), {"until": middle.isoformat()}),
         Listed(
@@ -200,7 +214,28 @@ def lists_of(engine: Engine) -> list[Listed]:
     ]
 
 
-def measure(address: str, key: str, engine: Engine, *, pages: int) -> list[dict[str, Any]]:
+def _in_other_orders(own: str, middle: datetime) -> list[Listed]:
+    found = []
+    for sort in Sort:
+        direction = "DESC" if sort.descending else "ASC"
+        columns, kept = {
+            "created_at": ("p.created_at, p.id", "true"),
+            "subject_id": ("s.subject_id, s.created_at, s.id, p.id", "s.subject_id IS NOT NULL"),
+            "adhd_probability": ("r.adhd_probability, p.id", "r.prediction_id IS NOT NULL"),
+        }[sort.by]
+        ordered = ", ".join(f"{column} {direction}" for column in columns.split(", "))
+        days = [({"since": middle.isoformat()}, f"p.created_at >= '{middle}'")]
+        for query, condition in ORDERED + days + (BEGINNINGS if sort.by == "subject_id" else []):
+            rows = (
+                f"SELECT {columns} FROM predictions p JOIN scans s ON s.id = p.scan_id "
+                f"LEFT JOIN results r ON r.prediction_id = p.id "
+                f"WHERE {kept} AND {condition} AND p.{own} ORDER BY {ordered}"
+            )
+            found.append(Listed("/api/v1/predictions", rows, {"sort": sort.value, **query}))
+    return found
+
+
+def measure(address: str, key: str, engine: Engine, *, named: str, pages: int) -> list[dict[str, Any]]:
     programs = httpx2.Client(base_url=address, headers={"Authorization": f"Bearer {key}"}, timeout=60)
     people = httpx2.Client(base_url=address, timeout=60)
     # Whoever asks is logged in, or the page of the login would be measured.
@@ -208,6 +243,8 @@ def measure(address: str, key: str, engine: Engine, *, pages: int) -> list[dict[
     found = []
     with closing(programs), closing(people):
         for listed in lists_of(engine):
+            if named not in listed.name:
+                continue
             client = programs if listed.path.startswith("/api") else people
             row = {
                 "list": listed.name,
@@ -237,7 +274,7 @@ def cursor_at(engine: Engine, listed: Listed, place: int | None) -> str | None:
         return None
     with engine.connect() as connection:
         row = connection.execute(text(f"{listed.rows} OFFSET {place - 1} LIMIT 1")).one()
-    return encode_cursor(*row) if len(row) == 2 else encode_number(row[0])
+    return encode_place(row) if len(row) > 1 else encode_number(row[0])
 
 
 def walk(client: httpx2.Client, listed: Listed, cursor: str | None, *, pages: int, stay: bool) -> list[float]:

@@ -40,7 +40,7 @@ FROM (SELECT g, scans.id AS scan_id, scans.organisation_id, scans.created_at, sc
 
 INSERT INTO results (prediction_id, organisation_id, model_version_id, adhd_probability, interval_low, interval_high, decision, result,
                      created_at)
-SELECT id, organisation_id, model_version_id, 0.61, 0.44, 0.75, 'uncertain', :result, finished_at
+SELECT id, organisation_id, model_version_id, (hashtext(id) & 65535) / 65535.0, 0.44, 0.75, 'uncertain', :result, finished_at
 FROM predictions WHERE state = 'succeeded';
 
 INSERT INTO audit_events (id, organisation_id, sequence, at, actor, address, action, subject_kind, subject_id, details, previous_hash, hash)

@@ -3,7 +3,9 @@
 import base64
 import binascii
 import json
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +14,12 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from service.api.problems.refusals import FieldsNotValidError
 
+_WORD_LENGTH = 255
+
 
 def encode_cursor(moment: datetime, row_id: str) -> str:
     """Name a row by its time and id, opaque to clients."""
-    return _encoded([moment.isoformat(), row_id])
+    return encode_place([moment, row_id])
 
 
 def decode_cursor(cursor: str) -> tuple[datetime, str]:
@@ -26,17 +30,65 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
     FieldsNotValidError
         If it is not one that this service gave.
     """
+    moment, row_id = decode_place(cursor, [a_moment, an_id])
+    return moment, row_id
+
+
+def encode_place(values: Sequence[datetime | float | str]) -> str:
+    """Name a row by all that a list is ordered by, opaque to clients."""
+    return _encoded([value.isoformat() if isinstance(value, datetime) else value for value in values])
+
+
+def decode_place(cursor: str, kinds: Sequence[Callable[[Any], Any]]) -> tuple[Any, ...]:
+    """Read a cursor of :func:`encode_place` back.
+
+    Parameters
+    ----------
+    cursor : str
+    kinds : sequence of callable
+        Reads each of its values: :func:`a_moment`, :func:`an_id`, :func:`a_word`, :func:`a_share`.
+
+    Raises
+    ------
+    FieldsNotValidError
+        If it is not one that this service gave, or one of another order.
+    """
     try:
-        moment, row_id = _decoded(cursor)
-        when = datetime.fromisoformat(moment)
-        # A zone can move the first and the last day that there is out of the calendar.
-        in_utc = when.astimezone(UTC)
-        id_ = str(UUID(row_id))
+        return tuple(read(value) for read, value in zip(kinds, _decoded(cursor), strict=True))
     except (ValueError, TypeError, AttributeError, OverflowError, binascii.Error) as error:
         raise _not_a_cursor() from error
+
+
+def a_moment(value: str) -> datetime:
+    """Read a moment with its zone; a ValueError or a TypeError where it is none."""
+    when = datetime.fromisoformat(value)
     if when.tzinfo is None:
-        raise _not_a_cursor()
-    return in_utc, id_
+        message = "expected a moment with its zone"
+        raise ValueError(message)
+    # A zone can move the first and the last day that there is out of the calendar.
+    return when.astimezone(UTC)
+
+
+def an_id(value: str) -> str:
+    """Read the id of a row."""
+    return str(UUID(value))
+
+
+def a_word(value: str) -> str:
+    """Read a short text that a database may be asked for: a zero byte it may not."""
+    if not value.isprintable() or not 0 < len(value) <= _WORD_LENGTH:
+        message = "expected a short text"
+        raise ValueError(message)
+    return value
+
+
+def a_share(value: float) -> float:
+    """Read a finite number from 0 to 1."""
+    # JSON has true for one, and Python reads NaN out of it.
+    if type(value) not in {int, float} or not isfinite(value) or not 0 <= value <= 1:
+        message = "expected a share"
+        raise ValueError(message)
+    return float(value)
 
 
 def encode_number(number: int) -> str:

@@ -48,6 +48,7 @@ _PAGE = """<!doctype html>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>RestNet REST API</title>
+<script src="/static/theme.js"></script>
 <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/static/vendor/swagger-ui.css">
 <link rel="stylesheet" href="/static/docs.css">
@@ -57,7 +58,7 @@ _PAGE = """<!doctype html>
 <div id="reader"></div>
 <noscript>Without JavaScript, read <a href="/api/openapi.json">openapi.json</a>.</noscript>
 <script src="/static/vendor/swagger-ui-bundle.js"></script>
-<script src="/static/docs.js"></script>
+<script src="/static/docs.js" type="module"></script>
 </body>
 </html>
 """

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator
 from service import jobs
 from service.api.access.principals import AnyResources, PredictionChanger, PredictionReader
 from service.api.actions.events import EventResponse, event_stream
+from service.api.actions.sorting import Sort
 from service.api.actions.viewing import (
     PredictionFilter,
     find_prediction,
@@ -74,22 +75,39 @@ Moment = Annotated[
 ]
 
 
-@router.get("", summary="List predictions, newest first", responses=problem_responses(401, 422))
+@router.get("", summary="List predictions", responses=problem_responses(401, 422))
 def get_predictions(
     principal: PredictionReader,
     resources: AnyResources,
     *,
     status: PredictionState | None = None,
     subject_id: Annotated[str | None, Query(max_length=64, pattern=PSEUDONYM)] = None,
+    subject_prefix: Annotated[
+        str | None,
+        Query(max_length=64, pattern=PSEUDONYM, description="How the pseudonym begins; case counts"),
+    ] = None,
     since: Annotated[Moment, Query(description="Not before this moment; UTC without a zone")] = None,
     until: Annotated[Moment, Query(description="Before this moment; UTC without a zone")] = None,
-    cursor: Annotated[str | None, Query(max_length=512)] = None,
+    sort: Annotated[
+        Sort | None,
+        Query(
+            description="With a minus the greatest first; `-created_at` unless said, and `subject_id` beside "
+            "`subject_prefix`, which has no other order than that and its reverse. By `subject_id` only "
+            "scans with a pseudonym are listed, by `adhd_probability` only what succeeded"
+        ),
+    ] = None,
+    cursor: Annotated[str | None, Query(max_length=1024, description="Of a page in the same order")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
 ) -> PredictionPage:
     """Return a page; follow `next_cursor` for the rest. Rows added meanwhile do not shift the pages."""
-    chosen = PredictionFilter(status, subject_id, since, until)
+    chosen = PredictionFilter(
+        status=status, subject_id=subject_id, subject_prefix=subject_prefix, since=since, until=until
+    )
+    order = sort or (Sort.NEWEST if subject_prefix is None else Sort.SUBJECT)
     with resources.sessions_for(principal).open() as session:
-        return list_predictions(session, principal, chosen, cursor=cursor, limit=limit, reads=resources.reads)
+        return list_predictions(
+            session, principal, chosen, sort=order, cursor=cursor, limit=limit, reads=resources.reads
+        )
 
 
 @router.get("/{prediction_id}", summary="Follow a prediction", responses=problem_responses(401, 404))

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
@@ -16,7 +17,7 @@ from service.api.problems.refusals import (
     SecondFactorRequiredError,
 )
 from service.api.resources import Resources
-from service.web import account, login, second_factor, second_step, views
+from service.web import account, login, second_factor, second_step, views, worklist
 from service.web.prediction import explanations, reviews
 from service.web.rendering import FOLDER, page
 
@@ -74,10 +75,13 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
         app.include_router(provider_login.router)
     for module in (second_step, account, second_factor):
         app.include_router(module.router)
+    app.include_router(worklist.router)
     app.include_router(views.router)
     app.include_router(reviews.router)
     app.include_router(explanations.router)
-    app.mount("/static", StaticFolder(directory=FOLDER / "static"), name="static")
+    # Only what is the same for everybody: beside what a stranger can have a page repeat, the size of a
+    # compressed page would tell what else is on it.
+    app.mount("/static", GZipMiddleware(StaticFolder(directory=FOLDER / "static")), name="static")
 
 
 def render_problem(request: Request, problem: Problem) -> Response:

@@ -1,13 +1,10 @@
-"""The pages of somebody who is logged in: a new prediction, one prediction, all predictions."""
+"""The pages of somebody who is logged in: a new prediction, one prediction, what may be done to it."""
 
-import re
-from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Annotated
-from urllib.parse import urlencode
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from imaging.errors import ScanError
@@ -17,28 +14,26 @@ from service.api.access.principal import Principal
 from service.api.access.principals import AnyResources
 from service.api.actions.removal import delete_scan
 from service.api.actions.uploads import receive_scan
-from service.api.actions.viewing import PredictionFilter, find_prediction, list_predictions
-from service.api.payloads import PSEUDONYM, PredictionPage
+from service.api.actions.viewing import find_prediction
 from service.api.problems.handlers import problem_of, status_of
 from service.api.problems.problem import Problem
-from service.api.problems.refusals import CrossSiteRequestError, FieldsNotValidError
+from service.api.problems.refusals import CrossSiteRequestError
 from service.api.problems.remedies import REMEDIES
 from service.api.resources import Resources
-from service.db.rows import PredictionRow, PredictionState
+from service.db.rows import PredictionRow
 from service.errors import ServiceError
 from service.identity.permissions import Permission
 from service.queue import announce
-from service.web import wording
 from service.web.access import allowed_by_form, allowed_on_page
 from service.web.prediction.page import active_card, prediction_page
 from service.web.rendering import page
-
-PAGE_LENGTH = 25
+from service.web.worklist import Reader, back_to_list
 
 Uploader = Annotated[Principal, Depends(allowed_on_page(Permission.UPLOAD_SCANS))]
-Reader = Annotated[Principal, Depends(allowed_on_page(Permission.READ_PREDICTIONS))]
 Changer = Annotated[Principal, Depends(allowed_by_form(Permission.CHANGE_PREDICTIONS))]
 Deleter = Annotated[Principal, Depends(allowed_by_form(Permission.DELETE_SCANS))]
+# The list's own address, where the form stands in the list.
+Back = Annotated[str, Form(max_length=2048)]
 
 router = APIRouter(include_in_schema=False)
 
@@ -71,52 +66,6 @@ async def upload_by_form(request: Request, principal: Uploader, resources: AnyRe
     return _go(f"/predictions/{submission.prediction_id}")
 
 
-@router.get("/predictions")
-def show_predictions(
-    request: Request,
-    principal: Reader,
-    resources: AnyResources,
-    *,
-    status: Annotated[str, Query(max_length=16)] = "",
-    subject_id: Annotated[str, Query(max_length=64)] = "",
-    first_day: Annotated[str, Query(alias="from", max_length=10)] = "",
-    last_day: Annotated[str, Query(alias="to", max_length=10)] = "",
-    cursor: Annotated[str | None, Query(max_length=512)] = None,
-) -> HTMLResponse:
-    """List earlier predictions, newest first."""
-    listed = PredictionPage(items=[], next_cursor=None)
-    problem = ""
-    asked = {"status": status, "subject_id": subject_id.strip(), "from": first_day, "to": last_day}
-    with resources.sessions_for(principal).open() as session:
-        card = active_card(session)
-    try:
-        chosen = _filter(asked)
-        with resources.sessions_for(principal).open() as session:
-            listed = list_predictions(
-                session, principal, chosen, cursor=cursor, limit=PAGE_LENGTH, reads=resources.reads
-            )
-    except FieldsNotValidError:
-        problem = (
-            "These filters cannot be used. A pseudonym has letters, digits and . _ - only, "
-            "and a day is written as 2026-11-28."
-        )
-    kept = {name: value for name, value in asked.items() if value}
-    return page(
-        request,
-        "predictions.html",
-        principal=principal,
-        card=card,
-        page=listed,
-        problem=problem,
-        asked=asked,
-        filtered=bool(kept),
-        any_running=any(item.status.value in wording.RUNNING for item in listed.items),
-        here=_address(kept | ({"cursor": cursor} if cursor else {})),
-        newest=_address(kept) if cursor else "",
-        older=_address(kept | {"cursor": listed.next_cursor}) if listed.next_cursor else "",
-    )
-
-
 @router.get("/predictions/{prediction_id}")
 def show_prediction(
     request: Request, prediction_id: str, principal: Reader, resources: AnyResources
@@ -126,7 +75,9 @@ def show_prediction(
 
 
 @router.post("/predictions/{prediction_id}/cancel")
-def cancel(prediction_id: str, principal: Changer, resources: AnyResources) -> RedirectResponse:
+def cancel(
+    prediction_id: str, principal: Changer, resources: AnyResources, *, back: Back = ""
+) -> RedirectResponse:
     """Stop a prediction; one that has just finished is simply shown."""
     with resources.sessions_for(principal).open() as session:
         row_id = find_prediction(session, principal, prediction_id).id
@@ -135,11 +86,13 @@ def cancel(prediction_id: str, principal: Changer, resources: AnyResources) -> R
         except jobs.PredictionFinishedError:
             session.rollback()
         session.commit()
-    return _go(f"/predictions/{row_id}")
+    return _go(back_to_list(back, row_id) or f"/predictions/{row_id}")
 
 
 @router.post("/predictions/{prediction_id}/retry")
-def try_again(prediction_id: str, principal: Changer, resources: AnyResources) -> RedirectResponse:
+def try_again(
+    prediction_id: str, principal: Changer, resources: AnyResources, *, back: Back = ""
+) -> RedirectResponse:
     """Queue a prediction again; one that is queued already, by a second click, is simply shown."""
     with resources.sessions_for(principal).open() as session:
         row_id = find_prediction(session, principal, prediction_id).id
@@ -150,7 +103,7 @@ def try_again(prediction_id: str, principal: Changer, resources: AnyResources) -
         else:
             session.commit()
             announce(resources.queue, resources.sessions_for(principal), PredictionRow, row_id)
-    return _go(f"/predictions/{row_id}")
+    return _go(back_to_list(back, row_id) or f"/predictions/{row_id}")
 
 
 @router.post("/scans/{scan_id}/delete")
@@ -175,34 +128,6 @@ def _home(
         refusal=refusal,
         remedies=REMEDIES,
     )
-
-
-def _filter(asked: dict[str, str]) -> PredictionFilter:
-    expected = "expected a known status, a pseudonym, and days such as 2026-11-28"
-    refusal = FieldsNotValidError([{"where": "query", "problem": expected}])
-    subject_id = asked["subject_id"]
-    if subject_id and not re.match(PSEUDONYM, subject_id):
-        raise refusal
-    try:
-        return PredictionFilter(
-            status=PredictionState(asked["status"]) if asked["status"] else None,
-            subject_id=subject_id or None,
-            since=_midnight(asked["from"]),
-            until=_midnight(asked["to"], days_later=1),
-        )
-    except (ValueError, OverflowError) as error:
-        raise refusal from error
-
-
-def _midnight(day: str, *, days_later: int = 0) -> datetime | None:
-    """Return the moment in UTC at which a day begins; the last day that is asked for is listed whole."""
-    if not day:
-        return None
-    return datetime.combine(date.fromisoformat(day), time(), tzinfo=UTC) + timedelta(days=days_later)
-
-
-def _address(query: dict[str, str]) -> str:
-    return "/predictions" + (f"?{urlencode(query)}" if query else "")
 
 
 def _go(path: str) -> RedirectResponse:

@@ -44,6 +44,20 @@ ACCOUNT_REFUSALS = {
 
 NOTICE = "RestNet is research software for decision support. It does not diagnose."
 
+SORTS = {
+    "-created_at": "newest first",
+    "created_at": "oldest first",
+    "subject_id": "pseudonyms from A to Z",
+    "-subject_id": "pseudonyms from Z to A",
+    "-adhd_probability": "most probable first",
+    "adhd_probability": "least probable first",
+}
+# What an order has no place for.
+LEFT_OUT = {
+    "subject_id": "Scans without a pseudonym are left out of this order.",
+    "adhd_probability": "What is not finished has no probability and is left out of this order.",
+}
+
 RUNNING = frozenset({"queued", "preprocessing", "classifying"})
 
 

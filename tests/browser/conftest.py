@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.browser.seeding import Seeded, seeded_site
 from tests.browser.watching import Site, Watched, watched_tab
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -81,6 +82,13 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
                 process.wait(timeout=30)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+@pytest.fixture(scope="module")
+def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seeded]:
+    """A web process over predictions in each state, without a worker."""
+    with seeded_site(tmp_path_factory.mktemp("seeded"), predictions=40) as running:
+        yield running
 
 
 @pytest.fixture(scope="session")

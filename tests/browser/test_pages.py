@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FileChooser, expect
+from playwright.sync_api import Browser, expect
 
 from service.api.problems.remedies import REMEDIES
 from tests.browser.watching import Site, Watched, watched_tab
@@ -67,50 +67,6 @@ def test_from_the_login_to_the_result(tab: Watched, scan_file: Path) -> None:
     page.get_by_role("button", name="Show").click()
     expect(page.locator("#list")).to_contain_text("No prediction matches")
     page.wait_for_url(re.compile("subject_id=P-78"))
-
-
-def test_without_a_mouse(tab: Watched, scan_file: Path) -> None:
-    page = tab.page
-    # From the start: Chromium takes a moment before it hands choosers over, and a key does not wait.
-    choosers: list[FileChooser] = []
-
-    def keep(chooser: FileChooser) -> None:
-        choosers.append(chooser)
-
-    page.on("filechooser", keep)
-    tab.goto("/")
-    page.wait_for_url(re.compile("/login$"))
-    # The name has the focus already.
-    page.keyboard.type(tab.site.username)
-    page.keyboard.press("Tab")
-    page.keyboard.type(tab.site.password)
-    page.keyboard.press("Enter")
-    page.wait_for_url(tab.site.address + "/")
-    page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(page.locator("main")).to_be_focused()
-    reached = []
-    for _ in range(12):
-        page.keyboard.press("Tab")
-        reached.append(
-            page.evaluate("document.activeElement.name || document.activeElement.textContent.trim()")
-        )
-        outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-        assert outline != "none", reached[-1]
-        if reached[-1] == "scan":
-            page.keyboard.press("Space")
-            for _ in range(200):
-                if choosers:
-                    break
-                page.wait_for_timeout(100)
-            choosers[0].set_files(scan_file)
-        if reached[-1] == "Upload and predict":
-            break
-    assert "scan" in reached
-    page.keyboard.press("Enter")
-    page.wait_for_url(re.compile(r"/predictions/[0-9a-f-]{36}$"), timeout=60_000)
-    expect(page.locator("#prediction[data-state=succeeded]")).to_be_attached(timeout=PREDICTION_S)
 
 
 def test_a_refused_file_says_why_and_stays_on_the_page(browser: Browser, site: Site, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Reading scans and predictions as an account may see them, and noting in the audit who was shown what."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session, contains_eager, selectinload
 from service import jobs
 from service.api.access.principal import Principal
 from service.api.actions.comparing import answering_card, population_response
-from service.api.cursor import encode_cursor, newest_first
+from service.api.actions.sorting import Sort, cursor_behind, in_order
 from service.api.payloads import PredictionError, PredictionPage, PredictionResponse, ScanResponse
-from service.api.problems.refusals import ScanNotFoundError
+from service.api.problems.refusals import FieldsNotValidError, ScanNotFoundError
 from service.api.problems.remedies import may_pass_next_time, remedy
 from service.audit import ReadLog
 from service.db.job import JobRow
@@ -21,13 +21,23 @@ from service.db.rows import PredictionRow, PredictionState, ScanRow
 from service.identity.permissions import Permission
 from service.jobs import JobFailure
 
+PREFIX_HAS_ITS_ORDER = "expected subject_id or -subject_id beside subject_prefix, found another order"
+# How long before its prediction a scan may have been made.
+_APART = timedelta(days=1)
+_FIRST_MOMENT = datetime.min.replace(tzinfo=UTC)
+
 
 @dataclass(frozen=True)
 class PredictionFilter:
-    """Which predictions to list; all of them without a condition."""
+    """Which predictions to list; all of them without a condition.
+
+    Those whose pseudonym begins with ``subject_prefix`` can be listed in the order of pseudonyms only: in any
+    other they may lie behind all the rest.
+    """
 
     status: PredictionState | None = None
     subject_id: str | None = None
+    subject_prefix: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -85,24 +95,24 @@ def list_predictions(
     principal: Principal,
     chosen: PredictionFilter,
     *,
+    sort: Sort = Sort.NEWEST,
     cursor: str | None,
     limit: int,
     reads: ReadLog,
 ) -> PredictionPage:
-    """Show an account one page of the predictions that it may see, newest first, once the audit has it."""
-    query = _visible(_predictions(), principal)
-    if chosen.status is not None:
-        query = query.where(PredictionRow.state == chosen.status)
-    if chosen.subject_id is not None:
-        query = query.where(ScanRow.subject_id == chosen.subject_id)
-    if chosen.since is not None:
-        query = query.where(PredictionRow.created_at >= chosen.since)
-    if chosen.until is not None:
-        query = query.where(PredictionRow.created_at < chosen.until)
-    paged = newest_first(query, PredictionRow.created_at, PredictionRow.id, cursor=cursor, limit=limit)
-    rows = session.scalars(paged).all()
+    """Show an account one page of the predictions that it may see, once the audit has it.
+
+    Raises
+    ------
+    FieldsNotValidError
+        If the cursor is not one of this order, or if what is chosen cannot be had in it.
+    """
+    if chosen.subject_prefix is not None and sort.by != Sort.SUBJECT.by:
+        raise FieldsNotValidError([{"where": "query.sort", "problem": PREFIX_HAS_ITS_ORDER}])
+    query = _matching(_visible(_predictions(), principal), chosen, by_subject=sort.by == Sort.SUBJECT.by)
+    rows = session.scalars(in_order(query, sort, cursor=cursor, limit=limit)).all()
     shown = rows[:limit]
-    more = encode_cursor(shown[-1].created_at, shown[-1].id) if len(rows) > limit else None
+    more = cursor_behind(shown[-1], sort) if len(rows) > limit else None
     reads.note_list(
         session,
         principal.actor,
@@ -189,6 +199,35 @@ def _predictions() -> Select[Any]:
         .where(ScanRow.deleted_at.is_(None))
         .options(contains_eager(PredictionRow.scan), selectinload(PredictionRow.result))
     )
+
+
+def _matching(query: Select[Any], chosen: PredictionFilter, *, by_subject: bool) -> Select[Any]:
+    if chosen.status is not None:
+        query = query.where(PredictionRow.state == chosen.status)
+    if chosen.subject_id is not None:
+        query = query.where(ScanRow.subject_id == chosen.subject_id)
+    if chosen.subject_prefix is not None:
+        # A range that the index has, where LIKE would ask for escapes and, in most locales, for all rows.
+        query = query.where(
+            ScanRow.subject_id >= chosen.subject_prefix, ScanRow.subject_id < _behind(chosen.subject_prefix)
+        )
+    if chosen.since is not None:
+        query = query.where(PredictionRow.created_at >= chosen.since)
+    if chosen.until is not None:
+        query = query.where(PredictionRow.created_at < chosen.until)
+    if by_subject:
+        # The index of pseudonyms has the scans' times: what is of other days is passed over without being
+        # read. A scan comes with its prediction, and never after it.
+        if chosen.since is not None and chosen.since - _FIRST_MOMENT > _APART:
+            query = query.where(ScanRow.created_at >= chosen.since - _APART)
+        if chosen.until is not None:
+            query = query.where(ScanRow.created_at < chosen.until)
+    return query
+
+
+def _behind(prefix: str) -> str:
+    """Return the first text behind all that begin with a prefix."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def _visible(query: Select[Any], principal: Principal) -> Select[Any]:

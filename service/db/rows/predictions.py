@@ -80,6 +80,7 @@ class ResultRow(OrganisationOwned, Base):
     """What the model said; the primary key allows one a prediction."""
 
     __tablename__ = "results"
+    __table_args__ = (Index(None, "organisation_id", "adhd_probability", "prediction_id"),)
 
     prediction_id: Mapped[Id] = mapped_column(
         ForeignKey("predictions.id", ondelete="CASCADE"), primary_key=True

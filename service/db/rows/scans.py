@@ -1,7 +1,7 @@
 """The scans that were handed over."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from sqlalchemy import (
     BigInteger,
@@ -14,6 +14,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from service.db.base import Base, CreatedAt, Id, Key, Sha256
 from service.db.organisations import OrganisationOwned
+
+# By their characters, as SQLite has it: in a locale's order a prefix is no range of the index.
+Pseudonym = Annotated[str, mapped_column(String(255).with_variant(String(255, collation="C"), "postgresql"))]
 
 KEPT = "deleted_at IS NULL"
 
@@ -34,7 +37,7 @@ class ScanRow(OrganisationOwned, Base):
     __tablename__ = "scans"
     __table_args__ = (
         Index(None, "organisation_id", "created_at", "id"),
-        Index(None, "organisation_id", "subject_id"),
+        Index(None, "organisation_id", "subject_id", "created_at", "id"),
         # What may be due for retention: the rows of removed scans stay, and grow many.
         Index(
             "ix_scans_kept_created_at",
@@ -58,7 +61,7 @@ class ScanRow(OrganisationOwned, Base):
     size_bytes: Mapped[int] = mapped_column(BigInteger)
     display_name: Mapped[str]
     storage_key: Mapped[str]
-    subject_id: Mapped[str | None]
+    subject_id: Mapped[Pseudonym | None]
     age_years: Mapped[float | None]
     sex: Mapped[str | None] = mapped_column(String(16))
     site: Mapped[str | None]

@@ -32,8 +32,8 @@ CONTROLS = [
 
 
 def colours(scheme: str) -> dict[str, tuple[int, int, int]]:
-    light, dark = re.findall(r":root \{(.*?)\}", STYLES.read_text(), flags=re.DOTALL)
-    found = re.findall(r"--([\w-]+): #([0-9a-f]{6});", light if scheme == "light" else dark)
+    both = re.findall(r"--([\w-]+): light-dark\(#([0-9a-f]{6}), #([0-9a-f]{6})\);", STYLES.read_text())
+    found = [(name, light if scheme == "light" else dark) for name, light, dark in both]
     return {name: (int(value[:2], 16), int(value[2:4], 16), int(value[4:], 16)) for name, value in found}
 
 

@@ -1,0 +1,137 @@
+"""A web process over rows that nobody had to wait for: a prediction in each state, and thousands to list."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.db.engine import make_engine, session_factory
+from service.db.migrate import upgrade
+from service.db.organisations import DEFAULT_ORGANISATION_ID
+from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, ResultRow, ScanRow
+from service.identity.accounts import create_user
+from service.identity.roles import Role
+from service.settings import Settings
+from tests.browser.watching import Site
+from tests.service.api.serving import CARD, PASSWORD, sample_result, web_process
+
+# Who has uploaded nothing and sees nobody else's; who logs in with a code too.
+NEWCOMER, WITH_CODE = "newcomer", "with-a-code"
+
+
+@dataclass(frozen=True)
+class Seeded:
+    """A service with rows in it, and the address of a prediction in each state."""
+
+    site: Site
+    pages: dict[PredictionState, str]
+    sessions: sessionmaker[Session]
+
+
+@contextmanager
+def seeded_site(folder: Path, *, predictions: int) -> Iterator[Seeded]:
+    """Run a web process, and no worker, over a database of its own.
+
+    Parameters
+    ----------
+    folder : Path
+    predictions : int
+        How many finished ones there are beside one in each state.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    url = f"sqlite:///{folder / 'restnet.db'}"
+    upgrade(url)
+    engine = make_engine(url)
+    sessions = session_factory(engine)
+    pages = _fill(sessions, predictions)
+    settings = Settings(data_dir=folder, requests_per_minute=0, requests_per_minute_per_address=0)
+    try:
+        with web_process(settings) as (address, _, _):
+            yield Seeded(Site(address, "doctor", PASSWORD, ""), pages, sessions)
+    finally:
+        engine.dispose()
+
+
+def _fill(sessions: sessionmaker[Session], predictions: int) -> dict[PredictionState, str]:
+    now = datetime.now(UTC)
+    with sessions.begin() as session:
+        for name, role in (
+            ("doctor", Role.CLINICIAN),
+            (NEWCOMER, Role.INTEGRATOR),
+            (WITH_CODE, Role.CLINICIAN),
+        ):
+            create_user(
+                session,
+                username=name,
+                password=PASSWORD,
+                role=role,
+                organisation_id=DEFAULT_ORGANISATION_ID,
+                by_owner=True,
+            )
+        version = ModelVersionRow(
+            name=CARD["name"], version="1", sha256="a" * 64, storage_key="models/a.st", card=CARD, active=True
+        )
+        session.add(version)
+        session.flush()
+        states = [PredictionState.SUCCEEDED] * predictions + list(PredictionState)
+        rows = [_rows(number, state, now, version.id) for number, state in enumerate(states)]
+        session.execute(insert(ScanRow), [scan for scan, _, _ in rows])
+        session.execute(insert(PredictionRow), [prediction for _, prediction, _ in rows])
+        session.execute(insert(ResultRow), [result for _, _, result in rows if result])
+    return {
+        state: f"/predictions/{prediction['id']}"
+        for state, (_, prediction, _) in zip(states[predictions:], rows[predictions:], strict=True)
+    }
+
+
+def _rows(
+    number: int, state: PredictionState, now: datetime, version: str
+) -> tuple[dict[str, object], dict[str, object], dict[str, object] | None]:
+    id_ = str(UUID(int=number + 1))
+    made = now - timedelta(days=300) + timedelta(minutes=40 * number)
+    owned = {"organisation_id": DEFAULT_ORGANISATION_ID, "created_at": made}
+    scan = owned | {
+        "id": id_,
+        "sha256": "a" * 64,
+        "size_bytes": 33_000_000,
+        "display_name": f"sfnwmrda{number:07}_session_1_rest_1.nii.gz",
+        "storage_key": f"scans/{id_}",
+        # Some have none.
+        "subject_id": f"P-{number // 3}" if number % 7 else None,
+    }
+    ended = state not in {"queued", "preprocessing", "classifying"}
+    failed = state == PredictionState.FAILED
+    prediction = owned | {
+        "id": id_,
+        "scan_id": id_,
+        "state": state,
+        "progress": 1.0 if ended else 0.4,
+        "queued_at": made,
+        "finished_at": made + timedelta(seconds=2) if ended else None,
+        "error_code": "time_limit" if failed else None,
+        "error_message": "expected an answer within 600 s, found none" if failed else None,
+        "error_reference": "0f3c9a" if failed else None,
+    }
+    if state != PredictionState.SUCCEEDED:
+        return scan, prediction, None
+    probability = (number * 37 % 101) / 100
+    answer = sample_result(probability, max(probability - 0.17, 0.0), min(probability + 0.14, 1.0))
+    return (
+        scan,
+        prediction,
+        owned
+        | {
+            "prediction_id": id_,
+            "model_version_id": version,
+            "adhd_probability": probability,
+            "interval_low": answer["interval"]["low"],
+            "interval_high": answer["interval"]["high"],
+            "decision": answer["decision"],
+            "result": answer,
+        },
+    )
