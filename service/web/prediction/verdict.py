@@ -35,7 +35,7 @@ _TOO_HIGH = {
 _HEADLINES: dict[str, str] = {
     "good": "Good enough to read",
     "care": "Read it with care",
-    "alone": "Nothing was warned of",
+    "alone": "No warning about its quality",
 }
 
 

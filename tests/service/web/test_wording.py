@@ -65,6 +65,27 @@ def test_conformal_sets_explain_a_decision_that_was_made_by_them(named: str, exp
     assert "interval" not in meaning
 
 
+def test_an_empty_set_rules_both_groups_out() -> None:
+    result = sample_result(0.6, 0.4, 0.7) | {"decision": "uncertain", "decision_rule": "conformal"}
+    assert "rules out both" in wording.decision(result, rules_out_both=True).meaning
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("age_years", 11.5, "11.5 years"),
+        ("age_years", 12.0, "12 years"),
+        ("n_frames", 172.0, "172"),
+        ("tr_s", 1.96, "1.96 s"),
+        ("spike_share", 0.049, "5\u202f%"),
+        ("dvars_max", 1.968, "1.97"),
+        ("tsnr", None, "none"),
+    ],
+)
+def test_a_figure_has_its_unit(key: str, value: float | None, text: str) -> None:
+    assert wording.figure(key, value) == text
+
+
 def test_few_words_for_a_steady_scan_with_frames_that_stand_out() -> None:
     lines = {line.name: line for line in wording.quality_lines({"spikes": 8, "dvars_max": 1.34})}
     assert "in a steady scan even small changes are" in lines["Frames that stand out"].meaning

@@ -134,7 +134,7 @@ def test_the_band_of_conformal_sets_is_drawn_and_said(drawn: Any) -> None:
 
 def test_an_older_card_leaves_out_what_it_does_not_say(drawn: Any) -> None:
     page = drawn(CARD)
-    assert "Nothing was warned of." in page.text
+    assert "No warning about its quality." in page.text
     assert "does not describe its training subjects" in page.text
     assert "gives no sensitivity and specificity" in page.text
     assert "Among the training scans" not in page.text

@@ -91,5 +91,5 @@ def test_a_warning_of_the_scan_asks_for_care(code: str, grade: str) -> None:
 
 def test_without_a_training_group_nothing_is_called_good() -> None:
     verdict = quality_verdict([], None)
-    assert (verdict.grade, verdict.headline) == ("alone", "Nothing was warned of")
+    assert (verdict.grade, verdict.headline) == ("alone", "No warning about its quality")
     assert quality_verdict(warned("template_fit_poor"), None).grade == "care"
