@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import FastAPI
 
-from service.api import account, admin, docs, operations, predictions, reviews, scans
+from service.api import account, admin, docs, operations, predictions, reviews, scans, uploads
 from service.api.edge.bodies import SmallBodies
 from service.api.edge.brakes import CountedRequests, PacedBodies
 from service.api.edge.envelope import Envelope
@@ -59,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
     install_error_handlers(app, page=render_problem)
     for router in (
         scans.router,
+        uploads.router,
         predictions.router,
         reviews.router,
         account.router,

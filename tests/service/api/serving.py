@@ -238,7 +238,8 @@ def routes_of(app: FastAPI) -> list[tuple[str, str]]:
         (method, route.path)
         for route in iter_route_contexts(app.routes)
         if route.methods is not None
-        for method in sorted(route.methods - {"HEAD"})
+        # Pages answer HEAD beside GET; one route answers nothing else.
+        for method in sorted(route.methods - {"HEAD"} or route.methods)
     ]
 
 
