@@ -34,6 +34,8 @@ from service.web.prediction_page import active_card, prediction_page
 from service.web.rendering import page
 
 PAGE_LENGTH = 25
+# A part of an upload: what a broken connection costs at most, behind a proxy that holds whole bodies back.
+CHUNK_BYTES = 8 * 2**20
 
 Uploader = Annotated[Principal, Depends(allowed_on_page(Permission.UPLOAD_SCANS))]
 Reader = Annotated[Principal, Depends(allowed_on_page(Permission.READ_PREDICTIONS))]
@@ -172,6 +174,7 @@ def _home(
         status=refusal.status if refusal else 200,
         card=card,
         max_bytes=resources.settings.max_upload_bytes,
+        chunk_bytes=CHUNK_BYTES,
         refusal=refusal,
         remedies=REMEDIES,
     )
