@@ -189,9 +189,11 @@ function requireRealNumbers(datatype) {
 function fourAxes(dim) {
   const said = dim.slice(1, dim[0] + 1);
   if (dim[0] < 1 || dim[0] > 7 || said.some((length) => length < 1)) {
+    requireExact(dim);
     const detail = `expected 1 to 7 axes of at least one voxel each, found the dim field [${dim.join(", ")}]`;
     throw new Defect("bad_dimensions", detail);
   }
+  requireExact(said);
   const axes = [...said];
   while (axes.length > 1 && axes.at(-1) === 1) axes.pop();
   if (axes.length !== 4) {
@@ -199,6 +201,11 @@ function fourAxes(dim) {
     throw new Defect("not_four_dimensional", detail);
   }
   return axes;
+}
+
+// Larger numbers than these would be written otherwise than the service writes them.
+function requireExact(numbers) {
+  if (!numbers.every(Number.isSafeInteger)) throw new Error("cannot be told");
 }
 
 function repetitionTime(value, units) {

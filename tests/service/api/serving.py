@@ -271,9 +271,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def web_process(settings: Settings) -> Iterator[tuple[str, subprocess.Popen[bytes], float]]:
+def web_process(
+    settings: Settings, *, port: int | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes], float]]:
     """Run the real web process; gives its address, itself, and the seconds until it answered /healthz."""
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "service.api.main", "--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, **settings.environment()}
     began = time.monotonic()

@@ -14,9 +14,11 @@ SINKS = re.compile(
     r"\b(innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval|new Function|srcdoc|postMessage"
     r"|__proto__)\b"
 )
-# Where data about a person would outlive the login; only this one may, and a test in a browser sees what it keeps.
-MAY_KEEP = {"resumption.js": {"localStorage"}}
+# Where data about a person would outlive the login.
 KEEPING = re.compile(r"\b(localStorage|sessionStorage|indexedDB|document\.cookie|caches|serviceWorker)\b")
+
+# Where an upload goes on; a test in a browser sees that nothing about the person is in it.
+MAY_KEEP = {"resumption.js": {"localStorage"}}
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
