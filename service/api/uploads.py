@@ -58,7 +58,9 @@ class TusRoute(APIRoute):
 
 
 def speaks_tus(
-    tus_resumable: Annotated[str, Header(json_schema_extra={"enum": [VERSION]}, description="The protocol")],
+    tus_resumable: Annotated[
+        str, Header(alias="Tus-Resumable", json_schema_extra={"enum": [VERSION]}, description="The protocol")
+    ],
 ) -> None:
     """Refuse a client that speaks another version.
 
@@ -102,9 +104,16 @@ def describe_protocol(_principal: ScanUploader, resources: AnyResources) -> Resp
 def begin(
     principal: ScanUploader,
     resources: AnyResources,
-    upload_length: Annotated[int, Header(ge=0, le=1 << 53, description="Bytes of the whole file")],
+    upload_length: Annotated[
+        int, Header(alias="Upload-Length", ge=0, le=1 << 53, description="Bytes of the whole file")
+    ],
     upload_metadata: Annotated[
-        str, Header(max_length=2048, description="`filename`, a blank and the file's name in base64")
+        str,
+        Header(
+            alias="Upload-Metadata",
+            max_length=2048,
+            description="`filename`, a blank and the file's name in base64",
+        ),
     ],
 ) -> Response:
     """Make room for a scan: its bytes go to `Location`, and it waits for them until `Upload-Expires`."""
@@ -135,7 +144,8 @@ def tell_offset(upload_id: str, principal: ScanUploader, resources: AnyResources
     dependencies=TUS,
     openapi_extra={
         "requestBody": {
-            "required": True,
+            # A part may be empty.
+            "required": False,
             "content": {PART_TYPE: {"schema": {"type": "string", "format": "binary"}}},
         }
     },
@@ -144,7 +154,9 @@ async def append(
     request: Request,
     upload_id: str,
     principal: ScanUploader,
-    upload_offset: Annotated[int, Header(ge=0, le=1 << 53, description="Where these bytes belong")],
+    upload_offset: Annotated[
+        int, Header(alias="Upload-Offset", ge=0, le=1 << 53, description="Where these bytes belong")
+    ],
 ) -> Response:
     """Append bytes at the offset that the upload has; what has come when the connection breaks is kept."""
     upload = await append_to_upload(request, principal, upload_id, offset_bytes=upload_offset)
@@ -167,7 +179,7 @@ def stop(upload_id: str, principal: ScanUploader, resources: AnyResources) -> No
     "/{upload_id}/complete",
     status_code=202,
     summary="Hand a whole upload over and queue its prediction",
-    responses=problem_responses(404, 409, 423, 503),
+    responses=problem_responses(400, 404, 409, 423, 503),
 )
 async def complete(
     upload_id: str, principal: ScanUploader, resources: AnyResources, fields: ScanFields | None = None

@@ -43,7 +43,5 @@ class SmallBodies:
 
 
 def _is_upload(scope: Scope) -> bool:
-    if scope["method"] == "PATCH":
-        path: str = scope["path"]
-        return path.startswith(f"{BEGUN_UPLOADS}/")
-    return scope["path"] in UPLOAD_PATHS
+    path: str = scope["path"]
+    return path in UPLOAD_PATHS or (scope["method"] == "PATCH" and path.startswith(f"{BEGUN_UPLOADS}/"))
