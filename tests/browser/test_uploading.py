@@ -277,6 +277,20 @@ def test_a_lost_answer_at_the_end_makes_no_second_prediction(
         assert but_for_the_network(tab.complaints) == []
 
 
+def test_a_file_that_was_changed_is_not_waited_for(
+    browser: Browser, running: Service, small_scan: Path
+) -> None:
+    with watched_tab(browser, running.site) as tab:
+        tab.log_in()
+        tab.page.get_by_label("Choose a scan").set_input_files(small_scan)
+        expect(tab.page.locator("#chosen")).to_contain_text("40 frames")
+        small_scan.write_bytes(scan_bytes(seed=9) + b"more")
+        tab.page.get_by_role("button", name="Upload and predict").click()
+        expect(tab.page.locator("#problem")).to_contain_text("The file was changed or removed meanwhile.")
+        assert running.scans() == 0
+        assert but_for_the_network(tab.complaints) == []
+
+
 def test_several_files_go_one_after_another_and_each_ends_by_itself(
     browser: Browser, running: Service, tmp_path: Path
 ) -> None:

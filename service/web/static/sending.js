@@ -6,6 +6,8 @@ const PAUSES_S = [1, 2, 4, 8, 15, 30];
 // A connection on which nothing moves for so long is given up: a network that went away says nothing.
 const STALL_S = 30;
 const SPEED_OVER_S = 5;
+// The check of a file may take minutes; after this its answer is asked for again.
+const CHECK_S = 330;
 // A file that has to begin again more often than this has no place to go.
 const BEGINNINGS = 3;
 const LONGEST_WAIT_S = 60;
@@ -103,8 +105,22 @@ export class Sending {
       return { refused: trouble };
     }
     if (trouble.problem.code === "upload_incomplete") this.#whole = false;
+    if (trouble.status === 0 && !(await this.#isReadable())) {
+      const problem = { detail: "the file was changed or removed meanwhile", remedy: "Choose it again." };
+      return { refused: { status: 0, problem } };
+    }
     await this.#pause(trouble);
     return this.#stopped ? { stopped: true } : null;
+  }
+
+  // A browser reports a file that it cannot read any more as it does a lost connection.
+  async #isReadable() {
+    try {
+      await this.#file.slice(0, 1).arrayBuffer();
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   #beginAgain() {
@@ -168,8 +184,13 @@ export class Sending {
   async #complete(fields) {
     this.#tell.checking();
     const asked = new AbortController();
-    this.#interrupt = () => asked.abort();
+    const giveUp = () => asked.abort();
+    const timer = setTimeout(giveUp, CHECK_S * 1000);
+    // The network was away: what was asked before may never be answered.
+    addEventListener("online", giveUp);
+    this.#interrupt = giveUp;
     let answer;
+    let body;
     try {
       answer = await fetch(`${new URL(this.#upload.url).pathname}/complete`, {
         method: "POST",
@@ -177,10 +198,13 @@ export class Sending {
         body: JSON.stringify(fields),
         signal: asked.signal,
       });
+      body = await answer.text();
     } catch {
       throw new Trouble(0);
+    } finally {
+      clearTimeout(timer);
+      removeEventListener("online", giveUp);
     }
-    const body = await answer.text().catch(() => "");
     if (answer.status !== 202) throw new Trouble(answer.status, body, answer.headers.get("Retry-After"));
     return JSON.parse(body);
   }
