@@ -70,6 +70,12 @@ class AccessSettings(BaseSettings):
     uploads_at_once_per_account: int = Field(
         default=240, ge=1, le=10**5, description="Those of one account; others find the rest free."
     )
+    unfinished_uploads_per_account: int = Field(
+        default=20,
+        ge=1,
+        le=10**4,
+        description="Uploads in parts that an account may have begun; each is as large as an upload may be.",
+    )
     connections_per_address: int = Field(
         default=1000,
         ge=1,

@@ -16,6 +16,7 @@ from service.api import (
     reports,
     reviews,
     scans,
+    uploads,
 )
 from service.api.edge.bodies import SmallBodies
 from service.api.edge.brakes import CountedRequests, PacedBodies
@@ -69,6 +70,7 @@ def create_app(settings: Settings) -> FastAPI:
     install_error_handlers(app, page=render_problem)
     for router in (
         scans.router,
+        uploads.router,
         predictions.router,
         explanations.router,
         reviews.router,

@@ -26,7 +26,7 @@ from service.quarantine import open_quarantine
 from service.queue import make_celery
 from service.rates import Rates, open_rates
 from service.settings import Settings
-from service.storage import Storage, open_storage
+from service.storage import PartialUploads, Storage, open_partial_uploads, open_storage
 from service.storage.sealing import Seal, open_seal
 from service.tracing import Tracing, open_tracing
 
@@ -64,6 +64,7 @@ class Resources:
     engine: Engine
     unrestricted_sessions: sessionmaker[Session]
     storage: Storage
+    partial_uploads: PartialUploads
     queue: Celery
     reads: ReadLog
     throttle: LoginThrottle
@@ -130,6 +131,7 @@ def open_resources(settings: Settings) -> Resources:
         engine=engine,
         unrestricted_sessions=sessions,
         storage=open_storage(settings),
+        partial_uploads=open_partial_uploads(settings),
         queue=make_celery(settings),
         tracing=open_tracing(settings.otlp_endpoint, service="restnet-web"),
         reads=ReadLog(window_s=settings.audit_reads_s),

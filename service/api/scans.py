@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Request
 
 from service.api.access.principals import AnyResources, ScanDeleter, ScanReader, ScanUploader
 from service.api.actions.removal import delete_scan
+from service.api.actions.submission import Submission
 from service.api.actions.uploads import receive_scan
 from service.api.actions.viewing import read_scan
 from service.api.parameters import RAW_HEADERS, known_parameters_only
@@ -87,7 +88,11 @@ def _without_null(described: dict[str, Any]) -> dict[str, Any]:
 )
 async def upload_scan(request: Request, principal: ScanUploader) -> AcceptedResponse:
     """Stream a scan in as a form or a raw body; the header is checked before anything is kept."""
-    submission = await receive_scan(request, principal)
+    return accepted(await receive_scan(request, principal))
+
+
+def accepted(submission: Submission) -> AcceptedResponse:
+    """Name the prediction of an upload that was taken in, and where to go from it."""
     prediction = f"/api/v1/predictions/{submission.prediction_id}"
     links = PredictionLinks(
         prediction=prediction,

@@ -1,7 +1,8 @@
 """Where uploads and checkpoints are kept: received in quarantine, promoted whole, opened as local files.
 
 ``protocol`` says what a store does, ``folder`` and ``s3`` do it, ``encryption`` lies around either, and
-``opening`` chooses by the settings. What may go wrong is in ``errors``.
+``opening`` chooses by the settings. ``partial`` keeps what comes in several requests. What may go wrong is in
+``errors``.
 """
 
 from service.storage.encryption import EncryptedStorage
@@ -13,6 +14,11 @@ from service.storage.errors import (
     StorageUrlError,
     StoredFileDamagedError,
     StoredFileMissingError,
+    TooManyUnfinishedUploadsError,
+    UploadBusyError,
+    UploadIncompleteError,
+    UploadNotFoundError,
+    UploadOffsetError,
     UploadTooLargeError,
     local_outages,
 )
@@ -27,19 +33,26 @@ from service.storage.keys import (
     explanation_key,
     scan_key,
 )
-from service.storage.opening import open_as_kept, open_storage
-from service.storage.protocol import Storage, StoredFile, Upload, discard
+from service.storage.opening import open_as_kept, open_partial_uploads, open_storage
+from service.storage.partial import Appending, PartialUpload, PartialUploads
+from service.storage.protocol import ReceivedFile, Storage, StoredFile, Upload, discard
+from service.storage.quarantine import QUARANTINE_S
 
 __all__ = [
     "EXPLANATIONS",
     "MODELS",
     "PREFIXES",
+    "QUARANTINE_S",
     "SCANS",
     "SCAN_SUFFIXES",
+    "Appending",
     "EncryptedStorage",
     "EncryptionKeyFileError",
     "EncryptionKeyMissingError",
     "FolderStorage",
+    "PartialUpload",
+    "PartialUploads",
+    "ReceivedFile",
     "Storage",
     "StorageKeyError",
     "StorageUnavailableError",
@@ -47,13 +60,19 @@ __all__ = [
     "StoredFile",
     "StoredFileDamagedError",
     "StoredFileMissingError",
+    "TooManyUnfinishedUploadsError",
     "Upload",
+    "UploadBusyError",
+    "UploadIncompleteError",
+    "UploadNotFoundError",
+    "UploadOffsetError",
     "UploadTooLargeError",
     "checkpoint_key",
     "discard",
     "explanation_key",
     "local_outages",
     "open_as_kept",
+    "open_partial_uploads",
     "open_storage",
     "scan_key",
 ]

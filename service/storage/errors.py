@@ -19,6 +19,58 @@ class UploadTooLargeError(ServiceError):
         super().__init__(f"expected at most {max_bytes} bytes, found more")
 
 
+class UploadNotFoundError(ServiceError):
+    """No unfinished upload of this account, or none that this machine holds."""
+
+    code: ClassVar[str] = "upload_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("expected an unfinished upload of this account, found none: begin it again")
+
+
+class UploadOffsetError(ServiceError):
+    """Bytes for another place than where the upload ends."""
+
+    code: ClassVar[str] = "upload_offset_conflict"
+
+    def __init__(self, *, expected: int, found: int) -> None:
+        self.expected = expected
+        self.found = found
+        super().__init__(f"expected the bytes from {expected} on, found those from {found} on")
+
+
+class UploadBusyError(ServiceError):
+    """Two requests at once for one upload."""
+
+    code: ClassVar[str] = "upload_busy"
+    retry_after_s: ClassVar[int] = 2
+
+    def __init__(self) -> None:
+        super().__init__("expected an upload that no other request works on, found one that is worked on")
+
+
+class UploadIncompleteError(ServiceError):
+    """An upload is to be finished, and bytes are missing."""
+
+    code: ClassVar[str] = "upload_incomplete"
+
+    def __init__(self, *, expected: int, found: int) -> None:
+        self.expected = expected
+        self.found = found
+        super().__init__(f"expected all {expected} bytes of the upload, found {found}: send the rest first")
+
+
+class TooManyUnfinishedUploadsError(ServiceError):
+    """One account has begun more uploads than it may."""
+
+    code: ClassVar[str] = "too_many_unfinished_uploads"
+    retry_after_s: ClassVar[int] = 600
+
+    def __init__(self, *, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"expected at most {limit} unfinished uploads of one account, found more")
+
+
 class StoredFileMissingError(ServiceError):
     """A row names a file that storage does not have."""
 

@@ -9,6 +9,7 @@ from service.storage.errors import StorageUrlError
 from service.storage.folder import FolderStorage
 from service.storage.key_file import read_keys
 from service.storage.keys import KEY
+from service.storage.partial import PartialUploads
 from service.storage.private_folders import PrivateFolders
 from service.storage.protocol import Storage
 
@@ -39,15 +40,30 @@ def open_as_kept(settings: Settings) -> Storage:
     return _open_bare(settings, PrivateFolders(settings.scratch_dir))
 
 
+def open_partial_uploads(settings: Settings) -> PartialUploads:
+    """Return where unfinished uploads wait: beside the folder's files, which several machines may share.
+
+    A bucket is no place for them: there they lie in this machine's data directory.
+    """
+    root = _folder_of(settings) or settings.data_dir
+    return PartialUploads(root / "resumable", most_per_account=settings.unfinished_uploads_per_account)
+
+
 def _open_bare(settings: Settings, copies: PrivateFolders) -> Storage:
-    if "://" not in settings.storage_url:
-        return FolderStorage(Path(settings.storage_url))
+    folder = _folder_of(settings)
+    if folder is not None:
+        return FolderStorage(folder)
     parts = urlsplit(settings.storage_url)
-    if parts.scheme == "file":
-        return FolderStorage(Path(unquote(parts.path)))
     if parts.scheme == "s3":
         return _open_bucket(parts, settings, copies)
     raise StorageUrlError(f"the scheme {parts.scheme!r}")
+
+
+def _folder_of(settings: Settings) -> Path | None:
+    if "://" not in settings.storage_url:
+        return Path(settings.storage_url)
+    parts = urlsplit(settings.storage_url)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
 def _open_bucket(parts: SplitResult, settings: Settings, copies: PrivateFolders) -> Storage:

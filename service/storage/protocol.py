@@ -12,8 +12,8 @@ from service.storage.errors import StorageUnavailableError
 log = get_logger(__name__)
 
 
-class Upload(Protocol):
-    """A file on its way in: counted and hashed while it is written."""
+class ReceivedFile(Protocol):
+    """A file that has come in, counted and hashed."""
 
     @property
     def path(self) -> Path:
@@ -27,11 +27,15 @@ class Upload(Protocol):
     def sha256(self) -> str:
         """Hexadecimal digest of the bytes written so far."""
 
-    def write(self, chunk: bytes) -> None:
-        """Append bytes; raises UploadTooLargeError over the cap."""
-
     def seal(self) -> None:
         """Write out and close; nothing can be written afterwards."""
+
+
+class Upload(ReceivedFile, Protocol):
+    """A file on its way in, in one request: counted and hashed while it is written."""
+
+    def write(self, chunk: bytes) -> None:
+        """Append bytes; raises UploadTooLargeError over the cap."""
 
 
 @dataclass(frozen=True)

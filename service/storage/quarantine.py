@@ -5,6 +5,9 @@ from pathlib import Path
 
 from service.storage.errors import UploadTooLargeError, local_outages
 
+QUARANTINE_S = 24 * 3600
+"""An upload that takes longer than this was given up, in seconds."""
+
 
 class LocalUpload:
     """An upload into a local file: capped, counted and hashed while it is written."""

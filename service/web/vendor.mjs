@@ -10,6 +10,7 @@ const target = join(here, "static", "vendor");
 
 const wanted = [
   ["htmx.org", "dist/htmx.min.js"],
+  ["tus-js-client", "dist/tus.min.js"],
   ["swagger-ui-dist", "swagger-ui-bundle.js"],
   ["swagger-ui-dist", "swagger-ui.css"],
   ["@fontsource-variable/source-sans-3", "files/source-sans-3-latin-wght-normal.woff2"],

@@ -29,6 +29,9 @@ from service.web.prediction.page import active_card, prediction_page
 from service.web.rendering import page
 from service.web.worklist import Reader, back_to_list
 
+# A part of an upload: what a broken connection costs at most, behind a proxy that holds whole bodies back.
+CHUNK_BYTES = 8 * 2**20
+
 Uploader = Annotated[Principal, Depends(allowed_on_page(Permission.UPLOAD_SCANS))]
 Changer = Annotated[Principal, Depends(allowed_by_form(Permission.CHANGE_PREDICTIONS))]
 Deleter = Annotated[Principal, Depends(allowed_by_form(Permission.DELETE_SCANS))]
@@ -125,6 +128,7 @@ def _home(
         status=refusal.status if refusal else 200,
         card=card,
         max_bytes=resources.settings.max_upload_bytes,
+        chunk_bytes=CHUNK_BYTES,
         refusal=refusal,
         remedies=REMEDIES,
     )

@@ -12,12 +12,10 @@ from service.identity.actor import program
 from service.logs import get_logger
 from service.retention import forget_idempotency_keys, mark_expired, remove_files
 from service.settings import Settings
-from service.storage import Storage
+from service.storage import QUARANTINE_S, Storage, open_partial_uploads
 from service.worker.orphans import remove_orphans
 from service.worker.sweeper import guarded
 
-# An upload that takes longer than this was given up, in seconds.
-QUARANTINE_S = 24 * 3600
 # Each chore is done at the start and then at its pace, in seconds. Tidying looks at every stored scan.
 TIDY_S = 600.0
 RETENTION_S = 600.0
@@ -101,6 +99,7 @@ class Housekeeping:
 
     def _purge_quarantine(self) -> None:
         self._storage.purge_quarantine(older_than_s=QUARANTINE_S)
+        open_partial_uploads(self._settings).purge(older_than_s=QUARANTINE_S)
 
     def _remove_orphans(self) -> None:
         remove_orphans(self._sessions, self._storage)

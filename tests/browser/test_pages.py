@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, expect
 
@@ -70,17 +72,20 @@ def test_from_the_login_to_the_result(tab: Watched, scan_file: Path) -> None:
 
 
 def test_a_refused_file_says_why_and_stays_on_the_page(browser: Browser, site: Site, tmp_path: Path) -> None:
-    scan = tmp_path / "note.nii.gz"
-    scan.write_bytes(b"this is a note and not a scan" * 50)
+    # Nothing that the page reads by itself.
+    image = nib.Nifti1Image(np.zeros((4, 4, 4, 20), np.int16), None)
+    image.header["pixdim"][4] = 2
+    scan = tmp_path / "lost.nii.gz"
+    nib.save(image, scan)
     with watched_tab(browser, site) as tab:
         tab.log_in()
         tab.page.get_by_label("Choose a scan").set_input_files(scan)
         tab.page.get_by_role("button", name="Upload and predict").click()
         alert = tab.page.locator("#problem")
         expect(alert).to_contain_text("This file was not accepted.")
-        expect(alert.locator(".code")).to_have_text("not_nifti")
+        expect(alert.locator(".code")).to_have_text("no_orientation")
         # What to do about it, as the page says it without JavaScript.
-        expect(alert).to_contain_text(REMEDIES["not_nifti"])
+        expect(alert).to_contain_text(REMEDIES["no_orientation"])
         assert tab.page.url == site.address + "/"
         # Chromium itself reports the refused request; nothing else may be wrong.
         assert [line for line in tab.complaints if "422" not in line] == []

@@ -14,8 +14,10 @@ from tests.service.api.serving import (
     make_settings,
     migrated_database,
     sample_result,
+    scan_bytes,
     serving,
 )
+from tests.service.api.test_resumable import Client
 from tests.service.test_population import POPULATION
 
 
@@ -30,6 +32,11 @@ class Account:
     failed : list of str
         Predictions that can.
 
+    begun : list of str
+        Uploads in parts of which nothing has come.
+    whole : str
+        One of which everything has.
+
     Nothing here names the scans of the first of these, so that they stay.
     """
 
@@ -38,6 +45,8 @@ class Account:
     predictions: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    begun: list[str] = field(default_factory=list)
+    whole: str = ""
 
 
 @dataclass
@@ -58,7 +67,13 @@ class Known:
 
 
 def settings_of(folder: Path, template: Path) -> Settings:
-    return make_settings(folder, template, max_upload_bytes=200_000, log_level="error")
+    return make_settings(
+        folder,
+        template,
+        max_upload_bytes=200_000,
+        unfinished_uploads_per_account=10_000,
+        log_level="error",
+    )
 
 
 def populate(folder: Path) -> Known:
@@ -71,6 +86,8 @@ def populate(folder: Path) -> Known:
         asking = {role: Account(service.key(f"asks.{role}", role)) for role in Role}
         for account in (stranger, *asking.values(), *asking.values()):
             _add_scans(service, account, model)
+        for account in (stranger, *asking.values()):
+            _begin_uploads(service, account)
         far = service.key("far", Role.ADMINISTRATOR, elsewhere)
         near = service.key("near", Role.ADMINISTRATOR)
         keys = [_add_key(service, headers) for headers in (far, *[near] * 5)]
@@ -110,3 +127,14 @@ def _add_key(service: Serving, headers: dict[str, str]) -> str:
     answer = service.client.post("/api/v1/admin/api-keys", headers=headers, json={"name": "spare"})
     key_id: str = answer.json()["id"]
     return key_id
+
+
+def _begin_uploads(service: Serving, account: Account) -> None:
+    """Begin uploads in parts, and send all of one."""
+    tus = Client(service.client, account.headers)
+    account.begun = [_id_of(tus.begun(200_000)) for _ in range(20)]
+    account.whole = _id_of(tus.send(scan_bytes()))
+
+
+def _id_of(place: str) -> str:
+    return place.rpartition("/")[2]

@@ -74,6 +74,7 @@ def test_the_service_keeps_what_its_document_promises(
             ("POST", "/api/v1/admin/users"),
             ("POST", "/api/v1/admin/api-keys"),
             ("POST", "/api/v1/predictions/{prediction_id}/review"),
+            ("POST", "/api/v1/uploads/{upload_id}/complete"),
         }
         assert {status for _method, _route, status in inside} <= {"400", "401", "405", "422"}
         assert with_status("401") == {asked for asked in operations if asked[1].startswith("/api/v1/")}
@@ -94,12 +95,21 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
         "scans": account.scans + known.stranger.scans,
         "predictions": account.predictions + known.stranger.predictions,
         "keys": known.keys,
+        "uploads": [*account.begun, account.whole, *known.stranger.begun],
     }
     dictionaries = [f"[dictionaries.{name}]\nvalues = {json.dumps(ids)}\n" for name, ids in values.items()]
     configuration.write_text("\n".join([CONFIGURATION.read_text(), *dictionaries]))
     for_hooks = folder / "known.json"
     for_hooks.write_text(
-        json.dumps({"ended": account.ended, "failed": account.failed, "sound_scan": scan_bytes().hex()})
+        json.dumps(
+            {
+                "ended": account.ended,
+                "failed": account.failed,
+                "begun": account.begun,
+                "whole": account.whole,
+                "sound_scan": scan_bytes().hex(),
+            }
+        )
     )
     options = ["--max-examples", EXAMPLES]
     if who != NOBODY:

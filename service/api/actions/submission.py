@@ -20,7 +20,14 @@ from service.db.base import new_id
 from service.db.rows import IdempotencyRow, PredictionRow, ScanRow
 from service.quarantine import CheckedCopy, copy_checked
 from service.queue import announce
-from service.storage import StorageUnavailableError, Upload, discard, local_outages, scan_key
+from service.storage import (
+    ReceivedFile,
+    StorageUnavailableError,
+    Upload,
+    discard,
+    local_outages,
+    scan_key,
+)
 
 DISPLAY_NAME_LENGTH = 200
 
@@ -39,14 +46,14 @@ class ReceivedScan:
 
     Attributes
     ----------
-    upload : Upload
+    upload : ReceivedFile
     display_name : str
         The file's own name, cleaned.
     fields : ScanFields
     idempotency_key : str or None
     """
 
-    upload: Upload
+    upload: ReceivedFile
     display_name: str
     fields: ScanFields
     idempotency_key: str | None
@@ -150,25 +157,37 @@ def clean_display_name(name: str) -> str:
     return stem[-DISPLAY_NAME_LENGTH:]
 
 
+def submitted_under(resources: Resources, principal: Principal, key: str) -> Submission | None:
+    """Return what an account's key already stands for, whatever was sent with it."""
+    found = _stands_for(resources, principal, key)
+    return None if found is None else found[1]
+
+
 def _earlier_submission(
     resources: Resources, principal: Principal, received: ReceivedScan
 ) -> Submission | None:
     if received.idempotency_key is None:
         return None
+    found = _stands_for(resources, principal, received.idempotency_key)
+    if found is None:
+        return None
+    request_sha256, submission = found
+    if request_sha256 != received.request_sha256:
+        raise IdempotencyKeyReusedError
+    return submission
+
+
+def _stands_for(resources: Resources, principal: Principal, key: str) -> tuple[str, Submission] | None:
     with resources.sessions_for(principal).open() as session:
         found = session.execute(
             select(IdempotencyRow, PredictionRow.scan_id)
             .join(PredictionRow, PredictionRow.id == IdempotencyRow.prediction_id)
-            .where(
-                IdempotencyRow.principal == principal.user_id, IdempotencyRow.key == received.idempotency_key
-            )
+            .where(IdempotencyRow.principal == principal.user_id, IdempotencyRow.key == key)
         ).one_or_none()
     if found is None:
         return None
     row, scan_id = found
-    if row.request_sha256 != received.request_sha256:
-        raise IdempotencyKeyReusedError
-    return Submission(scan_id=scan_id, prediction_id=row.prediction_id)
+    return row.request_sha256, Submission(scan_id=scan_id, prediction_id=row.prediction_id)
 
 
 def _add_rows(

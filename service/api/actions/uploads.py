@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from urllib.parse import unquote
 
-from anyio import CapacityLimiter, to_thread
+from anyio import to_thread
 from fastapi import Request
 from pydantic import ValidationError
 
 from service.api.access.principal import Principal
+from service.api.actions.batch import Batch
 from service.api.actions.submission import ReceivedScan, Submission, clean_display_name, submit_scan
 from service.api.edge.multipart import ScanForm
 from service.api.parameters import RAW_HEADERS, refuse_lost_headers
@@ -20,7 +20,6 @@ from service.api.resources import resources_of
 from service.storage import Upload, UploadTooLargeError
 
 FORM_OVERHEAD_BYTES = 64 * 1024
-WRITE_BYTES = 256 * 1024
 RAW_TYPES = frozenset({"", "application/octet-stream", "application/gzip", "application/x-gzip"})
 IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -87,29 +86,10 @@ async def receive_scan(
         )
 
 
-@dataclass
-class _Batch:
-    """Small network chunks gathered into writes that are worth a thread."""
-
-    upload: Upload
-    limiter: CapacityLimiter
-    pieces: bytearray = field(default_factory=bytearray)
-
-    async def add(self, piece: bytes) -> None:
-        self.pieces += piece
-        if len(self.pieces) >= WRITE_BYTES:
-            await self.flush()
-
-    async def flush(self) -> None:
-        if self.pieces:
-            block, self.pieces = bytes(self.pieces), bytearray()
-            await to_thread.run_sync(self.upload.write, block, limiter=self.limiter)
-
-
 async def _stream(
     request: Request, upload: Upload, *, max_bytes: int, extract: Callable[[bytes], bytes]
 ) -> None:
-    batch = _Batch(upload, resources_of(request).receiving)
+    batch = Batch(upload.write, resources_of(request).receiving)
     seen_bytes = 0
     async for chunk in request.stream():
         seen_bytes += len(chunk)

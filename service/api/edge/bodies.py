@@ -7,6 +7,8 @@ from service.api.problems.refusals import RequestTooLargeError
 
 MAX_SMALL_BODY_BYTES = 64 * 1024
 UPLOAD_PATHS = frozenset({"/api/v1/scans", "/scans"})
+BEGUN_UPLOADS = "/api/v1/uploads"
+"""Uploads in parts begin here, and their bytes go below it."""
 
 
 class SmallBodies:
@@ -20,7 +22,7 @@ class SmallBodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; uploads pass through."""
-        if scope["type"] != "http" or scope["path"] in UPLOAD_PATHS:
+        if scope["type"] != "http" or _is_upload(scope):
             await self.app(scope, receive, send)
             return
         announced = dict(scope["headers"]).get(b"content-length", b"0")
@@ -38,3 +40,8 @@ class SmallBodies:
             return message
 
         await self.app(scope, receive_counted, send)
+
+
+def _is_upload(scope: Scope) -> bool:
+    path: str = scope["path"]
+    return path in UPLOAD_PATHS or (scope["method"] == "PATCH" and path.startswith(f"{BEGUN_UPLOADS}/"))

@@ -7,7 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.api.edge.bodies import UPLOAD_PATHS
+from service.api.edge.bodies import BEGUN_UPLOADS, UPLOAD_PATHS
 from service.identity.accounts import secret_hash
 from service.networks import neighbour
 from service.rates import Kind, Rates
@@ -37,7 +37,7 @@ class CountedRequests:
         """Serve one request, unless it is one too many."""
         if scope["type"] == "http" and not self._is_free(scope["path"]):
             request = Request(scope)
-            upload = scope["method"] == "POST" and scope["path"] in UPLOAD_PATHS
+            upload = scope["method"] == "POST" and scope["path"] in {*UPLOAD_PATHS, BEGUN_UPLOADS}
             await self.rates.count(
                 Kind.UPLOAD if upload else Kind.OTHER,
                 address=neighbour(request.client.host if request.client else ""),

@@ -131,11 +131,23 @@ class MediaTypeError(ServiceError):
 
     code: ClassVar[str] = "media_type_not_supported"
 
-    def __init__(self) -> None:
-        super().__init__(
-            "expected multipart/form-data, or a raw file with X-Filename and application/octet-stream or "
-            "application/gzip, found another Content-Type"
-        )
+    def __init__(
+        self,
+        expected: str = "multipart/form-data, or a raw file with X-Filename and application/octet-stream or "
+        "application/gzip",
+    ) -> None:
+        self._expected = expected
+        super().__init__(f"expected {expected}, found another Content-Type")
+
+
+class TusVersionError(ServiceError):
+    """Another version of the protocol for resumable uploads than this service speaks."""
+
+    code: ClassVar[str] = "tus_version_not_supported"
+
+    def __init__(self, *, expected: str) -> None:
+        self.expected = expected
+        super().__init__(f"expected the header Tus-Resumable: {expected}, found another version")
 
 
 class MultipartError(ServiceError):

@@ -61,6 +61,13 @@ _OF_AN_UPLOAD = {
     "rate_limited": "Wait a minute, then try again.",
     "too_many_uploads": "Wait until one of the uploads is done, then try again.",
     "uploads_full": "Wait a moment, then try again.",
+    "upload_not_found": "It took longer than a day, was stopped, or lies elsewhere. Upload the file from its "
+    "beginning.",
+    "upload_offset_conflict": "Ask how far the upload has come, then go on from there.",
+    "upload_busy": "Wait a moment, then try again.",
+    "upload_incomplete": "Send the bytes that are missing, then finish it.",
+    "too_many_unfinished_uploads": "Finish or stop one of them, or wait ten minutes: then the oldest gives "
+    "way.",
     "request_timeout": "The connection did not keep up. Try again, or from a better one.",
 }
 _OF_A_LOGIN = {

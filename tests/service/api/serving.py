@@ -293,7 +293,8 @@ def routes_of(app: FastAPI) -> list[tuple[str, str]]:
         (method, route.path)
         for route in iter_route_contexts(app.routes)
         if route.methods is not None
-        for method in sorted(route.methods - {"HEAD"})
+        # Pages answer HEAD beside GET; one route answers nothing else.
+        for method in sorted(route.methods - {"HEAD"} or route.methods)
     ]
 
 
@@ -325,9 +326,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def web_process(settings: Settings) -> Iterator[tuple[str, subprocess.Popen[bytes], float]]:
+def web_process(
+    settings: Settings, *, port: int | None = None
+) -> Iterator[tuple[str, subprocess.Popen[bytes], float]]:
     """Run the real web process; gives its address, itself, and the seconds until it answered /healthz."""
-    port = free_port()
+    port = port or free_port()
     command = [sys.executable, "-m", "service.api.main", "--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, **settings.environment()}
     began = time.monotonic()

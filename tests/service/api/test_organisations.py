@@ -29,10 +29,12 @@ from tests.service.api.serving import (
     scan_bytes,
     serving,
 )
+from tests.service.api.test_resumable import TUS, Client
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 # What a route needs to be sent before it looks for what is named.
 BODIES = {"/api/v1/predictions/{prediction_id}/review": {"verdict": "accepted"}}
+HEADERS = TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 
 
 @dataclass
@@ -46,6 +48,7 @@ class Organisation:
     key_ids: list[str] = field(default_factory=list)
     login_ids: list[str] = field(default_factory=list)
     user_ids: list[str] = field(default_factory=list)
+    begun_ids: list[str] = field(default_factory=list)
 
     def username(self, role: Role) -> str:
         return f"{self.name}-{role.value}"
@@ -58,6 +61,7 @@ class Organisation:
             "key_id": self.key_ids,
             "login_id": self.login_ids,
             "user_id": self.user_ids,
+            "upload_id": self.begun_ids,
         }[parameter]
 
 
@@ -144,6 +148,7 @@ def populate(served: Serving, organisation: Organisation, role: Role, *, seed: i
         scan_bytes(seed=seed),
         subject_id=f"{organisation.name}-{role.value}",
     )
+    organisation.begun_ids.append(Client(served.client, key).begun(4).rpartition("/")[2])
 
 
 def addressed(path: str, organisation: Organisation) -> list[str]:
@@ -173,6 +178,8 @@ class Asking:
     def __call__(self, method: str, path: str, **more: Any) -> Any:
         rest = path.startswith("/api/")
         headers = self.key if rest else {"X-CSRF-Token": self.token, "Accept": "text/html"}
+        if re.fullmatch(r"/api/v1/uploads/[^/]+", path):
+            headers = headers | HEADERS
         return self.world.served.client.request(method, path, headers=headers, **more)
 
 

@@ -1,0 +1,56 @@
+// Says beside a field what is wrong with it: when it is left, or as soon as no further typing can put it right.
+const PSEUDONYM = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
+function pseudonym(value) {
+  if (value === "" || PSEUDONYM.test(value)) return null;
+  const words = /^[._-]/.test(value)
+    ? "It begins with a letter or a digit."
+    : "Use letters, digits and . _ - only: no spaces.";
+  return { words, isForGood: true };
+}
+
+function age(input) {
+  if (input.validity.badInput) return { words: "Write the age as a number, such as 11.5.", isForGood: false };
+  if (input.value === "") return null;
+  const years = Number(input.value);
+  if (years >= 0 && years <= 130) return null;
+  return { words: "The age is a number from 0 to 130.", isForGood: true };
+}
+
+const CHECKS = { subject_id: (input) => pseudonym(input.value), site: (input) => pseudonym(input.value), age_years: age };
+
+function show(input, found) {
+  const line = document.getElementById(`${input.name}-problem`);
+  const words = found === null ? "" : found.words;
+  // Only a new sentence is read out: a live region repeats whatever is set.
+  if (line.textContent !== words) line.textContent = words;
+  if (found === null) input.removeAttribute("aria-invalid");
+  else input.setAttribute("aria-invalid", "true");
+}
+
+export function watchFields(form) {
+  for (const [name, check] of Object.entries(CHECKS)) {
+    const input = form.elements[name];
+    input.addEventListener("input", () => {
+      const found = check(input);
+      if (found === null || found.isForGood || input.hasAttribute("aria-invalid")) show(input, found);
+    });
+    input.addEventListener("blur", () => show(input, check(input)));
+  }
+}
+
+// Shows every problem, puts the focus to the first, and tells whether there is none.
+export function areSound(form) {
+  const wrong = Object.entries(CHECKS)
+    .map(([name, check]) => [form.elements[name], check(form.elements[name])])
+    .filter(([input, found]) => {
+      show(input, found);
+      return found !== null;
+    });
+  wrong[0]?.[0].focus();
+  return wrong.length === 0;
+}
+
+export function valuesOf(form) {
+  return Object.fromEntries(["subject_id", "age_years", "sex", "site"].map((name) => [name, form.elements[name].value]));
+}

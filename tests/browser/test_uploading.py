@@ -1,0 +1,504 @@
+"""Handing scans over in a browser: what is said before they are sent, and what a lost connection costs."""
+
+import base64
+import gzip
+import hashlib
+import random
+import re
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import nibabel as nib
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, Request, Route, expect
+
+from imaging.errors import ScanError
+from imaging.scan import open_scan
+from service.api.problems.remedies import REMEDIES
+from service.settings import Settings
+from tests.browser.watching import Site, Watched, watched_tab
+from tests.servers import wait_until
+from tests.service.api.serving import (
+    PASSWORD,
+    free_port,
+    make_settings,
+    migrated_database,
+    scan_bytes,
+    serving,
+    web_process,
+)
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.enable_socket]
+
+# Six megabytes take three seconds.
+SLOW_BYTES_PER_S = 2_000_000
+UPLOAD_S = 40_000
+
+
+@dataclass
+class Service:
+    """A web process that can be killed and started again at the same address, without any worker."""
+
+    settings: Settings
+    port: int
+    headers: dict[str, str]
+
+    @property
+    def site(self) -> Site:
+        return Site(f"http://127.0.0.1:{self.port}", "doctor", PASSWORD, "")
+
+    def get(self, path: str) -> dict[str, Any]:
+        answer: dict[str, Any] = httpx2.get(self.site.address + path, headers=self.headers).json()
+        return answer
+
+    def scans(self) -> int:
+        return len(self.get("/api/v1/predictions")["items"])
+
+    def unfinished(self) -> list[Path]:
+        return list((self.settings.data_dir / "storage" / "resumable").rglob("*.part"))
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return migrated_database(tmp_path_factory.mktemp("database"))
+
+
+@pytest.fixture
+def service(tmp_path: Path, template: Path) -> Service:
+    settings = make_settings(tmp_path / "data", template)
+    with serving(settings) as served:
+        served.user("doctor")
+        return Service(settings, free_port(), served.key("doctor"))
+
+
+@pytest.fixture
+def running(service: Service) -> Iterator[Service]:
+    with web_process(service.settings, port=service.port):
+        yield service
+
+
+@pytest.fixture(scope="module")
+def large_scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("scans") / "run of Anna.nii.gz"
+    path.write_bytes(scan_bytes(shape=(48, 48, 36, 60)))
+    return path
+
+
+@pytest.fixture
+def small_scan(tmp_path: Path) -> Path:
+    path = tmp_path / "small.nii.gz"
+    path.write_bytes(scan_bytes())
+    return path
+
+
+@dataclass
+class Sent:
+    """What a page asked of the service about its uploads."""
+
+    begun: int = 0
+    offsets: list[int] = field(default_factory=list)
+
+    def note(self, request: Request) -> None:
+        if request.method == "POST" and request.url.endswith("/api/v1/uploads"):
+            self.begun += 1
+        if request.method == "PATCH":
+            self.offsets.append(int(request.headers["upload-offset"]))
+
+
+def watch(page: Page) -> Sent:
+    sent = Sent()
+    page.on("request", sent.note)
+    return sent
+
+
+def slow_down(page: Page) -> Callable[[], None]:
+    """Make sending slow; gives what makes it fast again."""
+    session = page.context.new_cdp_session(page)
+
+    def limit(bytes_per_s: int) -> None:
+        conditions = {
+            "offline": False,
+            "latency": 0,
+            "downloadThroughput": -1,
+            "uploadThroughput": bytes_per_s,
+        }
+        session.send("Network.emulateNetworkConditions", conditions)
+
+    session.send("Network.enable")
+    limit(SLOW_BYTES_PER_S)
+    return lambda: limit(-1)
+
+
+def begin(tab: Watched, scan: Path) -> None:
+    tab.page.get_by_label("Choose a scan").set_input_files(scan)
+    tab.page.get_by_role("button", name="Upload and predict").click()
+
+
+def wait_for_the_middle(page: Page) -> None:
+    expect(page.locator("#line")).to_have_text(re.compile(r"^Uploading, [3-8]\d %.*left$"))
+
+
+def expect_prediction_of(service: Service, page: Page, scan: Path) -> None:
+    """Wait for the prediction's page, and compare the hash."""
+    page.wait_for_url(re.compile(r"/predictions/[0-9a-f-]{36}$"), timeout=UPLOAD_S)
+    prediction = service.get(f"/api/v1{page.url.removeprefix(service.site.address)}")
+    told = service.get(f"/api/v1/scans/{prediction['scan_id']}")
+    assert told["sha256"] == hashlib.sha256(scan.read_bytes()).hexdigest()
+    assert service.scans() == 1
+
+
+def but_for_the_network(complaints: list[str]) -> list[str]:
+    """Leave out what Chromium itself reports of connections that were broken on purpose."""
+    return [line for line in complaints if "net::ERR" not in line and "status of 50" not in line]
+
+
+def test_a_server_that_is_killed_in_the_middle_gets_the_rest_when_it_is_back(
+    browser: Browser, service: Service, large_scan: Path
+) -> None:
+    with watched_tab(browser, service.site) as tab:
+        sent = watch(tab.page)
+        with web_process(service.settings, port=service.port) as (_, process, _):
+            tab.log_in()
+            fast = slow_down(tab.page)
+            tab.page.get_by_label("Pseudonym").fill("P-7")
+            begin(tab, large_scan)
+            wait_for_the_middle(tab.page)
+            expect(tab.page.locator("#line")).to_have_text(
+                re.compile(r"^Uploading, \d+ %, \d\.\d+ MB/s, \d+ s left$")
+            )
+            process.kill()
+            process.wait()
+            expect(tab.page.locator("#line")).to_have_text(
+                re.compile(r"^The connection is lost\. Trying again in \d+ s\.$")
+            )
+            [part] = service.unfinished()
+            kept = part.stat().st_size
+            assert 0 < kept < large_scan.stat().st_size
+        fast()
+        with web_process(service.settings, port=service.port):
+            expect_prediction_of(service, tab.page, large_scan)
+            assert service.get("/api/v1/predictions?subject_id=P-7")["items"]
+        assert sent.begun == 1
+        assert sent.offsets == [0, kept]
+        assert service.unfinished() == []
+        assert but_for_the_network(tab.complaints) == []
+
+
+def test_a_page_that_was_loaded_anew_goes_on_and_keeps_nothing_about_the_person(
+    browser: Browser, running: Service, large_scan: Path
+) -> None:
+    with watched_tab(browser, running.site) as tab:
+        sent = watch(tab.page)
+        tab.log_in()
+        fast = slow_down(tab.page)
+        tab.page.get_by_label("Pseudonym").fill("P-8")
+        begin(tab, large_scan)
+        wait_for_the_middle(tab.page)
+        kept = tab.page.evaluate("JSON.stringify(localStorage) + JSON.stringify(sessionStorage)")
+        assert "/api/v1/uploads/" in kept
+        assert "P-8" not in kept
+        assert "Anna" not in kept
+        tab.page.reload()
+        fast()
+        begin(tab, large_scan)
+        expect_prediction_of(running, tab.page, large_scan)
+        assert sent.begun == 1
+        assert sent.offsets[0] == 0
+        assert sent.offsets[1] > 0
+        assert tab.page.evaluate("localStorage.length") == 0
+        assert but_for_the_network(tab.complaints) == []
+
+
+def test_a_stopped_upload_is_taken_off_the_server(
+    browser: Browser, running: Service, large_scan: Path
+) -> None:
+    with watched_tab(browser, running.site) as tab:
+        tab.log_in()
+        slow_down(tab.page)
+        begin(tab, large_scan)
+        wait_for_the_middle(tab.page)
+        tab.page.get_by_role("button", name="Stop the upload").click()
+        expect(tab.page.locator("#problem")).to_contain_text("Upload stopped.")
+        wait_until(lambda: running.unfinished() == [], "the upload to be gone")
+        assert running.scans() == 0
+        assert tab.page.evaluate("localStorage.length") == 0
+        assert but_for_the_network(tab.complaints) == []
+
+
+def test_a_proxy_without_its_server_does_not_begin_the_file_again(
+    browser: Browser, running: Service, small_scan: Path
+) -> None:
+    with watched_tab(browser, running.site) as tab:
+        sent = watch(tab.page)
+        tab.log_in()
+        troubles = {"PATCH": ["reset"], "HEAD": ["502", "502"]}
+
+        def meet(route: Route) -> None:
+            left = troubles.get(route.request.method, [])
+            trouble = left.pop(0) if left else None
+            if trouble == "reset":
+                route.abort("connectionreset")
+            elif trouble:
+                route.fulfill(status=int(trouble), body="<h1>Bad gateway</h1>")
+            else:
+                route.continue_()
+
+        tab.page.route("**/api/v1/uploads/*", meet)
+        begin(tab, small_scan)
+        expect_prediction_of(running, tab.page, small_scan)
+        assert troubles == {"PATCH": [], "HEAD": []}
+        assert sent.begun == 1
+        assert but_for_the_network(tab.complaints) == []
+
+
+def test_a_lost_answer_at_the_end_makes_no_second_prediction(
+    browser: Browser, running: Service, small_scan: Path
+) -> None:
+    with watched_tab(browser, running.site) as tab:
+        tab.log_in()
+        answered: list[int] = []
+
+        def lose(route: Route) -> None:
+            if answered:
+                route.continue_()
+                return
+            answered.append(route.fetch().status)
+            route.abort("connectionreset")
+
+        tab.page.route("**/complete", lose)
+        begin(tab, small_scan)
+        expect_prediction_of(running, tab.page, small_scan)
+        assert answered == [202]
+        assert but_for_the_network(tab.complaints) == []
+
+
+def test_a_file_that_was_changed_is_not_waited_for(
+    browser: Browser, running: Service, small_scan: Path
+) -> None:
+    with watched_tab(browser, running.site) as tab:
+        tab.log_in()
+        tab.page.get_by_label("Choose a scan").set_input_files(small_scan)
+        expect(tab.page.locator("#chosen")).to_contain_text("40 frames")
+        small_scan.write_bytes(scan_bytes(seed=9) + b"more")
+        tab.page.get_by_role("button", name="Upload and predict").click()
+        expect(tab.page.locator("#problem")).to_contain_text("The file was changed or removed meanwhile.")
+        assert running.scans() == 0
+        assert but_for_the_network(tab.complaints) == []
+
+
+def test_several_files_go_one_after_another_and_each_ends_by_itself(
+    browser: Browser, running: Service, tmp_path: Path
+) -> None:
+    hostile = "<img src=x onerror=window.hacked=1>.nii.gz"
+    files = {
+        hostile: scan_bytes(seed=1),
+        "structural.nii.gz": scan_bytes(shape=(12, 12, 10)),
+        "second.nii.gz": scan_bytes(seed=2),
+        "unwanted.nii.gz": scan_bytes(seed=3),
+        "lost.nii.gz": without_orientation(),
+        '"><script>window.hacked=1</script>'.replace("/", "\u2215") + ".nii": b"x",
+    }
+    paths = []
+    for name, content in files.items():
+        (tmp_path / "files").mkdir(exist_ok=True)
+        paths.append(tmp_path / "files" / name)
+        paths[-1].write_bytes(content)
+    with watched_tab(browser, running.site) as tab:
+        page = tab.page
+        tab.log_in()
+        page.get_by_label("Choose a scan").set_input_files(paths)
+        rows = page.locator(".batch-file")
+        expect(rows).to_have_count(len(files))
+        expect(rows.nth(0)).to_contain_text(hostile)
+        expect(rows.nth(0)).to_contain_text(re.compile("12 . 12 . 10 voxels, 40 frames, TR 2.0 s"))
+        expect(rows.nth(1)).to_contain_text(REMEDIES["not_four_dimensional"])
+        expect(page.get_by_label("Pseudonym")).to_be_disabled()
+        expect(page.get_by_text("With several files these stay empty")).to_be_visible()
+        page.get_by_role("button", name="Stop unwanted.nii.gz").click()
+        expect(rows.nth(3)).to_contain_text("Stopped")
+        page.get_by_role("button", name=re.compile("^Upload and predict")).click()
+        expect(page.locator("#chosen")).to_have_text("6 files: 2 uploaded, 3 not accepted, 1 stopped")
+        expect(rows.nth(4)).to_contain_text(REMEDIES["no_orientation"])
+        assert running.scans() == 2
+        page.get_by_role("button", name="Send unwanted.nii.gz again").click()
+        expect(page.locator("#chosen")).to_have_text("6 files: 3 uploaded, 3 not accepted")
+        assert running.scans() == 3
+        page.get_by_role("link", name="Prediction of second.nii.gz").click()
+        page.wait_for_url(re.compile(r"/predictions/[0-9a-f-]{36}$"))
+        expect(page.locator("main")).to_contain_text("second.nii.gz")
+        tab.goto("/predictions")
+        expect(page.locator("#list")).to_contain_text(hostile)
+        assert page.evaluate("window.hacked") is None
+        assert [line for line in tab.complaints if "422" not in line] == []
+
+
+def without_orientation() -> bytes:
+    image = nib.Nifti1Image(np.zeros((4, 4, 4, 20), np.int16), None)
+    image.header["pixdim"][4] = 2
+    return bytes(image.to_bytes())
+
+
+def test_a_field_says_what_is_wrong_with_it_and_not_too_early(
+    browser: Browser, running: Service, small_scan: Path
+) -> None:
+    with watched_tab(browser, running.site) as tab:
+        page = tab.page
+        tab.log_in()
+        pseudonym, age = page.get_by_label("Pseudonym"), page.get_by_label("Age in years")
+        pseudonym.press_sequentially("P-1")
+        expect(page.locator("#subject_id-problem")).to_be_empty()
+        pseudonym.press_sequentially(" ")
+        expect(pseudonym).to_have_accessible_description(re.compile("Use letters, digits"))
+        expect(pseudonym).to_have_attribute("aria-invalid", "true")
+        pseudonym.press("Backspace")
+        expect(page.locator("#subject_id-problem")).to_be_empty()
+        expect(pseudonym).not_to_have_attribute("aria-invalid", "true")
+        age.press_sequentially("-")
+        expect(page.locator("#age_years-problem")).to_be_empty()
+        age.press("Tab")
+        expect(age).to_have_accessible_description("Write the age as a number, such as 11.5.")
+        age.fill("131")
+        expect(age).to_have_accessible_description("The age is a number from 0 to 130.")
+        begin(tab, small_scan)
+        expect(age).to_be_focused()
+        age.fill("11.5")
+        page.get_by_role("button", name="Upload and predict").click()
+        expect_prediction_of(running, page, small_scan)
+        assert tab.complaints == []
+
+
+def heads() -> Iterator[bytes]:
+    """Starts of files, sound and not, and what chance makes of the sound ones."""
+    yield from (b"x", b"text\n" * 200, b"\x89PNG" + bytes(600), bytes(128) + b"DICM" + bytes(300), bytes(600))
+    yield from (
+        "é".encode() * 300,
+        struct.pack(">6i", 1, 3, 4, 5, 2, 3) + bytes(400),
+        b"PK\x03\x04" + bytes(400),
+    )
+    yield from (b"\x1f\x8b", b"\x1f\x8bnot gzip at all" * 40)
+    sound = []
+    for kind in (nib.Nifti1Image, nib.Nifti2Image):
+        for order in "<>":
+            header = kind.header_class(endianness=order)
+            image = kind(np.zeros((6, 5, 4, 24), np.int16), np.diag([4.0, 4, 4, 1]), header)
+            image.header.set_xyzt_units("mm", "sec")
+            image.header["pixdim"][4] = 2.2
+            sound.append((image, bytes(image.to_bytes())))
+    for image, content in sound:
+        yield content
+        yield content[:200]
+        for name, values in {
+            "datatype": (32, 128, 2304, 1792, 1536, 77, -1),
+            "xyzt_units": (0, 2 + 16, 2 + 24, 2 + 32, 2 + 56),
+            "intent_code": (3000, 3099, 3100),
+        }.items():
+            for value in values:
+                yield changed(image, content, name, value)
+        for tr in (0, 0.1, 6.25, 6.26, 2000, 2.2e6, 1e-7, -2, np.nan, np.inf, 1234.5678):
+            pixdim = image.header["pixdim"].copy()
+            pixdim[4] = tr
+            yield changed(image, content, "pixdim", pixdim)
+        for dim in (
+            [3, 6, 5, 4, 1, 1, 1, 1],
+            [4, 6, 5, 4, 19, 1, 1, 1],
+            [5, 6, 5, 4, 24, 1, 1, 1],
+            [5, 6, 5, 4, 24, 3, 1, 1],
+            [0, 1, 1, 1, 1, 1, 1, 1],
+            [9, 1, 1, 1, 1, 1, 1, 1],
+            [4, 6, -5, 4, 24, 1, 1, 1],
+            [7, 1, 1, 1, 1, 1, 1, 1],
+        ):
+            yield changed(image, content, "dim", dim)
+        for magic in (b"ni1", b"ni2\0\r\n\x1a\n"[: image.header["magic"].dtype.itemsize], b"", b"abc"):
+            yield changed(image, content, "magic", magic)
+    chance = random.Random(5)  # noqa: S311  (the same files every time)
+    for _ in range(400):
+        _, content = chance.choice(sound)
+        broken = bytearray(content)
+        for _ in range(chance.randint(1, 4)):
+            broken[chance.randrange(540)] = chance.randrange(256)
+        yield bytes(broken)
+
+
+def changed(image: Any, content: bytes, name: str, value: Any) -> bytes:
+    header = image.header.copy()
+    header.structarr[name] = value
+    raw = header.structarr.tobytes()
+    return raw + content[len(raw) :]
+
+
+INSPECT = """async (files) => {
+  const { inspect } = await import("/static/nifti.js");
+  const bytes = (text) => Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  return Promise.all(files.map((text) => inspect(new File([bytes(text)], "a.nii"))));
+}"""
+
+
+def compare_with_the_service(page: Page, contents: list[bytes], folder: Path) -> set[str]:
+    """Hold what the page says of files to what the service says; gives the codes that the page named."""
+    named = set()
+    told = page.evaluate(INSPECT, [base64.b64encode(content).decode() for content in contents])
+    for content, said in zip(contents, told, strict=True):
+        path = folder / "a.nii"
+        path.write_bytes(content)
+        try:
+            scan = open_scan(path)
+        except ScanError as refusal:
+            expected: dict[str, Any] = {"problem": {"code": refusal.code, "detail": str(refusal)}}
+        else:
+            size, frames = list(scan.shape[:3]), scan.shape[3]
+            expected = {"found": {"size": size, "frames": frames, "trSeconds": pytest.approx(scan.tr_s)}}
+        if "problem" in said:
+            assert said == expected
+            named.add(said["problem"]["code"])
+        elif "found" in said and "found" in expected:
+            assert said == expected
+        else:
+            # What the page cannot tell, or what only the service looks at.
+            assert "found" not in expected or said == expected
+    return named
+
+
+def test_the_page_says_of_a_header_what_the_service_says(
+    browser: Browser, running: Service, tmp_path: Path
+) -> None:
+    with watched_tab(browser, running.site) as tab:
+        tab.log_in()
+        contents = list(heads())
+        named = compare_with_the_service(tab.page, contents, tmp_path)
+        zipped = [gzip.compress(content) for content in contents if content]
+        assert compare_with_the_service(tab.page, zipped, tmp_path) == named
+        assert named == {
+            "analyze_format",
+            "bad_dimensions",
+            "cifti",
+            "colour_data",
+            "complex_data",
+            "data_incomplete",
+            "implausible_repetition_time",
+            "missing_repetition_time",
+            "nifti_pair",
+            "not_four_dimensional",
+            "not_nifti",
+            "too_few_frames",
+            "unknown_data_type",
+        }
+        assert tab.complaints == []
+
+
+@pytest.mark.real_data
+def test_the_page_says_of_real_files_what_the_service_says(
+    browser: Browser, running: Service, tmp_path: Path, shared_data: Path
+) -> None:
+    with watched_tab(browser, running.site) as tab:
+        tab.log_in()
+        files = [path for path in shared_data.rglob("*.nii*") if path.stat().st_size]
+        # The page reads no more than the beginning.
+        contents = [path.read_bytes()[: 1 << 20] for path in files]
+        assert len(compare_with_the_service(tab.page, contents, tmp_path)) > 5
+        assert tab.complaints == []
