@@ -17,7 +17,7 @@ from service.api.problems.refusals import (
     SecondFactorRequiredError,
 )
 from service.api.resources import Resources
-from service.web import account, login, second_factor, second_step, views, worklist
+from service.web import account, login, review_counts, second_factor, second_step, views, worklist
 from service.web.prediction import explanations, reviews
 from service.web.rendering import FOLDER, page
 
@@ -73,7 +73,7 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
         from service.web import provider_login  # noqa: PLC0415  (Authlib is loaded where it is needed)
 
         app.include_router(provider_login.router)
-    for module in (second_step, account, second_factor):
+    for module in (second_step, account, second_factor, review_counts):
         app.include_router(module.router)
     app.include_router(worklist.router)
     app.include_router(views.router)

@@ -10,6 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.api.access.principal import Principal
+from service.identity.permissions import Permission
 from service.web import wording
 from service.web.prediction import picture_wording
 
@@ -39,6 +40,7 @@ def environment() -> Environment:
     made.filters["bytes"] = readable_bytes
     made.globals["wording"] = wording
     made.globals["picture_wording"] = picture_wording
+    made.globals["may_count_reviews"] = lambda who: who.may(Permission.COUNT_REVIEWS)
     made.globals["htmx_config"] = HTMX_CONFIG
     return made
 

@@ -8,10 +8,19 @@ from sqlalchemy.orm import Session
 from service.api.access.principal import Principal
 from service.api.actions.viewing import find_prediction
 from service.api.cursor import encode_cursor, newest_first
-from service.api.review_payloads import AcceptedReview, OverriddenReview, ReviewPage, ReviewResponse
+from service.api.review_payloads import (
+    AcceptedReview,
+    AgreementCounts,
+    DecisionCounts,
+    DiagnosisCounts,
+    OverriddenReview,
+    ReviewCountsResponse,
+    ReviewPage,
+    ReviewResponse,
+)
 from service.audit import ReadLog
 from service.db.rows import ReviewRow, UserRow
-from service.reviews import Diagnosis, OwnDecision, Verdict, review_prediction
+from service.reviews import Diagnosis, OwnDecision, Verdict, count_reviews, review_prediction
 
 
 def add_review(
@@ -75,6 +84,20 @@ def review_page(session: Session, prediction_id: str, *, cursor: str | None, lim
     last = rows[limit - 1][0] if len(rows) > limit else None
     more = encode_cursor(last.created_at, last.id) if last is not None else None
     return ReviewPage(items=[_response(row, username) for row, username in rows[:limit]], next_cursor=more)
+
+
+def read_review_counts(session: Session, principal: Principal, *, reads: ReadLog) -> ReviewCountsResponse:
+    """Count the reviews of an account's organisation, once the audit has the look."""
+    reads.note(session, principal.actor, action="review.count", subject_kind="review", subject_id="list")
+    counts = count_reviews(session)
+    table = {diagnosis: DecisionCounts(**decisions) for diagnosis, decisions in counts.table.items()}
+    return ReviewCountsResponse(
+        accepted=counts.accepted,
+        overridden=counts.overridden,
+        with_diagnosis=counts.with_diagnosis,
+        agreement=AgreementCounts(agreeing=counts.agreeing, decided=counts.decided),
+        by_diagnosis=DiagnosisCounts(**table),
+    )
 
 
 def _response(row: ReviewRow, reviewer: str | None) -> ReviewResponse:

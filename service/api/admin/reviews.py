@@ -1,14 +1,9 @@
 """How clinicians and diagnoses compare with the model."""
 
 from service.api.access.principals import AnyResources, ReviewCounter
+from service.api.actions.reviewing import read_review_counts
 from service.api.admin.common import make_router
-from service.api.review_payloads import (
-    AgreementCounts,
-    DecisionCounts,
-    DiagnosisCounts,
-    ReviewCountsResponse,
-)
-from service.reviews import count_reviews
+from service.api.review_payloads import ReviewCountsResponse
 
 router = make_router()
 
@@ -17,15 +12,4 @@ router = make_router()
 def get_review_counts(principal: ReviewCounter, resources: AnyResources) -> ReviewCountsResponse:
     """Return how many predictions were accepted and overridden, and how decision and diagnosis compare."""
     with resources.sessions_for(principal).open() as session:
-        resources.reads.note(
-            session, principal.actor, action="review.count", subject_kind="review", subject_id="list"
-        )
-        counts = count_reviews(session)
-    table = {diagnosis: DecisionCounts(**decisions) for diagnosis, decisions in counts.table.items()}
-    return ReviewCountsResponse(
-        accepted=counts.accepted,
-        overridden=counts.overridden,
-        with_diagnosis=counts.with_diagnosis,
-        agreement=AgreementCounts(agreeing=counts.agreeing, decided=counts.decided),
-        by_diagnosis=DiagnosisCounts(**table),
-    )
+        return read_review_counts(session, principal, reads=resources.reads)

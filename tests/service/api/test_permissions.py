@@ -72,6 +72,7 @@ PAGES = {
     ("POST", "/predictions/{prediction_id}/retry"): EVERY_ROLE,
     ("POST", "/predictions/{prediction_id}/review"): {Role.CLINICIAN, Role.ADMINISTRATOR},
     ("POST", "/predictions/{prediction_id}/explanation"): EVERY_ROLE,
+    ("GET", "/reviews"): {Role.ADMINISTRATOR},
     ("GET", "/account"): EVERY_ROLE,
     ("POST", "/account/password"): EVERY_ROLE,
     ("POST", "/account/second-factor"): EVERY_ROLE,

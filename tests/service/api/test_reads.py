@@ -29,6 +29,7 @@ READS = {
     "/api/v1/admin/api-keys": ("api_key.list", "list"),
     "/api/v1/admin/audit": ("audit.read", "list"),
     "/api/v1/admin/reviews/counts": ("review.count", "list"),
+    "/reviews": ("review.count", "list"),
     "/predictions": ("prediction.list", "list"),
     "/predictions/{prediction_id}": ("prediction.read", "prediction_id"),
 }
