@@ -319,6 +319,8 @@ def test_several_files_go_one_after_another_and_each_ends_by_itself(
         expect(rows.nth(1)).to_contain_text(REMEDIES["not_four_dimensional"])
         expect(page.get_by_label("Pseudonym")).to_be_disabled()
         expect(page.get_by_text("With several files these stay empty")).to_be_visible()
+        page.set_viewport_size({"width": 360, "height": 740})
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
         page.get_by_role("button", name="Stop unwanted.nii.gz").click()
         expect(rows.nth(3)).to_contain_text("Stopped")
         page.get_by_role("button", name=re.compile("^Upload and predict")).click()
