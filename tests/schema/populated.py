@@ -16,7 +16,7 @@ from tests.service.api.serving import (
     scan_bytes,
     serving,
 )
-from tests.service.api.test_resumable import Client
+from tests.service.api.tus_client import Client
 
 
 @dataclass
