@@ -17,6 +17,8 @@ from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.seeding import Seeded, seeded_site
 from tests.browser.watching import Site, Watched, watched_tab
+from tests.browser.web_alone import Service
+from tests.service.api.serving import free_port, make_settings, migrated_database, serving, web_process
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -108,6 +110,25 @@ def tab(browser: Browser, site: Site) -> Iterator[Watched]:
     with watched_tab(browser, site) as opened:
         yield opened
         assert opened.complaints == []
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return migrated_database(tmp_path_factory.mktemp("database"))
+
+
+@pytest.fixture
+def service(tmp_path: Path, template: Path) -> Service:
+    settings = make_settings(tmp_path / "data", template)
+    with serving(settings) as served:
+        served.user("doctor")
+        return Service(settings, free_port(), served.key("doctor"))
+
+
+@pytest.fixture
+def running(service: Service) -> Iterator[Service]:
+    with web_process(service.settings, port=service.port):
+        yield service
 
 
 def _wait_until_ready(address: str, process: subprocess.Popen[bytes]) -> None:

@@ -17,7 +17,7 @@ from tests.service.api.serving import (
     scan_bytes,
     serving,
 )
-from tests.service.api.test_resumable import Client
+from tests.service.api.tus_client import Client
 from tests.service.test_population import POPULATION
 
 

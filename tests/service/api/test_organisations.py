@@ -29,7 +29,7 @@ from tests.service.api.serving import (
     scan_bytes,
     serving,
 )
-from tests.service.api.test_resumable import TUS, Client
+from tests.service.api.tus_client import TUS, Client
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 # What a route needs to be sent before it looks for what is named.

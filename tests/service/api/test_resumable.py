@@ -1,19 +1,13 @@
 """A scan that comes in parts (tus 1.0.0): how far it is, who may go on, and what it becomes in the end."""
 
-import base64
 import hashlib
 import os
-import signal
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-import httpx2
 import pytest
 
 from service.api.actions import submission
@@ -23,52 +17,9 @@ from service.identity.roles import Role
 from service.storage import QUARANTINE_S, StorageUnavailableError
 from service.worker.housekeeping import Housekeeping
 from tests.servers import wait_until
-from tests.service.api.serving import Serving, make_settings, scan_bytes, serving, web_process
+from tests.service.api.serving import Serving, make_settings, scan_bytes, serving
 from tests.service.api.test_scans import nothing_is_left, rows, stored_files
-
-TUS = {"Tus-Resumable": "1.0.0"}
-UPLOADS = "/api/v1/uploads"
-
-
-def metadata(name: str = "scan.nii.gz") -> str:
-    return "filename " + base64.b64encode(name.encode()).decode()
-
-
-@dataclass
-class Client:
-    """Speaks tus to an application, for one account."""
-
-    client: Any
-    headers: dict[str, str]
-
-    def begin(self, length: int, **headers: str) -> Any:
-        said = {"Upload-Length": str(length), "Upload-Metadata": metadata()} | headers
-        return self.client.post(UPLOADS, headers=self.headers | TUS | said)
-
-    def begun(self, length: int, **headers: str) -> str:
-        answer = self.begin(length, **headers)
-        assert answer.status_code == 201, answer.text
-        return str(answer.headers["Location"])
-
-    def offset(self, place: str) -> int:
-        answer = self.client.head(place, headers=self.headers | TUS)
-        assert answer.status_code == 200
-        return int(answer.headers["Upload-Offset"])
-
-    def append(self, place: str, offset: int, content: bytes, **headers: str) -> Any:
-        said = {"Upload-Offset": str(offset), "Content-Type": "application/offset+octet-stream"} | headers
-        return self.client.patch(place, headers=self.headers | TUS | said, content=content)
-
-    def complete(self, place: str, **fields: Any) -> Any:
-        return self.client.post(f"{place}/complete", headers=self.headers, json=fields)
-
-    def stop(self, place: str) -> Any:
-        return self.client.delete(place, headers=self.headers | TUS)
-
-    def send(self, content: bytes, **headers: str) -> str:
-        place = self.begun(len(content), **headers)
-        assert self.append(place, 0, content).status_code == 204
-        return place
+from tests.service.api.tus_client import TUS, UPLOADS, Client, metadata
 
 
 @pytest.fixture
@@ -377,58 +328,3 @@ def test_a_login_needs_its_token_for_every_step(served: Serving) -> None:
     ):
         assert refusal(answer) == (403, "cross_site_request")
     assert with_token.offset(place) == 0
-
-
-@pytest.mark.enable_socket
-def test_a_killed_server_goes_on_where_it_was_and_the_hash_is_that_of_the_whole(
-    tmp_path: Path, database_template: Path
-) -> None:
-    settings = make_settings(tmp_path / "data", database_template)
-    content = scan_bytes(shape=(40, 40, 30, 40))
-    with serving(settings) as served:
-        headers = served.key()
-    with web_process(settings) as (address, process, _), httpx2.Client(base_url=address) as client:
-        tus = Client(client, headers)
-        place = tus.begun(len(content))
-        parts = urlsplit(address)
-        with socket.create_connection((str(parts.hostname), parts.port)) as link:
-            link.sendall(part_head(place, headers, len(content)) + content[: len(content) // 2])
-            wait_until(lambda: tus.offset(place) > 0, "bytes to lie on the disk")
-            os.kill(process.pid, signal.SIGKILL)
-            process.wait()
-    with web_process(settings) as (address, _, _), httpx2.Client(base_url=address) as client:
-        tus = Client(client, headers)
-        offset = tus.offset(place)
-        assert 0 < offset <= len(content) // 2
-        assert tus.append(place, offset, content[offset:]).status_code == 204
-        accepted = tus.complete(place).json()
-        scan = client.get(accepted["links"]["scan"], headers=headers).json()
-        assert scan["sha256"] == hashlib.sha256(content).hexdigest()
-
-
-@pytest.mark.enable_socket
-def test_a_connection_that_breaks_keeps_every_byte_that_came(tmp_path: Path, database_template: Path) -> None:
-    settings = make_settings(tmp_path / "data", database_template)
-    with serving(settings) as served:
-        headers = served.key()
-    with web_process(settings) as (address, _, _), httpx2.Client(base_url=address) as client:
-        tus = Client(client, headers)
-        place = tus.begun(100_000)
-        parts = urlsplit(address)
-        with socket.create_connection((str(parts.hostname), parts.port)) as link:
-            link.sendall(part_head(place, headers, 100_000) + bytes(1234))
-            time.sleep(0.3)
-        wait_until(lambda: tus.offset(place) == 1234, "the bytes of the broken request")
-        assert tus.append(place, 1234, bytes(100_000 - 1234)).status_code == 204
-
-
-def part_head(place: str, headers: dict[str, str], length: int) -> bytes:
-    lines = [
-        f"PATCH {place} HTTP/1.1",
-        "Host: x",
-        "Content-Type: application/offset+octet-stream",
-        f"Content-Length: {length}",
-        "Upload-Offset: 0",
-        *(f"{name}: {value}" for name, value in (headers | TUS).items()),
-    ]
-    return "\r\n".join([*lines, "", ""]).encode()
