@@ -1,11 +1,11 @@
 """The orders in which predictions are listed, each along an index of its own."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Select, literal, tuple_
+from sqlalchemy import ColumnElement, Select, literal, or_, tuple_
 from sqlalchemy.orm import InstrumentedAttribute
 
 from service.api.cursor import a_moment, a_share, a_word, an_id, decode_place, encode_place
@@ -40,18 +40,15 @@ class _Order:
     Attributes
     ----------
     columns : tuple of attributes
-        No two rows are alike in all of them.
+        Those of one index. The last is the id of its table's rows.
     kinds : tuple of callables
-        How a cursor holds each.
-    indexed : int
-        How many of the columns, from the first, stand in one index.
+        How a cursor holds each, and behind them the prediction's id where that is another.
     values : callable
         Takes the columns' values from a row.
     """
 
     columns: tuple[InstrumentedAttribute[Any], ...]
     kinds: tuple[Callable[[Any], Any], ...]
-    indexed: int
     values: Callable[[PredictionRow], list[Any]]
 
 
@@ -59,19 +56,16 @@ _ORDERS = {
     "created_at": _Order(
         (PredictionRow.created_at, PredictionRow.id),
         (a_moment, an_id),
-        2,
         lambda row: [row.created_at, row.id],
     ),
     "subject_id": _Order(
-        (ScanRow.subject_id, ScanRow.created_at, ScanRow.id, PredictionRow.id),
+        (ScanRow.subject_id, ScanRow.created_at, ScanRow.id),
         (a_word, a_moment, an_id, an_id),
-        3,
         lambda row: [row.scan.subject_id, row.scan.created_at, row.scan_id, row.id],
     ),
     "adhd_probability": _Order(
         (ResultRow.adhd_probability, ResultRow.prediction_id),
         (a_share, an_id),
-        2,
         lambda row: [row.result.adhd_probability if row.result else 0.0, row.id],
     ),
 }
@@ -101,20 +95,35 @@ def in_order(query: Select[Any], sort: Sort, *, cursor: str | None, limit: int) 
     elif sort.by == "adhd_probability":
         query = query.join(ResultRow, ResultRow.prediction_id == PredictionRow.id)
         query = query.where(PredictionRow.state == PredictionState.SUCCEEDED)
+    several = len(order.kinds) > len(order.columns)
     if cursor is not None:
-        last = [
-            literal(value, column.type)
-            for value, column in zip(decode_place(cursor, order.kinds), order.columns, strict=True)
-        ]
-        place, whole = tuple_(*order.columns), tuple_(*last)
-        # Compared as tuples: from conditions with an OR no database finds the place in its index. Where
-        # the columns are of two tables, those of the index say where to begin.
-        query = query.where(place < whole if sort.descending else place > whole)
-        if order.indexed < len(order.columns):
-            place, whole = tuple_(*order.columns[: order.indexed]), tuple_(*last[: order.indexed])
-            query = query.where(place <= whole if sort.descending else place >= whole)
-    columns = [column.desc() if sort.descending else column.asc() for column in order.columns]
-    return query.order_by(*columns).limit(limit + 1)
+        values = decode_place(cursor, order.kinds)
+        query = query.where(_behind(order.columns, values, descending=sort.descending, itself=several))
+        if several:
+            # What a scan has more than one of. Said so that PostgreSQL expects it to leave nearly all: from a
+            # comparison of everything it expects few rows, and reads all there are to sort them.
+            *_, scan_id, prediction_id = values
+            id_ = PredictionRow.id
+            other = id_ < prediction_id if sort.descending else id_ > prediction_id
+            query = query.where(or_(ScanRow.id != scan_id, other))
+    columns = (*order.columns, PredictionRow.id) if several else order.columns
+    ordered = [column.desc() if sort.descending else column.asc() for column in columns]
+    return query.order_by(*ordered).limit(limit + 1)
+
+
+def _behind(
+    columns: Sequence[InstrumentedAttribute[Any]],
+    values: Sequence[Any],
+    *,
+    descending: bool,
+    itself: bool = False,
+) -> ColumnElement[bool]:
+    # Compared as tuples: from conditions with an OR no database finds the place in its index.
+    place = tuple_(*columns)
+    last = tuple_(*(literal(value, column.type) for value, column in zip(values, columns, strict=False)))
+    if itself:
+        return place <= last if descending else place >= last
+    return place < last if descending else place > last
 
 
 def cursor_behind(row: PredictionRow, sort: Sort) -> str:

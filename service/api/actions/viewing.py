@@ -17,6 +17,7 @@ from service.api.problems.refusals import FieldsNotValidError, ScanNotFoundError
 from service.api.problems.remedies import may_pass_next_time, remedy
 from service.audit import ReadLog
 from service.db.job import JobRow
+from service.db.planning import in_one_process
 from service.db.rows import PredictionRow, PredictionState, ScanRow
 from service.identity.permissions import Permission
 from service.jobs import JobFailure
@@ -110,6 +111,7 @@ def list_predictions(
     if chosen.subject_prefix is not None and sort.by != Sort.SUBJECT.by:
         raise FieldsNotValidError([{"where": "query.sort", "problem": PREFIX_HAS_ITS_ORDER}])
     query = _matching(_visible(_predictions(), principal), chosen, by_subject=sort.by == Sort.SUBJECT.by)
+    in_one_process(session)
     rows = session.scalars(in_order(query, sort, cursor=cursor, limit=limit)).all()
     shown = rows[:limit]
     more = cursor_behind(shown[-1], sort) if len(rows) > limit else None

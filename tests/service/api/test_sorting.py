@@ -130,6 +130,22 @@ def test_filters_hold_in_every_order(
     assert walked(served, filled, **query) == rows
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_predictions_of_one_scan_are_told_apart(served: Serving, filled: dict[str, str], limit: int) -> None:
+    with served.sessions.begin() as session:
+        for number in (8, 9):
+            session.add(
+                PredictionRow(
+                    id=str(UUID(int=number + 1)),
+                    organisation_id=DEFAULT_ORGANISATION_ID,
+                    scan_id=str(UUID(int=3 + 1)),
+                )
+            )
+    rows = [3, 8, 9, 5, 1]
+    assert walked(served, filled, subject_prefix="P-1", limit=limit) == rows
+    assert walked(served, filled, subject_prefix="P-1", sort="-subject_id", limit=limit) == rows[::-1]
+
+
 @pytest.mark.integration
 @pytest.mark.enable_socket
 def test_postgresql_has_the_same_orders_where_its_locale_has_others(
