@@ -26,11 +26,12 @@ from service.identity.permissions import Permission
 from service.queue import announce
 from service.web.access import allowed_by_form, allowed_on_page
 from service.web.prediction.page import active_card, prediction_page
-from service.web.rendering import page
+from service.web.rendering import FOLDER, page
 from service.web.worklist import Reader, back_to_list
 
 # A part of an upload: what a broken connection costs at most, behind a proxy that holds whole bodies back.
 CHUNK_BYTES = 8 * 2**20
+PARTS_CLIENT = FOLDER / "static" / "vendor" / "tus.min.js"
 
 Uploader = Annotated[Principal, Depends(allowed_on_page(Permission.UPLOAD_SCANS))]
 Changer = Annotated[Principal, Depends(allowed_by_form(Permission.CHANGE_PREDICTIONS))]
@@ -128,7 +129,7 @@ def _home(
         status=refusal.status if refusal else 200,
         card=card,
         max_bytes=resources.settings.max_upload_bytes,
-        chunk_bytes=CHUNK_BYTES,
+        chunk_bytes=CHUNK_BYTES if PARTS_CLIENT.is_file() else None,
         refusal=refusal,
         remedies=REMEDIES,
     )

@@ -65,7 +65,7 @@ def test_from_the_login_to_the_result(tab: Watched, scan_file: Path) -> None:
     row = page.get_by_role("row", name=re.compile("P-77"))
     expect(row).to_contain_text("Finished")
     expect(row).to_contain_text("%")
-    page.get_by_label("Pseudonym").fill("P-78")
+    page.get_by_label("Pseudonym begins with").fill("P-78")
     page.get_by_role("button", name="Show").click()
     expect(page.locator("#list")).to_contain_text("No prediction matches")
     page.wait_for_url(re.compile("subject_id=P-78"))

@@ -41,7 +41,9 @@ class Watched:
         self.page.get_by_role("button", name="Log in").click()
 
     def note_console(self, message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        # htmx calls a request an error that it ended itself, for a newer one or for another page.
+        ended = message.text.startswith(("htmx:sendAbort", "htmx:afterRequest"))
+        if message.type in {"error", "warning"} and not ended:
             self.complaints.append(f"console: {message.text}")
 
     def note_request(self, request: Request) -> None:

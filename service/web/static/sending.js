@@ -46,6 +46,11 @@ class Trouble extends Error {
   }
 }
 
+// The client of tus weighs more than the rest of the page: it comes when somebody turns to the form.
+export function fetchClient() {
+  return import("/static/vendor/tus.min.js");
+}
+
 export class Sending {
   #file;
   #csrf;
@@ -73,6 +78,7 @@ export class Sending {
     this.#fingerprint = await fingerprintOf(this.#file);
     for (;;) {
       try {
+        await fetchClient();
         if (!this.#whole) await this.#sendBytes();
         const accepted = await this.#complete(fields());
         forget(this.#fingerprint);

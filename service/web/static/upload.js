@@ -2,7 +2,7 @@
 import { Batch } from "./batch.js";
 import { look } from "./choice.js";
 import { areSound, valuesOf, watchFields } from "./fields.js";
-import { Sending } from "./sending.js";
+import { Sending, fetchClient } from "./sending.js";
 import { Progress, refusalOf, write } from "./views.js";
 import { readable } from "./words.js";
 
@@ -147,7 +147,11 @@ function takeDropped(event) {
 }
 
 // Without its library, which somebody who runs the service may not have fetched, the plain form is left as it is.
-if (globalThis.tus) {
+if (form.dataset.chunkBytes) {
+  // Sooner than it is needed; where it cannot be had now, sending asks again.
+  for (const name of ["focusin", "pointerover", "dragenter"]) {
+    form.addEventListener(name, () => fetchClient().catch(() => {}), { once: true });
+  }
   input.multiple = true;
   form.noValidate = true;
   document.getElementById("scan-hint").textContent = form.dataset.hint;
