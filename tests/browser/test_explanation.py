@@ -52,6 +52,10 @@ def coloured(picture: np.ndarray) -> int:
     return int((picture.max(axis=2) - picture.min(axis=2) > 60).sum())
 
 
+def place_of(words: str) -> np.ndarray:
+    return np.array([int(share) for share in words.split(" mm", maxsplit=1)[0].split(",")])
+
+
 def test_the_map_and_the_pictures_come_by_themselves_and_every_picture_is_there(tab: Watched) -> None:
     page = tab.page
     expect(page.locator("#pictures")).to_be_attached(timeout=EXPLANATION_S)
@@ -91,6 +95,7 @@ def test_the_viewer_shows_a_brain_and_obeys(tab: Watched) -> None:
     assert coloured(settled()) < few
     page.locator("[data-knob=opacity]").fill("80")
     template = settled()
+    at = place_of(page.locator("[data-where]").inner_text())
     page.locator("[data-knob=background]").select_option(label="the variation in this scan")
     page.wait_for_timeout(1500)
     assert np.abs(settled() - template).mean() > 2
@@ -98,13 +103,15 @@ def test_the_viewer_shows_a_brain_and_obeys(tab: Watched) -> None:
     page.locator("[data-knob=map]").select_option(label="Grad-CAM, coarse")
     page.wait_for_timeout(1500)
     assert np.abs(settled() - template).mean() > 2
+    # What is said is of the map that is shown, whose numbers are no logits, and of the same place.
+    said = page.locator("[data-where]").inner_text()
+    assert "logits" not in said
+    assert np.abs(place_of(said) - at).max() <= 2
     page.locator("[data-knob=view]").select_option("axial")
     assert np.abs(settled() - template).mean() > 2
     # A place of the table is shown where it is.
     page.get_by_text("The strongest places").click()
     way = page.locator(".places .go").nth(1)
-    place = way.inner_text()
+    place = place_of(way.inner_text())
     way.click()
-    said = page.locator("[data-where]").inner_text().split(" mm")[0]
-    apart = np.subtract([int(v) for v in place.split(",")], [int(v) for v in said.split(",")])
-    assert np.abs(apart).max() <= 2
+    assert np.abs(place_of(page.locator("[data-where]").inner_text()) - place).max() <= 2

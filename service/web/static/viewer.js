@@ -42,6 +42,7 @@ function applyMap(root) {
 async function load(root) {
   const [positive, negative] = knob(root, "colours").value.split(" ");
   const { least, strongest } = limits(root);
+  const place = viewer.volumes.length ? viewer.frac2mm(viewer.scene.crosshairPos) : null;
   await viewer.loadVolumes([
     { url: knob(root, "background").value, colormap: "gray" },
     {
@@ -55,6 +56,8 @@ async function load(root) {
       opacity: Number(knob(root, "opacity").value) / 100,
     },
   ]);
+  // The same share of another image is another place, and what is said is of the image before.
+  if (place) goTo(place);
 }
 
 function say(root, { mm, values }) {
