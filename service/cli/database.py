@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from service.settings import Settings
 
+# The migration that brought files which belong to predictions.
+FIRST_WITH_EXPLANATIONS = "0013"
+
 app = typer.Typer(no_args_is_help=True)
 
 
@@ -173,18 +176,30 @@ def downgrade_database(
     """Take migrations back, for an older version of RestNet. Stop the service and make a backup first."""
     from service.db.migrate import downgrade, require_passed
 
-    url = _existing_database(load_settings(data_dir))
+    settings = load_settings(data_dir)
+    url = _existing_database(settings)
     require_passed(url, revision)
     warning = f"Everything that the migrations after {revision} hold is lost for good. Go on?"
     if not yes:
         if as_json:
             raise typer.BadParameter("--json asks nobody: it needs --yes")
         typer.confirm(warning, abort=True, err=True)
+    if revision < FIRST_WITH_EXPLANATIONS:
+        _remove_explanations(settings)
     downgrade(url, revision)
     if as_json:
         print_json({"revision": revision})
     else:
         typer.echo(f"the database is at {revision}; any command of this version would upgrade it again")
+
+
+def _remove_explanations(settings: "Settings") -> None:
+    """Remove files that an older version does not know of: it would leave them when their scans are deleted."""
+    from service.storage import EXPLANATIONS, open_as_kept
+
+    storage = open_as_kept(settings)
+    for file in list(storage.stored(EXPLANATIONS)):
+        storage.delete(file.key)
 
 
 @app.command("upgrade")

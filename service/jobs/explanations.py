@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.audit import record
+from service.db.job import JobState
 from service.db.rows import ExplanationRow, PredictionRow, PredictionState
 from service.identity.actor import Actor
 from service.jobs.lease import succeed
@@ -40,10 +41,17 @@ def explanation_of(session: Session, prediction_id: str) -> ExplanationRow | Non
     ).one_or_none()
 
 
-def request_explanation(session: Session, prediction: PredictionRow, *, actor: Actor) -> ExplanationRow:
+def request_explanation(
+    session: Session, prediction: PredictionRow, *, actor: Actor, lost: bool = False
+) -> ExplanationRow:
     """Queue the explanation of a prediction, for the first time or after it failed.
 
     One that waits, runs or is there is left as it is.
+
+    Parameters
+    ----------
+    lost : bool
+        Whether the file of one that is there is not: it is made again.
 
     Raises
     ------
@@ -58,7 +66,7 @@ def request_explanation(session: Session, prediction: PredictionRow, *, actor: A
     if row is None:
         row = enqueue_explanation(session, prediction)
     else:
-        again = queue_again(session, ExplanationRow, row.id)
+        again = queue_again(session, ExplanationRow, row.id, also=JobState.SUCCEEDED if lost else None)
         if again is None:
             return row
         row = again

@@ -6,7 +6,7 @@ from typing import Any
 
 import nibabel as nib
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Float64, UInt8
 from PIL import Image
 from scipy.ndimage import map_coordinates
 
@@ -22,6 +22,7 @@ LOWEST_MM, HIGHEST_MM = -48.0, 72.0
 SLICE_PIXELS = 98
 # A carpet shows deviations up to this many standard deviations, from black to white.
 CARPET_DEVIATIONS = 2.5
+CARPET_PIXELS = 1000
 # Of the largest sizes in a map: a share below this is not drawn, one at it is drawn solid.
 _FAINTEST, _SOLID = 0.2, 0.7
 _FOR_ADHD = np.array([255, 150, 40], dtype=np.float32)
@@ -66,13 +67,15 @@ def draw_mosaic(volume: Volume, affine: Affine, *, low: float, high: float) -> D
     depths = np.rint((levels - affine[2, 3]) / affine[2, 2]).astype(np.int64)
     empty = np.zeros(volume.shape[:2], dtype=volume.dtype)
     slices = [volume[:, :, k] if 0 <= k < volume.shape[2] else empty for k in depths]
-    return _drawn(_enlarged(_tiles([_grey(piece, low, high) for piece in slices])), low, high)
+    picture = _tiles([_grey(piece, low, high) for piece in slices])
+    return _drawn(_enlarged(picture, zooms_mm=np.abs(np.diag(affine))[:2]), low, high)
 
 
 def draw_carpet(carpet: Carpet) -> Drawn:
-    """Draw voxels over time, one pixel each: bright where a voxel is above its own course."""
+    """Draw voxels over time: bright where a voxel is above its own course; few frames are drawn wider."""
     limits = (-CARPET_DEVIATIONS, CARPET_DEVIATIONS)
-    return _drawn(_grey(carpet, *limits), *limits)
+    times = max(1, CARPET_PIXELS // max(carpet.shape[1], 1))
+    return _drawn(_grey(carpet, *limits).repeat(times, axis=1), *limits)
 
 
 def draw_map(cube: Cube) -> Drawn:
@@ -121,9 +124,11 @@ def _tiles(slices: list[UInt8[np.ndarray, "X Y ..."]]) -> Picture:
     return np.concatenate(rows, axis=0)
 
 
-def _enlarged(picture: Picture) -> Picture:
-    times = max(1, round(SLICE_PIXELS * COLUMNS / picture.shape[1]))
-    return picture.repeat(times, axis=0).repeat(times, axis=1)
+def _enlarged(picture: Picture, *, zooms_mm: Float64[np.ndarray, " 2"]) -> Picture:
+    """Repeat pixels until a slice is large enough, and as wide and high as it is in millimetres."""
+    times = max(1.0, SLICE_PIXELS * COLUMNS / picture.shape[1])
+    wide, high = np.maximum(1, np.rint(times * zooms_mm / zooms_mm.min())).astype(int)
+    return picture.repeat(high, axis=0).repeat(wide, axis=1)
 
 
 def _drawn(picture: Picture, low: float, high: float) -> Drawn:

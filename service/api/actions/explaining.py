@@ -15,15 +15,17 @@ from service.api.problems.refusals import (
 from service.api.resources import Resources
 from service.audit import ReadLog
 from service.db.rows import ExplanationRow, ExplanationState
-from service.explanations import read_member
+from service.explanations import ATTRIBUTION, ExplanationFileError, read_member
 from service.queue import announce
-from service.storage import explanation_key
+from service.storage import Storage, StoredFileDamagedError, StoredFileMissingError, explanation_key
 
 
 def ask_for_explanation(
     resources: Resources, principal: Principal, prediction_id: str
 ) -> ExplanationResponse:
     """Queue the explanation of a prediction, where it is not queued, running or there; commit and announce.
+
+    One whose file storage has lost or changed is made again.
 
     Raises
     ------
@@ -34,9 +36,16 @@ def ask_for_explanation(
     """
     sessions = resources.sessions_for(principal)
     with sessions.open() as session:
+        earlier = jobs.explanation_of(session, find_prediction(session, principal, prediction_id).id)
+    lost = (
+        earlier is not None
+        and earlier.state == ExplanationState.SUCCEEDED
+        and not _is_stored(resources.storage, earlier.prediction_id)
+    )
+    with sessions.open() as session:
         prediction = find_prediction(session, principal, prediction_id)
         try:
-            row = jobs.request_explanation(session, prediction, actor=principal.actor)
+            row = jobs.request_explanation(session, prediction, actor=principal.actor, lost=lost)
             session.commit()
         except IntegrityError:
             # Somebody else asked at the same moment: theirs is as good.
@@ -118,6 +127,14 @@ def explanation_response(row: ExplanationRow) -> ExplanationResponse:
         created_at=row.created_at,
         finished_at=row.finished_at,
     )
+
+
+def _is_stored(storage: Storage, prediction_id: str) -> bool:
+    try:
+        with storage.open_local(explanation_key(prediction_id)) as path:
+            return read_member(path, ATTRIBUTION) is not None
+    except (StoredFileMissingError, StoredFileDamagedError, ExplanationFileError):
+        return False
 
 
 def _explanation(session: Session, *, prediction_id: str) -> ExplanationRow:

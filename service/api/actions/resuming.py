@@ -17,10 +17,8 @@ from service.api.actions.submission import (
     submitted_under,
 )
 from service.api.payloads import ScanFields
-from service.api.problems.handlers import status_of
-from service.api.problems.refusals import FieldsNotValidError, MediaTypeError
+from service.api.problems.refusals import FieldsNotValidError, IdempotencyKeyReusedError, MediaTypeError
 from service.api.resources import Resources, resources_of
-from service.errors import ServiceError
 from service.storage import Appending, PartialUpload, UploadNotFoundError, UploadTooLargeError
 
 PART_TYPE = "application/offset+octet-stream"
@@ -130,16 +128,16 @@ def complete_upload(
         As from :func:`service.api.actions.submission.submit_scan`. What is at fault itself is removed; what
         met an outage stays, to be finished later.
     """
-    key = f"upload-{upload_id}"
+    # With a blank, which no client's own key may have.
+    key = f"upload {upload_id}"
     try:
         upload = find_upload(resources, principal, upload_id)
         with upload.whole() as file:
             received = ReceivedScan(file, upload.name, fields, key)
             try:
                 submission = submit_scan(resources, principal, received)
-            except (ScanError, ServiceError) as refusal:
-                if (status_of(refusal) or 500) < 500:
-                    upload.remove()
+            except (ScanError, IdempotencyKeyReusedError):
+                upload.remove()
                 raise
             upload.remove()
     except UploadNotFoundError:

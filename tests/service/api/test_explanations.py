@@ -109,6 +109,9 @@ def test_what_storage_lost_or_changed_is_said(
         storage.promote(upload, explanation_key(prediction_id))
     damaged = served.client.get(address(prediction_id, "/carpet.png"), headers=key)
     assert (damaged.status_code, damaged.json()["code"]) == (500, "internal_error")
+    # Asking again makes it anew, and once only.
+    assert served.client.post(address(prediction_id), headers=key).json()["status"] == "queued"
+    set_row(served, state=ExplanationState.SUCCEEDED)
     storage.delete(explanation_key(prediction_id))
     gone = served.client.get(address(prediction_id, "/carpet.png"), headers=key)
     assert (gone.status_code, gone.json()["code"]) == (410, "stored_file_missing")

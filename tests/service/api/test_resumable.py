@@ -197,6 +197,17 @@ def test_a_finished_upload_gives_the_same_prediction_again(served: Serving, tus:
     assert (rows(served, PredictionRow), rows(served, IdempotencyRow)) == (1, 1)
 
 
+def test_a_clients_own_key_is_none_of_an_uploads(served: Serving, tus: Client) -> None:
+    place = tus.send(scan_bytes())
+    upload_id = place.rsplit("/", 1)[1]
+    for key in (f"upload-{upload_id}", f"upload_{upload_id}"):
+        served.upload(tus.headers | {"Idempotency-Key": key}, scan_bytes(seed=5))
+    assert tus.complete(place).status_code == 202
+    spaced = tus.headers | {"Idempotency-Key": f"upload {upload_id}"}
+    answer = served.client.post("/api/v1/scans", headers=spaced, content=scan_bytes(seed=5))
+    assert answer.status_code == 422
+
+
 def test_finishing_at_the_same_time_makes_one_prediction(served: Serving, tus: Client) -> None:
     place = tus.send(scan_bytes())
     with ThreadPoolExecutor(4) as clients:

@@ -33,7 +33,14 @@ def test_migrations_go_back_and_forward_and_keep_the_rows(data, restnet_json):
         connection.execute(text(ANN))
     status, told = restnet_json("db", "status")
     assert (status, told["revision"], told["missing"]) == (0, newest, [])
+    explained = data / "storage" / "explanations" / "ab" / "ab.zip"
+    explained.parent.mkdir(parents=True)
+    explained.touch()
+    assert restnet_json("db", "downgrade", "0013", "--yes") == (0, {"revision": "0013"})
+    assert explained.exists()
     assert restnet_json("db", "downgrade", "0001", "--yes") == (0, {"revision": "0001"})
+    # An older version would not know whose it was.
+    assert not explained.exists()
     assert restnet_json("db", "status")[1]["missing"] == list(revisions()[1:])
     assert restnet_json("db", "upgrade")[0] == 0
     with engine.connect() as connection:
