@@ -24,6 +24,7 @@ from service.api.edge.envelope import Envelope
 from service.api.problems.handlers import install_error_handlers
 from service.api.resources import open_resources
 from service.settings import Settings
+from service.web.language.asking import AskedLanguage
 from service.web.pages import add_pages, render_problem
 
 
@@ -67,6 +68,8 @@ def create_app(settings: Settings) -> FastAPI:
         page=render_problem,
         tracing=resources.tracing,
     )
+    # Around the envelope, which draws the page of a fault.
+    app.add_middleware(AskedLanguage)
     install_error_handlers(app, page=render_problem)
     for router in (
         scans.router,

@@ -194,7 +194,7 @@ def downgrade_database(
 
 
 def _remove_explanations(settings: "Settings") -> None:
-    """Remove files that an older version does not know of: it would leave them when their scans are deleted."""
+    """Remove files that an older version does not know of: it would leave them when their scans go."""
     from service.storage import EXPLANATIONS, open_as_kept
 
     storage = open_as_kept(settings)

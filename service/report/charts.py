@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from service.report.contents import Chart
+from service.web.language import _, listed
+from service.web.language.numbers import per_cent
 from service.web.prediction.scale import (
     CHART_BOTTOM,
     CHART_TOP,
@@ -44,12 +46,12 @@ def scale_chart(result: dict[str, Any], band: Band | None) -> Chart:
         parts.append(f'<rect x="{left}" y="22" width="{right - left:.1f}" height="46" fill="{BAND}"/>')
     parts.append(_line(SCALE_LEFT, 45, SCALE_RIGHT, 45, STRONG_LINE, width=1.6))
     for tick in (0, 25, 50, 75, 100):
-        at, unit = _along(tick), "\u202f%" if tick == 100 else ""
+        at, said = _along(tick), per_cent(tick) if tick == 100 else str(tick)
         anchor = {0: "start", 100: "end"}.get(tick, "middle")
         x = {0: 2, 100: WIDTH - 2}.get(tick, at)
         parts += [
             _line(at, 68, at, 74, STRONG_LINE),
-            _text(x, 90, f"{tick}{unit}", anchor=anchor),
+            _text(x, 90, said, anchor=anchor),
         ]
     at = _along(scale.threshold)
     beside = min(max(at, 2 + _ENDS + _HALF_THRESHOLD), WIDTH - 2 - _ENDS - _HALF_THRESHOLD)
@@ -58,26 +60,35 @@ def scale_chart(result: dict[str, Any], band: Band | None) -> Chart:
         _line(at, 19, at, 70, INK, dashed=True),
         f'<rect x="{low}" y="40" width="{wide:.1f}" height="10" rx="5" fill="{ACCENT}" fill-opacity="0.45"/>',
         f'<circle cx="{_along(scale.point)}" cy="45" r="8" fill="{ACCENT}" stroke="#fff" stroke-width="2"/>',
-        _text(2, 13, "control", anchor="start"),
-        _text(beside, 13, f"threshold {threshold}"),
+        _text(2, 13, _("control"), anchor="start"),
+        _text(beside, 13, _("threshold %(threshold)s", threshold=threshold)),
         _text(WIDTH - 2, 13, "ADHD", anchor="end"),
     ]
-    interval = f"{percent(result['interval']['low'])} to {percent(result['interval']['high'])}"
-    band_said = (
-        f"the answer is uncertain from {percent(band.low / 100)} to {percent(band.high / 100)}"
-        if band
-        else ""
+    figures = {
+        "probability": percent(result["adhd_probability"]),
+        "low": percent(result["interval"]["low"]),
+        "high": percent(result["interval"]["high"]),
+        "threshold": threshold,
+    }
+    alt = _(
+        "Scale from 0 to 100 %%: probability %(probability)s, interval %(low)s to %(high)s, threshold "
+        "%(threshold)s",
+        **figures,
     )
-    alt = (
-        f"Scale from 0 to 100 %: probability {percent(result['adhd_probability'])}, interval {interval}, "
-        f"threshold {threshold}" + (f"; {band_said}" if band else "")
-    )
-    caption = "Point: the probability. Bar: its interval. Dashed: the threshold. "
+    caption = _("Point: the probability. Bar: its interval. Dashed: the threshold.")
+    more = ""
     if band is not None:
-        caption += f"Shaded: {band_said}; this band decides, not the threshold."
+        edges = {"low": percent(band.low / 100), "high": percent(band.high / 100)}
+        alt = _("%(scale)s; the answer is uncertain from %(low)s to %(high)s", scale=alt, **edges)
+        more = _(
+            "Shaded: the answer is uncertain from %(low)s to %(high)s; this band decides, not the threshold.",
+            **edges,
+        )
     elif decision_rule(result) == "interval":
-        caption += "The answer is uncertain where the bar includes the threshold."
-    return Chart(svg=_svg(94, parts), alt=alt, caption=caption.strip())
+        more = _("The answer is uncertain where the bar includes the threshold.")
+    if more:
+        caption = _("%(sentence)s %(next)s", sentence=caption, next=more)
+    return Chart(svg=_svg(94, parts), alt=alt, caption=caption)
 
 
 def windows_chart(result: dict[str, Any]) -> Chart:
@@ -85,19 +96,29 @@ def windows_chart(result: dict[str, Any]) -> Chart:
     found = stretches(result)
     at = _down(height(float(result["threshold"])))
     parts = [
-        *_frame([Mark(height(0), "0\u202f%"), Mark(height(1), "100\u202f%")], _duration_s(result)),
+        *_frame([Mark(height(0), per_cent(0)), Mark(height(1), per_cent(100))], _duration_s(result)),
         _line(LEFT, at, RIGHT, at, INK, dashed=True),
         *(
             f'<circle cx="{_over(one.across)}" cy="{_down(one.height)}" r="5.5" fill="{ACCENT}"/>'
             for one in found
         ),
     ]
-    said = ", ".join(f"{one.begins} to {one.ends}: {percent(one.probability)}" for one in found)
+    said = listed(
+        _(
+            "%(begins)s to %(ends)s: %(probability)s",
+            begins=one.begins,
+            ends=one.ends,
+            probability=percent(one.probability),
+        )
+        for one in found
+    )
     return Chart(
         svg=_svg(134, parts),
-        alt=f"Probability of ADHD in each stretch of the run. {said}",
-        caption="Probability of ADHD in each stretch that the model reads, over the minutes of the run; "
-        "dashed: the threshold. Stretches that disagree widen the interval.",
+        alt=_("Probability of ADHD in each stretch of the run. %(stretches)s", stretches=said),
+        caption=_(
+            "Probability of ADHD in each stretch that the model reads, over the minutes of the run; dashed: "
+            "the threshold. Stretches that disagree widen the interval."
+        ),
     )
 
 
@@ -114,10 +135,15 @@ def dvars_chart(result: dict[str, Any]) -> Chart | None:
     line = f'<polyline points="{points}" fill="none" stroke="{ACCENT}" stroke-width="1.3"/>'
     return Chart(
         svg=_svg(134, [*_frame(trace.marks, _duration_s(result)), line]),
-        alt=f"DVARS from frame to frame over the run: mean {sum(values) / len(values):.2f}, "
-        f"largest {max(values):.2f}",
-        caption="DVARS over the minutes of the run; 1 is the ordinary change, a peak far above it often is a "
-        "movement.",
+        alt=_(
+            "DVARS from frame to frame over the run: mean %(mean)s, largest %(largest)s",
+            mean=f"{sum(values) / len(values):.2f}",
+            largest=f"{max(values):.2f}",
+        ),
+        caption=_(
+            "DVARS over the minutes of the run; 1 is the ordinary change, a peak far above it often is a "
+            "movement."
+        ),
     )
 
 
@@ -165,6 +191,6 @@ def _svg(tall: int, parts: Sequence[str]) -> str:
     # The page's own letters where they are there; in the PDF the compiler finds the same family.
     opening = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {tall}" '
-        f"font-family=\"'Source Sans 3', 'Segoe UI', Arial, sans-serif\">"
+        f"font-family=\"'Source Sans 3', 'Noto Sans SC', 'Segoe UI', Arial, sans-serif\">"
     )
     return opening + "".join(parts) + "</svg>"

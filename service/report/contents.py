@@ -1,18 +1,27 @@
 """What stands in a report, in words and drawings: the page and the PDF lay out the same."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from service.web.language import Language
 from service.web.wording import Decision, Remark
 
 
 @dataclass(frozen=True)
 class Fact:
-    """A line of a list of facts."""
+    """A line of a list of facts.
+
+    Attributes
+    ----------
+    name, value : str
+    digest : bool
+        Whether it is a hash, which nobody reads as a word.
+    """
 
     name: str
     value: str
+    digest: bool = False
 
 
 @dataclass(frozen=True)
@@ -95,6 +104,10 @@ class Report:
     Attributes
     ----------
     prediction_id : str
+    language : Language
+        Of all that is not a name or what somebody typed.
+    headings : mapping of str to str
+        What stands over and beside the contents (:mod:`service.report.headings`).
     made_at : datetime
         UTC.
     title : str
@@ -119,7 +132,7 @@ class Report:
     performance : sequence of Fact
         Cross-validated figures of the model with their intervals; empty where its card has none.
     measured_on : str
-        The people they were measured on.
+        The people they were measured on, and what the figures do not promise.
     reviews : sequence of ReviewWords
         The last word first.
     more_reviews : bool
@@ -128,6 +141,8 @@ class Report:
     """
 
     prediction_id: str
+    language: Language
+    headings: Mapping[str, str]
     made_at: datetime
     title: str
     notice: Sequence[str]

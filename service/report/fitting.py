@@ -4,9 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from service.report.contents import Fact, Measured, Report, ReviewWords
+from service.web.language import _, marked, spoken
 from service.web.wording import Remark
 
-CONTINUED = "\N{HORIZONTAL ELLIPSIS} (continued on the page of the prediction)"
+CONTINUED = marked("\N{HORIZONTAL ELLIPSIS} (continued on the page of the prediction)")
+
+
+# Of the sentence around the people that a model was measured on.
+_WORDS_AROUND = 120
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +63,15 @@ ROOMS = (
 
 def fit(report: Report, room: Room) -> Report:
     """Return a report that holds no more than there is room for."""
+    with spoken(report.language):
+        return _fitted(report, room)
+
+
+def _fitted(report: Report, room: Room) -> Report:
     remarks = [_remark(remark, room) for remark in report.remarks[: room.remarks]]
     if len(report.remarks) > room.remarks:
         left = len(report.remarks) - room.remarks
-        remarks.append(Remark(f"{left} more on the page of the prediction.", "", ""))
+        remarks.append(Remark(_("%(count)s more on the page of the prediction.", count=left), "", ""))
     return replace(
         report,
         subject=cut(report.subject, room.fact),
@@ -74,7 +84,7 @@ def fit(report: Report, room: Room) -> Report:
         ],
         scan=_facts(report.scan, room),
         model=_facts(report.model, room),
-        measured_on=cut(report.measured_on, room.fact),
+        measured_on=cut(report.measured_on, room.fact + _WORDS_AROUND),
         reviews=[_review(review, room) for review in report.reviews[: room.reviews]],
         more_reviews=report.more_reviews or len(report.reviews) > room.reviews,
         origin=_facts(report.origin, room),
@@ -91,13 +101,13 @@ def cut(text: str, length: int) -> str:
     if len(line) <= length:
         return line
     kept = line[:length]
-    words, _, rest = kept.rpartition(" ")
+    words, _blank, rest = kept.rpartition(" ")
     # A text without blanks is cut where it has to be.
-    return (words if words and len(rest) < length // 3 else kept) + CONTINUED
+    return (words if words and len(rest) < length // 3 else kept) + _(CONTINUED)
 
 
 def _facts(facts: Sequence[Fact], room: Room) -> list[Fact]:
-    return [Fact(fact.name, cut(fact.value, room.fact)) for fact in facts]
+    return [replace(fact, value=cut(fact.value, room.fact)) for fact in facts]
 
 
 def _remark(remark: Remark, room: Room) -> Remark:

@@ -13,7 +13,9 @@ from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, Sca
 from service.errors import ServiceError
 from service.report.charts import dvars_chart, scale_chart, windows_chart
 from service.report.contents import Fact, Measured, Report, ReportPicture, ReviewWords
+from service.report.headings import headings
 from service.web import wording
+from service.web.language import _, current, marked, ngettext
 from service.web.prediction.comparing import Line, person_lines, quality_lines
 from service.web.prediction.scale import uncertain_band
 from service.web.prediction.verdict import quality_verdict
@@ -22,16 +24,19 @@ from service.web.rendering import moment, percent, readable_bytes
 # As many as the page of the prediction shows.
 REVIEWS = 50
 
+# Of the intervals in every card's metrics (docs/model-card.md).
+LEVEL = 0.95
+
 NETWORKS = {"lstm": "Bi-LSTM", "gru": "Bi-GRU"}
 RULES = {
-    "conformal": "conformal sets: a group is ruled out at the error rate that the model promises",
-    "interval": "uncertain where the interval includes the threshold",
+    "conformal": marked("conformal sets: a group is ruled out at the error rate that the model promises"),
+    "interval": marked("uncertain where the interval includes the threshold"),
 }
 PERFORMANCE = {
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
-    "auc": "Area under the ROC curve",
-    "balanced_accuracy": "Balanced accuracy",
+    "sensitivity": marked("Sensitivity"),
+    "specificity": marked("Specificity"),
+    "auc": marked("Area under the ROC curve"),
+    "balanced_accuracy": marked("Balanced accuracy"),
 }
 
 
@@ -55,7 +60,7 @@ def gather(
     version: str,
     pictures: Sequence[ReportPicture] = (),
 ) -> Report:
-    """Put a prediction into the words and drawings of its report.
+    """Put a prediction into the words and drawings of its report, in the language that is spoken.
 
     Parameters
     ----------
@@ -91,32 +96,34 @@ def gather(
     low, high = (percent(result["interval"][end]) for end in ("low", "high"))
     return Report(
         prediction_id=row.id,
+        language=current(),
+        headings=headings(),
         made_at=made_at,
-        title=f"RestNet report {row.id}",
-        notice=(wording.banner(result["model"]["intended_use"]), wording.NOTICE),
-        subject=row.scan.subject_id or "Without a pseudonym",
+        title=_("RestNet report %(prediction)s", prediction=row.id),
+        notice=(wording.banner(result["model"]["intended_use"]), _(wording.NOTICE)),
+        subject=row.scan.subject_id or _("Without a pseudonym"),
         person=_person(row.scan, person_lines(compared, population)),
         probability=percent(result["adhd_probability"]),
-        interval=f"{level}\u202f% interval {low} to {high}",
+        interval=_("%(level)s interval %(low)s to %(high)s", level=percent(level / 100), low=low, high=high),
         decision=wording.decision(result, rules_out_both=band is not None and band.rules_out_both),
         scale=scale_chart(result, band),
         windows=windows_chart(result),
         dvars=dvars_chart(result),
         remarks=wording.warnings_beside_banner(result["warnings"]),
-        verdict=f"{verdict.headline}. {verdict.sentence}",
+        verdict=_("%(headline)s. %(sentence)s", headline=verdict.headline, sentence=verdict.sentence),
         quality=[_measured(line) for line in quality_lines(result["quality"], compared, population)],
         scan=_scan(row.scan, result["scan"]),
         model=_model(result, sha256=registered.sha256),
         performance=_performance(metrics),
-        measured_on=str(metrics.get("measured_on") or ""),
+        measured_on=_measured_on(metrics),
         reviews=[_review(written) for written in reviews.items],
         more_reviews=reviews.next_cursor is not None,
         origin=(
-            Fact("Prediction", row.id),
-            Fact("Page", address),
-            Fact("Answered", moment(row.result.created_at)),
-            Fact("Report made", f"{moment(made_at)}, by {made_by}"),
-            Fact("RestNet", f"version {version}"),
+            Fact(_("Prediction"), row.id),
+            Fact(_("Page"), address),
+            Fact(_("Answered"), moment(row.result.created_at)),
+            Fact(_("Report made"), _("%(moment)s, by %(account)s", moment=moment(made_at), account=made_by)),
+            Fact("RestNet", _("version %(version)s", version=version)),
         ),
         pictures=tuple(pictures),
     )
@@ -126,47 +133,60 @@ def _person(scan: ScanRow, lines: Sequence[Line]) -> list[Fact]:
     if lines:
         return [Fact(line.name, _beside(line.value, line)) for line in lines]
     said = {
-        "Age": None if scan.age_years is None else f"{scan.age_years:g} years",
-        "Sex": scan.sex,
-        "Site": scan.site,
+        _("Age"): None if scan.age_years is None else wording.figure("age_years", scan.age_years),
+        _("Sex"): _(scan.sex) if scan.sex else None,
+        _("Site"): scan.site,
     }
-    return [Fact(name, value or "not given") for name, value in said.items()]
+    return [Fact(name, value or _("not given")) for name, value in said.items()]
 
 
 def _beside(value: str, line: Line) -> str:
-    return f"{value} ({line.placed.lower()} the training group)" if line.place else value
+    if not line.place:
+        return value
+    return _("%(value)s (%(place)s the training group)", value=value, place=line.placed.lower())
 
 
 def _measured(line: Line) -> Measured:
     """Say where a figure lies among the training scans; what it is where that is not known."""
-    return Measured(line.name, line.value, f"{line.placed}: {line.said}" if line.place else line.caption)
+    return Measured(
+        line.name,
+        line.value,
+        _("%(place)s: %(said)s", place=line.placed, said=line.said) if line.place else line.caption,
+    )
 
 
 def _scan(scan: ScanRow, read: Mapping[str, Any]) -> list[Fact]:
     zooms = " \N{MULTIPLICATION SIGN} ".join(f"{round(float(zoom), 2):g}" for zoom in read["zooms_mm"])
     shape = " \N{MULTIPLICATION SIGN} ".join(str(length) for length in read["shape"])
     return [
-        Fact("File", scan.display_name),
-        Fact("Uploaded", moment(scan.created_at)),
-        Fact("Size", readable_bytes(scan.size_bytes)),
-        Fact("Grid", f"{shape}, voxels of {zooms} mm"),
-        Fact("One frame in", f"{round(float(read['tr_s']), 3):g} s"),
-        Fact("SHA-256", str(read["sha256"])),
+        Fact(_("File"), scan.display_name),
+        Fact(_("Uploaded"), moment(scan.created_at)),
+        Fact(_("Size"), readable_bytes(scan.size_bytes)),
+        Fact(_("Grid"), _("%(shape)s, voxels of %(zooms)s mm", shape=shape, zooms=zooms)),
+        Fact(_("One frame in"), wording.figure("tr_s", round(float(read["tr_s"]), 3))),
+        Fact("SHA-256", str(read["sha256"]), digest=True),
     ]
 
 
 def _model(result: dict[str, Any], *, sha256: str) -> list[Fact]:
     model = result["model"]
-    members = f"{model['members']} member{'' if model['members'] == 1 else 's'}"
+    network = ngettext(
+        "%(network)s with %(rnn)s, %(num)s member",
+        "%(network)s with %(rnn)s, %(num)s members",
+        model["members"],
+        network=model["network"],
+        rnn=NETWORKS.get(model["rnn"], model["rnn"]),
+    )
     rule = wording.decision_rule(result)
+    # What a card says of itself is in its maker's language; the demonstration's is ours.
     return [
-        Fact("Name", f"{model['name']}, version {model['version']}"),
-        Fact("Intended use", str(model["intended_use"])),
-        Fact("Trained on", str(model["trained_on"])),
-        Fact("Network", f"{model['network']} with {NETWORKS.get(model['rnn'], model['rnn'])}, {members}"),
-        Fact("Threshold", percent(float(result["threshold"]))),
-        Fact("Decision", RULES.get(rule, rule)),
-        Fact("SHA-256", sha256),
+        Fact(_("Name"), _("%(name)s, version %(version)s", name=_(model["name"]), version=model["version"])),
+        Fact(_("Intended use"), _(str(model["intended_use"]))),
+        Fact(_("Trained on"), _(str(model["trained_on"]))),
+        Fact(_("Network"), network),
+        Fact(_("Threshold"), percent(float(result["threshold"]))),
+        Fact(_("Decision"), _(RULES.get(rule, rule))),
+        Fact("SHA-256", sha256, digest=True),
     ]
 
 
@@ -179,15 +199,31 @@ def _performance(metrics: Mapping[str, Any]) -> list[Fact]:
                 "low": int() | float() as low,
                 "high": int() | float() as high,
             }:
-                found.append(Fact(name, f"{value:.2f} ({low:.2f} to {high:.2f})"))
+                figures = {"value": f"{value:.2f}", "low": f"{low:.2f}", "high": f"{high:.2f}"}
+                found.append(Fact(_(name), _("%(value)s (%(low)s to %(high)s)", **figures)))
     return found
+
+
+def _measured_on(metrics: Mapping[str, Any]) -> str:
+    if said := str(metrics.get("measured_on") or ""):
+        return _(
+            "Measured on %(subjects)s; in brackets %(level)s intervals. In other people, at other sites, it "
+            "may do worse.",
+            subjects=_(said),
+            level=percent(LEVEL),
+        )
+    return _(
+        "Measured on people that its card does not name; in brackets %(level)s intervals. In other people, "
+        "at other sites, it may do worse.",
+        level=percent(LEVEL),
+    )
 
 
 def _review(written: ReviewResponse) -> ReviewWords:
     return ReviewWords(
         said=wording.review(written),
-        by=written.reviewer or "An account that is gone",
+        by=written.reviewer or _("An account that is gone"),
         at=moment(written.created_at),
-        diagnosis=wording.DIAGNOSES[written.diagnosis.value] if written.diagnosis else "",
+        diagnosis=_(wording.DIAGNOSES[written.diagnosis.value]) if written.diagnosis else "",
         reason=written.reason or "",
     )

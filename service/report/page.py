@@ -9,6 +9,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from service.report.contents import Report
+from service.web.language import Language, _, spoken
+from service.web.wording import NOTICE
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
 
@@ -27,21 +29,24 @@ def _environment() -> Environment:
 
 
 @cache
-def _style() -> str:
-    return (TEMPLATES / "report.css").read_text(encoding="utf-8")
+def _style(language: Language) -> str:
+    with spoken(language):
+        # On every sheet of paper; ours, so that it needs no escaping.
+        notice = _(NOTICE)
+    return (TEMPLATES / "report.css").read_text(encoding="utf-8").replace("NOTICE", notice)
 
 
 @cache
-def _policy_of_the_file() -> str:
-    digest = base64.b64encode(hashlib.sha256(_style().encode()).digest()).decode()
+def _policy_of_the_file(language: Language) -> str:
+    digest = base64.b64encode(hashlib.sha256(_style(language).encode()).digest()).decode()
     return (
         f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'none'; base-uri 'none'"
     )
 
 
-def content_security_policy() -> str:
+def content_security_policy(language: Language) -> str:
     """Return the policy for the answer that holds a report: its own style and pictures, and nothing else."""
-    return f"{_policy_of_the_file()}; frame-ancestors 'none'"
+    return f"{_policy_of_the_file(language)}; frame-ancestors 'none'"
 
 
 def render(report: Report) -> str:
@@ -55,8 +60,8 @@ def render(report: Report) -> str:
     return template.render(
         report=report,
         drawn=drawn,
-        style=Markup(_style()),  # noqa: S704  (a file of ours)
-        policy=_policy_of_the_file(),
+        style=Markup(_style(report.language)),  # noqa: S704  (a file of ours)
+        policy=_policy_of_the_file(report.language),
     )
 
 

@@ -97,6 +97,8 @@ def _files(report: Report, room: Room, *, unshown: bool) -> dict[str, bytes]:
     words = asdict(replace(report, pictures=[replace(picture, png=b"") for picture in report.pictures]))
     for picture in words["pictures"]:
         del picture["png"]
+    # Typst names a language without its script.
+    words |= {"lang": report.language.partition("-")[0]}
     words |= {"made_at": report.made_at.isoformat(), "unshown": unshown}
     words |= {"pages": room.pages, "points": room.points, "picture_mm": room.picture_mm}
     files["report.json"] = json.dumps(words).encode()

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request, Response
 
-from service.api.access.own_page import CSRF_HEADER, require_csrf_token, require_own_page
+from service.api.access.own_page import CSRF_HEADER, SAFE_METHODS, require_csrf_token, require_own_page
 from service.api.access.principal import Principal, require, require_settled
 from service.api.access.principals import client_address, identify
 from service.api.problems.refusals import AuthenticationRequiredError
@@ -142,6 +142,18 @@ def clear_login_cookie(response: Response, resources: Resources) -> None:
     response.delete_cookie(
         resources.cookie_name, path="/", secure=resources.https, httponly=True, samesite="lax"
     )
+
+
+def page_address(request: Request) -> str:
+    """Return where a page is asked for again; one that answers a form, where the form stood."""
+    path = request.url.path
+    if request.method in SAFE_METHODS:
+        return path + (f"?{request.url.query}" if request.url.query else "")
+    if path.startswith("/login"):
+        return path
+    if path.startswith("/account/"):
+        return "/account"
+    return path.rpartition("/")[0] if path.startswith("/predictions/") else "/"
 
 
 def local_path(target: str) -> str:

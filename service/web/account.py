@@ -25,8 +25,9 @@ from service.identity.passwords import (
 )
 from service.identity.second_factor import recovery_codes_left
 from service.identity.throttle import TooManyAttemptsError
-from service.web import wording
+from service.web import account_wording
 from service.web.access import ByOwnForm, OnOwnPage, origin_of, set_login_cookie
+from service.web.language import _
 from service.web.proving import attempt_of, check_password, said_of
 from service.web.rendering import page
 
@@ -43,7 +44,7 @@ def show_account(
     request: Request, principal: OnOwnPage, resources: AnyResources, *, done: str = ""
 ) -> HTMLResponse:
     """Show somebody their own account."""
-    return account_page(request, principal, resources, done=wording.ACCOUNT_DONE.get(done, ""))
+    return account_page(request, principal, resources, done=_(account_wording.ACCOUNT_DONE.get(done, "")))
 
 
 @router.post("/password")
@@ -59,7 +60,9 @@ async def change_own_password(
     """Give oneself another password; every other login ends, and this one gets a new token."""
     if new != again:
         show = partial(account_page, request, principal, resources)
-        return await to_thread.run_sync(partial(show, status=422, problem=wording.PASSWORDS_DIFFER))
+        return await to_thread.run_sync(
+            partial(show, status=422, problem=_(account_wording.PASSWORDS_DIFFER))
+        )
     attempt = attempt_of(
         request, resources, username=principal.username, typed=current, details=ON_THE_ACCOUNT_PAGE
     )
@@ -153,7 +156,7 @@ def refusal_page(
         response = show(problem=said_of(refusal))
         response.headers["Retry-After"] = str(refusal.retry_after_s)
         return response
-    return show(problem=wording.ACCOUNT_REFUSALS[refusal.code])
+    return show(problem=_(account_wording.ACCOUNT_REFUSALS[refusal.code]))
 
 
 def done_with(what: str) -> RedirectResponse:

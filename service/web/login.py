@@ -22,7 +22,7 @@ from service.identity.logins import Origin, close_login, open_login
 from service.identity.second_factor import Means, has_second_factor
 from service.identity.second_steps import LIFETIME, begin_second_step
 from service.identity.throttle import TooManyAttemptsError
-from service.web import wording
+from service.web import account_wording
 from service.web.access import (
     ByOwnForm,
     clear_login_cookie,
@@ -32,6 +32,7 @@ from service.web.access import (
     set_login_cookie,
     set_second_step_cookie,
 )
+from service.web.language import _, marked
 from service.web.proving import Attempt, attempt_of, check_password, said_of
 from service.web.rendering import page
 
@@ -44,8 +45,8 @@ Text = Annotated[str, Form(max_length=1024)]
 
 # A page whose login has ended may still send something; the log-in page says that it did not arrive.
 LOST = {
-    "scan": "You were logged out, so the scan was not taken. Log in and choose it again.",
-    "change": "You were logged out, so nothing was changed. Log in and do it again.",
+    "scan": marked("You were logged out, so the scan was not taken. Log in and choose it again."),
+    "change": marked("You were logged out, so nothing was changed. Log in and do it again."),
 }
 
 
@@ -60,7 +61,7 @@ def show_login(
     target = local_path(next)
     if identify(request) is not None:
         return RedirectResponse(target, status_code=303)
-    return login_page(request, target=target, error=LOST.get(lost), leaves_provider=bool(left))
+    return login_page(request, target=target, error=_(LOST.get(lost, "")), leaves_provider=bool(left))
 
 
 def login_page(
@@ -223,5 +224,5 @@ def _refused(request: Request, refusal: ServiceError, *, username: str, target: 
         response = login_page(request, status=429, target=target, username=username, error=error)
         response.headers["Retry-After"] = str(refusal.retry_after_s)
         return response
-    error = wording.LOGIN_REFUSALS[refusal.code]
+    error = _(account_wording.LOGIN_REFUSALS[refusal.code])
     return login_page(request, status=401, target=target, username=username, error=error)

@@ -18,30 +18,44 @@ from service.api.problems.refusals import (
 )
 from service.api.resources import Resources
 from service.web import account, login, review_counts, second_factor, second_step, views, worklist
+from service.web.access import page_address
+from service.web.language import _, marked, switching
 from service.web.prediction import explanations, reviews
 from service.web.rendering import FOLDER, page
 
 HEADINGS = {
     403: (
-        "Not allowed",
-        "This account may not do that.",
+        marked("Not allowed"),
+        marked("This account may not do that."),
     ),
-    404: ("Nothing here", "This page does not exist, or what it showed has been deleted."),
+    404: (marked("Nothing here"), marked("This page does not exist, or what it showed has been deleted.")),
     409: (
-        "Not now",
-        "Something else has happened to it meanwhile. Look at it again.",
+        marked("Not now"),
+        marked("Something else has happened to it meanwhile. Look at it again."),
     ),
-    408: ("Too slow", "The connection did not keep up, so nothing was taken. Go back and try again."),
-    429: ("Not so fast", "Too many requests came from here. Wait a moment, then go back and try again."),
+    408: (
+        marked("Too slow"),
+        marked("The connection did not keep up, so nothing was taken. Go back and try again."),
+    ),
+    429: (
+        marked("Not so fast"),
+        marked("Too many requests came from here. Wait a moment, then go back and try again."),
+    ),
     503: (
-        "Back shortly",
-        "A part of the service does not answer. Nothing that was accepted is lost.",
+        marked("Back shortly"),
+        marked("A part of the service does not answer. Nothing that was accepted is lost."),
     ),
 }
 # What somebody is to do on the page of their account before anything else.
 SETTLED_AT_THE_ACCOUNT = frozenset({PasswordChangeRequiredError.code, SecondFactorRequiredError.code})
-OUR_FAULT = ("Something went wrong", "The fault is on our side. Nothing that was accepted is lost.")
-THEIR_REQUEST = ("That did not work", "The request could not be understood. Go back and try again.")
+OUR_FAULT = (
+    marked("Something went wrong"),
+    marked("The fault is on our side. Nothing that was accepted is lost."),
+)
+THEIR_REQUEST = (
+    marked("That did not work"),
+    marked("The request could not be understood. Go back and try again."),
+)
 
 
 class StaticFolder(StaticFiles):
@@ -75,6 +89,7 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
         app.include_router(provider_login.router)
     for module in (second_step, account, second_factor, review_counts):
         app.include_router(module.router)
+    app.include_router(switching.router)
     app.include_router(worklist.router)
     app.include_router(views.router)
     app.include_router(reviews.router)
@@ -100,22 +115,17 @@ def render_problem(request: Request, problem: Problem) -> Response:
         principal=None,
         status=problem.status,
         problem=problem,
-        heading=heading,
-        explanation=explanation,
+        heading=_(heading),
+        explanation=_(explanation),
     )
 
 
 def _to_login(request: Request) -> Response:
-    path = request.url.path
     asked = {}
-    if request.method == "GET":
-        back = path + (f"?{request.url.query}" if request.url.query else "")
-    else:
+    back = page_address(request)
+    if request.method != "GET":
         # What was sent is lost: the log-in page says so. Back to the page that the form stood on.
-        back = path.rpartition("/")[0] if path.startswith("/predictions/") else "/"
-        if path.startswith("/account/"):
-            back = "/account"
-        lost = {"/scans": "scan", "/logout": ""}.get(path, "change")
+        lost = {"/scans": "scan", "/logout": ""}.get(request.url.path, "change")
         asked = {"lost": lost} if lost else {}
     asked |= {"next": back} if back != "/" else {}
     return _go(request, f"/login?{urlencode(asked)}" if asked else "/login")

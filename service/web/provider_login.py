@@ -26,6 +26,7 @@ from service.provider.errors import (
 )
 from service.provider.pending import LIFETIME, PendingLogin, note_departure, take_return
 from service.web.access import local_path, origin_of, set_login_cookie
+from service.web.language import _, marked
 from service.web.login import login_page
 
 router = APIRouter(include_in_schema=False)
@@ -35,10 +36,14 @@ log = get_logger(__name__)
 THROUGH_PROVIDER = {"through": "identity-provider"}
 
 SAID: dict[type[ServiceError], str] = {
-    ProviderUnavailableError: "{name} does not answer. Try again shortly, or log in with a password.",
-    ProviderAnswerError: "That login was not completed, or took too long. Begin it again.",
-    ProviderRefusedError: "{name} did not let you in.",
-    ProviderAccountError: "{name} knows you, but you have no access here. Ask whoever runs this service.",
+    ProviderUnavailableError: marked(
+        "%(name)s does not answer. Try again shortly, or log in with a password."
+    ),
+    ProviderAnswerError: marked("That login was not completed, or took too long. Begin it again."),
+    ProviderRefusedError: marked("%(name)s did not let you in."),
+    ProviderAccountError: marked(
+        "%(name)s knows you, but you have no access here. Ask whoever runs this service."
+    ),
 }
 
 
@@ -168,7 +173,7 @@ def _record_refusal(resources: Resources, refusal: ServiceError, address: str) -
 def _refused(request: Request, provider: IdentityProvider, refusal: ServiceError, *, target: str) -> Response:
     # The cause names no person: it is a class of error, and never the provider's own words.
     log.warning("provider_login_failed", code=refusal.code, cause=type(refusal.__cause__).__name__)
-    said = SAID[type(refusal)].format(name=provider.name)
+    said = _(SAID[type(refusal)], name=provider.name)
     return login_page(request, status=status_of(refusal) or 500, target=target, error=said)
 
 

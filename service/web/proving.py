@@ -15,6 +15,7 @@ from service.identity.browsers import known_browser
 from service.identity.errors import CredentialsError, FirstPasswordEndedError
 from service.identity.second_factor import CodeNotValidError, Means, take_code
 from service.identity.throttle import TooManyAttemptsError
+from service.web.language import ngettext
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,11 @@ def check_code(resources: Resources, attempt: Attempt, user_id: str) -> Means:
 def said_of(refusal: TooManyAttemptsError) -> str:
     """Tell somebody how long they have to wait."""
     minutes = refusal.retry_after_s // 60 + 1
-    return f"Too many attempts. Try again in {minutes} minute{'s' if minutes > 1 else ''}."
+    return ngettext(
+        "Too many attempts. Try again in %(num)s minute.",
+        "Too many attempts. Try again in %(num)s minutes.",
+        minutes,
+    )
 
 
 def _count(resources: Resources, attempt: Attempt) -> str:

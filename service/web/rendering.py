@@ -11,8 +11,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.api.access.principal import Principal
 from service.identity.permissions import Permission
-from service.web import wording
+from service.web import terms, wording
+from service.web.access import page_address
+from service.web.language import Language, current, ngettext, pgettext
+from service.web.language.numbers import per_cent
+from service.web.language.words import _, plural_words, words, words_in_context
 from service.web.prediction import picture_wording
+from service.web.refusal_wording import told
+from service.web.script_words import list_words, prediction_words, upload_words
 
 FOLDER = Path(__file__).resolve().parent
 # No page is kept in the browser, so going back asks for it anew: as a whole, or the address of a deleted scan
@@ -32,16 +38,30 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
     )
+    made.install_gettext_callables(  # type: ignore[attr-defined]  # the extension's own
+        words, plural_words, newstyle=True, pgettext=words_in_context
+    )
+    made.policies["ext.i18n.trimmed"] = True
+    # For words that are no literal of a template: they are escaped, which those in _() are not.
+    made.filters["translated"] = _
     made.filters["percent"] = percent
     made.filters["signed"] = signed
     made.filters["moment"] = moment
     made.filters["sentence"] = sentence
     made.filters["bytes"] = readable_bytes
     made.globals["wording"] = wording
+    made.globals["terms"] = terms
     made.globals["picture_wording"] = picture_wording
     made.globals["may_count_reviews"] = lambda who: who.may(Permission.COUNT_REVIEWS)
+    made.globals["told"] = told
+    made.globals["upload_words"] = upload_words
+    made.globals["prediction_words"] = prediction_words
+    made.globals["list_words"] = list_words
     made.globals["htmx_config"] = HTMX_CONFIG
+    made.globals["Language"] = Language
+    made.globals["language"] = current
     return made
 
 
@@ -66,17 +86,22 @@ def page(
     **values
         What the template names.
     """
-    text = environment().get_template(template).render(path=request.url.path, principal=principal, **values)
-    return HTMLResponse(text, status_code=status, headers={"Vary": "HX-Request, Cookie"})
+    text = (
+        environment()
+        .get_template(template)
+        .render(path=request.url.path, come_back_to=page_address(request), principal=principal, **values)
+    )
+    headers = {"Vary": "HX-Request, Cookie, Accept-Language", "Content-Language": current()}
+    return HTMLResponse(text, status_code=status, headers=headers)
 
 
 def percent(fraction: float) -> str:
     """Write a probability as people read it: 0.614 is ``61 %``, and what is not certain never looks so."""
     if 0 < fraction < 0.005:
-        return "< 1\u202f%"
+        return per_cent("< 1")
     if 0.995 <= fraction < 1:
-        return "> 99\u202f%"
-    return f"{fraction * 100:.0f}\u202f%"
+        return per_cent("> 99")
+    return per_cent(f"{fraction * 100:.0f}")
 
 
 def signed(value: float, digits: int = 2) -> str:
@@ -87,18 +112,20 @@ def signed(value: float, digits: int = 2) -> str:
 
 def moment(when: datetime) -> str:
     """Write a time; the page's script shows it in the reader's own zone."""
-    return when.strftime("%-d %B %Y, %H:%M UTC")
+    return when.strftime(pgettext("a moment, for strftime", "%-d %B %Y, %H:%M UTC"))
 
 
 def sentence(text: str) -> str:
     """Write a refusal's message as a sentence: messages begin in lower case and end without a stop."""
-    return text[:1].upper() + text[1:].rstrip(".") + "." if text else ""
+    # By the text and not by the page: what another program said has no translation.
+    stop = "。" if any("\u4e00" <= character <= "\u9fff" for character in text) else "."
+    return text[:1].upper() + text[1:].rstrip(".。") + stop if text else ""
 
 
 def readable_bytes(size: int) -> str:
     """Write a size in the units that limits are set in: 2**30 is ``1 GiB``."""
     if size < 1024:
-        return f"{size} bytes"
+        return ngettext("%(num)s byte", "%(num)s bytes", size)
     value = size / 1024
     for unit in ("KiB", "MiB"):
         if value < 1024:

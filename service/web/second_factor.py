@@ -23,9 +23,10 @@ from service.identity.second_factor import (
     remove_second_factor,
 )
 from service.identity.throttle import TooManyAttemptsError
-from service.web import wording
+from service.web import account_wording
 from service.web.access import ByOwnForm
 from service.web.account import ON_THE_ACCOUNT_PAGE, done_with, refusal_page
+from service.web.language import _
 from service.web.proving import Attempt, attempt_of, check_code, check_password
 from service.web.rendering import page
 
@@ -77,7 +78,7 @@ def confirm(request: Request, principal: ByOwnForm, resources: AnyResources, cod
                 subject_id=user.id,
             )
     except CodeNotValidError:
-        return _page(request, principal, status=401, problem=wording.CODE_REFUSED)
+        return _page(request, principal, status=401, problem=_(account_wording.CODE_REFUSED))
     except SecondFactorSetError as refusal:
         return refusal_page(request, principal, resources, refusal)
     return _page(request, principal, codes=codes)

@@ -16,8 +16,9 @@ from service.errors import ServiceError
 from service.identity.second_factor import CodeNotValidError
 from service.identity.second_steps import end_second_step, user_at_second_step
 from service.identity.throttle import TooManyAttemptsError
-from service.web import wording
+from service.web import account_wording
 from service.web.access import local_path, origin_of, set_second_step_cookie
+from service.web.language import _
 from service.web.login import arrived, open_for
 from service.web.proving import attempt_of, check_code, said_of
 from service.web.rendering import page
@@ -91,4 +92,4 @@ def _refused(request: Request, refusal: ServiceError, *, target: str) -> HTMLRes
         response = show(error=said_of(refusal))
         response.headers["Retry-After"] = str(refusal.retry_after_s)
         return response
-    return show(error=wording.CODE_REFUSED)
+    return show(error=_(account_wording.CODE_REFUSED))

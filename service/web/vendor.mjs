@@ -21,6 +21,9 @@ const wanted = [
   // What PDFs are set in: their compiler reads no woff2.
   ["@expo-google-fonts/source-sans-3", "400Regular/SourceSans3_400Regular.ttf"],
   ["@expo-google-fonts/source-sans-3", "600SemiBold/SourceSans3_600SemiBold.ttf"],
+  // Its Chinese letters, 10 MiB each: a PDF holds only those that it shows.
+  ["@expo-google-fonts/noto-sans-sc", "400Regular/NotoSansSC_400Regular.ttf"],
+  ["@expo-google-fonts/noto-sans-sc", "600SemiBold/NotoSansSC_600SemiBold.ttf"],
 ];
 // Some packages have the licence of the font beside their own.
 const licences = ["LICENSE", "LICENSE_FONT"];

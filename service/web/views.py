@@ -18,7 +18,6 @@ from service.api.actions.viewing import find_prediction
 from service.api.problems.handlers import problem_of, status_of
 from service.api.problems.problem import Problem
 from service.api.problems.refusals import CrossSiteRequestError
-from service.api.problems.remedies import REMEDIES
 from service.api.resources import Resources
 from service.db.rows import PredictionRow
 from service.errors import ServiceError
@@ -131,7 +130,6 @@ def _home(
         max_bytes=resources.settings.max_upload_bytes,
         chunk_bytes=CHUNK_BYTES if PARTS_CLIENT.is_file() else None,
         refusal=refusal,
-        remedies=REMEDIES,
     )
 
 

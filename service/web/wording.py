@@ -5,57 +5,32 @@ from math import ceil
 from typing import Any
 
 from service.api.review_payloads import ReviewResponse
+from service.web.language import _, marked
+from service.web.language.numbers import per_cent
 
 STATES = {
-    "queued": "Waiting",
-    "preprocessing": "Preparing the scan",
-    "classifying": "Reading the scan",
-    "succeeded": "Finished",
-    "failed": "Refused or failed",
-    "cancelled": "Cancelled",
+    "queued": marked("Waiting"),
+    "preprocessing": marked("Preparing the scan"),
+    "classifying": marked("Reading the scan"),
+    "succeeded": marked("Finished"),
+    "failed": marked("Refused or failed"),
+    "cancelled": marked("Cancelled"),
 }
 
-_TIME_IS_OVER = "That was a first password, and its time is over. Ask whoever gave it to you for another."
-# By code, on the log-in page.
-LOGIN_REFUSALS = {
-    "credentials_not_valid": "The user name or the password is not right.",
-    "first_password_ended": _TIME_IS_OVER,
-}
-
-CODE_REFUSED = "That code is not right, too old, or used already. Wait for the next one."
-ACCOUNT_DONE = {
-    "password": "Your password is changed, and every other login has ended.",
-    "second-factor-removed": "The authenticator is removed. The password alone logs you in.",
-    "login": "That login has ended.",
-    "logins": "Every other login has ended.",
-}
-PASSWORDS_DIFFER = "The two new passwords differ. Type the new one twice."
-# By code, on the page of the account.
-ACCOUNT_REFUSALS = {
-    "credentials_not_valid": "The password you have now is not right.",
-    "first_password_ended": _TIME_IS_OVER,
-    "password_length": "The new password is too short, or longer than 256 characters.",
-    "password_guessable": "The new password is easy to guess. Take another, such as four words that do not "
-    "belong together.",
-    "second_factor_code_not_valid": CODE_REFUSED,
-    "second_factor_set": "There is an authenticator already. Remove it first.",
-    "password_unchanged": "The new password is the one you have now. Take another.",
-}
-
-NOTICE = "RestNet is research software for decision support. It does not diagnose."
+NOTICE = marked("RestNet is research software for decision support. It does not diagnose.")
 
 SORTS = {
-    "-created_at": "newest first",
-    "created_at": "oldest first",
-    "subject_id": "pseudonyms from A to Z",
-    "-subject_id": "pseudonyms from Z to A",
-    "-adhd_probability": "most probable first",
-    "adhd_probability": "least probable first",
+    "-created_at": marked("newest first"),
+    "created_at": marked("oldest first"),
+    "subject_id": marked("pseudonyms from A to Z"),
+    "-subject_id": marked("pseudonyms from Z to A"),
+    "-adhd_probability": marked("most probable first"),
+    "adhd_probability": marked("least probable first"),
 }
 # What an order has no place for.
 LEFT_OUT = {
-    "subject_id": "Scans without a pseudonym are left out of this order.",
-    "adhd_probability": "What is not finished has no probability and is left out of this order.",
+    "subject_id": marked("Scans without a pseudonym are left out of this order."),
+    "adhd_probability": marked("What is not finished has no probability and is left out of this order."),
 }
 
 RUNNING = frozenset({"queued", "preprocessing", "classifying"})
@@ -70,14 +45,23 @@ class Decision:
     caution: str
 
 
-HEADLINES = {"adhd": "Leans towards ADHD", "control": "Leans towards control", "uncertain": "Uncertain"}
+HEADLINES = {
+    "adhd": marked("Leans towards ADHD"),
+    "control": marked("Leans towards control"),
+    "uncertain": marked("Uncertain"),
+}
 CAUTIONS = {
-    "adhd": "This is not a diagnosis. It says that the model finds this scan more like those of the ADHD "
-    "group it was trained on; history, symptoms and examination decide.",
-    "control": "This does not rule ADHD out. It says that the model finds this scan more like those of the "
-    "control group it was trained on; history, symptoms and examination decide.",
-    "uncertain": "This is an answer, not an error. Nothing should be read into the probability being high or "
-    "low.",
+    "adhd": marked(
+        "This is not a diagnosis. It says that the model finds this scan more like those of the ADHD "
+        "group it was trained on; history, symptoms and examination decide."
+    ),
+    "control": marked(
+        "This does not rule ADHD out. It says that the model finds this scan more like those of the "
+        "control group it was trained on; history, symptoms and examination decide."
+    ),
+    "uncertain": marked(
+        "This is an answer, not an error. Nothing should be read into the probability being high or low."
+    ),
 }
 
 
@@ -93,7 +77,7 @@ def decision(result: dict[str, Any], *, rules_out_both: bool = False) -> Decisio
     named = result["decision"]
     by_sets = decision_rule(result) == "conformal"
     meaning = _by_conformal_sets(named, rules_out_both=rules_out_both) if by_sets else _by_interval(result)
-    return Decision(HEADLINES[named], meaning, CAUTIONS[named])
+    return Decision(_(HEADLINES[named]), meaning, _(CAUTIONS[named]))
 
 
 def decision_rule(result: dict[str, Any]) -> str:
@@ -103,19 +87,37 @@ def decision_rule(result: dict[str, Any]) -> str:
 
 
 OVERRIDES = {
-    "adhd": "I override it: ADHD",
-    "control": "I override it: control",
-    "cannot_tell": "I override it: one cannot tell",
+    "adhd": marked("I override it: ADHD"),
+    "control": marked("I override it: control"),
+    "cannot_tell": marked("I override it: one cannot tell"),
 }
-_OWN_DECISIONS = {"adhd": "ADHD", "control": "control", "cannot_tell": "one cannot tell"}
-DIAGNOSES = {"adhd": "ADHD", "control": "control, no disorder", "other": "another disorder, not ADHD"}
+_OWN_DECISIONS = {
+    "adhd": marked("ADHD"),
+    "control": marked("control"),
+    "cannot_tell": marked("one cannot tell"),
+}
+DIAGNOSES = {
+    "adhd": marked("ADHD"),
+    "control": marked("control, no disorder"),
+    "other": marked("another disorder, not ADHD"),
+}
 
 
 def review(written: ReviewResponse) -> str:
     """Say what a reviewer did with the answer."""
     if written.decision is None:
-        return "Accepted"
-    return f"Overridden: {_OWN_DECISIONS[written.decision.value]}"
+        return _("Accepted")
+    return _("Overridden: %(decision)s", decision=_(_OWN_DECISIONS[written.decision.value]))
+
+
+_BY_INTERVAL = {
+    "adhd": marked("The whole %(level)s %% interval lies above the threshold of %(threshold)s %%."),
+    "control": marked("The whole %(level)s %% interval lies below the threshold of %(threshold)s %%."),
+    "uncertain": marked(
+        "The %(level)s %% interval includes the threshold of %(threshold)s %%: the model cannot tell "
+        "the two groups apart on this scan."
+    ),
+}
 
 
 def _of_interval(result: dict[str, Any]) -> str:
@@ -124,62 +126,84 @@ def _of_interval(result: dict[str, Any]) -> str:
 
 
 def _by_interval(result: dict[str, Any]) -> str:
-    level = round(100 * float(result["interval"]["level"]))
-    threshold = round(100 * float(result["threshold"]))
-    return {
-        "adhd": f"The whole {level} % interval lies above the threshold of {threshold} %.",
-        "control": f"The whole {level} % interval lies below the threshold of {threshold} %.",
-        "uncertain": f"The {level} % interval includes the threshold of {threshold} %: the model cannot tell "
-        "the two groups apart on this scan.",
-    }[_of_interval(result)]
+    return _(
+        _BY_INTERVAL[_of_interval(result)],
+        level=round(100 * float(result["interval"]["level"])),
+        threshold=round(100 * float(result["threshold"])),
+    )
 
 
 def _by_conformal_sets(named: str, *, rules_out_both: bool) -> str:
     # Conformal sets look at the probability and not at its interval, nor at the threshold.
     if named == "uncertain" and rules_out_both:
-        return "At the error rate this model promises, the probability rules out both of the two groups."
+        return _("At the error rate this model promises, the probability rules out both of the two groups.")
     if named == "uncertain":
-        return "At the error rate this model promises, the probability rules out neither of the two groups."
-    group, other = ("ADHD", "control") if named == "adhd" else ("control", "ADHD")
-    return (
-        f"At the error rate this model promises, the {other} group is ruled out and the {group} group is not."
+        return _(
+            "At the error rate this model promises, the probability rules out neither of the two groups."
+        )
+    if named == "adhd":
+        return _(
+            "At the error rate this model promises, the control group is ruled out and the ADHD group is not."
+        )
+    return _(
+        "At the error rate this model promises, the ADHD group is ruled out and the control group is not."
     )
 
 
 def banner(intended_use: str) -> str:
     """Say what the model may be used for; shown wherever a probability is."""
     if intended_use == "demonstration":
-        return "Demonstration model, trained on simulated scans. Its answers say nothing about a real person."
-    return "Research use only. Not a diagnosis."
+        return _(
+            "Demonstration model, trained on simulated scans. Its answers say nothing about a real person."
+        )
+    return _("Research use only. Not a diagnosis.")
 
 
 QUALITY = {
-    "n_frames": ("Frames", "images of the brain over time"),
-    "tr_s": ("Repetition time", "from one frame to the next"),
-    "duration_s": ("Length", "rest that was recorded; a short run leaves the answer less sure"),
+    "n_frames": (marked("Frames"), marked("images of the brain over time")),
+    "tr_s": (marked("Repetition time"), marked("from one frame to the next")),
+    "duration_s": (
+        marked("Length"),
+        marked("rest that was recorded; a short run leaves the answer less sure"),
+    ),
     "tsnr": (
-        "Temporal signal-to-noise",
-        "mean over fluctuation, higher is steadier; filtered data have none. A failing coil pulls it down",
+        marked("Temporal signal-to-noise"),
+        marked(
+            "mean over fluctuation, higher is steadier; filtered data have none. A failing coil pulls it down"
+        ),
     ),
     "dvars_mean": (
-        "DVARS, mean",
-        "change from frame to frame; 1 is what these voxels do by themselves. Restlessness lifts all of it",
+        marked("DVARS, mean"),
+        marked(
+            "change from frame to frame; 1 is what these voxels do by themselves. Restlessness lifts all of "
+            "it"
+        ),
     ),
     "dvars_max": (
-        "DVARS, largest",
-        "the largest of these changes: 2 is twice the ordinary one. A movement is a tall peak, often two",
+        marked("DVARS, largest"),
+        marked(
+            "the largest of these changes: 2 is twice the ordinary one. A movement is a tall peak, often two"
+        ),
     ),
     "spikes": (
-        "Frames that stand out",
-        "unusual for this very scan; in a steady scan even small changes are. Many in a row: a moving head",
+        marked("Frames that stand out"),
+        marked(
+            "unusual for this very scan; in a steady scan even small changes are. Many in a row: a moving "
+            "head"
+        ),
     ),
     "template_coverage": (
-        "Brain covered",
-        "share of the template brain that the scan contains. A cut field of view or lost signal leaves holes",
+        marked("Brain covered"),
+        marked(
+            "share of the template brain that the scan contains. A cut field of view or lost signal leaves "
+            "holes"
+        ),
     ),
     "in_band_power": (
-        "Signal in the resting band",
-        "share of the fluctuation between 0.009 and 0.08 Hz. Breathing, drift or another filter change it",
+        marked("Signal in the resting band"),
+        marked(
+            "share of the fluctuation between 0.009 and 0.08 Hz. Breathing, drift or another filter change it"
+        ),
     ),
 }
 
@@ -203,51 +227,70 @@ def quality_lines(quality: dict[str, Any]) -> list[QualityLine]:
         if isinstance(value, dict | list):
             continue
         name, meaning = QUALITY.get(key, (key.replace("_", " ").capitalize(), ""))
-        lines.append(QualityLine(key, name, figure(key, value), meaning))
+        lines.append(QualityLine(key, _(name), figure(key, value), _(meaning)))
     return lines
 
 
 def figure(key: str, value: Any) -> str:
     """Write one figure as people read it, with its unit."""
     if value is None:
-        return "none"
+        return _("none")
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return _("yes") if value else _("no")
     if key in _SHARES:
-        return f"{100 * value:.0f}\u202f%"
+        return per_cent(f"{100 * value:.0f}")
     if key.endswith("_s"):
-        return _length(value) if key == "duration_s" else f"{value:g} s"
+        return _length(value) if key == "duration_s" else _("%(number)s s", number=format(value, "g"))
     return _number(key, value)
+
+
+def between(low: object, high: object) -> str:
+    """Write a range; both ends are what :func:`figure` or the like has written."""
+    return _("%(low)s to %(high)s", low=low, high=high)
 
 
 def _length(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s"
+    return _("%(minutes)s min %(seconds)s s", minutes=minutes, seconds=rest)
 
 
 def _number(key: str, value: Any) -> str:
     if key == "age_years":
-        return f"{value:.1f}".removesuffix(".0") + " years"
+        return _("%(number)s years", number=format(value, ".1f").removesuffix(".0"))
     if key == "n_frames":
         return str(round(value))
     return f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 WARNINGS = {
-    "simulated_scan": "This scan was made by RestNet's simulator: nobody was measured. The answer shows how "
-    "the software works and says nothing about a person.",
-    "template_fit_poor": "The brain lies a little off the place, size or shape that the model expects, "
-    "so it may read neighbouring regions. Look at the registration before relying on the answer.",
-    "left_right_unverified": "The image itself does not clearly show which side is left: that rests on what "
-    "the file says. This is so for many sound scans.",
-    "left_right_suspect": "Left and right may be exchanged in this file. Compare it with the images at the "
-    "scanner before relying on the answer.",
-    "orientation_conflict": "The file gives its orientation twice, and the two disagree. The usual one "
-    "(sform) was used; compare left and right with the images at the scanner.",
-    "time_unit_missing": "The file does not say in which unit its repetition time is, so the unit was "
-    "guessed. Compare the repetition time below with the protocol of the scan.",
-    "nonfinite_background": "Some points outside the brain hold no number. They were taken as background; "
-    "the brain itself is whole.",
+    "simulated_scan": marked(
+        "This scan was made by RestNet's simulator: nobody was measured. The answer shows how "
+        "the software works and says nothing about a person."
+    ),
+    "template_fit_poor": marked(
+        "The brain lies a little off the place, size or shape that the model expects, "
+        "so it may read neighbouring regions. Look at the registration before relying on the answer."
+    ),
+    "left_right_unverified": marked(
+        "The image itself does not clearly show which side is left: that rests on what "
+        "the file says. This is so for many sound scans."
+    ),
+    "left_right_suspect": marked(
+        "Left and right may be exchanged in this file. Compare it with the images at the "
+        "scanner before relying on the answer."
+    ),
+    "orientation_conflict": marked(
+        "The file gives its orientation twice, and the two disagree. The usual one "
+        "(sform) was used; compare left and right with the images at the scanner."
+    ),
+    "time_unit_missing": marked(
+        "The file does not say in which unit its repetition time is, so the unit was "
+        "guessed. Compare the repetition time below with the protocol of the scan."
+    ),
+    "nonfinite_background": marked(
+        "Some points outside the brain hold no number. They were taken as background; "
+        "the brain itself is whole."
+    ),
 }
 
 
@@ -275,7 +318,7 @@ def warnings_beside_banner(warnings: list[dict[str, str]]) -> list[Remark]:
     for warning in warnings:
         code, message = warning["code"], warning["message"]
         if code in WARNINGS:
-            remarks.append(Remark(WARNINGS[code], message, code))
+            remarks.append(Remark(_(WARNINGS[code]), message, code))
         elif code != "demonstration_model":
             remarks.append(Remark(message, "", code))
     return remarks
@@ -286,18 +329,21 @@ def progress_line(
 ) -> str:
     """Say where a prediction stands, in the words that the progress line reads out."""
     if cancel_requested and status in RUNNING:
-        return "Stopping"
+        return _("Stopping")
     if status == "queued" and queue_position is not None:
-        place = "next in line" if queue_position == 1 else f"number {queue_position} in line"
-        wait = "" if expected_wait_s is None else f", {about(expected_wait_s)}"
-        return f"Waiting, {place}{wait}"
-    return STATES[status]
+        place = (
+            _("next in line") if queue_position == 1 else _("number %(place)s in line", place=queue_position)
+        )
+        if expected_wait_s is None:
+            return _("Waiting, %(place)s", place=place)
+        return _("Waiting, %(place)s, %(wait)s", place=place, wait=about(expected_wait_s))
+    return _(STATES[status])
 
 
 def about(seconds: float) -> str:
     """Say a length of time as roughly as it is known; follow.js says it in the same words."""
     if seconds < 10:
-        return "a few seconds"
+        return _("a few seconds")
     if seconds < 90:
-        return f"about {ceil(seconds / 10) * 10} s"
-    return f"about {ceil(seconds / 60)} min"
+        return _("about %(seconds)s s", seconds=ceil(seconds / 10) * 10)
+    return _("about %(minutes)s min", minutes=ceil(seconds / 60))

@@ -19,6 +19,7 @@ from service.db.rows import PredictionState
 from service.identity.permissions import Permission
 from service.web import wording
 from service.web.access import allowed_on_page
+from service.web.language import _
 from service.web.prediction.page import active_card
 from service.web.rendering import page
 
@@ -86,7 +87,7 @@ def show_predictions(
                 reads=resources.reads,
             )
     except FieldsNotValidError:
-        problem = (
+        problem = _(
             "These filters cannot be used. A pseudonym has letters, digits and . _ - only, "
             "and a day is written as 2026-11-28."
         )

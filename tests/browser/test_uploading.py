@@ -317,3 +317,54 @@ def test_a_field_says_what_is_wrong_with_it_and_not_too_early(
         page.get_by_role("button", name="Upload and predict").click()
         expect_prediction_of(running, page, small_scan)
         assert tab.complaints == []
+
+
+def test_in_chinese_no_script_says_a_word_of_english(
+    browser: Browser, running: Service, tmp_path: Path
+) -> None:
+    files = {
+        "few.nii.gz": scan_bytes(shape=(12, 12, 10, 7)),
+        "picture.nii": b"\x89PNG" + bytes(600),
+        "lost.nii": without_orientation(),
+        "sound.nii.gz": scan_bytes(),
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    with watched_tab(browser, running.site) as tab:
+        page = tab.page
+        tab.log_in()
+        page.get_by_role("button", name="中文").click()
+        expect(page.get_by_role("button", name="English")).to_be_visible()
+        page.locator("#scan").set_input_files([tmp_path / name for name in files])
+        rows = page.locator(".batch-file")
+        expect(rows.nth(0)).to_contain_text("至少需要 20 帧，但文件只有 7 帧。")
+        expect(rows.nth(1)).to_contain_text("读到的是：PNG 图片。")
+        page.locator("button.main").click()
+        # What the service itself refused, by its code.
+        expect(rows.nth(2)).to_contain_text("文件头中没有方向信息（sform 和 qform 均未设置）。")
+        expect(rows.nth(3)).to_contain_text("已上传。")
+        names = re.compile("|".join(re.escape(name) for name in files))
+        codes = {"too_few_frames", "not_nifti", "no_orientation"}
+        known = codes | {
+            "NIfTI",
+            "nii",
+            "gz",
+            "PNG",
+            "DICOM",
+            "MNI",
+            "dcm",
+            "niix",
+            "KiB",
+            "TR",
+            "sform",
+            "qform",
+        }
+        said = names.sub("", page.locator("#batch").inner_text())
+        assert set(re.findall(r"[A-Za-z][A-Za-z_]+", said)) <= known
+        page.locator("input[name=age_years]").evaluate("input => input.closest('fieldset').disabled = false")
+        page.locator("input[name=age_years]").fill("131")
+        expect(page.locator("#age_years-problem")).to_have_text("年龄是 0 至 130 的数字。")
+        rows.nth(3).get_by_role("link").click()
+        page.wait_for_url(re.compile(r"/predictions/[0-9a-f-]{36}$"))
+        expect(page.locator("[data-line]")).to_have_text(re.compile("等待中，"))
+        assert [line for line in tab.complaints if "422" not in line] == []

@@ -6,7 +6,8 @@ from service.explanations import read_member
 from service.logs import get_logger
 from service.report import ReportPicture
 from service.storage import Storage, explanation_key
-from service.web.prediction.picture_wording import PICTURES
+from service.web.language import _
+from service.web.prediction.picture_wording import picture
 from service.web.rendering import signed
 
 # In this order, and no more than a report has room for; a band-passed scan has three of them.
@@ -47,19 +48,20 @@ def _picture(name: str, png: bytes, facts: ExplanationFacts) -> ReportPicture:
         png=png,
         width=drawn.width,
         height=drawn.height,
-        alt=PICTURES[name].alt,
+        alt=picture(name).alt,
         caption=_caption(name, facts),
     )
 
 
 def _caption(name: str, facts: ExplanationFacts) -> str:
-    words = PICTURES[name]
-    if name != "attribution.png":
-        return f"{words.title}. {words.short}"
-    if facts.accounts:
-        return f"{words.title}. {words.short}"
+    words = picture(name)
+    said = _("%(headline)s. %(sentence)s", headline=words.title, sentence=words.short)
+    if name != "attribution.png" or facts.accounts:
+        return said
     moved = facts.logit - facts.baseline_logit
-    summed = signed(moved + facts.completeness_error)
-    return (
-        f"Do not rely on it: shares of {summed} for a change of {signed(moved)}. {words.title}. {words.short}"
+    return _(
+        "Do not rely on it: shares of %(shares)s for a change of %(change)s. %(caption)s",
+        shares=signed(moved + facts.completeness_error),
+        change=signed(moved),
+        caption=said,
     )

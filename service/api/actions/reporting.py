@@ -9,12 +9,19 @@ from service.api.actions.report_pictures import report_pictures
 from service.api.actions.viewing import find_prediction
 from service.api.resources import Resources
 from service.report import Report, ReportNotReadyError, gather
+from service.web.language import Language, spoken
 
 Format = Literal["html", "pdf"]
 
 
 def read_report(
-    resources: Resources, principal: Principal, prediction_id: str, *, version: str, kind: Format
+    resources: Resources,
+    principal: Principal,
+    prediction_id: str,
+    *,
+    version: str,
+    kind: Format,
+    language: Language,
 ) -> Report:
     """Gather a report, once the audit has the look.
 
@@ -27,6 +34,8 @@ def read_report(
         Of RestNet.
     kind : "html" or "pdf"
         For the audit.
+    language : Language
+        Of the report.
 
     Raises
     ------
@@ -51,8 +60,9 @@ def read_report(
         )
         facts = explanation_facts_of(session, row.id)
     # No connection to the database is held meanwhile.
-    pictures = report_pictures(resources.storage, row.id, facts)
-    with sessions.open() as session:
+    with spoken(language):
+        pictures = report_pictures(resources.storage, row.id, facts)
+    with sessions.open() as session, spoken(language):
         row = find_prediction(session, principal, row.id)
         return gather(
             session,

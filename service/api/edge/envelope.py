@@ -37,7 +37,7 @@ log = get_logger(__name__)
 
 
 class Envelope:
-    """The outermost ASGI layer of the application.
+    """The ASGI layer of the application that all others but the language lie in.
 
     Parameters
     ----------

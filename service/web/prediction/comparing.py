@@ -4,20 +4,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imaging.words import counted
 from service.api.population_payloads import ComparisonResponse, PopulationResponse
 from service.population import Place
-from service.web import wording
+from service.web import terms, wording
+from service.web.language import _, listed, marked, ngettext, pgettext
+from service.web.language.numbers import per_cent
 from service.web.prediction.strip import Strip, strip
 
 OF_THE_PERSON = {
-    "age_years": "Age",
-    "sex": "Sex",
-    "site": "Site",
-    "tr_s": "Repetition time",
+    "age_years": marked("Age"),
+    "sex": marked("Sex"),
+    "site": marked("Site"),
+    "tr_s": marked("Repetition time"),
 }
-NOT_GIVEN = "not given"
-NOT_KNOWN = "not known of the training scans"
+NOT_GIVEN = marked("not given")
+NOT_KNOWN = marked("not known of the training scans")
+_PLACES = {
+    ("inside", ""): marked("Inside"),
+    ("outside", ""): marked("Outside"),
+    ("outside", "above"): marked("Outside, above"),
+    ("outside", "below"): marked("Outside, below"),
+}
 
 # Quality lines whose figure is compared in another form: a count hangs on the length of the scan.
 _COMPARED_AS = {"spikes": "spike_share"}
@@ -52,7 +59,7 @@ class Line:
     @property
     def placed(self) -> str:
         """Say the place, and on which side of the training subjects it lies."""
-        return self.place.capitalize() + (f", {self.side}" if self.side else "")
+        return _(_PLACES[self.place, self.side])
 
 
 def quality_lines(
@@ -81,7 +88,7 @@ def quality_lines(
                 figure.name,
                 figure.value + (share if one is not None and one.value is not None else ""),
                 _place(one),
-                NOT_KNOWN if one is None else _among_scans(one),
+                _(NOT_KNOWN) if one is None else _among_scans(one),
                 _strip(one, population),
                 figure.meaning,
                 _side(one),
@@ -97,8 +104,8 @@ def person_lines(compared: PopulationResponse | None, population: Mapping[str, A
     by_name = _by_name(compared)
     return [
         Line(
-            label,
-            NOT_GIVEN if by_name[name].value is None else _written(by_name[name]),
+            _(label),
+            _(NOT_GIVEN) if by_name[name].value is None else _written(by_name[name]),
             _place(by_name[name]),
             _among_subjects(by_name[name], population),
             _strip(by_name[name], population),
@@ -114,11 +121,15 @@ def person_sentence(lines: list[Line]) -> str:
     outside = [line.name.lower() for line in lines if line.place == "outside"]
     open_ones = [line.name.lower() for line in lines if not line.place]
     if outside:
-        return f"Outside the training group in: {', '.join(outside)}."
+        return _("Outside the training group in: %(figures)s.", figures=listed(outside))
     if len(open_ones) == len(lines):
-        return "Nothing that could be compared was given with the scan."
-    rest = f" Not compared: {', '.join(open_ones)}." if open_ones else ""
-    return f"Inside the training group in all that could be compared.{rest}"
+        return _("Nothing that could be compared was given with the scan.")
+    if open_ones:
+        return _(
+            "Inside the training group in all that could be compared. Not compared: %(figures)s.",
+            figures=listed(open_ones),
+        )
+    return _("Inside the training group in all that could be compared.")
 
 
 def _by_name(compared: PopulationResponse | None) -> dict[str, ComparisonResponse]:
@@ -126,6 +137,8 @@ def _by_name(compared: PopulationResponse | None) -> dict[str, ComparisonRespons
 
 
 def _written(one: ComparisonResponse) -> str:
+    if one.name == "sex":
+        return terms.sex(str(one.value))
     return one.value if isinstance(one.value, str) else wording.figure(one.name, one.value)
 
 
@@ -149,9 +162,9 @@ def _strip(one: ComparisonResponse | None, population: Mapping[str, Any] | None)
 
 def _among_scans(one: ComparisonResponse) -> str:
     if one.middle_90 is None:
-        return NOT_KNOWN
+        return _(NOT_KNOWN)
     low, high = (wording.figure(one.name, edge) for edge in (one.middle_90.low, one.middle_90.high))
-    return f"nine in ten: {low}" + ("" if low == high else f" to {high}")
+    return _("nine in ten: %(theirs)s", theirs=low if low == high else wording.between(low, high))
 
 
 def _among_subjects(one: ComparisonResponse, population: Mapping[str, Any]) -> str:
@@ -164,36 +177,41 @@ def _among_subjects(one: ComparisonResponse, population: Mapping[str, Any]) -> s
 
 def _of_age(one: ComparisonResponse) -> str:
     if one.middle_90 is None:
-        return "the training subjects' ages are not known"
-    edges = f"{one.middle_90.low:g} to {wording.figure('age_years', one.middle_90.high)}"
-    return f"nine in ten: {edges}"
+        return _("the training subjects' ages are not known")
+    edges = wording.between(f"{one.middle_90.low:g}", wording.figure("age_years", one.middle_90.high))
+    return _("nine in ten: %(theirs)s", theirs=edges)
 
 
 def _of_sex(one: ComparisonResponse, population: Mapping[str, Any]) -> str:
     known = sum(population["sex"].values())
     if not known:
-        return "the training subjects' sex is not known"
+        return _("the training subjects' sex is not known")
     if one.subjects is None:
-        return " and ".join(f"{number} {sex}" for sex, number in population["sex"].items())
-    return f"{one.subjects} of {known} training subjects"
+        return pgettext("between two groups", " and ").join(terms.sexes(population["sex"]))
+    return _("%(number)s of %(all)s training subjects", number=one.subjects, all=known)
 
 
 def _of_site(one: ComparisonResponse, population: Mapping[str, Any]) -> str:
     if one.subjects is not None:
-        return f"{one.subjects} of {population['subjects']} training subjects"
-    named = counted(len(population["sites"]), "named site")
+        return _("%(number)s of %(all)s training subjects", number=one.subjects, all=population["subjects"])
+    sites = ngettext("%(num)s named site", "%(num)s named sites", len(population["sites"]))
     unnamed = population["subjects_at_unnamed_sites"]
-    return f"trained at {named}" + (
-        f", and {counted(unnamed, 'subject')} at others" if unnamed else f": {', '.join(population['sites'])}"
-    )
+    if not unnamed:
+        return _("trained at %(sites)s: %(names)s", sites=sites, names=listed(population["sites"]))
+    subjects = ngettext("%(num)s subject", "%(num)s subjects", unnamed)
+    return _("trained at %(sites)s, and %(subjects)s at others", sites=sites, subjects=subjects)
 
 
 def _of_repetition_time(one: ComparisonResponse, population: Mapping[str, Any]) -> str:
-    seen = ", ".join(f"{time['tr_s']:g}" for time in population["repetition_times"])
+    seen = listed(f"{time['tr_s']:g}" for time in population["repetition_times"])
     if not seen:
-        return NOT_KNOWN
+        return _(NOT_KNOWN)
     if one.subjects is None:
-        return f"training scans have {seen} s"
-    return (
-        f"{one.subjects} of {population['subjects']} training subjects within 5\u202f%; theirs are {seen} s"
+        return _("training scans have %(times)s s", times=seen)
+    return _(
+        "%(number)s of %(all)s training subjects within %(share)s; theirs are %(times)s s",
+        number=one.subjects,
+        all=population["subjects"],
+        share=per_cent(5),
+        times=seen,
     )

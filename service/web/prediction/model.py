@@ -4,18 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imaging.words import counted
+from service.web import terms
+from service.web.language import _, listed, marked, ngettext, pgettext
+from service.web.language.numbers import per_cent
 from service.web.rendering import percent
 
 _MEASURED = {
-    "sensitivity": "Sensitivity",
-    "specificity": "Specificity",
+    "sensitivity": marked("Sensitivity"),
+    "specificity": marked("Specificity"),
 }
 _MEANINGS = {
-    "sensitivity": "of those with ADHD it called so many ADHD",
-    "specificity": "of the controls it called so many control",
+    "sensitivity": marked("of those with ADHD it called so many ADHD"),
+    "specificity": marked("of the controls it called so many control"),
 }
-_LEVEL = "95\u202f%"  # of the intervals in every card's metrics (docs/model-card.md)
+_LEVEL = 95  # percent, of the intervals in every card's metrics (docs/model-card.md)
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def measured(card: Mapping[str, Any] | None) -> list[Measured]:
     for key, name in _MEASURED.items():
         figure = metrics.get(key)
         if isinstance(figure, Mapping) and _is_number(figure.get("value")):
-            found.append(Measured(name, percent(figure["value"]), _interval(figure), _MEANINGS[key]))
+            found.append(Measured(_(name), percent(figure["value"]), _interval(figure), _(_MEANINGS[key])))
     return found
 
 
@@ -56,19 +58,31 @@ def training_subjects(card: Mapping[str, Any] | None) -> str:
     population = (card or {}).get("population")
     if not population:
         return ""
-    parts = [f"{population['cases']} with the condition, {counted(population['controls'], 'control')}"]
+    parts = [
+        _(
+            "%(cases)s with the condition, %(controls)s",
+            cases=population["cases"],
+            controls=ngettext("%(num)s control", "%(num)s controls", population["controls"]),
+        )
+    ]
     if any(population["sex"].values()):
-        parts.append(", ".join(f"{number} {sex}" for sex, number in population["sex"].items()))
+        parts.append(listed(terms.sexes(population["sex"])))
     if population["sites"]:
-        named = ", ".join(f"{site} {number}" for site, number in population["sites"].items())
-        parts.append(f"{counted(len(population['sites']), 'site')} ({named})")
-    return "; ".join(parts)
+        sites = ngettext("%(num)s site", "%(num)s sites", len(population["sites"]))
+        named = listed(f"{site} {number}" for site, number in population["sites"].items())
+        parts.append(_("%(sites)s (%(named)s)", sites=sites, named=named))
+    return pgettext("between the parts of a description", "; ").join(parts)
 
 
 def _interval(figure: Mapping[str, Any]) -> str:
     if not (_is_number(figure.get("low")) and _is_number(figure.get("high"))):
         return ""
-    return f"{_LEVEL} interval {percent(figure['low'])} to {percent(figure['high'])}"
+    return _(
+        "%(level)s interval %(low)s to %(high)s",
+        level=per_cent(_LEVEL),
+        low=percent(figure["low"]),
+        high=percent(figure["high"]),
+    )
 
 
 def _is_number(value: object) -> bool:

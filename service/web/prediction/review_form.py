@@ -6,15 +6,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from service.api.review_payloads import AcceptedReview, OverriddenReview, ReviewRequest
 from service.reviews import REASON_MAX_LENGTH, Diagnosis, OwnDecision, Verdict
+from service.web.language import _, marked
 
 _REVIEW: TypeAdapter[AcceptedReview | OverriddenReview] = TypeAdapter(ReviewRequest)
 
-ANSWER_MISSING = "Choose one of these."
-ANSWER_AGREES = "The model says that too: accept its answer, or choose another word."
-REASON_MISSING = "Say why you override the answer."
-REASON_TOO_LONG = f"The reason is longer than {REASON_MAX_LENGTH:,} characters."
-REASON_UNREADABLE = "The reason holds characters that are no text. Type it again."
-DIAGNOSIS_UNKNOWN = "Choose one of the list, or none."
+ANSWER_MISSING = marked("Choose one of these.")
+ANSWER_AGREES = marked("The model says that too: accept its answer, or choose another word.")
+REASON_MISSING = marked("Say why you override the answer.")
+REASON_TOO_LONG = marked("The reason is longer than %(limit)s characters.")
+REASON_UNREADABLE = marked("The reason holds characters that are no text. Type it again.")
+DIAGNOSIS_UNKNOWN = marked("Choose one of the list, or none.")
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,15 @@ class ReviewForm:
         """Return the form with what is wrong beside its fields."""
         found = {}
         if self.answer not in {Verdict.ACCEPTED, *OwnDecision}:
-            found["answer"] = ANSWER_MISSING
+            found["answer"] = _(ANSWER_MISSING)
         if self.diagnosis not in {"", *Diagnosis}:
-            found["diagnosis"] = DIAGNOSIS_UNKNOWN
+            found["diagnosis"] = _(DIAGNOSIS_UNKNOWN)
         if len(self.reason) > REASON_MAX_LENGTH:
-            found["reason"] = REASON_TOO_LONG
+            found["reason"] = _(REASON_TOO_LONG, limit=format(REASON_MAX_LENGTH, ","))
         elif self.answer in set(OwnDecision) and not self.reason:
-            found["reason"] = REASON_MISSING
+            found["reason"] = _(REASON_MISSING)
         elif not found and self.read() is None:
-            found["reason"] = REASON_UNREADABLE
+            found["reason"] = _(REASON_UNREADABLE)
         return replace(self, problems=found | more)
 
     def _said(self) -> dict[str, str | None]:

@@ -12,6 +12,7 @@ from service.api.actions.viewing import find_prediction
 from service.identity.permissions import Permission
 from service.reviews import OverrideAgreesError
 from service.web.access import allowed_by_form
+from service.web.language import _
 from service.web.prediction.page import prediction_page
 from service.web.prediction.review_form import ANSWER_AGREES, typed
 
@@ -44,5 +45,5 @@ def review(
                 return RedirectResponse(f"/predictions/{row_id}#reviews", status_code=303)
             refused, status = form.with_problems(), 422
         except OverrideAgreesError:
-            refused, status = form.with_problems(answer=ANSWER_AGREES), 409
+            refused, status = form.with_problems(answer=_(ANSWER_AGREES)), 409
     return prediction_page(request, principal, resources, row_id, status=status, form=refused)

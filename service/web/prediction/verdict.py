@@ -5,14 +5,15 @@ from typing import Literal
 
 from service.api.population_payloads import ComparisonResponse, PopulationResponse
 from service.population import Place
-from service.web.wording import figure
+from service.web.language import _, marked
+from service.web.wording import between, figure
 
 # What a warning means for the quality, by code; those that say nothing of it are not among the reasons.
 _REASONS = {
-    "template_fit_poor": "the brain lies a little off the template",
-    "left_right_suspect": "left and right may be exchanged",
-    "orientation_conflict": "the file gives two orientations that disagree",
-    "time_unit_missing": "the unit of its repetition time had to be guessed",
+    "template_fit_poor": marked("the brain lies a little off the template"),
+    "left_right_suspect": marked("left and right may be exchanged"),
+    "orientation_conflict": marked("the file gives two orientations that disagree"),
+    "time_unit_missing": marked("the unit of its repetition time had to be guessed"),
 }
 _NO_REASON = frozenset(
     {"simulated_scan", "demonstration_model", "left_right_unverified", "nonfinite_background"}
@@ -20,22 +21,22 @@ _NO_REASON = frozenset(
 
 # By figure: what is wrong on either side of the training scans; on a side without words nothing is.
 _TOO_LOW = {
-    "duration_s": "it is shorter than they are",
-    "tsnr": "its signal is less steady",
-    "template_coverage": "it covers less of the brain",
-    "in_band_power": "less of its signal lies in the resting band",
+    "duration_s": marked("it is shorter than they are"),
+    "tsnr": marked("its signal is less steady"),
+    "template_coverage": marked("it covers less of the brain"),
+    "in_band_power": marked("less of its signal lies in the resting band"),
 }
 _TOO_HIGH = {
-    "dvars_mean": "it changes more from frame to frame throughout",
-    "dvars_max": "its largest change from frame to frame is larger, as a movement makes it",
-    "spike_share": "more of its frames stand out",
-    "in_band_power": "more of its signal lies in the resting band",
+    "dvars_mean": marked("it changes more from frame to frame throughout"),
+    "dvars_max": marked("its largest change from frame to frame is larger, as a movement makes it"),
+    "spike_share": marked("more of its frames stand out"),
+    "in_band_power": marked("more of its signal lies in the resting band"),
 }
 
 _HEADLINES: dict[str, str] = {
-    "good": "Good enough to read",
-    "care": "Read it with care",
-    "alone": "No warning about its quality",
+    "good": marked("Good enough to read"),
+    "care": marked("Read it with care"),
+    "alone": marked("No warning about its quality"),
 }
 
 
@@ -59,28 +60,33 @@ class QualityVerdict:
     @property
     def headline(self) -> str:
         """Say the grade in words."""
-        return _HEADLINES[self.grade]
+        return _(_HEADLINES[self.grade])
 
 
 def quality_verdict(warnings: list[dict[str, str]], compared: PopulationResponse | None) -> QualityVerdict:
     """Judge a scan by its warnings and by whether any figure is worse than in 99 of 100 training scans."""
-    warned = [_REASONS.get(one["code"], one["message"]) for one in warnings if one["code"] not in _NO_REASON]
+    warned = [
+        _(_REASONS.get(one["code"], one["message"])) for one in warnings if one["code"] not in _NO_REASON
+    ]
     outside = [] if compared is None else [reason for one in compared.comparisons if (reason := _worse(one))]
     if warned or outside:
         sentence = (
-            "It differs from the scans that the model learnt from, and the interval does not allow for that."
+            _(
+                "It differs from the scans that the model learnt from, and the interval does not allow for "
+                "that."
+            )
             if outside
-            else "A warning concerns how the scan lies or was written."
+            else _("A warning concerns how the scan lies or was written.")
         )
         return QualityVerdict("care", sentence, (*warned, *outside))
     if compared is None:
         return QualityVerdict(
             "alone",
-            "The model's card does not describe its training scans: the figures stand for themselves.",
+            _("The model's card does not describe its training scans: the figures stand for themselves."),
         )
     return QualityVerdict(
         "good",
-        "No warning is about its quality, and no figure is worse than in the scans the model learnt from.",
+        _("No warning is about its quality, and no figure is worse than in the scans the model learnt from."),
     )
 
 
@@ -89,13 +95,17 @@ def _worse(one: ComparisonResponse) -> str | None:
     if one.place != Place.OUTSIDE or one.name in {"age_years", "sex", "site"}:
         return None
     if one.name == "tr_s":
-        return f"no training scan has a repetition time near {_written(one)}"
+        return _("no training scan has a repetition time near %(time)s", time=_written(one))
     words = (_TOO_HIGH if (one.percentile or 0) > 50 else _TOO_LOW).get(one.name)
     if words is None or one.middle_90 is None:
         return None
     low, high = (figure(one.name, edge) for edge in (one.middle_90.low, one.middle_90.high))
-    theirs = low if low == high else f"{low} to {high}"
-    return f"{words} ({_written(one)}; nine in ten of theirs: {theirs})"
+    return _(
+        "%(finding)s (%(value)s; nine in ten of theirs: %(theirs)s)",
+        finding=_(words),
+        value=_written(one),
+        theirs=low if low == high else between(low, high),
+    )
 
 
 def _written(one: ComparisonResponse) -> str:

@@ -1,7 +1,7 @@
 // Several files: a row for each, sent one after another.
 import { Sending } from "./sending.js";
 import { Progress, refusalOf, write } from "./views.js";
-import { readable } from "./words.js";
+import { readable, say } from "./words.js";
 
 class Row {
   #options;
@@ -15,18 +15,18 @@ class Row {
     this.element = template.content.firstElementChild.cloneNode(true);
     const { file, words, problem } = looked;
     this.#part("name").textContent = file.name;
-    this.#part("about").textContent = [readable(file.size), words].filter(Boolean).join(": ");
+    this.#part("about").textContent = words ? say("size_and_words", { size: readable(file.size), words }) : readable(file.size);
     this.#progress = new Progress({
       bar: this.#part("bar"),
       line: this.#part("line"),
       said: this.#part("said"),
     });
-    this.#part("bar").setAttribute("aria-label", `Upload of ${file.name}`);
-    this.#button("stop", `Stop ${file.name}`).addEventListener("click", () => this.stop());
-    this.#button("again", `Send ${file.name} again`).addEventListener("click", () => this.#again());
+    this.#part("bar").setAttribute("aria-label", say("upload_of", { name: file.name }));
+    this.#button("stop", say("stop_of", { name: file.name })).addEventListener("click", () => this.stop());
+    this.#button("again", say("again_of", { name: file.name })).addEventListener("click", () => this.#again());
     this.isWaiting = !problem;
     if (problem) this.#refuse(problem.sentences, problem.code, { mayPass: false });
-    else this.#show("waiting", "Waiting");
+    else this.#show("waiting", say("waiting"));
   }
 
   get state() {
@@ -36,7 +36,7 @@ class Row {
   // Tells whether the login is still there.
   async send() {
     this.isWaiting = false;
-    this.#show("sending", "Uploading");
+    this.#show("sending", say("uploading"));
     this.#progress.begin();
     const tell = {
       progress: (state) => this.#progress.progress(state),
@@ -55,7 +55,7 @@ class Row {
     if (outcome.loggedOut) return false;
     if (outcome.accepted) this.#accept(outcome.accepted);
     if (outcome.refused) this.#refuse(refusalOf(outcome.refused), outcome.refused.problem.code, { mayPass: true });
-    if (outcome.stopped) this.#show("stopped", "Stopped");
+    if (outcome.stopped) this.#show("stopped", say("stopped"));
     return true;
   }
 
@@ -63,26 +63,26 @@ class Row {
     if (this.#sending === null && !this.isWaiting) return;
     this.isWaiting = false;
     if (this.#sending) this.#sending.stop();
-    else this.#show("stopped", "Stopped");
+    else this.#show("stopped", say("stopped"));
   }
 
   #again() {
     this.isWaiting = true;
-    this.#show("waiting", "Waiting");
+    this.#show("waiting", say("waiting"));
     write(this.#part("problem"), []);
     this.#options.goOn();
   }
 
   #accept({ links }) {
-    this.#show("done", "Uploaded.");
+    this.#show("done", say("uploaded"));
     const link = this.#part("link");
     link.href = links.page;
-    link.setAttribute("aria-label", `Prediction of ${this.looked.file.name}`);
+    link.setAttribute("aria-label", say("prediction_of", { name: this.looked.file.name }));
     link.hidden = false;
   }
 
   #refuse(sentences, code, { mayPass }) {
-    this.#show("refused", "Not accepted");
+    this.#show("refused", say("refused"));
     this.#part("again").hidden = !mayPass;
     write(this.#part("problem"), sentences, code);
   }
@@ -151,14 +151,12 @@ export class Batch {
   }
 
   #summary() {
-    const states = [
-      ["done", "uploaded"],
-      ["refused", "not accepted"],
-      ["stopped", "stopped"],
-    ];
-    const counts = states.map(([state, words]) => [this.#rows.filter((row) => row.state === state).length, words]);
-    const said = counts.filter(([count]) => count > 0).map(([count, words]) => `${count} ${words}`);
-    return `${this.#rows.length} files: ${said.join(", ")}`;
+    const counts = ["done", "refused", "stopped"].map((state) => [
+      state,
+      this.#rows.filter((row) => row.state === state).length,
+    ]);
+    const said = counts.filter(([, count]) => count > 0).map(([state, count]) => say(`count_${state}`, { count }));
+    return say("summary", { count: this.#rows.length, said: said.join(say("list_comma")) });
   }
 
   #next() {

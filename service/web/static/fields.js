@@ -1,20 +1,19 @@
 // Says beside a field what is wrong with it: when it is left, or as soon as no further typing can put it right.
+import { say } from "./words.js";
+
 const PSEUDONYM = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
 
 function pseudonym(value) {
   if (value === "" || PSEUDONYM.test(value)) return null;
-  const words = /^[._-]/.test(value)
-    ? "It begins with a letter or a digit."
-    : "Use letters, digits and . _ - only: no spaces.";
-  return { words, isForGood: true };
+  return { words: say(/^[._-]/.test(value) ? "wrong_beginning" : "wrong_characters"), isForGood: true };
 }
 
 function age(input) {
-  if (input.validity.badInput) return { words: "Write the age as a number, such as 11.5.", isForGood: false };
+  if (input.validity.badInput) return { words: say("age_no_number"), isForGood: false };
   if (input.value === "") return null;
   const years = Number(input.value);
   if (years >= 0 && years <= 130) return null;
-  return { words: "The age is a number from 0 to 130.", isForGood: true };
+  return { words: say("age_out_of_range"), isForGood: true };
 }
 
 const CHECKS = { subject_id: (input) => pseudonym(input.value), site: (input) => pseudonym(input.value), age_years: age };

@@ -1,23 +1,22 @@
 // Follows a running prediction over server-sent events and shows the page anew when it has ended.
-const WORDS = {
-  queued: "Waiting",
-  preprocessing: "Preparing the scan",
-  classifying: "Reading the scan",
-};
-const ORDER = Object.keys(WORDS);
+import { say } from "./words.js";
+
+const ORDER = ["queued", "preprocessing", "classifying"];
 
 function about(seconds) {
-  if (seconds < 10) return "a few seconds";
-  return seconds < 90 ? `about ${Math.ceil(seconds / 10) * 10} s` : `about ${Math.ceil(seconds / 60)} min`;
+  if (seconds < 10) return say("few_seconds");
+  if (seconds < 90) return say("about_seconds", { seconds: Math.ceil(seconds / 10) * 10 });
+  return say("about_minutes", { minutes: Math.ceil(seconds / 60) });
 }
 
 function line(state) {
-  if (state.cancel_requested) return "Stopping";
+  if (state.cancel_requested) return say("stopping");
   if (state.status === "queued" && state.queue_position) {
-    const place = state.queue_position === 1 ? "next in line" : `number ${state.queue_position} in line`;
-    return `Waiting, ${place}${state.expected_wait_s === null ? "" : `, ${about(state.expected_wait_s)}`}`;
+    const place = say(state.queue_position === 1 ? "next_in_line" : "in_line", { place: state.queue_position });
+    if (state.expected_wait_s === null) return say("queued_at", { place });
+    return say("queued_for", { place, wait: about(state.expected_wait_s) });
   }
-  return WORDS[state.status];
+  return say(state.status);
 }
 
 function show(root, state) {
@@ -54,7 +53,7 @@ if (root?.dataset.events) {
   const source = new EventSource(root.dataset.events);
   source.addEventListener("progress", (event) => {
     const state = JSON.parse(event.data);
-    if (state.status in WORDS) {
+    if (ORDER.includes(state.status)) {
       show(root, state);
     } else {
       source.close();

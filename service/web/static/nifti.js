@@ -1,6 +1,8 @@
 // Reads the first bytes of a file as the service would, and says what is wrong or what it found. Where that cannot
 // be told here, nothing is said and the file is sent: the service has the last word.
 // Words, order and limits are those of imaging/header.py and its neighbours; tests/browser holds the two together.
+import { called, say } from "./words.js";
+
 const HEADER_BYTES = { 1: 348, 2: 540 };
 const READ_BYTES = 64 * 1024;
 const MINIMUM_FRAMES = 20;
@@ -9,32 +11,31 @@ const REAL = new Set([2, 4, 8, 16, 64, 256, 512, 768, 1024, 1280]);
 const COMPLEX = { 32: "complex64", 1792: "complex128", 2048: "complex256" };
 const COLOUR = { 128: "RGB24", 2304: "RGBA32" };
 const SECONDS = { 8: 1, 16: 1e-3, 24: 1e-6 };
-const UNITS = { 0: "no unit", 8: "s", 16: "ms", 24: "us", 32: "Hz", 40: "ppm", 48: "rad/s" };
-const SINGLE_FILE = "expected a single-file NIfTI image (.nii or .nii.gz), found";
+const UNITS = { 0: "none", 8: "s", 16: "ms", 24: "us", 32: "Hz", 40: "ppm", 48: "rad/s" };
 const SIGNATURES = [
-  [128, "DICM", "a DICOM file"],
-  [0, "\x89PNG", "a PNG picture"],
-  [0, "\xff\xd8\xff", "a JPEG picture"],
-  [0, "II*\0", "a TIFF picture"],
-  [0, "MM\0*", "a TIFF picture"],
-  [0, "PK\x03\x04", "a zip archive"],
-  [0, "7z\xbc\xaf\x27\x1c", "a 7z archive"],
-  [257, "ustar", "a tar archive"],
-  [0, "\x1f\x8b", "a file compressed twice"],
-  [0, "BZh", "a bzip2 file"],
-  [0, "\xfd7zXZ", "an xz file"],
-  [0, "\x28\xb5\x2f\xfd", "a zstd file"],
-  [0, "\x89HDF", "an HDF5 file (MINC 2 or MATLAB)"],
-  [0, "CDF", "a netCDF file (MINC 1)"],
-  [0, "NRRD", "an NRRD image"],
-  [0, "MATLAB", "a MATLAB file"],
-  [0, "%PDF", "a PDF document"],
+  [128, "DICM", "dicom"],
+  [0, "\x89PNG", "png"],
+  [0, "\xff\xd8\xff", "jpeg"],
+  [0, "II*\0", "tiff"],
+  [0, "MM\0*", "tiff"],
+  [0, "PK\x03\x04", "zip"],
+  [0, "7z\xbc\xaf\x27\x1c", "7z"],
+  [257, "ustar", "tar"],
+  [0, "\x1f\x8b", "twice"],
+  [0, "BZh", "bzip2"],
+  [0, "\xfd7zXZ", "xz"],
+  [0, "\x28\xb5\x2f\xfd", "zstd"],
+  [0, "\x89HDF", "hdf5"],
+  [0, "CDF", "netcdf"],
+  [0, "NRRD", "nrrd"],
+  [0, "MATLAB", "matlab"],
+  [0, "%PDF", "pdf"],
 ];
 const MGH_TYPES = new Set([0, 1, 3, 4, 10]);
 
 class Defect extends Error {
-  constructor(code, detail) {
-    super(detail);
+  constructor(code, found = {}) {
+    super(say(code, found));
     this.code = code;
   }
 }
@@ -49,7 +50,7 @@ export async function inspect(file) {
 }
 
 export function describe({ size, frames, trSeconds }) {
-  return `${size.join(" × ")} voxels, ${frames} frames, TR ${trSeconds.toFixed(2).replace(/0$/, "")} s`;
+  return say("scan", { size: size.join(" × "), frames, tr: trSeconds.toFixed(2).replace(/0$/, "") });
 }
 
 async function firstBytes(file) {
@@ -75,17 +76,16 @@ function read(bytes) {
   const { version, little } = recognise(bytes);
   const needed = HEADER_BYTES[version];
   if (bytes.length < needed) {
-    const detail = `expected ${needed} bytes of header, found the file ending after ${bytes.length}`;
-    throw new Defect("data_incomplete", detail);
+    throw new Defect("data_incomplete", { part: called("values", "header"), expected_bytes: needed, found_bytes: bytes.length });
   }
   const fields = version === 1 ? fieldsOf1(bytes, little) : fieldsOf2(bytes, little);
   if (fields.intent >= 3000 && fields.intent < 3100) {
-    throw new Defect("cifti", "expected a volume image, found a CIFTI file (surface vertices and parcels)");
+    throw new Defect("cifti");
   }
   requireRealNumbers(fields.datatype);
   const axes = fourAxes(fields.dim);
   if (axes[3] < MINIMUM_FRAMES) {
-    throw new Defect("too_few_frames", `expected at least ${MINIMUM_FRAMES} frames, found ${axes[3]}`);
+    throw new Defect("too_few_frames", { expected: MINIMUM_FRAMES, found: axes[3] });
   }
   // Another defect comes before these; the service names it.
   if (!fields.pixdim.every(Number.isFinite)) throw new Error("cannot be told");
@@ -105,17 +105,13 @@ function recognise(bytes) {
       if (layout === null && size === HEADER_BYTES[version]) layout = { version, little };
     }
   }
-  if (layout === null) throw new Defect("not_nifti", `${SINGLE_FILE} ${kindOf(bytes)}`);
+  if (layout === null) throw new Defect("not_nifti", { found: called("kinds", kindOf(bytes)) });
   const magic = layout.version === 1 ? textAt(bytes, 344, 4) : textAt(bytes, 4, 8);
   if (magic === (layout.version === 1 ? "ni1\0" : "ni2\0\r\n\x1a\n")) {
-    throw new Defect(
-      "nifti_pair",
-      "expected header and samples in one file (.nii or .nii.gz), found the header half of a .hdr/.img pair; " +
-        "convert the pair to one .nii file",
-    );
+    throw new Defect("nifti_pair");
   }
   if (layout.version === 1 && magic === "\0\0\0\0") {
-    throw new Defect("analyze_format", `${SINGLE_FILE} an Analyze 7.5 header, which carries no orientation`);
+    throw new Defect("analyze_format");
   }
   if (bytes.length >= HEADER_BYTES[1] && magic !== (layout.version === 1 ? "n+1\0" : "n+2\0\r\n\x1a\n")) {
     throw new Error("cannot be told");
@@ -129,10 +125,10 @@ function kindOf(bytes) {
   }
   const view = viewOf(bytes);
   if (bytes.length >= 24 && view.getUint32(0) === 1 && MGH_TYPES.has(view.getUint32(20))) {
-    return "a FreeSurfer MGH/MGZ image";
+    return "mgh";
   }
   if (isText(bytes.subarray(0, HEADER_BYTES[1]))) return "text";
-  return "bytes without a header that we know, such as the .img half of a .hdr/.img pair";
+  return "unknown";
 }
 
 function textAt(bytes, offset, length) {
@@ -175,14 +171,13 @@ function fieldsOf2(bytes, little) {
 
 function requireRealNumbers(datatype) {
   if (datatype in COMPLEX) {
-    throw new Defect("complex_data", `expected real numbers, found complex data (${COMPLEX[datatype]})`);
+    throw new Defect("complex_data", { found: COMPLEX[datatype] });
   }
   if (datatype in COLOUR) {
-    throw new Defect("colour_data", `expected real numbers, found colour data (${COLOUR[datatype]})`);
+    throw new Defect("colour_data", { found: COLOUR[datatype] });
   }
   if (!REAL.has(datatype)) {
-    const detail = `expected 8- to 64-bit integers or 32- or 64-bit floats, found data type code ${datatype}`;
-    throw new Defect("unknown_data_type", detail);
+    throw new Defect("unknown_data_type", { found: datatype });
   }
 }
 
@@ -190,15 +185,13 @@ function fourAxes(dim) {
   const said = dim.slice(1, dim[0] + 1);
   if (dim[0] < 1 || dim[0] > 7 || said.some((length) => length < 1)) {
     requireExact(dim);
-    const detail = `expected 1 to 7 axes of at least one voxel each, found the dim field [${dim.join(", ")}]`;
-    throw new Defect("bad_dimensions", detail);
+    throw new Defect("bad_dimensions", { found: dim.join(", ") });
   }
   requireExact(said);
   const axes = [...said];
   while (axes.length > 1 && axes.at(-1) === 1) axes.pop();
   if (axes.length !== 4) {
-    const detail = `expected a series of volumes (4-D), found a ${said.length}-D image of ${said.join(" x ")}`;
-    throw new Defect("not_four_dimensional", detail);
+    throw new Defect("not_four_dimensional", { axes: said.length, found: said.join(" x ") });
   }
   return axes;
 }
@@ -209,18 +202,15 @@ function requireExact(numbers) {
 }
 
 function repetitionTime(value, units) {
-  if (value === 0) throw new Defect("missing_repetition_time", "expected a repetition time (pixdim[4]), found 0");
+  if (value === 0) throw new Defect("missing_repetition_time");
   const code = units & 0x38;
   const candidates = code === 0 ? [1, 1e-3] : code in SECONDS ? [SECONDS[code]] : [];
   for (const seconds of candidates) {
     const trSeconds = Number((value * seconds).toPrecision(7));
     if (trSeconds >= TR_S.minimum && trSeconds <= TR_S.maximum) return trSeconds;
   }
-  throw new Defect(
-    "implausible_repetition_time",
-    `expected a repetition time of ${TR_S.minimum} to ${TR_S.maximum} s, found ${general(value)} with the unit ` +
-      `'${UNITS[code] ?? `code ${code}`}'; correct pixdim[4] or the unit in the header`,
-  );
+  const unit = code in UNITS ? called("units", UNITS[code]) : say("unit_code", { code });
+  throw new Defect("implausible_repetition_time", { ...TR_S, value: general(value), unit });
 }
 
 // Six digits, as Python's format "g" writes them.

@@ -1,5 +1,6 @@
 // Sends one file by tus and hands it over, whatever happens to the connection in between.
 import { fingerprintOf, forget, placeOf, remember } from "./resumption.js";
+import { say } from "./words.js";
 
 const ENDPOINT = new URL("/api/v1/uploads", location.href);
 const PAUSES_S = [1, 2, 4, 8, 15, 30];
@@ -41,8 +42,8 @@ class Trouble extends Error {
   }
 
   get words() {
-    if (this.status === 0 || this.status === 408) return "The connection is lost.";
-    return this.problem.code ? "The service is busy." : "The service does not answer.";
+    if (this.status === 0 || this.status === 408) return say("connection_lost");
+    return say(this.problem.code ? "service_busy" : "service_silent");
   }
 }
 
@@ -112,7 +113,7 @@ export class Sending {
     }
     if (trouble.problem.code === "upload_incomplete") this.#whole = false;
     if (trouble.status === 0 && !(await this.#isReadable())) {
-      const problem = { detail: "the file was changed or removed meanwhile", remedy: "Choose it again." };
+      const problem = { detail: say("file_changed"), remedy: say("choose_again") };
       return { refused: { status: 0, problem } };
     }
     await this.#pause(trouble);

@@ -1,5 +1,6 @@
 // Shows times in the reader's own zone; the server writes them in UTC.
-const format = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "short" });
+const language = document.documentElement.lang;
+const format = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, { dateStyle: "medium", timeStyle: "short" });
 
 function localise(root) {
   for (const element of root.querySelectorAll("time[datetime]:not([title])")) {

@@ -4,7 +4,7 @@ import { look } from "./choice.js";
 import { areSound, valuesOf, watchFields } from "./fields.js";
 import { Sending, fetchClient } from "./sending.js";
 import { Progress, refusalOf, write } from "./views.js";
-import { readable } from "./words.js";
+import { readable, remedy, say } from "./words.js";
 
 const form = document.getElementById("upload");
 const input = document.getElementById("scan");
@@ -17,7 +17,7 @@ const about = document.getElementById("about");
 const several = document.getElementById("several");
 const send = form.querySelector("button[type=submit]");
 const sendWords = send.textContent;
-const known = { maxBytes: Number(form.dataset.maxBytes), remedies: JSON.parse(form.dataset.remedies) };
+const known = { maxBytes: Number(form.dataset.maxBytes) };
 const sendingOptions = { csrf: form.dataset.csrf, chunkBytes: Number(form.dataset.chunkBytes) };
 const progress = new Progress({
   bar: document.getElementById("bar"),
@@ -44,7 +44,7 @@ function busy(isBusy) {
   send.disabled ||= isBusy;
   input.disabled = isBusy;
   stop.hidden = !isBusy;
-  stop.textContent = isBatch ? "Stop all" : "Stop the upload";
+  stop.textContent = say(isBatch ? "stop_all" : "stop_one");
   panel.hidden = !isBusy || isBatch;
 }
 
@@ -52,7 +52,8 @@ function busy(isBusy) {
 function nameButton() {
   const isBatch = input.files.length > 1;
   send.disabled = isBatch && batch.waiting === 0;
-  send.textContent = isBatch && batch.waiting ? `${sendWords}: ${batch.waiting} of ${input.files.length} files` : sendWords;
+  const counts = { send: sendWords, waiting: batch.waiting, count: input.files.length };
+  send.textContent = isBatch && batch.waiting ? say("send_several", counts) : sendWords;
 }
 
 function complain(sentences, code) {
@@ -64,7 +65,8 @@ function complain(sentences, code) {
 function choose() {
   const files = [...input.files];
   write(problem, []);
-  chosen.textContent = files.length === 1 ? `${files[0].name}, ${readable(files[0].size)}` : "";
+  const [first] = files;
+  chosen.textContent = files.length === 1 ? say("name_and_size", { name: first.name, size: readable(first.size) }) : "";
   drop.classList.remove("full");
   looking = Promise.all(files.map((file) => look(file, known)));
   const current = looking;
@@ -80,7 +82,7 @@ function show(looked) {
   several.hidden = !isBatch;
   batch.show(isBatch ? looked : []);
   nameButton();
-  if (isBatch) chosen.textContent = `${looked.length} files`;
+  if (isBatch) chosen.textContent = say("files", { count: looked.length });
   drop.classList.toggle("full", looked.some((one) => !one.problem));
   const [only] = looked.length === 1 ? looked : [];
   if (only?.problem) complain(only.problem.sentences, only.problem.code);
@@ -96,7 +98,7 @@ async function upload(event) {
     return;
   }
   if (looked.length === 0) {
-    complain([known.remedies.scan_missing]);
+    complain([remedy({ code: "scan_missing" })]);
     input.focus();
     return;
   }
@@ -125,11 +127,11 @@ async function uploadOne(file) {
   if (outcome.loggedOut) {
     loggedOut();
   } else if (outcome.accepted) {
-    progress.say("Uploaded.");
+    progress.say(say("uploaded"));
     location.assign(outcome.accepted.links.page);
   } else {
     busy(false);
-    if (outcome.stopped) complain(["Upload stopped."]);
+    if (outcome.stopped) complain([say("upload_stopped")]);
     else complain(refusalOf(outcome.refused), outcome.refused.problem.code);
   }
 }

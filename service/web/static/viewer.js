@@ -1,4 +1,6 @@
 // Opens the map in NiiVue when somebody asks: the viewer weighs more than all the rest of the page.
+import { say as word } from "./words.js";
+
 const VIEWS = { axial: 0, coronal: 1, sagittal: 2, multiplanar: 3, render: 4 };
 const GRID = 2;
 
@@ -63,8 +65,9 @@ async function load(root) {
 function say(root, { mm, values }) {
   const place = Array.from(mm).slice(0, 3).map((value) => Math.round(value)).join(", ");
   const share = values.length > 1 ? values[1].value : 0;
-  const side = share > 0 ? "for ADHD" : share < 0 ? "against ADHD" : "no share";
-  part(root, "where").textContent = `${place} mm: ${side}${share ? `, ${share.toPrecision(2)} ${chosenMap(root).dataset.unit ?? "logits"}` : ""}`.trim();
+  const side = share > 0 ? "for_adhd" : share < 0 ? "against_adhd" : "no_share";
+  const unit = chosenMap(root).dataset.unit ?? word("logits");
+  part(root, "where").textContent = word(side, { place, share: `${share.toPrecision(2)} ${unit}`.trim() });
 }
 
 function goTo(mm) {
@@ -80,7 +83,7 @@ function addWays(root) {
       type: "button",
       className: "go",
       textContent: cell.textContent,
-      title: "Show this place in the viewer",
+      title: word("go_there"),
     });
     way.addEventListener("click", () => {
       goTo(row.dataset.mm.split(" ").map(Number));
@@ -108,16 +111,16 @@ async function guarded(root, act) {
     await act();
   } catch (error) {
     console.error(error);
-    complain(root, "The images could not be loaded. Reload the page and try again.");
+    complain(root, word("not_loaded"));
   }
 }
 
 async function open(root) {
   const canvas = Object.assign(document.createElement("canvas"), { tabIndex: 0 });
   canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", "The map over a brain; click to move the crosshair. The strongest places are in the table below.");
+  canvas.setAttribute("aria-label", word("map"));
   if (!document.createElement("canvas").getContext("webgl2")) {
-    complain(root, "This browser shows no 3-D graphics (WebGL 2). The slices above and the NIfTI file hold the same map.");
+    complain(root, word("no_webgl"));
     return;
   }
   part(root, "screen").replaceChildren(canvas);

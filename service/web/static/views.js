@@ -1,5 +1,5 @@
 // What is shown of an upload: in the panel below the form for one file, in a row each for several.
-import { figures, sentence } from "./words.js";
+import { explained, remedy, say, uploading } from "./words.js";
 
 const SAID_AT_QUARTERS = 4;
 
@@ -21,8 +21,9 @@ export function write(box, sentences, code) {
 
 // The sentences of a refusal that came instead of a prediction.
 export function refusalOf({ status, problem }) {
-  const reason = sentence(problem.detail ?? `The server answered ${status}`);
-  return ["This file was not accepted.", reason, ...(problem.remedy ? [problem.remedy] : [])];
+  const advice = remedy(problem);
+  const reasons = explained({ ...problem, detail: problem.detail ?? say("answered", { status }) });
+  return [say("file_refused"), ...reasons, ...(advice ? [advice] : [])];
 }
 
 // Tells how far an upload is: in a bar, in a line that changes all the time, and in one that is read out.
@@ -41,30 +42,31 @@ export class Progress {
   begin() {
     this.#quarter = -1;
     this.#bar.value = 0;
-    this.say("Uploading");
+    this.say(say("uploading"));
   }
 
   progress({ sent, total, bytesPerSecond }) {
     // Of an empty file nothing is sent, and all of it has come.
     if (total === 0) return;
     this.#bar.value = sent / total;
-    this.#line.textContent = `Uploading, ${figures({ sent, total, bytesPerSecond })}`;
+    this.#line.textContent = uploading({ sent, total, bytesPerSecond });
     // A live region must not chatter.
     const now = Math.floor((SAID_AT_QUARTERS * sent) / total);
     if (now === this.#quarter) return;
     this.#quarter = now;
-    this.#said.textContent = now === 0 ? "Uploading" : `Uploading, ${(100 * now) / SAID_AT_QUARTERS} %`;
+    const percent = `${(100 * now) / SAID_AT_QUARTERS} %`;
+    this.#said.textContent = now === 0 ? say("uploading") : say("uploading_share", { percent });
   }
 
   waiting(words, seconds) {
     this.#quarter = -1;
     if (this.#said.textContent !== words) this.#said.textContent = words;
-    this.#line.textContent = `${words} Trying again in ${seconds} s.`;
+    this.#line.textContent = say("trying_again", { words, seconds });
   }
 
   checking() {
     this.#bar.value = 1;
-    this.say("Uploaded. Checking the file.");
+    this.say(say("checking"));
   }
 
   say(words) {

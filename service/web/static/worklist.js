@@ -1,6 +1,7 @@
 // The list of predictions: keys along its rows, and what to say while it cannot be renewed.
+import { clock, say } from "./words.js";
+
 const AGAIN_MS = 4000;
-const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "short" });
 const keys = document.getElementById("keys");
 const lost = document.getElementById("lost");
 const said = document.getElementById("said");
@@ -77,8 +78,7 @@ document.body.addEventListener("htmx:afterSettle", () => {
 function fail({ detail: { elt } }) {
   const list = document.getElementById("list");
   refused = isAct(elt);
-  const what = refused ? "That was not done, or nobody knows whether it was." : "The service does not answer.";
-  lost.textContent = `${what} This list is from ${clock.format(renewed)}, and a newer one is being tried for.`;
+  lost.textContent = say(refused ? "not_done" : "list_lost", { time: clock.format(renewed) });
   lost.hidden = false;
   if (elt === list && "running" in list.dataset) return;
   clearTimeout(again);

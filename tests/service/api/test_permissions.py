@@ -18,6 +18,7 @@ FOR_ANYBODY = {
     ("GET", "/api/docs"),
     ("GET", "/login"),
     ("POST", "/login"),
+    ("POST", "/language"),
     ("GET", "/login/code"),
     ("GET", "/template/mni152_2mm.nii.gz"),
     ("POST", "/login/code"),

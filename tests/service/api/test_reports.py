@@ -49,6 +49,22 @@ def finished(served: Serving, key: dict[str, str], **changes: Any) -> str:
     return f"/api/v1/predictions/{accepted['prediction_id']}/report"
 
 
+@KINDS
+def test_a_report_is_english_unless_another_language_is_asked_for(
+    served: Serving, key: dict[str, str], kind: str
+) -> None:
+    path = finished(served, key)
+    browser = key | {"Accept-Language": "zh-CN"}
+    assert "Clinical review" in text_of(served, path, kind, browser)
+    answer = served.client.get(f"{path}.{kind}?language=zh-Hans", headers=key)
+    text = "".join(pages_of(answer.content)) if kind == "pdf" else File(answer.text).text
+    assert "临床复核" in text
+    assert "Clinical review" not in text
+    refused = served.client.get(f"{path}.{kind}?language=fr", headers=key)
+    assert refused.status_code == 422
+    assert refused.json()["code"] == "request_not_valid"
+
+
 def text_of(served: Serving, path: str, kind: str, key: dict[str, str]) -> str:
     answer = served.client.get(f"{path}.{kind}", headers=key)
     assert answer.status_code == 200, answer.text

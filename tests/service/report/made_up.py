@@ -11,7 +11,9 @@ from PIL import Image
 
 from service.report.charts import dvars_chart, scale_chart, windows_chart
 from service.report.contents import Fact, Measured, Report, ReportPicture, ReviewWords
+from service.report.headings import headings
 from service.web import wording
+from service.web.language import current
 from service.web.prediction.scale import Band
 from tests.service.api.serving import sample_result
 
@@ -64,6 +66,8 @@ def made_up_report(**changes: Any) -> Report:
     identifier = "5e0f3b52-90a4-4f6c-9d43-8a3b1f3d2c11"
     report = Report(
         prediction_id=identifier,
+        language=current(),
+        headings=headings(),
         made_at=datetime(2026, 11, 29, 7, 0, 1, 5, tzinfo=UTC),
         title=f"RestNet report {identifier}",
         notice=(wording.banner("demonstration"), wording.NOTICE),
@@ -80,10 +84,10 @@ def made_up_report(**changes: Any) -> Report:
         quality=[
             Measured(line.name, line.value, line.meaning) for line in wording.quality_lines(result["quality"])
         ],
-        scan=[Fact("File", "run.nii.gz"), Fact("SHA-256", "9f" * 32)],
-        model=[Fact("Name", "RestNet demonstration, version 2"), Fact("SHA-256", "ab" * 32)],
+        scan=[Fact("File", "run.nii.gz"), Fact("SHA-256", "9f" * 32, digest=True)],
+        model=[Fact("Name", "RestNet demonstration, version 2"), Fact("SHA-256", "ab" * 32, digest=True)],
         performance=[Fact("Sensitivity", "0.88 (0.82 to 0.93)")],
-        measured_on="400 simulated subjects",
+        measured_on="Measured on 400 simulated subjects",
         reviews=[],
         more_reviews=False,
         origin=[Fact("Prediction", identifier), Fact("RestNet", "version 0.1.0")],

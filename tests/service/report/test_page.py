@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import pytest
 
 from service.report.page import content_security_policy, render
+from service.web.language import Language, spoken
 from tests.service.report.made_up import HOSTILE, PICTURES, evened, hostile_report, made_up_report, review
 
 TAGS = {
@@ -76,7 +77,7 @@ def test_its_policy_lets_its_own_style_in_and_nothing_else() -> None:
     html = render(made_up_report())
     file = File(html)
     digest = base64.b64encode(hashlib.sha256(file.style.encode()).digest()).decode()
-    policy = dict(part.strip().split(" ", 1) for part in content_security_policy().split(";"))
+    policy = dict(part.strip().split(" ", 1) for part in content_security_policy(Language.ENGLISH).split(";"))
     assert policy == {
         "default-src": "'none'",
         "style-src": f"'sha256-{digest}'",
@@ -87,7 +88,7 @@ def test_its_policy_lets_its_own_style_in_and_nothing_else() -> None:
     }
     # A saved copy has no headers, and a policy in the file cannot speak of frames.
     [kept] = [value for name, value in file.attributes if value.startswith("default-src")]
-    assert kept == content_security_policy().removesuffix("; frame-ancestors 'none'")
+    assert kept == content_security_policy(Language.ENGLISH).removesuffix("; frame-ancestors 'none'")
     assert html.index("http-equiv") < html.index("<style")
 
 
@@ -128,3 +129,17 @@ def test_it_prints_on_any_paper_without_cutting_a_figure() -> None:
 def test_its_words_are_in_the_pages_colours(colour: str) -> None:
     # Which the test of the pages' contrast holds to WCAG on a darker ground than white.
     assert colour in File(render(made_up_report())).style
+
+
+def test_in_chinese_everything_but_names_is_chinese_under_its_own_policy() -> None:
+    with spoken(Language.CHINESE):
+        report = made_up_report(pictures=PICTURES)
+    html = render(report)
+    assert '<html lang="zh-Hans">' in html
+    for words in ("ADHD 的概率", "临床复核", "扫描质量", "本报告"):
+        assert words in html
+    for words in ("Probability of ADHD", "Clinical review", "Across the scan", "The model<"):
+        assert words not in html
+    digest = base64.b64encode(hashlib.sha256(File(html).style.encode()).digest()).decode()
+    assert f"style-src 'sha256-{digest}'" in content_security_policy(Language.CHINESE)
+    assert f"style-src 'sha256-{digest}'" not in content_security_policy(Language.ENGLISH)

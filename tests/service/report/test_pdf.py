@@ -13,6 +13,7 @@ from service.report.contents import Fact, Report
 from service.report.fitting import CONTINUED, cut
 from service.report.pdf import write_pdf
 from service.web import wording
+from service.web.language import Language, spoken
 from tests.service.report.made_up import (
     HOSTILE,
     PICTURES,
@@ -148,13 +149,52 @@ def test_it_opens_nothing_and_leads_nowhere() -> None:
 
 
 def test_letters_of_no_font_do_not_stop_it() -> None:
-    chinese = pages_of(write_pdf(made_up_report(reviews=[review("\u5934\u52a8 and words")])))
-    assert "Some letters of this report are in none of its fonts" in chinese[0]
-    assert "and words" in chinese[0]
+    thai = pages_of(write_pdf(made_up_report(reviews=[review("\u0e44\u0e17\u0e22 and words")])))
+    assert "Some letters of this report are in none of its fonts" in thai[0]
+    assert "and words" in thai[0]
     others = "\u0393\u03c1\u03b5\u03b5\u03ba, \u0420\u0443\u0441\u0441, \u0141\u00f3\u017a, Gr\u00fc\u00dfe"
     written = pages_of(write_pdf(made_up_report(reviews=[review(others)])))
     assert "Some letters" not in written[0]
     assert others in written[0]
+
+
+def standards_of(pdf: bytes) -> str:
+    """What a PDF says of itself."""
+    metadata = pypdf.PdfReader(io.BytesIO(pdf)).trailer["/Root"]["/Metadata"]
+    return str(metadata.get_data().decode())
+
+
+def test_a_chinese_reason_is_shown_in_an_english_report() -> None:
+    pdf = write_pdf(made_up_report(subject="\u674e-7", reviews=[review("头动过大，复查。")]))
+    text = pages_of(pdf)[0]
+    assert "头动过大，复查。" in text
+    assert "Some letters" not in text
+    assert "pdfuaid" in standards_of(pdf)
+
+
+def test_in_chinese_it_is_chinese_tagged_and_small() -> None:
+    with spoken(Language.CHINESE):
+        report = made_up_report(pictures=PICTURES, reviews=[review("头动过大，复查。")])
+    pdf = write_pdf(report)
+    reader = pypdf.PdfReader(io.BytesIO(pdf))
+    text = "".join(pages_of(pdf)).replace(" ", "")
+    for words in ("ADHD的概率", "临床复核", "扫描质量", "在训练扫描中", "本报告"):
+        assert words in text
+    assert "Clinicalreview" not in text
+    assert str(reader.trailer["/Root"]["/Lang"]).startswith("zh")
+    assert "pdfuaid" in standards_of(pdf)
+    assert len(reader.pages) <= 2
+    # Of twenty megabytes of letters only those that are shown are in it.
+    plain = write_pdf(made_up_report(pictures=PICTURES))
+    assert len(pdf) < len(plain) + 400_000
+
+
+def test_what_is_too_long_is_cut_in_chinese_too() -> None:
+    with spoken(Language.CHINESE):
+        report = crowded("中" * 2000)
+    pages = pages_of(write_pdf(report))
+    assert len(pages) == 2
+    assert "其余见预测页面" in "".join(pages).replace(" ", "").replace("\n", "")
 
 
 def test_the_same_report_is_the_same_file_and_carries_its_moment() -> None:

@@ -12,7 +12,7 @@ from service.identity.accounts import create_user_without_password, verify_login
 from service.identity.errors import CredentialsError
 from service.identity.logins import open_login
 from service.identity.roles import Role
-from service.web import wording
+from service.web import account_wording
 from tests.service.api.serving import PASSWORD, Serving
 from tests.service.web.test_login import HTML, log_in
 
@@ -68,7 +68,7 @@ def test_a_person_changes_their_own_password(served: Serving) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/account?done=password")
     assert (opens(served, PASSWORD), opens(served, NEW)) == (False, True)
     after = served.client.cookies["restnet"]
-    assert wording.ACCOUNT_DONE["password"] in served.client.get(answer.headers["location"]).text
+    assert account_wording.ACCOUNT_DONE["password"] in served.client.get(answer.headers["location"]).text
     # This login goes on under another token, every other has ended.
     assert after != before
     assert (is_open(served, before), is_open(served, other), is_open(served, after)) == (False, False, True)
@@ -85,12 +85,12 @@ def test_the_form_of_the_login_before_serves_no_more(served: Serving) -> None:
 @pytest.mark.parametrize(
     ("wrong", "status", "said"),
     [
-        ({"current": "not this one"}, 401, wording.ACCOUNT_REFUSALS["credentials_not_valid"]),
-        ({"again": NEW + "x"}, 422, wording.PASSWORDS_DIFFER),
-        ({"new": "short"}, 422, wording.ACCOUNT_REFUSALS["password_length"]),
-        ({"new": "x" * 257}, 422, wording.ACCOUNT_REFUSALS["password_length"]),
-        ({"new": "doctordoctor"}, 422, wording.ACCOUNT_REFUSALS["password_guessable"]),
-        ({"new": PASSWORD}, 422, wording.ACCOUNT_REFUSALS["password_unchanged"]),
+        ({"current": "not this one"}, 401, account_wording.ACCOUNT_REFUSALS["credentials_not_valid"]),
+        ({"again": NEW + "x"}, 422, account_wording.PASSWORDS_DIFFER),
+        ({"new": "short"}, 422, account_wording.ACCOUNT_REFUSALS["password_length"]),
+        ({"new": "x" * 257}, 422, account_wording.ACCOUNT_REFUSALS["password_length"]),
+        ({"new": "doctordoctor"}, 422, account_wording.ACCOUNT_REFUSALS["password_guessable"]),
+        ({"new": PASSWORD}, 422, account_wording.ACCOUNT_REFUSALS["password_unchanged"]),
     ],
 )
 def test_a_password_that_cannot_be_is_refused_and_changes_nothing(

@@ -9,7 +9,7 @@ from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, UserRow
 from service.identity.accounts import create_user, set_password
 from service.identity.roles import Role
-from service.web import wording
+from service.web import account_wording
 from tests.service.api.serving import PASSWORD, Serving
 from tests.service.api.test_permissions import PAGES, PERSONAL, REST, concrete
 from tests.service.web.test_account import NEW, change
@@ -69,7 +69,7 @@ def test_a_first_password_opens_the_account_page_alone_until_it_is_changed(
 def test_the_first_password_itself_will_not_do(served: Serving, token: str) -> None:
     answer = change(served, token, new=PASSWORD)
     assert answer.status_code == 422
-    assert wording.ACCOUNT_REFUSALS["password_unchanged"] in answer.text
+    assert account_wording.ACCOUNT_REFUSALS["password_unchanged"] in answer.text
     assert served.client.get("/", headers=HTML).headers["location"] == "/account"
 
 
@@ -98,9 +98,9 @@ def test_a_first_password_ends(served: Serving, token: str) -> None:
     served.client.cookies.clear()
     answer = log_in(served)
     assert (answer.status_code, "set-cookie" in answer.headers) == (401, False)
-    assert wording.LOGIN_REFUSALS["first_password_ended"] in answer.text
+    assert account_wording.LOGIN_REFUSALS["first_password_ended"] in answer.text
     # A wrong one learns nothing of that.
-    assert wording.LOGIN_REFUSALS["credentials_not_valid"] in log_in(served, "wrong").text
+    assert account_wording.LOGIN_REFUSALS["credentials_not_valid"] in log_in(served, "wrong").text
     with served.sessions() as session:
         told = session.scalars(select(AuditEventRow).where(AuditEventRow.action == "login.refused")).all()
     assert len(told) == 3

@@ -17,7 +17,7 @@ from service.identity.accounts import disable_user
 from service.identity.roles import Role
 from service.identity.second_factor import has_second_factor
 from service.storage.key_file import make_key_file
-from service.web import wording
+from service.web import account_wording
 from tests.service.api.serving import PASSWORD, Serving, make_settings, serving
 from tests.service.api.test_permissions import PAGES, PERSONAL, REST, concrete
 from tests.service.web.test_account import elsewhere, is_open
@@ -84,7 +84,7 @@ def test_it_is_set_up_with_the_password_and_a_first_code(served: Serving) -> Non
     # It does not count yet, and is not shown again.
     wrong = post(served, "/account/second-factor/confirm", csrf_token=token, code="000000")
     assert (wrong.status_code, secret in wrong.text) == (401, False)
-    assert wording.CODE_REFUSED in wrong.text
+    assert account_wording.CODE_REFUSED in wrong.text
     assert type_password(served).headers["location"] == "/"
     served.client.cookies.clear()
     served.client.cookies["restnet"] = mine
@@ -137,7 +137,7 @@ def test_a_code_does_not_serve_twice(served: Serving) -> None:
     type_password(served)
     again = post(served, "/login/code", code=code)
     assert again.status_code == 401
-    assert wording.CODE_REFUSED in again.text
+    assert account_wording.CODE_REFUSED in again.text
     assert not is_in(served)
     assert told(served, "login")[-1] == ("login.refused", {"at": "second-factor"})
 

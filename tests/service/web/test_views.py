@@ -106,7 +106,7 @@ def test_the_drawings_have_axes_and_a_warning_has_words(served: Serving, token: 
     warnings = [{"code": "left_right_unverified", "message": measured}]
     result = sample_result() | {"warnings": warnings}
     served.finish(prediction_id, result, model_version_id=served.register_model())
-    page = served.client.get(f"/predictions/{prediction_id}").text.replace("&#8239;", " ")
+    page = served.client.get(f"/predictions/{prediction_id}").text.replace("\u202f", " ")
     dvars, stretches = re.findall(r'<svg class="chart".*?</figure>', page, flags=re.DOTALL)
     # 344 s of rest; the largest DVARS is 1.9.
     assert re.findall(r">([^<>]+)</text>", stretches) == ["100 %", "0 %", "0:00", "2:52", "5:44"]

@@ -94,7 +94,11 @@ def test_the_form_offers_what_differs_from_the_model(served: Serving, token: str
         ({"answer": "maybe", "reason": "typed"}, "answer", review_form.ANSWER_MISSING),
         ({"answer": "control", "diagnosis": "other"}, "reason", review_form.REASON_MISSING),
         ({"answer": "control", "reason": " \r\n "}, "reason", review_form.REASON_MISSING),
-        ({"answer": "control", "reason": "x" * 2001}, "reason", review_form.REASON_TOO_LONG),
+        (
+            {"answer": "control", "reason": "x" * 2001},
+            "reason",
+            review_form.REASON_TOO_LONG % {"limit": "2,000"},
+        ),
         ({"answer": "accepted", "reason": "a\x00b"}, "reason", review_form.REASON_UNREADABLE),
         ({"answer": "accepted", "diagnosis": "flu"}, "diagnosis", review_form.DIAGNOSIS_UNKNOWN),
     ],
