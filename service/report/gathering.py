@@ -15,10 +15,10 @@ from service.report.charts import dvars_chart, scale_chart, windows_chart
 from service.report.contents import Fact, Measured, Report, ReportPicture, ReviewWords
 from service.report.headings import headings
 from service.web import wording
-from service.web.language import _, current, marked, ngettext
+from service.web.language import _, current, marked, ngettext, pgettext
 from service.web.prediction.comparing import Line, person_lines, quality_lines
 from service.web.prediction.scale import uncertain_band
-from service.web.prediction.verdict import quality_verdict
+from service.web.prediction.verdict import QualityVerdict, quality_verdict
 from service.web.rendering import moment, percent, readable_bytes
 
 # As many as the page of the prediction shows.
@@ -105,12 +105,12 @@ def gather(
         person=_person(row.scan, person_lines(compared, population)),
         probability=percent(result["adhd_probability"]),
         interval=_("%(level)s interval %(low)s to %(high)s", level=percent(level / 100), low=low, high=high),
-        decision=wording.decision(result, rules_out_both=band is not None and band.rules_out_both),
+        decision=wording.decision(result, band),
         scale=scale_chart(result, band),
         windows=windows_chart(result),
         dvars=dvars_chart(result),
         remarks=wording.warnings_beside_banner(result["warnings"]),
-        verdict=_("%(headline)s. %(sentence)s", headline=verdict.headline, sentence=verdict.sentence),
+        verdict=_verdict(verdict),
         quality=[_measured(line) for line in quality_lines(result["quality"], compared, population)],
         scan=_scan(row.scan, result["scan"]),
         model=_model(result, sha256=registered.sha256),
@@ -188,6 +188,14 @@ def _model(result: dict[str, Any], *, sha256: str) -> list[Fact]:
         Fact(_("Decision"), _(RULES.get(rule, rule))),
         Fact("SHA-256", sha256, digest=True),
     ]
+
+
+def _verdict(verdict: QualityVerdict) -> str:
+    said = _("%(headline)s. %(sentence)s", headline=verdict.headline, sentence=verdict.sentence)
+    if not verdict.reasons:
+        return said
+    reasons = pgettext("between the parts of a description", "; ").join(verdict.reasons)
+    return _("%(said)s In particular: %(reasons)s.", said=said, reasons=reasons)
 
 
 def _performance(metrics: Mapping[str, Any]) -> list[Fact]:

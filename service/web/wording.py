@@ -7,6 +7,7 @@ from typing import Any
 from service.api.review_payloads import ReviewResponse
 from service.web.language import _, marked
 from service.web.language.numbers import per_cent
+from service.web.prediction.scale import Band
 
 STATES = {
     "queued": marked("Waiting"),
@@ -65,18 +66,23 @@ CAUTIONS = {
 }
 
 
-def decision(result: dict[str, Any], *, rules_out_both: bool = False) -> Decision:
+def decision(result: dict[str, Any], band: Band | None = None) -> Decision:
     """Say what a result's decision means and what it does not mean.
 
     Parameters
     ----------
     result : dict
-    rules_out_both : bool
-        Whether a set that is not a single class is empty, by the card's quantiles.
+    band : Band or None
+        Of the card whose conformal sets decided, where it is known.
     """
     named = result["decision"]
-    by_sets = decision_rule(result) == "conformal"
-    meaning = _by_conformal_sets(named, rules_out_both=rules_out_both) if by_sets else _by_interval(result)
+    if decision_rule(result) == "conformal":
+        meaning = _by_conformal_sets(named, rules_out_both=band is not None and band.rules_out_both)
+        if band is not None and band.error_rate is not None:
+            rate = per_cent(round(100 * band.error_rate))
+            meaning = _("%(meaning)s That rate is %(rate)s.", meaning=meaning, rate=rate)
+    else:
+        meaning = _by_interval(result)
     return Decision(_(HEADLINES[named]), meaning, _(CAUTIONS[named]))
 
 

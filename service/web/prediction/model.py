@@ -14,8 +14,12 @@ _MEASURED = {
     "specificity": marked("Specificity"),
 }
 _MEANINGS = {
-    "sensitivity": marked("of those with ADHD it called so many ADHD"),
-    "specificity": marked("of the controls it called so many control"),
+    "sensitivity": marked(
+        "of those with ADHD the threshold alone calls so many ADHD, and leaves nobody uncertain"
+    ),
+    "specificity": marked(
+        "of the controls the threshold alone calls so many control, and leaves nobody uncertain"
+    ),
 }
 _LEVEL = 95  # percent, of the intervals in every card's metrics (docs/model-card.md)
 
@@ -37,13 +41,17 @@ class Measured:
 
 
 def measured(card: Mapping[str, Any] | None) -> list[Measured]:
-    """Read sensitivity and specificity off the card; whoever made it may have left them out."""
+    """Read what the card says was measured; whoever made it may have left anything out."""
     metrics = (card or {}).get("metrics") or {}
     found = []
     for key, name in _MEASURED.items():
         figure = metrics.get(key)
         if isinstance(figure, Mapping) and _is_number(figure.get("value")):
             found.append(Measured(_(name), percent(figure["value"]), _interval(figure), _(_MEANINGS[key])))
+    share = metrics.get("uncertain_share")
+    if isinstance(share, int | float):
+        meaning = _("of all of them the rule by which this page decides leaves so many uncertain")
+        found.append(Measured(_("Left uncertain"), percent(share), "", meaning))
     return found
 
 

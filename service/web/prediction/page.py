@@ -104,15 +104,17 @@ def _drawn(
     population = None if card is None else card.get("population")
     band = uncertain_band(result, card)
     person = person_lines(compared, population)
+    verdict = quality_verdict(result["warnings"], compared)
     return {
-        "verdict": quality_verdict(result["warnings"], compared),
+        "verdict": verdict,
         "quality": quality_lines(result["quality"], compared, population),
         "compared": compared,
         "trace": dvars_trace(result["quality"].get("dvars", [])),
         "times": time_marks(float(result["quality"]["duration_s"])),
         "scale": probability_scale(result),
         "band": band,
-        "decision": wording.decision(result, rules_out_both=band is not None and band.rules_out_both),
+        "decision": wording.decision(result, band),
+        "unlike_training": verdict.grade == "care" or any(line.place == "outside" for line in person),
         "person": person,
         "person_sentence": person_sentence(person),
         "stretches": stretches(result),

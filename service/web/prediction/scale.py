@@ -49,11 +49,14 @@ class Band:
     low, high : float
     rules_out_both : bool
         Inside it neither class is in the set; otherwise both are.
+    error_rate : float or None
+        How often the true class may be ruled out, 0 to 1, by the card; None where it does not say.
     """
 
     low: float
     high: float
     rules_out_both: bool
+    error_rate: float | None = None
 
 
 def uncertain_band(result: dict[str, Any], card: Mapping[str, Any] | None) -> Band | None:
@@ -64,7 +67,13 @@ def uncertain_band(result: dict[str, Any], card: Mapping[str, Any] | None) -> Ba
     # A class is in the set where one minus its probability is at most its quantile (docs/model-card.md).
     adhd_from, control_to = 100 * (1 - float(quantiles["adhd"])), 100 * float(quantiles["control"])
     low, high = sorted((adhd_from, control_to))
-    return Band(_on_line(low), _on_line(high), rules_out_both=control_to < adhd_from)
+    level = quantiles.get("level")
+    return Band(
+        _on_line(low),
+        _on_line(high),
+        rules_out_both=control_to < adhd_from,
+        error_rate=None if level is None else round(1 - float(level), 4),
+    )
 
 
 @dataclass(frozen=True)

@@ -133,6 +133,9 @@ async function open(root) {
       isColorbar: false,
       isRadiologicalConvention: false,
       dragAndDropEnabled: false,
+      // Keys of its own that no control of ours would show.
+      viewModeHotKey: "",
+      clipPlaneHotKey: "",
       loadingText: "",
       multiplanarForceRender: true,
       multiplanarLayout: GRID,

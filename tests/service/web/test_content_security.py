@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from service.db.rows import PredictionState
+from service.identity.roles import Role
 from service.web.rendering import FOLDER, environment
 from tests.service.api.serving import PASSWORD, Serving, make_settings, sample_result, scan_bytes, serving
 from tests.service.web.test_login import log_in
@@ -128,6 +129,9 @@ def pages(served: Serving) -> Iterator[str]:
             yield served.client.get(page, headers=HTML).text
     yield served.client.get("/predictions", headers=HTML).text
     yield served.client.get("/predictions?status=%3Cb%3E", headers=HTML).text
+    with another_browser(served):
+        served.log_in(served.user("chief", Role.ADMINISTRATOR))
+        yield served.client.get("/reviews", headers=HTML).text
 
 
 def test_no_page_holds_code_or_style_of_its_own(served: Serving, templates_drawn: set[str]) -> None:

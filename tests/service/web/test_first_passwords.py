@@ -50,7 +50,11 @@ def test_a_first_password_opens_the_account_page_alone_until_it_is_changed(
         assert (answer.status_code, answer.headers["location"]) == (303, "/account"), (method, path)
     for method, path in REST | PERSONAL:
         answer = served.client.request(method, concrete(path), headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (403, "password_change_required"), path
+        assert answer.status_code == 403, path
+        if method == "HEAD":
+            # It has no body to say more in.
+            continue
+        assert answer.json()["code"] == "password_change_required", path
         assert "/account" in answer.json()["remedy"]
     page = served.client.get("/account", headers=HTML)
     assert page.status_code == 200

@@ -269,7 +269,11 @@ def test_where_it_is_required_who_has_none_sets_it_up_first(tmp_path: Path, data
             assert (answer.status_code, answer.headers["location"]) == (303, "/account"), (method, path)
         for method, path in REST | PERSONAL:
             answer = served.client.request(method, concrete(path), headers=headers)
-            assert (answer.status_code, answer.json()["code"]) == (403, "second_factor_required"), path
+            assert answer.status_code == 403, path
+            if method == "HEAD":
+                # It has no body to say more in.
+                continue
+            assert answer.json()["code"] == "second_factor_required", path
             assert "/account" in answer.json()["remedy"]
         assert "Set it up to go on" in served.client.get("/account").text
         # A key was issued by itself.

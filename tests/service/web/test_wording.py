@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from service.web import wording
+from service.web.prediction.scale import Band
 from tests.service.api.serving import sample_result
 
 ERRORS = Path(__file__).resolve().parents[3] / "docs" / "errors.md"
@@ -67,7 +68,13 @@ def test_conformal_sets_explain_a_decision_that_was_made_by_them(named: str, exp
 
 def test_an_empty_set_rules_both_groups_out() -> None:
     result = sample_result(0.6, 0.4, 0.7) | {"decision": "uncertain", "decision_rule": "conformal"}
-    assert "rules out both" in wording.decision(result, rules_out_both=True).meaning
+    assert "rules out both" in wording.decision(result, Band(20, 70, rules_out_both=True)).meaning
+
+
+def test_the_error_rate_of_conformal_sets_is_a_number() -> None:
+    result = sample_result(0.9, 0.8, 0.95) | {"decision": "adhd", "decision_rule": "conformal"}
+    band = Band(20, 70, rules_out_both=False, error_rate=0.1)
+    assert wording.decision(result, band).meaning.endswith("the ADHD group is not. That rate is 10\u202f%.")
 
 
 @pytest.mark.parametrize(

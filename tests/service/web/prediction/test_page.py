@@ -71,9 +71,9 @@ def test_quality_comes_before_the_answer_and_the_model_after_it(drawn: Any) -> N
         "Uncertain",
         "This person and the training group",
         "Across the scan",
+        "To bear in mind",
         "What drove this answer",
         "The model",
-        "To bear in mind",
         "The file",
         "Clinical review",
     ]

@@ -37,11 +37,11 @@ BY_SETS = {"decision_rule": "conformal"}
     ("quantiles", "band"),
     [
         # Control is in the set up to 60 %, ADHD from 30 %: between them lie both.
-        ({"level": 0.9, "control": 0.6, "adhd": 0.7}, Band(30, 60, rules_out_both=False)),
+        ({"level": 0.9, "control": 0.6, "adhd": 0.7}, Band(30, 60, rules_out_both=False, error_rate=0.1)),
         # Control is in the set up to 20 %, ADHD from 70 %: between them lies neither.
-        ({"level": 0.9, "control": 0.2, "adhd": 0.3}, Band(20, 70, rules_out_both=True)),
+        ({"level": 0.9, "control": 0.2, "adhd": 0.3}, Band(20, 70, rules_out_both=True, error_rate=0.1)),
         # Too few were there to calibrate on: nothing is ever ruled out.
-        ({"level": 0.9, "control": 1.0, "adhd": 1.0}, Band(0, 100, rules_out_both=False)),
+        ({"level": 0.9, "control": 1.0, "adhd": 1.0}, Band(0, 100, rules_out_both=False, error_rate=0.1)),
     ],
 )
 def test_the_band_is_where_the_sets_name_no_single_class(quantiles: dict[str, float], band: Band) -> None:
