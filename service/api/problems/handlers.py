@@ -234,10 +234,11 @@ def _waiting(error: Exception, status: int) -> dict[str, str]:
 
 
 def wants_page(request: Request) -> bool:
-    """Whether a request came from a person's browser for one of the pages."""
+    """Whether a request came from a person's browser for one of the pages, or for a part of one."""
     path = request.url.path
     machine = path.startswith("/api/") or path in {"/healthz", "/readyz", "/metrics"}
-    return not machine and "text/html" in request.headers.get("accept", "")
+    asked = request.headers
+    return not machine and ("hx-request" in asked or "text/html" in asked.get("accept", ""))
 
 
 def install_error_handlers(app: FastAPI, *, page: Renderer | None) -> None:

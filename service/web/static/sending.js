@@ -35,6 +35,10 @@ class Trouble extends Error {
     return new Trouble(answer.getStatus(), answer.getBody(), answer.getHeader("Retry-After"));
   }
 
+  get isGone() {
+    return this.status === 404 || this.status === 410;
+  }
+
   get passes() {
     if (this.problem.code === "internal_error") return false;
     if (this.status === 429) return this.retryAfterSeconds <= LONGEST_WAIT_S;
@@ -86,7 +90,13 @@ export class Sending {
         return { accepted };
       } catch (error) {
         if (this.#stopped) return { stopped: true };
-        const ending = await this.#endingAfter(Trouble.from(error));
+        const trouble = Trouble.from(error);
+        const accepted = trouble.isGone && !this.#whole && (await this.#handedOver(fields()));
+        if (accepted) {
+          forget(this.#fingerprint);
+          return { accepted };
+        }
+        const ending = await this.#endingAfter(trouble);
         if (ending) return ending;
       }
     }
@@ -103,7 +113,7 @@ export class Sending {
 
   async #endingAfter(trouble) {
     if (trouble.status === 401) return { loggedOut: true };
-    if ([404, 410].includes(trouble.status) && this.#beginnings < BEGINNINGS) {
+    if (trouble.isGone && this.#beginnings < BEGINNINGS) {
       this.#beginAgain();
       return null;
     }
@@ -179,13 +189,21 @@ export class Sending {
       onAfterResponse: (request, response) => {
         // For any of these tus-js-client would begin the file again from its first byte.
         const status = response.getStatus();
-        const gone = status === 404 || status === 410;
-        if (request.getMethod() === "HEAD" && status >= 300 && !gone) {
+        if (request.getMethod() === "HEAD" && status >= 300) {
           throw new Trouble(status, "", response.getHeader("Retry-After"));
         }
       },
     });
     return upload;
+  }
+
+  // What is gone may have become a prediction whose name never arrived: asked again, the service tells it.
+  async #handedOver(fields) {
+    try {
+      return this.#upload?.url ? await this.#complete(fields) : null;
+    } catch {
+      return null;
+    }
   }
 
   async #complete(fields) {
