@@ -5,7 +5,7 @@ the refusal's figures; what these words leave out stands behind them in the serv
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,11 +111,17 @@ def refusal_template(code: str) -> str | None:
     return None if template == code else template
 
 
-def refusal_words() -> dict[str, Any]:
-    """Return what the scripts say of refusals: sentences by code, the values in them, and the remedies."""
-    remedies = {code: _(words) for code, words in REMEDIES.items()}
+def refusal_words(found_by_page: Collection[str]) -> dict[str, Any]:
+    """Return what the scripts say of refusals: sentences by code, the values in them, and the remedies.
+
+    Parameters
+    ----------
+    found_by_page : collection of str
+        Codes that a script finds itself: for the others the service sends what English pages say.
+    """
     if current() == Language.ENGLISH:
-        return {"remedies": remedies}
+        return {"remedies": {code: REMEDIES[code] for code in found_by_page}}
+    remedies = {code: _(words) for code, words in REMEDIES.items()}
     codes = (*REMEDIES, *MET_BY_UPLOADS)
     templates = {code: template for code in codes if (template := refusal_template(code))}
     values = {value: _(value) for value in VALUES}

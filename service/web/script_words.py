@@ -30,6 +30,8 @@ DEFECTS = {
     "unknown_data_type": "expected 8- to 64-bit integers or 32- or 64-bit floats, found data type code "
     "%(found)s",
 }
+# What is found of a file or a form before its header is read.
+_FOUND_BESIDE = ("empty_file", "scan_missing", "upload_too_large")
 # What nifti.js takes a file for that is no scan.
 KINDS = {
     "dicom": marked("a DICOM file"),
@@ -150,7 +152,7 @@ def upload_words() -> dict[str, Any]:
         "list_comma": pgettext("between the parts of a list", ", "),
         "kinds": _said(KINDS),
         "units": _said(UNITS),
-        **refusal_words(),
+        **refusal_words([*DEFECTS, *_FOUND_BESIDE]),
     }
 
 

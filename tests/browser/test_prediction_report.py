@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, Route
 
 from service.report.contents import Report
 from service.report.page import content_security_policy, render
+from service.web.language import Language
 from tests.browser.watching import Watched
 from tests.service.report.made_up import HOSTILE, PICTURES, evened, hostile_report, made_up_report, review
 
@@ -34,7 +35,7 @@ class Shown:
     def open(self, report: Report, *, policy: bool = True) -> None:
         headers = {"Content-Type": "text/html; charset=utf-8"}
         if policy:
-            headers["Content-Security-Policy"] = content_security_policy()
+            headers["Content-Security-Policy"] = content_security_policy(Language.ENGLISH)
 
         def answer(route: Route) -> None:
             if route.request.url == ADDRESS:

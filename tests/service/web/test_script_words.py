@@ -127,3 +127,10 @@ def test_the_pages_bring_the_words_along(served: Serving) -> None:
         [words] = re.findall(r"<meta name=\"words\" content='([^']*)'>", page)
         assert json.loads(unescape(words))["remedies"]["cifti"].startswith(remedy)
     assert '<meta name="words"' in served.client.get("/predictions").text
+
+
+def test_an_english_page_has_a_remedy_for_whatever_its_scripts_find() -> None:
+    found = set(re.findall(r'code: "(\w+)"', SCRIPTS["choice.js"] + SCRIPTS["upload.js"]))
+    found |= {"nifti_pair", "not_nifti"} | script_words.DEFECTS.keys()
+    assert found >= {"empty_file", "scan_missing", "upload_too_large"}
+    assert found == script_words.upload_words()["remedies"].keys()
