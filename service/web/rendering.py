@@ -46,8 +46,6 @@ def environment() -> Environment:
     made.policies["ext.i18n.trimmed"] = True
     # Chinese as it is: its escapes would be twice as long.
     made.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
-    # Chinese in three bytes a letter and not in six.
-    made.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
     # For words that are no literal of a template: they are escaped, which those in _() are not.
     made.filters["translated"] = _
     made.filters["percent"] = percent
