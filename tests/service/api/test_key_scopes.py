@@ -30,6 +30,10 @@ SCOPE_OF_ROUTE = {
     ("POST", "/api/v1/predictions/{prediction_id}/retry"): Scope.PREDICTIONS_WRITE,
     ("POST", "/api/v1/predictions/{prediction_id}/review"): Scope.PREDICTIONS_WRITE,
     ("GET", "/api/v1/predictions/{prediction_id}/reviews"): Scope.PREDICTIONS_READ,
+    ("GET", "/api/v1/predictions/{prediction_id}/explanation"): Scope.PREDICTIONS_READ,
+    ("POST", "/api/v1/predictions/{prediction_id}/explanation"): Scope.PREDICTIONS_WRITE,
+    ("GET", "/api/v1/predictions/{prediction_id}/explanation.nii.gz"): Scope.PREDICTIONS_READ,
+    ("GET", "/api/v1/predictions/{prediction_id}/explanation/{name}"): Scope.PREDICTIONS_READ,
     ("GET", "/api/v1/predictions/{prediction_id}/report.html"): Scope.PREDICTIONS_READ,
     ("GET", "/api/v1/predictions/{prediction_id}/report.pdf"): Scope.PREDICTIONS_READ,
     ("GET", "/api/v1/admin/users"): Scope.ADMIN,
@@ -70,7 +74,8 @@ def test_every_route_asks_every_key_for_its_scope(served: Serving) -> None:
         for scope in SCOPES_OF_ROLE[role]
     }
     for (method, path), needed in SCOPE_OF_ROUTE.items():
-        concrete = re.sub(r"\{\w+\}", "00000000-0000-0000-0000-000000000000", path)
+        named = path.replace("{name}", "carpet.png")
+        concrete = re.sub(r"\{\w+\}", "00000000-0000-0000-0000-000000000000", named)
         for (role, scope), key in keys.items():
             # A scope opens no more than the role of the account.
             expected = scope == needed and role in REST[method, path]

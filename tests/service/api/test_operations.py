@@ -145,6 +145,12 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
     }
     assert paths == {
         ("POST", "/api/v1/scans"),
+        ("GET", "/api/v1/predictions/{prediction_id}/explanation"),
+        ("POST", "/api/v1/predictions/{prediction_id}/explanation"),
+        ("GET", "/api/v1/predictions/{prediction_id}/explanation.nii.gz"),
+        ("GET", "/api/v1/predictions/{prediction_id}/explanation/{name}"),
+        ("GET", "/api/v1/predictions/{prediction_id}/report.html"),
+        ("GET", "/api/v1/predictions/{prediction_id}/report.pdf"),
         ("GET", "/api/v1/scans/{scan_id}"),
         ("DELETE", "/api/v1/scans/{scan_id}"),
         ("OPTIONS", "/api/v1/uploads"),

@@ -10,7 +10,7 @@ from tests.service.api.serving import Serving, scan_bytes
 @pytest.mark.parametrize(
     ("method", "path", "known"),
     [
-        ("GET", "predictions", "cursor, limit, since, status, subject_id, until"),
+        ("GET", "predictions", "cursor, limit, since, sort, status, subject_id, subject_prefix, until"),
         ("GET", "predictions/x", None),
         ("GET", "predictions/x/events", None),
         ("POST", "predictions/x/cancel", None),
