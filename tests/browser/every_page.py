@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from playwright.sync_api import Browser, expect
 
-from tests.browser.seeding import NEWCOMER, WITH_CODE, Seeded
+from tests.browser.seeding import ADMINISTRATOR, NEWCOMER, WITH_CODE, Seeded
 from tests.browser.watching import Watched, watched_tab
 from tests.service.web.test_second_factor import code_of
 
@@ -38,6 +38,7 @@ def every_page(browser: Browser, seeded: Seeded) -> Iterator[tuple[str, Watched]
             yield name, tab
         tab.log_in()
         states = {f"prediction-{state}": path for state, path in seeded.pages.items()}
+        states["prediction-explained"] = seeded.explained
         for name, path in (OF_THE_CLINICIAN | states).items():
             tab.goto(path)
             yield name, tab
@@ -46,6 +47,11 @@ def every_page(browser: Browser, seeded: Seeded) -> Iterator[tuple[str, Watched]
         tab.page.wait_for_url(seeded.site.address + "/")
         tab.goto("/predictions")
         yield "worklist-empty", tab
+    with watched_tab(browser, seeded.site) as tab:
+        tab.type_password(ADMINISTRATOR)
+        tab.page.wait_for_url(seeded.site.address + "/")
+        tab.goto("/reviews")
+        yield "reviews", tab
     with watched_tab(browser, seeded.site) as tab:
         yield from _second_factor(tab)
 

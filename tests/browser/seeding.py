@@ -10,26 +10,46 @@ from uuid import UUID
 from sqlalchemy import insert
 from sqlalchemy.orm import Session, sessionmaker
 
+from service import jobs
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, ResultRow, ScanRow
+from service.db.rows import (
+    ExplanationState,
+    ModelVersionRow,
+    PredictionRow,
+    PredictionState,
+    ResultRow,
+    ScanRow,
+)
+from service.explanations import pack
 from service.identity.accounts import create_user
 from service.identity.roles import Role
 from service.settings import Settings
+from service.storage import Storage, explanation_key, open_storage
 from tests.browser.watching import Site
-from tests.service.api.serving import CARD, PASSWORD, sample_result, web_process
+from tests.service.api.serving import (
+    CARD,
+    PASSWORD,
+    SAMPLE_PICTURES,
+    SAMPLE_PNG,
+    sample_facts,
+    sample_result,
+    web_process,
+)
 
 # Who has uploaded nothing and sees nobody else's; who logs in with a code too.
 NEWCOMER, WITH_CODE = "newcomer", "with-a-code"
+ADMINISTRATOR = "chief"
 
 
 @dataclass(frozen=True)
 class Seeded:
-    """A service with rows in it, and the address of a prediction in each state."""
+    """A service with rows in it, and the address of a prediction in each state, and of one with its map."""
 
     site: Site
     pages: dict[PredictionState, str]
+    explained: str
     sessions: sessionmaker[Session]
 
 
@@ -48,22 +68,26 @@ def seeded_site(folder: Path, *, predictions: int) -> Iterator[Seeded]:
     upgrade(url)
     engine = make_engine(url)
     sessions = session_factory(engine)
-    pages = _fill(sessions, predictions)
+    pages, explained_id = _fill(sessions, predictions)
     settings = Settings(data_dir=folder, requests_per_minute=0, requests_per_minute_per_address=0)
+    _store_explanation(open_storage(settings), explained_id)
     try:
         with web_process(settings) as (address, _, _):
-            yield Seeded(Site(address, "doctor", PASSWORD, ""), pages, sessions)
+            explained = f"/predictions/{explained_id}"
+            yield Seeded(Site(address, "doctor", PASSWORD, ""), pages, explained, sessions)
     finally:
         engine.dispose()
 
 
-def _fill(sessions: sessionmaker[Session], predictions: int) -> dict[PredictionState, str]:
+def _fill(sessions: sessionmaker[Session], predictions: int) -> tuple[dict[PredictionState, str], str]:
+    """Add the rows; gives the page of a prediction in each state, and the id of one with an explanation."""
     now = datetime.now(UTC)
     with sessions.begin() as session:
         for name, role in (
             ("doctor", Role.CLINICIAN),
             (NEWCOMER, Role.INTEGRATOR),
             (WITH_CODE, Role.CLINICIAN),
+            (ADMINISTRATOR, Role.ADMINISTRATOR),
         ):
             create_user(
                 session,
@@ -78,15 +102,25 @@ def _fill(sessions: sessionmaker[Session], predictions: int) -> dict[PredictionS
         )
         session.add(version)
         session.flush()
-        states = [PredictionState.SUCCEEDED] * predictions + list(PredictionState)
+        states = [PredictionState.SUCCEEDED] * predictions + [*PredictionState, PredictionState.SUCCEEDED]
         rows = [_rows(number, state, now, version.id) for number, state in enumerate(states)]
         session.execute(insert(ScanRow), [scan for scan, _, _ in rows])
         session.execute(insert(PredictionRow), [prediction for _, prediction, _ in rows])
         session.execute(insert(ResultRow), [result for _, _, result in rows if result])
-    return {
-        state: f"/predictions/{prediction['id']}"
-        for state, (_, prediction, _) in zip(states[predictions:], rows[predictions:], strict=True)
-    }
+        explained_id = str(rows[-1][1]["id"])
+        explanation = jobs.enqueue_explanation(session, session.get_one(PredictionRow, explained_id))
+        explanation.state, explanation.progress = ExplanationState.SUCCEEDED, 1.0
+        explanation.facts = sample_facts()
+    shown = zip(states[predictions:-1], rows[predictions:-1], strict=True)
+    pages = {state: f"/predictions/{prediction['id']}" for state, (_, prediction, _) in shown}
+    return pages, explained_id
+
+
+def _store_explanation(storage: Storage, prediction_id: str) -> None:
+    content = pack(dict.fromkeys(SAMPLE_PICTURES, SAMPLE_PNG))
+    with storage.receive(max_bytes=len(content)) as upload:
+        upload.write(content)
+        storage.promote(upload, explanation_key(prediction_id))
 
 
 def _rows(

@@ -93,7 +93,9 @@ def test_a_row_is_cancelled_and_tried_again_in_its_place(tab: Watched, waiting: 
     assert focused(page) == f"act-{waiting}"
     page.keyboard.press("Enter")
     expect(act).to_have_accessible_name(re.compile("^Cancel"))
-    assert page.url.endswith("/predictions?to=2100-01-01")
+    # Pressed in the moment before htmx has taken over the new row, the form goes the plain way, which comes
+    # back to the row by its name.
+    assert page.url.partition("#")[0].endswith("/predictions?to=2100-01-01")
 
 
 def test_what_is_asked_for_goes_before_a_renewal(browser: Browser, seeded: Seeded) -> None:
