@@ -71,6 +71,8 @@ def test_the_whole_way(tab: Watched, scan_file: Path) -> None:
     reach(page, "Save the review")
     page.keyboard.press("Enter")
     expect(page.locator(".reviews li")).to_contain_text("Accepted")
+    # Before the end of its loading a page is not yet where its address says.
+    page.wait_for_load_state()
 
     reach(page, "Predictions", backwards=True)
     page.keyboard.press("Enter")
@@ -78,6 +80,7 @@ def test_the_whole_way(tab: Watched, scan_file: Path) -> None:
     reach(page, "KEYS")
     page.keyboard.press("Enter")
     expect(page.locator("#prediction[data-state=succeeded]")).to_be_attached()
+    page.wait_for_load_state()
 
     reach(page, "Log out", backwards=True)
     page.keyboard.press("Enter")
