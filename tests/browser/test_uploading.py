@@ -335,6 +335,8 @@ def test_in_chinese_no_script_says_a_word_of_english(
         tab.log_in()
         page.get_by_role("button", name="中文").click()
         expect(page.get_by_role("button", name="English")).to_be_visible()
+        # The page's script has taken the form over.
+        expect(page.locator("#scan[multiple]")).to_be_attached()
         page.locator("#scan").set_input_files([tmp_path / name for name in files])
         rows = page.locator(".batch-file")
         expect(rows.nth(0)).to_contain_text("至少需要 20 帧，但文件只有 7 帧。")
