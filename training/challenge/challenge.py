@@ -95,8 +95,8 @@ def challenge(
         Of the bootstrap.
     device : "auto", "cpu" or "cuda"
     progress : callable, optional
-        Called as ``progress(stage, share)`` with the stages "champion" and "challenger"; what it raises stops
-        the work.
+        Called as ``progress(stage, share)`` with the stages "champion" and "challenger" and the share of the
+        whole work; what it raises stops it.
 
     Returns
     -------
@@ -116,13 +116,13 @@ def challenge(
         return Challenge(evaluation=said, rules=(opened,), together=None)
     old = load_checkpoint(champion)
     answers = []
-    for stage, checkpoint in (("champion", old), ("challenger", opened)):
+    for place, (stage, checkpoint) in enumerate((("champion", old), ("challenger", opened))):
         answers.append(
             ask(
                 checkpoint,
                 evaluation,
                 device=device,
-                progress=None if progress is None else _of_stage(progress, stage),
+                progress=None if progress is None else _of_stage(progress, stage, begun=place / 2),
             )
         )
     together = set_side_by_side(
@@ -172,5 +172,5 @@ def _overlap(evaluation: EvaluationSet, origin: Origin | None) -> Overlap | None
     )
 
 
-def _of_stage(progress: ReportStage, stage: str) -> Callable[[float], None]:
-    return lambda share: progress(stage, share)
+def _of_stage(progress: ReportStage, stage: str, *, begun: float) -> Callable[[float], None]:
+    return lambda share: progress(stage, begun + share / 2)

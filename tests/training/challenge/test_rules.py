@@ -26,7 +26,7 @@ def claiming(**auc):
 def test_a_challenger_like_the_champion_passes_every_rule():
     rules = judged(answers(LABELS, strength=2.0, seed=1, shift=0.05))
     assert names(rules) == []
-    assert list(rules)[0] == "no_leak"
+    assert next(iter(rules)) == "no_leak"
 
 
 def test_one_without_signal_is_stopped_as_chance_and_as_worse():

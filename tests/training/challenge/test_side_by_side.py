@@ -56,9 +56,9 @@ def test_a_site_with_few_of_a_class_has_no_area_of_its_own():
 
 
 def test_exact_probabilities_stay_below_the_limit_about_as_often_as_it_says():
-    """Of 200 samples 190 are expected to; the binomial's 99.9 % range reaches down to 179."""
+    """Of 100 samples 95 are expected to; 9999 of 10000 times at least 86 do."""
     below = 0
-    for seed in range(200):
+    for seed in range(100):
         generator = np.random.default_rng(seed)
         probabilities = generator.beta(2, 2, size=60)
         labels = (generator.random(60) < probabilities).astype(np.int64)
@@ -66,7 +66,7 @@ def test_exact_probabilities_stay_below_the_limit_about_as_often_as_it_says():
             continue
         error = evaluate(labels, probabilities, threshold=0.5, seed=0, n_draws=2).ece
         below += error <= calibration_limit(probabilities, seed=1, n_draws=500)
-    assert 179 <= below <= 199
+    assert 86 <= below < 100
 
 
 def test_the_limit_falls_with_the_number_of_people():
