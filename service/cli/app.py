@@ -11,6 +11,7 @@ from service.cli import (
     audit,
     backup,
     cohort,
+    comparing,
     database,
     explaining,
     health,
@@ -52,6 +53,7 @@ app.command("explain")(explaining.explain)
 app.command("simulate")(simulation.simulate)
 app.command("train")(training.train)
 app.command("report")(reports.report)
+app.command("compare")(comparing.compare)
 app.command("serve")(servers.serve)
 app.command("worker")(servers.worker)
 app.command("web")(servers.web)

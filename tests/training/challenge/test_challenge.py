@@ -1,0 +1,191 @@
+"""Real trainings of the smallest networks, on noise whose variance the label decides, before the gate."""
+
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from imaging import PreprocessingSpec
+from model.checkpoint import load_checkpoint, save_checkpoint
+from model.errors import CheckpointError
+from tests.training.cohort.store.made_up_store import write_store
+from tests.training.validation.tiny_cohorts import N_FRAMES, N_VOXELS, QUICK, SPEC, tiny_subjects
+from training.challenge.challenge import Origin, challenge
+from training.challenge.people import EvaluationSet, EvaluationSetChangedError, EvaluationSetTooSmallError
+from training.challenge.rules import Margins
+from training.fitting.logits import subject_logits
+from training.fitting.prepared import TrainingSubject
+from training.runs import CHECKPOINT_FILE
+from training.validation.cross_validation import train_run
+
+SETTINGS = QUICK.model_copy(
+    update={
+        "epochs": 12,
+        "learning_rate": 3e-3,
+        "windows_per_subject": 2,
+        "encoder": "frozen",
+        "feature_norm": "batch",
+    }
+)
+# So few people leave wide intervals: what is not about margins shall not fail by them.
+WIDE = Margins(auc=0.3, sensitivity=0.5, seconds_ratio=100.0)
+
+
+def series_of(subject):
+    """Give noise that in half of the brain varies more in cases: mostly, since people differ too."""
+    generator = np.random.default_rng(int(subject.subject_id))
+    louder = 1 + 0.5 * subject.label + 0.35 * generator.standard_normal()
+    series = generator.standard_normal((N_FRAMES, N_VOXELS), dtype=np.float32)
+    series[:, : N_VOXELS // 2] *= louder
+    return series
+
+
+def cohort(folder, *, name, subjects, shuffled=False):
+    """Write a cohort; shuffled, the labels that are told are not those that the scans were made by."""
+    told = list(subjects)
+    if shuffled:
+        labels = np.random.default_rng(1).permutation([subject.label for subject in subjects])
+        told = [replace(one, label=int(label)) for one, label in zip(subjects, labels, strict=True)]
+    series = {subject.subject_id: [series_of(subject)] for subject in subjects}
+    return write_store(folder / name, subjects=told, series=series, spec=SPEC, name=name, simulated=True)
+
+
+def trained(folder, store, name):
+    run = train_run(store, store.subjects, settings=SETTINGS, out=folder / name, device="cpu")
+    return Origin(run=run, cohort=store.folder)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    return tmp_path_factory.mktemp("challenge")
+
+
+@pytest.fixture(scope="module")
+def everybody():
+    return tiny_subjects(128)
+
+
+@pytest.fixture(scope="module")
+def evaluation(place, everybody):
+    store = cohort(place, name="locked", subjects=everybody[80:])
+    return EvaluationSet.of(store, store.subjects)
+
+
+@pytest.fixture(scope="module")
+def champion(place, everybody):
+    return trained(place, cohort(place, name="first", subjects=everybody[:80]), "champion")
+
+
+def judged(champion, origin, evaluation, **options):
+    found = challenge(
+        champion.run / CHECKPOINT_FILE,
+        origin.run / CHECKPOINT_FILE,
+        evaluation,
+        origin=origin,
+        margins=WIDE,
+        device="cpu",
+        **options,
+    )
+    return found, [rule.name for rule in found.rules if not rule.passed]
+
+
+def test_an_honest_challenger_is_measured_and_passes(champion, evaluation):
+    told = []
+    found, failed = judged(champion, champion, evaluation, progress=lambda *said: told.append(said))
+    assert failed == []
+    assert found.passed
+    assert found.evaluation["subjects"] == 48
+    assert found.together.challenger.evaluation.auc.value > 0.8
+    assert told[-1] == ("challenger", 1.0)
+    assert [share for _, share in told] == sorted(share for _, share in told)
+
+
+def test_the_answers_are_those_of_the_networks_one_by_one(champion, evaluation):
+    found, _ = judged(champion, champion, evaluation)
+    checkpoint = load_checkpoint(champion.run / CHECKPOINT_FILE)
+    device = next(checkpoint.networks()[0].parameters()).device
+    logits = np.mean(
+        [subject_logits(one, evaluation.people, device=device) for one in checkpoint.networks()], axis=0
+    )
+    expected = expit(logits / checkpoint.card.temperature)
+    labels = evaluation.labels
+    brier = ((expected - labels) ** 2).mean()
+    assert found.together.champion.evaluation.brier.value == pytest.approx(brier, abs=1e-5)
+    assert found.together.champion.backend_difference < 1e-4
+
+
+def test_shuffled_labels_are_stopped(place, champion, evaluation, everybody):
+    store = cohort(place, name="shuffled", subjects=everybody[:80], shuffled=True)
+    found, failed = judged(champion, trained(place, store, "of-chance"), evaluation)
+    assert not found.passed
+    assert {"better_than_chance", "auc_not_worse"} <= set(failed)
+
+
+def test_a_challenger_that_has_seen_these_people_is_stopped_whatever_they_were_called(
+    place, champion, evaluation, everybody
+):
+    seen = [*everybody[:76], *everybody[80:84]]
+    series = {f"9{one.subject_id}": [series_of(one)] for one in seen}
+    renamed = [replace(one, subject_id=f"9{one.subject_id}") for one in seen]
+    store = write_store(
+        place / "leaking", subjects=renamed, series=series, spec=SPEC, name="leaking", simulated=True
+    )
+    found, failed = judged(champion, trained(place, store, "leaked"), evaluation)
+    assert "no_leak" in failed
+    assert next(rule for rule in found.rules if rule.name == "no_leak").found.startswith("4 of 48 (4 by")
+
+
+def test_a_checkpoint_of_nobody_knows_whom_is_not_promoted_as_it_is(champion, evaluation):
+    checkpoint = champion.run / CHECKPOINT_FILE
+    found = challenge(checkpoint, checkpoint, evaluation, origin=None, margins=WIDE, device="cpu")
+    assert [rule.name for rule in found.rules if not rule.passed] == ["no_leak"]
+    assert not found.passed
+
+
+@pytest.mark.parametrize("damage", ["cut", "other"])
+def test_a_corrupted_checkpoint_is_stopped_before_anything_is_computed(
+    damage, champion, evaluation, tmp_path
+):
+    path = tmp_path / "checkpoint.safetensors"
+    shutil.copy(champion.run / CHECKPOINT_FILE, path)
+    sha256 = load_checkpoint(path).sha256
+    content = path.read_bytes()
+    path.write_bytes(content[:-1000] if damage == "cut" else content[:-1] + bytes([content[-1] ^ 1]))
+    found = challenge(champion.run / CHECKPOINT_FILE, path, evaluation, origin=None, challenger_sha256=sha256)
+    assert [(rule.name, rule.passed, rule.overridable) for rule in found.rules] == [("intact", False, False)]
+    assert not found.passed
+    assert found.to_json()["together"] is None
+
+
+def test_another_preprocessing_is_stopped_by_the_names_of_what_differs(champion, evaluation, tmp_path):
+    checkpoint = load_checkpoint(champion.run / CHECKPOINT_FILE)
+    other = PreprocessingSpec(window_frames=4, n_windows=2, tr_s=None)
+    path = tmp_path / "checkpoint.safetensors"
+    card = checkpoint.card.model_copy(update={"preprocessing": other.to_json()})
+    save_checkpoint(path, members=checkpoint.members, card=card)
+    found = challenge(champion.run / CHECKPOINT_FILE, path, evaluation, origin=None)
+    (rule,) = found.rules
+    assert (rule.name, rule.expected, rule.found) == ("same_preprocessing", "tr_s 2.0", "tr_s None")
+    assert not found.passed
+
+
+def test_a_champion_that_does_not_answer_is_an_error_and_no_verdict(champion, evaluation, tmp_path):
+    with pytest.raises(CheckpointError):
+        challenge(tmp_path / "none", champion.run / CHECKPOINT_FILE, evaluation, origin=None)
+
+
+def test_other_people_than_those_that_were_locked_are_refused(evaluation):
+    store = evaluation.store
+    with pytest.raises(EvaluationSetChangedError, match="found others"):
+        EvaluationSet.of(store, store.subjects[1:], locked_as=evaluation.fingerprint)
+    same = EvaluationSet.of(store, store.subjects[::-1], locked_as=evaluation.fingerprint)
+    assert [one.subject_id for one in same.people] == sorted(one.subject_id for one in same.people)
+
+
+def test_few_people_judge_nothing(evaluation):
+    store = evaluation.store
+    with pytest.raises(EvaluationSetTooSmallError, match="found 9 cases and 9 controls"):
+        EvaluationSet.of(store, store.subjects[:18])
+    assert all(isinstance(one, TrainingSubject) for one in evaluation.people)

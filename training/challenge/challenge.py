@@ -1,0 +1,176 @@
+"""From two checkpoints and a locked evaluation set to the figures of both and the verdict of the gate."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model.checkpoint import Checkpoint, load_checkpoint
+from model.errors import CheckpointError
+from model.predictor import Device
+from training.challenge.answers import ask
+from training.challenge.leaks import Overlap, find_overlap
+from training.challenge.people import EvaluationSet
+from training.challenge.rules import Margins, Rule, failed, judge
+from training.challenge.side_by_side import SideBySide, set_side_by_side
+from training.cohort.store.cohort_store import CohortStore
+from training.run_files import read_rows
+from training.runs import SUBJECTS_FILE, RunSubject
+
+ReportStage = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a challenger comes from: its run and the cohort that was trained on.
+
+    Attributes
+    ----------
+    run, cohort : Path
+        Folders.
+    """
+
+    run: Path
+    cohort: Path
+
+
+@dataclass(frozen=True)
+class Challenge:
+    """What became of a challenger.
+
+    Attributes
+    ----------
+    evaluation : dict
+        Who the people are, without naming anybody.
+    rules : tuple of Rule
+        All of them, or the first ones where the challenger could not be measured.
+    together : SideBySide or None
+        None where it could not be measured.
+    """
+
+    evaluation: dict[str, Any]
+    rules: tuple[Rule, ...]
+    together: SideBySide | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether it may take the champion's place as it is."""
+        return self.together is not None and not failed(self.rules)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give everything."""
+        return {
+            "passed": self.passed,
+            "evaluation_set": self.evaluation,
+            "rules": [rule.to_json() for rule in self.rules],
+            "together": None if self.together is None else self.together.to_json(),
+        }
+
+
+def challenge(
+    champion: Path,
+    challenger: Path,
+    evaluation: EvaluationSet,
+    *,
+    origin: Origin | None,
+    margins: Margins | None = None,
+    challenger_sha256: str | None = None,
+    seed: int = 0,
+    device: Device = "auto",
+    progress: ReportStage | None = None,
+) -> Challenge:
+    """Set a challenger beside the champion and judge it.
+
+    Parameters
+    ----------
+    champion, challenger : Path
+        Checkpoint files.
+    evaluation : EvaluationSet
+    origin : Origin or None
+        Of the challenger; without it nobody can say whom it was trained on, and the gate does not open.
+    margins : Margins, optional
+    challenger_sha256 : str, optional
+        What its file was when it was registered.
+    seed : int
+        Of the bootstrap.
+    device : "auto", "cpu" or "cuda"
+    progress : callable, optional
+        Called as ``progress(stage, share)`` with the stages "champion" and "challenger" and the share of the
+        whole work; what it raises stops it.
+
+    Returns
+    -------
+    Challenge
+        Also of a challenger that is damaged or prepares scans in another way: the rules then say so.
+
+    Raises
+    ------
+    ModelError
+        If the champion itself does not answer.
+    CohortError
+        If the origin's folders do not read.
+    """
+    said = evaluation.to_json()
+    opened = _open(challenger, evaluation, sha256=challenger_sha256)
+    if isinstance(opened, Rule):
+        return Challenge(evaluation=said, rules=(opened,), together=None)
+    old = load_checkpoint(champion)
+    answers = []
+    for place, (stage, checkpoint) in enumerate((("champion", old), ("challenger", opened))):
+        answers.append(
+            ask(
+                checkpoint,
+                evaluation,
+                device=device,
+                progress=None if progress is None else _of_stage(progress, stage, begun=place / 2),
+            )
+        )
+    together = set_side_by_side(
+        (answers[0], old.card),
+        (answers[1], opened.card),
+        labels=evaluation.labels,
+        sites=evaluation.sites,
+        seed=seed,
+    )
+    rules = judge(together, opened.card, overlap=_overlap(evaluation, origin), margins=margins)
+    return Challenge(evaluation=said, rules=rules, together=together)
+
+
+def _open(path: Path, evaluation: EvaluationSet, *, sha256: str | None) -> Checkpoint | Rule:
+    """Load the challenger, or say why it cannot even be measured."""
+    try:
+        checkpoint = load_checkpoint(path, expected_sha256=sha256)
+        checkpoint.networks()
+    except CheckpointError as error:
+        expected = "the intact file that was registered"
+        return Rule("intact", passed=False, expected=expected, found=str(error), overridable=False)
+    wanted, there = checkpoint.card.preprocessing, evaluation.store.spec.to_json()
+    other = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
+    if other:
+        return Rule(
+            "same_preprocessing",
+            passed=False,
+            expected=_fields(there, other),
+            found=_fields(wanted, other),
+            overridable=False,
+        )
+    return checkpoint
+
+
+def _fields(spec: dict[str, Any], names: list[str]) -> str:
+    return ", ".join(f"{name} {spec.get(name, 'not given')}" for name in names)
+
+
+def _overlap(evaluation: EvaluationSet, origin: Origin | None) -> Overlap | None:
+    if origin is None:
+        return None
+    people = read_rows(origin.run, SUBJECTS_FILE, RunSubject)
+    return find_overlap(
+        evaluation,
+        trained_on=[person.subject_id for person in people],
+        training_store=CohortStore.open(origin.cohort),
+    )
+
+
+def _of_stage(progress: ReportStage, stage: str, *, begun: float) -> Callable[[float], None]:
+    return lambda share: progress(stage, begun + share / 2)

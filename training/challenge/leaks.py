@@ -1,0 +1,65 @@
+"""Whether somebody of an evaluation set took part in a training, under whatever name."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from training.challenge.people import EvaluationSet
+from training.cohort.store.cohort_store import CohortStore
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """People of an evaluation set who were trained on.
+
+    Attributes
+    ----------
+    by_scan : int
+        People with a scan whose file, or whose stored series, is also among the training's.
+    by_name : int
+        People whose id is among the training's, where both are of one cohort: in different cohorts the same
+        id need not be the same person, nor the same person have one id.
+    people : int
+        Either way, each counted once.
+    of : int
+        People of the evaluation set.
+    """
+
+    by_scan: int
+    by_name: int
+    people: int
+    of: int
+
+
+def find_overlap(
+    evaluation: EvaluationSet, *, trained_on: Iterable[str], training_store: CohortStore
+) -> Overlap:
+    """Compare the people of an evaluation set with those of a training run.
+
+    Parameters
+    ----------
+    evaluation : EvaluationSet
+    trained_on : iterable of str
+        Ids of the run's subjects.
+    training_store : CohortStore
+        The cohort that they are of.
+
+    Returns
+    -------
+    Overlap
+    """
+    trained = set(trained_on)
+    digests = {
+        digest
+        for scan in training_store.scans
+        if scan.subject_id in trained
+        for digest in (scan.series_sha256, scan.source_sha256)
+    }
+    store = evaluation.store
+    here = {person.subject_id for person in evaluation.people}
+    by_scan = {
+        scan.subject_id
+        for scan in store.scans
+        if scan.subject_id in here and not digests.isdisjoint((scan.series_sha256, scan.source_sha256))
+    }
+    by_name = here & trained if store.name == training_store.name else set()
+    return Overlap(by_scan=len(by_scan), by_name=len(by_name), people=len(by_scan | by_name), of=len(here))
