@@ -143,10 +143,25 @@ def test_more_bytes_than_announced_are_refused_announced_or_not(served: Serving,
     assert tus.offset(place) == 0
 
 
-def test_a_body_of_another_kind_is_refused(tus: Client) -> None:
-    answer = tus.append(tus.begun(4), 0, b"1234", **{"Content-Type": "application/octet-stream"})
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        ("application/octet-stream", "application/octet-stream"),
+        ("Multipart/Form-Data; boundary=x", "multipart/form-data"),
+        ("", "no Content-Type"),
+        ("<b>Anna Meier</b>", "a Content-Type that is none"),
+    ],
+)
+def test_a_body_of_another_kind_is_told_what_was_expected_and_what_came(
+    tus: Client, sent: str, found: str
+) -> None:
+    answer = tus.append(tus.begun(4), 0, b"1234", **{"Content-Type": sent})
     assert refusal(answer) == (415, "media_type_not_supported")
-    assert "application/offset+octet-stream" in answer.json()["detail"]
+    told = answer.json()
+    assert told["detail"] == f"expected application/offset+octet-stream, found {found}"
+    # What is no form must not be told to become one.
+    assert "form" not in told["remedy"]
+    assert "Content-Type that is expected" in told["remedy"]
 
 
 def test_two_requests_for_one_upload_do_not_mix(served: Serving, tus: Client) -> None:
