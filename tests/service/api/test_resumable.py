@@ -3,6 +3,7 @@
 import hashlib
 import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -179,6 +180,40 @@ def test_two_requests_for_one_upload_do_not_mix(served: Serving, tus: Client) ->
     assert refusal(tus.complete(place)) == (423, "upload_busy")
     first.close()
     assert tus.append(place, 100, content[100:]).status_code == 204
+    assert tus.complete(place).status_code == 202
+
+
+def test_a_stop_while_a_part_comes_ends_both_cleanly(served: Serving, tus: Client) -> None:
+    place = tus.begun(150_000)
+    [part] = (served.resources.settings.data_dir / "storage" / "resumable").rglob("*.part")
+    begun = served.resources.partial_uploads.find(
+        part.stem, account=part.parent.name, organisation_id=DEFAULT_ORGANISATION_ID
+    )
+    said = tus.headers | TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+
+    def stopped_meanwhile() -> Iterator[bytes]:
+        yield b"x" * 50_000
+        begun.stop()
+        yield b"x" * 50_000
+
+    assert refusal(served.client.patch(place, headers=said, content=stopped_meanwhile())) == (
+        404,
+        "upload_not_found",
+    )
+    assert nothing_is_left(served)
+
+
+def test_what_is_being_handed_over_cannot_be_stopped(served: Serving, tus: Client) -> None:
+    content = scan_bytes()
+    place = tus.send(content)
+    [part] = (served.resources.settings.data_dir / "storage" / "resumable").rglob("*.part")
+    begun = served.resources.partial_uploads.find(
+        part.stem, account=part.parent.name, organisation_id=DEFAULT_ORGANISATION_ID
+    )
+    with begun.whole():
+        answer = tus.stop(place)
+    assert refusal(answer) == (423, "upload_busy")
+    assert int(answer.headers["Retry-After"]) > 0
     assert tus.complete(place).status_code == 202
 
 
