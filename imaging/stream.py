@@ -52,8 +52,10 @@ class DataIncompleteError(ScanError):
     code: ClassVar[str] = "data_incomplete"
 
     def __init__(self, *, part: str, expected_bytes: int, found_bytes: int) -> None:
+        # Where a compressed stream is cut, more of them may be in the file than come out of it.
+        ends = f"where {found_bytes:,} of them" if found_bytes else "before the first of them"
         super().__init__(
-            f"expected {expected_bytes:,} bytes of {part}, found the file ending after {found_bytes:,}"
+            f"expected {expected_bytes:,} bytes of {part}, found a file that ends {ends} can be read"
         )
         self.part = part
         self.expected_bytes = expected_bytes

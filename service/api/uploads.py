@@ -167,12 +167,12 @@ async def append(
     "/{upload_id}",
     status_code=204,
     summary="Stop an upload",
-    responses=problem_responses(404, 412),
+    responses=problem_responses(404, 412, 423),
     dependencies=TUS,
 )
 def stop(upload_id: str, principal: ScanUploader, resources: AnyResources) -> None:
-    """Remove what has come."""
-    find_upload(resources, principal, upload_id).remove()
+    """Remove what has come; whoever is sending a part is told that the upload is gone."""
+    find_upload(resources, principal, upload_id).stop()
 
 
 @router.post(

@@ -54,7 +54,7 @@ def gather(
     session: Session,
     row: PredictionRow,
     *,
-    address: str,
+    address: str | None,
     made_at: datetime,
     made_by: str,
     version: str,
@@ -67,8 +67,8 @@ def gather(
     session : Session
     row : PredictionRow
         With its scan and its result.
-    address : str
-        Of the prediction's page.
+    address : str or None
+        Of the prediction's page, whole; None where nobody has said what people type.
     made_at : datetime
         UTC.
     made_by : str
@@ -120,7 +120,7 @@ def gather(
         more_reviews=reviews.next_cursor is not None,
         origin=(
             Fact(_("Prediction"), row.id),
-            Fact(_("Page"), address),
+            *([] if address is None else [Fact(_("Page"), address)]),
             Fact(_("Answered"), moment(row.result.created_at)),
             Fact(_("Report made"), _("%(moment)s, by %(account)s", moment=moment(made_at), account=made_by)),
             Fact("RestNet", _("version %(version)s", version=version)),

@@ -34,7 +34,8 @@ from service.storage.keys import (
     scan_key,
 )
 from service.storage.opening import open_as_kept, open_partial_uploads, open_storage
-from service.storage.partial import Appending, PartialUpload, PartialUploads
+from service.storage.partial import Appending, PartialUpload
+from service.storage.partial_uploads import PartialUploads
 from service.storage.protocol import ReceivedFile, Storage, StoredFile, Upload, discard
 from service.storage.quarantine import QUARANTINE_S
 

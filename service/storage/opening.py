@@ -9,7 +9,7 @@ from service.storage.errors import StorageUrlError
 from service.storage.folder import FolderStorage
 from service.storage.key_file import read_keys
 from service.storage.keys import KEY
-from service.storage.partial import PartialUploads
+from service.storage.partial_uploads import PartialUploads
 from service.storage.private_folders import PrivateFolders
 from service.storage.protocol import Storage
 

@@ -20,7 +20,7 @@ from service.api.resources import Resources
 from service.web import account, login, review_counts, second_factor, second_step, views, worklist
 from service.web.access import page_address
 from service.web.language import _, marked, switching
-from service.web.prediction import explanations, reviews
+from service.web.prediction import explanations, reloaded, reviews
 from service.web.rendering import FOLDER, page
 
 HEADINGS = {
@@ -94,6 +94,7 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
     app.include_router(views.router)
     app.include_router(reviews.router)
     app.include_router(explanations.router)
+    app.include_router(reloaded.router)
     # Only what is the same for everybody: beside what a stranger can have a page repeat, the size of a
     # compressed page would tell what else is on it.
     app.mount("/static", GZipMiddleware(StaticFolder(directory=FOLDER / "static")), name="static")

@@ -17,8 +17,8 @@ DEFECTS = {
     "cifti": "expected a volume image, found a CIFTI file (surface vertices and parcels)",
     "colour_data": "expected real numbers, found colour data (%(found)s)",
     "complex_data": "expected real numbers, found complex data (%(found)s)",
-    "data_incomplete": "expected %(expected_bytes)s bytes of header, found the file ending after "
-    "%(found_bytes)s",
+    "data_incomplete": "expected %(expected_bytes)s bytes of header, found a file that ends where "
+    "%(found_bytes)s of them can be read",
     "implausible_repetition_time": "expected a repetition time of %(minimum)s to %(maximum)s s, found "
     "%(value)s with the unit '%(unit)s'; correct pixdim[4] or the unit in the header",
     "missing_repetition_time": "expected a repetition time (pixdim[4]), found 0",

@@ -17,18 +17,22 @@ from imaging.template_file import template_file
 
 # Axial slices evenly through the template's brain, from below to above.
 ROWS, COLUMNS = 3, 7
-LOWEST_MM, HIGHEST_MM = -48.0, 72.0
+LEVELS_MM = np.linspace(-48.0, 72.0, ROWS * COLUMNS)
 # Of a slice, in pixels: what has fewer voxels is enlarged.
 SLICE_PIXELS = 98
 # A carpet shows deviations up to this many standard deviations, from black to white.
 CARPET_DEVIATIONS = 2.5
 CARPET_PIXELS = 1000
+# Of a slice along either side.
+MOST_PIXELS = 512
 # Of the largest sizes in a map: a share below this is not drawn, one at it is drawn solid.
 _FAINTEST, _SOLID = 0.2, 0.7
 _FOR_ADHD = np.array([255, 150, 40], dtype=np.float32)
 _FOR_CONTROL = np.array([70, 150, 255], dtype=np.float32)
 
 Picture = UInt8[np.ndarray, "H W"] | UInt8[np.ndarray, "H W 3"]
+Slices = tuple[list[Float32[np.ndarray, "X Y"]], Float64[np.ndarray, " 2"]]
+"""Axial slices from below to above, and the millimetres of a pixel along x and y."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +61,18 @@ def draw_mosaic(volume: Volume, affine: Affine, *, low: float, high: float) -> D
     Parameters
     ----------
     volume : (X, Y, Z) float32
-        Axes along RAS+.
+        Axes turned to the nearest of RAS+; one that lies at an angle to them is drawn upright all the same.
     affine : (4, 4) float64
         Voxel indices -> RAS+ mm.
     low, high : float
         Drawn black and white.
     """
-    levels = np.linspace(LOWEST_MM, HIGHEST_MM, ROWS * COLUMNS)
-    depths = np.rint((levels - affine[2, 3]) / affine[2, 2]).astype(np.int64)
-    empty = np.zeros(volume.shape[:2], dtype=volume.dtype)
-    slices = [volume[:, :, k] if 0 <= k < volume.shape[2] else empty for k in depths]
+    axes = affine[:3, :3]
+    # Of a volume that lies straight the voxels themselves are shown.
+    straight = np.count_nonzero(axes - np.diag(np.diag(axes))) == 0
+    slices, zooms_mm = (_own_slices if straight else _world_slices)(volume, affine)
     picture = _tiles([_grey(piece, low, high) for piece in slices])
-    return _drawn(_enlarged(picture, zooms_mm=np.abs(np.diag(affine))[:2]), low, high)
+    return _drawn(_enlarged(picture, zooms_mm=zooms_mm), low, high)
 
 
 def draw_carpet(carpet: Carpet) -> Drawn:
@@ -92,7 +96,7 @@ def draw_map(cube: Cube) -> Drawn:
     strongest = float(np.quantile(size[size > 0], 0.995)) if size.any() else 0.0
     to_cube = np.linalg.inv(brain_cube(cube.shape[0]).affine) @ affine
     tiles = []
-    for level in np.linspace(LOWEST_MM, HIGHEST_MM, ROWS * COLUMNS):
+    for level in LEVELS_MM:
         depth = round((level - affine[2, 3]) / affine[2, 2])
         under = _grey(anatomy[:, :, depth], 0.0, 255.0).astype(np.float32)[..., None]
         shares = _sampled(cube, to_cube, anatomy.shape[:2], depth)
@@ -101,6 +105,30 @@ def draw_map(cube: Cube) -> Drawn:
         colour = np.where(shares[..., None] > 0, _FOR_ADHD, _FOR_CONTROL)
         tiles.append((under * (1 - opacity) + colour * opacity).astype(np.uint8))
     return _drawn(_tiles(tiles), -strongest, strongest)
+
+
+def _own_slices(volume: Volume, affine: Affine) -> Slices:
+    depths = np.rint((LEVELS_MM - affine[2, 3]) / affine[2, 2]).astype(np.int64)
+    empty = np.zeros(volume.shape[:2], dtype=volume.dtype)
+    slices = [volume[:, :, k] if 0 <= k < volume.shape[2] else empty for k in depths]
+    return slices, np.abs(np.diag(affine))[:2]
+
+
+def _world_slices(volume: Volume, affine: Affine) -> Slices:
+    """Sample a volume along axial planes of the world, over all that it covers, about as finely as it is."""
+    last = np.array(volume.shape) - 1
+    corners = affine[:3, :3] @ (np.indices((2, 2, 2)).reshape(3, 8) * last[:, None]) + affine[:3, 3:]
+    start, end = corners.min(axis=1)[:2], corners.max(axis=1)[:2]
+    # An affine that no scanner gives must not ask for a picture that no memory holds.
+    pixel_mm = max(np.linalg.norm(affine[:3, :3], axis=0)[:2].min(), (end - start).max() / MOST_PIXELS)
+    x, y = (np.arange(start[axis], end[axis] + pixel_mm / 2, pixel_mm) for axis in (0, 1))
+    to_voxels = np.linalg.inv(affine)
+    slices = []
+    for level in LEVELS_MM:
+        places = np.stack(np.meshgrid(x, y, level, indexing="ij")).reshape(3, -1)
+        points = to_voxels[:3, :3] @ places + to_voxels[:3, 3:]
+        slices.append(map_coordinates(volume, points, order=1).reshape(len(x), len(y)))
+    return slices, np.full(2, pixel_mm)
 
 
 def _sampled(cube: Cube, to_cube: Affine, shape: tuple[int, ...], depth: int) -> Float32[np.ndarray, "X Y"]:

@@ -30,6 +30,8 @@ CHROMIUM_ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+# Without a graphics card WebGL is drawn by the processor.
+DRAWING = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 VENDOR = REPOSITORY / "service" / "web" / "static" / "vendor" / "htmx.min.js"
 
 
@@ -57,6 +59,16 @@ def browser() -> Iterator[Browser]:
     program = chromium()
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=program, args=CHROMIUM_ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="module")
+def drawing_browser() -> Iterator[Browser]:
+    """A Chromium that draws in 3-D; a module has this one or :func:`browser`."""
+    arguments = [argument for argument in CHROMIUM_ARGUMENTS if argument != "--disable-gpu"]
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium(), args=[*arguments, *DRAWING])
         yield launched
         launched.close()
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Locator, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browser.conftest import CHROMIUM_ARGUMENTS, chromium
+from tests.browser.test_keyboard import reach
 from tests.browser.test_pages import PREDICTION_S, upload
 from tests.browser.watching import Site, Watched, watched_tab
 
@@ -21,27 +21,23 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.enable_socket]
 EXPLANATION_S = 300_000
 # On an idle machine; a busy one may take some times as long.
 SHOWN_WITHIN_S, PATIENCE = 3.0, 5
-# Without a graphics card WebGL is drawn by the processor.
-DRAWING = ["--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    arguments = [argument for argument in CHROMIUM_ARGUMENTS if argument != "--disable-gpu"]
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium(), args=[*arguments, *DRAWING])
-        yield launched
-        launched.close()
-
-
-@pytest.fixture(scope="module")
-def tab(browser: Browser, site: Site, scan_file: Path) -> Iterator[Watched]:
-    with watched_tab(browser, site, viewport={"width": 1440, "height": 1000}) as opened:
+def tab(drawing_browser: Browser, site: Site, scan_file: Path) -> Iterator[Watched]:
+    with watched_tab(drawing_browser, site, viewport={"width": 1440, "height": 1000}) as opened:
         opened.log_in()
         upload(opened, scan_file)
         expect(opened.page.locator("#prediction[data-state=succeeded]")).to_be_attached(timeout=PREDICTION_S)
         yield opened
         assert opened.complaints == []
+
+
+@pytest.fixture
+def page(tab: Watched) -> Page:
+    """The prediction's page as it is opened: the tests come in any order."""
+    tab.page.reload()
+    return tab.page
 
 
 def pixels(element: Locator) -> np.ndarray:
@@ -56,25 +52,35 @@ def place_of(words: str) -> np.ndarray:
     return np.array([int(share) for share in words.split(" mm", maxsplit=1)[0].split(",")])
 
 
-def test_the_map_and_the_pictures_come_by_themselves_and_every_picture_is_there(tab: Watched) -> None:
-    page = tab.page
+def every_picture_is_there(page: Page) -> None:
+    """Wait for the explanation, which comes by itself, and see that each of its pictures has loaded."""
     expect(page.locator("#pictures")).to_be_attached(timeout=EXPLANATION_S)
-    for picture in page.locator("#explained img").all():
+    pictures = page.locator("#explained img").all()
+    assert len(pictures) >= 3
+    for picture in pictures:
         picture.scroll_into_view_if_needed()
         expect(picture).to_have_js_property("complete", True)
         assert picture.evaluate("image => image.naturalWidth") > 100
+
+
+def open_viewer(page: Page) -> Locator:
+    """Open the viewer, and wait until it shows what it was given; gives its canvas."""
+    page.get_by_role("button", name="Open in the viewer").click()
+    page.wait_for_selector("#viewer[data-shown]", timeout=60_000)
+    return page.locator("#viewer canvas")
+
+
+def test_the_map_and_the_pictures_come_by_themselves_and_every_picture_is_there(page: Page) -> None:
+    every_picture_is_there(page)
     assert coloured(pixels(page.locator("#why img"))) > 500
     assert "niivue" not in str(page.evaluate("performance.getEntriesByType('resource').map(e => e.name)"))
 
 
-def test_the_viewer_shows_a_brain_and_obeys(tab: Watched) -> None:
-    page = tab.page
+def test_the_viewer_shows_a_brain_and_obeys(page: Page) -> None:
     expect(page.locator("#pictures")).to_be_attached(timeout=EXPLANATION_S)
     began = time.monotonic()
-    page.get_by_role("button", name="Open in the viewer").click()
-    page.wait_for_selector("#viewer[data-shown]", timeout=60_000)
+    canvas = open_viewer(page)
     assert time.monotonic() - began < PATIENCE * SHOWN_WITHIN_S
-    canvas = page.locator("#viewer canvas")
     expect(page.locator("[data-where]")).to_have_text(re.compile(r"mm: (for|against) ADHD, -?\d"))
 
     def settled() -> np.ndarray:
@@ -115,3 +121,78 @@ def test_the_viewer_shows_a_brain_and_obeys(tab: Watched) -> None:
     place = place_of(way.inner_text())
     way.click()
     assert np.abs(place_of(page.locator("[data-where]").inner_text()) - place).max() <= 2
+
+
+def test_the_viewer_is_opened_and_steered_by_keys_alone(page: Page) -> None:
+    expect(page.locator("#pictures")).to_be_attached(timeout=EXPLANATION_S)
+    reach(page, "Open in the viewer")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#viewer[data-shown]", timeout=60_000)
+    canvas, where = page.locator("#viewer canvas"), page.locator("[data-where]")
+    # The button that had the focus is gone; the picture has it, shows it, and says how it is steered.
+    expect(canvas).to_be_focused()
+    # Light, on what is black in either theme.
+    assert canvas.evaluate("one => getComputedStyle(one).outline").startswith("rgb(134, 202, 208) solid 3px")
+    expect(canvas).to_have_accessible_description(re.compile("arrows move the crosshair"))
+    scrolled = page.evaluate("scrollY")
+    for key, axis, step in (
+        ("ArrowRight", 0, 1),
+        ("ArrowLeft", 0, -1),
+        ("ArrowUp", 1, 1),
+        ("ArrowDown", 1, -1),
+        ("PageUp", 2, 1),
+        ("PageDown", 2, -1),
+    ):
+        before = place_of(where.inner_text())
+        for _ in range(3):
+            page.keyboard.press(key)
+        # Three voxels of the template, which are 2 mm wide.
+        expected = before + 6 * step * np.eye(3, dtype=int)[axis]
+        assert np.abs(place_of(where.inner_text()) - expected).max() <= 1, key
+    # The page stays where it is, and NiiVue's own keys do nothing: one of them opens a dialog.
+    assert page.evaluate("scrollY") == scrolled
+    at = where.inner_text()
+    page.on("dialog", lambda dialog: pytest.fail(dialog.message))
+    for key in ("h", "j", "k", "l", "m", "v", "c", "Shift+Slash"):
+        page.keyboard.press(key)
+    assert where.inner_text() == at
+
+    reach(page, "view")
+    page.keyboard.press("c")
+    expect(page.locator("[data-knob=view]")).to_have_value("coronal")
+    reach(page, "threshold")
+    page.keyboard.press("End")
+    expect(page.locator("[data-threshold-said]")).to_contain_text("95")
+    reach(page, "opacity")
+    page.keyboard.press("Home")
+    expect(page.locator("[data-knob=opacity]")).to_have_value("0")
+    reach(page, "crosshair")
+    page.keyboard.press("Space")
+    expect(page.locator("[data-knob=crosshair]")).not_to_be_checked()
+
+
+def test_arrows_turn_what_is_shown_in_space(page: Page) -> None:
+    # Drawing in space takes a processor many seconds a picture, so that another viewer is asked.
+    told = page.evaluate(
+        """async () => {
+            const { steer } = await import("/static/steering.js");
+            const told = [];
+            const viewer = {
+                opts: { sliceType: 4 },
+                volumes: [{}],
+                scene: { renderAzimuth: 110, renderElevation: 10 },
+                setRenderAzimuthElevation: (azimuth, elevation) => told.push([azimuth, elevation]),
+                moveCrosshairInVox: (...step) => told.push(step),
+            };
+            const canvas = document.createElement("canvas");
+            steer(canvas, viewer);
+            for (const key of ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "PageUp", "h"]) {
+                canvas.dispatchEvent(new KeyboardEvent("keydown", { key }));
+            }
+            viewer.opts.sliceType = 0;
+            canvas.dispatchEvent(new KeyboardEvent("keydown", { key: "PageUp" }));
+            canvas.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowUp", ctrlKey: true }));
+            return told;
+        }"""
+    )
+    assert told == [[105, 10], [115, 10], [110, 15], [110, 5], [0, 0, 1]]

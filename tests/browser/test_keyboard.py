@@ -1,19 +1,21 @@
-"""The whole way by keyboard alone: from the login to the result, its review, the list and out again."""
+"""By keyboard alone: from the login to the result, its review, the list and out; cancelling; the switches."""
 
 import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import FileChooser, Page, expect
+from playwright.sync_api import Browser, FileChooser, Page, expect
 
+from service.db.rows import PredictionState
+from tests.browser.seeding import Seeded
 from tests.browser.test_pages import PREDICTION_S
-from tests.browser.watching import Watched
+from tests.browser.watching import Watched, watched_tab
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.enable_socket]
 
 FOCUSED = (
     "() => { const one = document.activeElement;"
-    " return one.name || one.getAttribute('aria-label') || one.textContent.trim(); }"
+    " return one.name || one.dataset.knob || one.getAttribute('aria-label') || one.textContent.trim(); }"
 )
 
 
@@ -85,3 +87,56 @@ def test_the_whole_way(tab: Watched, scan_file: Path) -> None:
     reach(page, "Log out", backwards=True)
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("/login$"))
+
+
+def test_cancelling_and_trying_again(browser: Browser, seeded: Seeded) -> None:
+    with watched_tab(browser, seeded.site) as tab:
+        page = tab.page
+        tab.log_in()
+        # Without a worker it waits for as long as it is let.
+        tab.goto(seeded.pages[PredictionState.QUEUED])
+        reach(page, "Cancel")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("heading", name="Cancelled")).to_be_visible()
+        page.wait_for_load_state()
+        reach(page, "Try again")
+        page.keyboard.press("Space")
+        expect(page.locator("#prediction[data-state=queued]")).to_be_attached()
+        expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+        assert tab.complaints == []
+
+
+def test_the_language_and_the_theme(browser: Browser, seeded: Seeded) -> None:
+    with watched_tab(browser, seeded.site, color_scheme="light") as tab:
+        page = tab.page
+        tab.log_in()
+        tab.goto("/predictions")
+        reach(page, "language")
+        page.keyboard.press("Enter")
+        expect(page.locator("html")).to_have_attribute("lang", "zh-Hans")
+        expect(page).to_have_url(f"{seeded.site.address}/predictions")
+        page.wait_for_load_state()
+        reach(page, "language")
+        page.keyboard.press("Enter")
+        expect(page.locator("html")).to_have_attribute("lang", "en")
+        page.wait_for_load_state()
+
+        light = background(page)
+        reach(page, "as the system", backwards=True)
+        page.keyboard.press("d")
+        expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        assert background(page) < light / 2
+        page.reload()
+        expect(page.get_by_label("Theme")).to_have_value("dark")
+        assert background(page) < light / 2
+        reach(page, "as the system", backwards=True)
+        page.keyboard.press("a")
+        expect(page.locator("html")).not_to_have_attribute("data-theme", "dark")
+        assert background(page) == light
+        assert tab.complaints == []
+
+
+def background(page: Page) -> int:
+    """How bright the page is, as the sum of its background's red, green and blue."""
+    colour = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    return sum(int(share) for share in re.findall(r"\d+", colour)[:3])

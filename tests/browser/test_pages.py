@@ -17,6 +17,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.enable_socket]
 PREDICTION_S = 120_000
 
 
+def keep_progress(tab: Watched) -> None:
+    """Write progress down as it is shown, before the events can begin: `window.seen`."""
+    tab.page.add_init_script(
+        "window.seen = []; addEventListener('DOMContentLoaded', () => {"
+        " const line = document.querySelector('[data-line]');"
+        " if (!line) return; seen.push(line.textContent);"
+        " new MutationObserver(() => seen.push(line.textContent)).observe(line, {childList: true}); });"
+    )
+
+
 def upload(tab: Watched, scan: Path, *, pseudonym: str = "") -> None:
     """Fill the form in and wait for the prediction's page."""
     tab.goto("/")
@@ -30,13 +40,7 @@ def upload(tab: Watched, scan: Path, *, pseudonym: str = "") -> None:
 def test_from_the_login_to_the_result(tab: Watched, scan_file: Path) -> None:
     page = tab.page
     tab.log_in()
-    # Progress is written down as it is shown, before the events can begin.
-    page.add_init_script(
-        "window.seen = []; addEventListener('DOMContentLoaded', () => {"
-        " const line = document.querySelector('[data-line]');"
-        " if (!line) return; seen.push(line.textContent);"
-        " new MutationObserver(() => seen.push(line.textContent)).observe(line, {childList: true}); });"
-    )
+    keep_progress(tab)
     upload(tab, scan_file, pseudonym="P-77")
     expect(page.locator("#prediction[data-state=succeeded]")).to_be_attached(timeout=PREDICTION_S)
     seen = page.evaluate("window.seen")

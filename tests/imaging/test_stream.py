@@ -82,6 +82,27 @@ def test_a_missing_checksum_is_not_called_missing_samples(missing, write_nifti, 
         decode(path)
 
 
+@pytest.mark.parametrize("name", ["scan.nii", "scan.nii.gz"])
+def test_a_header_without_its_samples_is_not_called_an_empty_file(name, write_nifti, small_bold):
+    with pytest.raises(DataIncompleteError, match="ends before the first of them can be read") as caught:
+        decode(write_nifti(small_bold, name=name, data=b""))
+    assert (caught.value.part, caught.value.found_bytes) == ("samples", 0)
+
+
+def test_a_gzip_stream_cut_among_the_first_samples_says_that_none_of_them_can_be_read(
+    write_nifti, small_bold, tmp_path
+):
+    content = write_nifti(small_bold, name="whole.nii.gz").read_bytes()
+    path = tmp_path / "cut.nii.gz"
+    path.write_bytes(content[: len(content) // 50])
+    with pytest.raises(
+        DataIncompleteError, match="samples and the end of their gzip stream, found a file"
+    ) as caught:
+        decode(path)
+    assert caught.value.found_bytes == 0
+    assert "ends before the first of them can be read" in str(caught.value)
+
+
 @pytest.mark.parametrize("kept", range(2, 31))
 def test_a_gzip_stream_cut_to_its_first_bytes_is_not_called_empty(kept, write_nifti, small_bold, tmp_path):
     content = write_nifti(small_bold, name="whole.nii.gz").read_bytes()

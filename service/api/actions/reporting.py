@@ -67,9 +67,14 @@ def read_report(
         return gather(
             session,
             row,
-            address=f"{(resources.settings.public_url or '').rstrip('/')}/predictions/{row.id}",
+            address=_address(resources.settings.public_url, row.id),
             made_at=datetime.now(UTC),
             made_by=principal.username,
             version=version,
             pictures=pictures,
         )
+
+
+def _address(public_url: str | None, prediction_id: str) -> str | None:
+    # A path alone leads nowhere from paper, and what one browser calls this service another may not reach.
+    return f"{public_url.rstrip('/')}/predictions/{prediction_id}" if public_url else None

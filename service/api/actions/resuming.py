@@ -89,8 +89,9 @@ async def append_to_upload(
         If too many send at once.
     """
     resources = resources_of(request)
-    if request.headers.get("content-type", "").strip().lower() != PART_TYPE:
-        raise MediaTypeError(PART_TYPE)
+    sent = request.headers.get("content-type", "")
+    if sent.strip().lower() != PART_TYPE:
+        raise MediaTypeError(PART_TYPE, sent=sent)
     upload = await to_thread.run_sync(find_upload, resources, principal, upload_id)
 
     def append() -> Appending:

@@ -79,7 +79,7 @@ async def receive_scan(
             said = _raw_fields(request)
             await _stream(request, upload, max_bytes=max_bytes, extract=bytes)
         else:
-            raise MediaTypeError
+            raise MediaTypeError(sent=kind)
         received = ReceivedScan(upload, clean_display_name(name), _scan_fields(said), key)
         return await to_thread.run_sync(
             submit_scan, resources, principal, received, limiter=resources.submitting

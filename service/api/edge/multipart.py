@@ -49,7 +49,7 @@ class ScanForm:
     ) -> None:
         kind, options = parse_options_header(content_type)
         if kind != b"multipart/form-data":
-            raise MediaTypeError
+            raise MediaTypeError(sent=content_type)
         boundary = options.get(b"boundary", b"")
         if not boundary:
             raise MultipartError("expected a boundary in the Content-Type, found none")

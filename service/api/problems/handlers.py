@@ -130,6 +130,9 @@ TRY_LATER = (
 OUTAGE_RETRY_S = 10
 """How soon a client may try again what is away for now, in seconds."""
 
+_READ_BY_PEOPLE = ("/report.html", "/report.pdf")
+"""What the pages link to for a tab of its own, although programs ask for it too."""
+
 Renderer = Callable[[Request, Problem], Response]
 """How an error reaches a person: a page instead of a document."""
 
@@ -236,9 +239,22 @@ def _waiting(error: Exception, status: int) -> dict[str, str]:
 def wants_page(request: Request) -> bool:
     """Whether a request came from a person's browser for one of the pages, or for a part of one."""
     path = request.url.path
-    machine = path.startswith("/api/") or path in {"/healthz", "/readyz", "/metrics"}
+    if path.startswith("/api/"):
+        return path.endswith(_READ_BY_PEOPLE) and _navigates(request)
     asked = request.headers
-    return not machine and ("hx-request" in asked or "text/html" in asked.get("accept", ""))
+    return path not in {"/healthz", "/readyz", "/metrics"} and (
+        "hx-request" in asked or "text/html" in asked.get("accept", "")
+    )
+
+
+def _navigates(request: Request) -> bool:
+    """Whether a browser asks for what it will show in a tab; a program with an API key never does."""
+    asked = request.headers
+    if "authorization" in asked:
+        return False
+    mode = asked.get("sec-fetch-mode")
+    # Older browsers do not say.
+    return "text/html" in asked.get("accept", "") if mode is None else mode == "navigate"
 
 
 def install_error_handlers(app: FastAPI, *, page: Renderer | None) -> None:

@@ -1,8 +1,12 @@
 """What the REST side itself refuses, before or around the domain: each with its code, none with HTTP."""
 
+import re
 from typing import ClassVar
 
 from service.errors import ServiceError
+
+# RFC 6838, section 4.2; shorter than it allows.
+_MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,62}/[a-z0-9][a-z0-9!#$&^_.+-]{0,62}")
 
 
 class AuthenticationRequiredError(ServiceError):
@@ -127,7 +131,15 @@ class ExplanationFileNotFoundError(NotFoundError):
 
 
 class MediaTypeError(ServiceError):
-    """A body of a kind that the route does not read."""
+    """A body of a kind that the route does not read.
+
+    Parameters
+    ----------
+    expected : str
+        What it reads, in words.
+    sent : str
+        The Content-Type header.
+    """
 
     code: ClassVar[str] = "media_type_not_supported"
 
@@ -135,9 +147,20 @@ class MediaTypeError(ServiceError):
         self,
         expected: str = "multipart/form-data, or a raw file with X-Filename and application/octet-stream or "
         "application/gzip",
+        *,
+        sent: str,
     ) -> None:
-        self._expected = expected
-        super().__init__(f"expected {expected}, found another Content-Type")
+        self.expected = expected
+        self.found = _named_type(sent)
+        super().__init__(f"expected {expected}, found {self.found}")
+
+
+def _named_type(sent: str) -> str:
+    """Name the type of a Content-Type header; what has not the form of one is not repeated."""
+    kind = sent.partition(";")[0].strip().lower()
+    if not kind:
+        return "no Content-Type"
+    return kind if _MEDIA_TYPE.fullmatch(kind) else "a Content-Type that is none"
 
 
 class TusVersionError(ServiceError):

@@ -55,7 +55,8 @@ _OF_AN_UPLOAD = {
     "scan_missing": "Choose a file first.",
     "request_not_valid": "Correct the value that is named, then send it again.",
     "multipart_not_valid": _SEND_A_FORM,
-    "media_type_not_supported": _SEND_A_FORM,
+    "media_type_not_supported": "Reload the page and choose the file again. A program sends the Content-Type "
+    "that is expected.",
     "cross_site_request": "The page that sent this belongs to an earlier login. Reload it and try again.",
     "database_unavailable": "Wait a moment, then try again.",
     "rate_limited": "Wait a minute, then try again.",

@@ -1,4 +1,5 @@
 // Opens the map in NiiVue when somebody asks: the viewer weighs more than all the rest of the page.
+import { steer } from "./steering.js";
 import { say as word } from "./words.js";
 
 const VIEWS = { axial: 0, coronal: 1, sagittal: 2, multiplanar: 3, render: 4 };
@@ -117,13 +118,17 @@ async function guarded(root, act) {
 
 async function open(root) {
   const canvas = Object.assign(document.createElement("canvas"), { tabIndex: 0 });
-  canvas.setAttribute("role", "img");
+  // It takes the arrow keys, which a reader of the screen would keep from a picture.
+  canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-label", word("map"));
+  canvas.setAttribute("aria-describedby", "viewer-keys");
   if (!document.createElement("canvas").getContext("webgl2")) {
     complain(root, word("no_webgl"));
     return;
   }
   part(root, "screen").replaceChildren(canvas);
+  // The button that had it is gone.
+  canvas.focus({ preventScroll: true });
   await guarded(root, async () => {
     const { Niivue } = await import("/static/vendor/niivue.js");
     viewer = new Niivue({
@@ -142,6 +147,7 @@ async function open(root) {
       logLevel: "error",
     });
     viewer.onLocationChange = (location) => say(root, location);
+    steer(canvas, viewer);
     await viewer.attachToCanvas(canvas);
     await load(root);
     viewer.setSliceType(VIEWS.multiplanar);

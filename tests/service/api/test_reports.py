@@ -6,7 +6,9 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from sqlalchemy import update
@@ -18,7 +20,15 @@ from service.identity.roles import Role
 from service.report import Report
 from service.storage import explanation_key
 from service.web import wording
-from tests.service.api.serving import CARD, REPOSITORY, Serving, sample_result
+from tests.service.api.serving import (
+    CARD,
+    PASSWORD,
+    REPOSITORY,
+    Serving,
+    make_settings,
+    sample_result,
+    serving,
+)
 from tests.service.report.made_up import HOSTILE, pages_of
 from tests.service.report.test_page import File
 
@@ -124,13 +134,74 @@ def test_it_holds_all_that_a_reader_needs(served: Serving, key: dict[str, str], 
         "0.80 (0.75 to 1.00)",
         "400 simulated subjects",
         "SHA-256 " + "a" * 64,
-        f"/predictions/{identifier}",
+        identifier,
         ", by m.keller",
         f"version {served.app.version}",
     ):
         assert squeezed(expected) in text, expected
     assert text.index("Overridden:control") < text.index("Accepted")
     assert "AreaundertheROCcurve" not in text
+
+
+@KINDS
+def test_its_page_is_named_by_its_whole_address_or_not_at_all(
+    served: Serving, key: dict[str, str], kind: str, tmp_path: Path, database_template: Path
+) -> None:
+    path = finished(served, key)
+    assert "/predictions/" not in squeezed(text_of(served, path, kind, key))
+    settings = make_settings(tmp_path / "known", database_template, public_url="https://restnet.example/")
+    with serving(settings) as known:
+        other = known.key("m.keller")
+        path = finished(known, other)
+        page = f"https://restnet.example/predictions/{path.split('/')[4]}"
+        assert squeezed(f"Page {page}") in squeezed(text_of(known, path, kind, other))
+
+
+@KINDS
+@pytest.mark.parametrize(
+    "browser",
+    [{"Sec-Fetch-Mode": "navigate", "Accept": "*/*"}, {"Accept": "text/html,*/*;q=0.8"}],
+    ids=["a new browser", "an old browser"],
+)
+def test_a_browser_without_a_login_is_led_to_it_and_back_to_the_report(
+    served: Serving, key: dict[str, str], kind: str, browser: dict[str, str]
+) -> None:
+    path = f"{finished(served, key)}.{kind}?language=zh-Hans"
+    answer = served.client.get(path, headers=browser)
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/login?{urlencode({'next': path})}")
+    login = {"username": "m.keller", "password": PASSWORD, "next": path}
+    back = served.client.post("/login", data=login)
+    assert (back.status_code, back.headers["location"]) == (303, path)
+    assert served.client.get(path, headers=browser).status_code == 200
+    # What is not there is a page, too.
+    gone = served.client.get(f"/api/v1/predictions/x/report.{kind}", headers=browser)
+    assert gone.status_code == 404
+    assert "<h1>Nothing here</h1>" in gone.text
+
+
+@KINDS
+@pytest.mark.parametrize(
+    ("program", "code"),
+    [
+        ({}, "authentication_required"),
+        ({"Accept": "text/html", "Sec-Fetch-Mode": "cors"}, "authentication_required"),
+        ({"Accept": "text/html", "Authorization": "Bearer rnk_old"}, "api_key_not_valid"),
+    ],
+    ids=["plain", "a script", "an old key"],
+)
+def test_a_program_without_a_login_is_told_so(
+    served: Serving, key: dict[str, str], kind: str, program: dict[str, str], code: str
+) -> None:
+    answer = served.client.get(f"{finished(served, key)}.{kind}", headers=program)
+    assert (answer.status_code, answer.json()["code"]) == (401, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_only_reports_lead_a_browser_to_the_login(served: Serving) -> None:
+    browser = {"Sec-Fetch-Mode": "navigate", "Accept": "text/html"}
+    for path in ("/api/v1/predictions", "/api/v1/predictions/x", "/api/v1/predictions/x/explanation.nii.gz"):
+        answer = served.client.get(path, headers=browser)
+        assert (answer.status_code, answer.json()["code"]) == (401, "authentication_required")
 
 
 @KINDS

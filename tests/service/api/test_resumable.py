@@ -3,6 +3,7 @@
 import hashlib
 import os
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -143,10 +144,25 @@ def test_more_bytes_than_announced_are_refused_announced_or_not(served: Serving,
     assert tus.offset(place) == 0
 
 
-def test_a_body_of_another_kind_is_refused(tus: Client) -> None:
-    answer = tus.append(tus.begun(4), 0, b"1234", **{"Content-Type": "application/octet-stream"})
+@pytest.mark.parametrize(
+    ("sent", "found"),
+    [
+        ("application/octet-stream", "application/octet-stream"),
+        ("Multipart/Form-Data; boundary=x", "multipart/form-data"),
+        ("", "no Content-Type"),
+        ("<b>Anna Meier</b>", "a Content-Type that is none"),
+    ],
+)
+def test_a_body_of_another_kind_is_told_what_was_expected_and_what_came(
+    tus: Client, sent: str, found: str
+) -> None:
+    answer = tus.append(tus.begun(4), 0, b"1234", **{"Content-Type": sent})
     assert refusal(answer) == (415, "media_type_not_supported")
-    assert "application/offset+octet-stream" in answer.json()["detail"]
+    told = answer.json()
+    assert told["detail"] == f"expected application/offset+octet-stream, found {found}"
+    # What is no form must not be told to become one.
+    assert "form" not in told["remedy"]
+    assert "Content-Type that is expected" in told["remedy"]
 
 
 def test_two_requests_for_one_upload_do_not_mix(served: Serving, tus: Client) -> None:
@@ -164,6 +180,40 @@ def test_two_requests_for_one_upload_do_not_mix(served: Serving, tus: Client) ->
     assert refusal(tus.complete(place)) == (423, "upload_busy")
     first.close()
     assert tus.append(place, 100, content[100:]).status_code == 204
+    assert tus.complete(place).status_code == 202
+
+
+def test_a_stop_while_a_part_comes_ends_both_cleanly(served: Serving, tus: Client) -> None:
+    place = tus.begun(150_000)
+    [part] = (served.resources.settings.data_dir / "storage" / "resumable").rglob("*.part")
+    begun = served.resources.partial_uploads.find(
+        part.stem, account=part.parent.name, organisation_id=DEFAULT_ORGANISATION_ID
+    )
+    said = tus.headers | TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+
+    def stopped_meanwhile() -> Iterator[bytes]:
+        yield b"x" * 50_000
+        begun.stop()
+        yield b"x" * 50_000
+
+    assert refusal(served.client.patch(place, headers=said, content=stopped_meanwhile())) == (
+        404,
+        "upload_not_found",
+    )
+    assert nothing_is_left(served)
+
+
+def test_what_is_being_handed_over_cannot_be_stopped(served: Serving, tus: Client) -> None:
+    content = scan_bytes()
+    place = tus.send(content)
+    [part] = (served.resources.settings.data_dir / "storage" / "resumable").rglob("*.part")
+    begun = served.resources.partial_uploads.find(
+        part.stem, account=part.parent.name, organisation_id=DEFAULT_ORGANISATION_ID
+    )
+    with begun.whole():
+        answer = tus.stop(place)
+    assert refusal(answer) == (423, "upload_busy")
+    assert int(answer.headers["Retry-After"]) > 0
     assert tus.complete(place).status_code == 202
 
 

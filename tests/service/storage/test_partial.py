@@ -1,8 +1,10 @@
 """Uploads that come in several requests: what lies on the disk, who may write it, and when it goes."""
 
+import fcntl
 import hashlib
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from service.storage import (
     PartialUpload,
     PartialUploads,
     StorageUnavailableError,
+    TooManyUnfinishedUploadsError,
     UploadBusyError,
     UploadIncompleteError,
     UploadNotFoundError,
@@ -80,6 +83,63 @@ def test_one_writes_at_a_time_and_nobody_finishes_meanwhile(uploads: PartialUplo
     writing.close()
     with begun.whole(), pytest.raises(UploadBusyError):
         begun.append(offset_bytes=0)
+
+
+def test_whoever_writes_when_it_is_stopped_finds_it_gone(uploads: PartialUploads) -> None:
+    begun = begin(uploads)
+    writing = begun.append(offset_bytes=0)
+    writing.write(b"abc")
+    begun.stop()
+    with pytest.raises(UploadNotFoundError):
+        writing.write(b"def")
+    writing.close()
+    assert list(begun.path.parent.iterdir()) == []
+    with pytest.raises(UploadNotFoundError):
+        begun.stop()
+
+
+def test_what_is_being_handed_over_is_not_stopped(uploads: PartialUploads) -> None:
+    begun = begin(uploads, length_bytes=0)
+    with begun.whole() as whole:
+        with pytest.raises(UploadBusyError):
+            begun.stop()
+        assert whole.path.is_file()
+        begun.remove()
+    with pytest.raises(UploadNotFoundError):
+        begun.stop()
+
+
+def test_uploads_that_begin_at_once_are_no_more_than_allowed(
+    uploads: PartialUploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = uploads._make_room
+
+    def slow(account: str) -> None:
+        count(account)
+        # Long enough for every other one to have counted, if it may.
+        time.sleep(0.05)
+
+    monkeypatch.setattr(uploads, "_make_room", slow)
+
+    def begun(_: int) -> bool:
+        try:
+            begin(uploads)
+        except TooManyUnfinishedUploadsError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(begun, range(8))) == 3
+
+
+def test_one_account_does_not_wait_for_another(uploads: PartialUploads) -> None:
+    folder = begin(uploads).path.parent
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        uploads.begin(account="b", organisation_id="o", name="scan.nii", length_bytes=6)
+    finally:
+        os.close(descriptor)
 
 
 def test_what_is_too_much_is_not_written_and_what_is_missing_is_told(uploads: PartialUploads) -> None:
