@@ -28,6 +28,7 @@ from service.identity.roles import Role
 from service.settings import Settings
 from service.storage import Storage, explanation_key, open_storage
 from tests.browser.watching import Site
+from tests.service.answering import let_answer
 from tests.service.api.serving import (
     CARD,
     PASSWORD,
@@ -98,10 +99,9 @@ def _fill(sessions: sessionmaker[Session], predictions: int) -> tuple[dict[Predi
                 by_owner=True,
             )
         version = ModelVersionRow(
-            name=CARD["name"], version="1", sha256="a" * 64, storage_key="models/a.st", card=CARD, active=True
+            name=CARD["name"], version="1", sha256="a" * 64, storage_key="models/a.st", card=CARD
         )
-        session.add(version)
-        session.flush()
+        let_answer(session, version)
         states = [PredictionState.SUCCEEDED] * predictions + [*PredictionState, PredictionState.SUCCEEDED]
         rows = [_rows(number, state, now, version.id) for number, state in enumerate(states)]
         session.execute(insert(ScanRow), [scan for scan, _, _ in rows])

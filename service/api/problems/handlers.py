@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from imaging.errors import ScanError
-from service import enclosure, explanations, jobs, rates, report, reviews, storage
+from service import enclosure, explanations, jobs, rates, registry, report, reviews, storage
 from service.api.edge import upload_slots
 from service.api.problems import refusals
 from service.api.problems.problem import Problem, problem, problem_response
@@ -73,6 +73,7 @@ STATUSES: dict[type[Exception], int] = {
     refusals.ExplanationNotFoundError: 404,
     refusals.ExplanationNotReadyError: 409,
     refusals.FieldsNotValidError: 422,
+    refusals.InstallationOnlyError: 403,
     refusals.IdempotencyKeyReusedError: 422,
     refusals.InternalError: 500,
     refusals.LoginRequiredError: 403,
@@ -93,6 +94,15 @@ STATUSES: dict[type[Exception], int] = {
     refusals.TusVersionError: 412,
     second_factor.CodeNotValidError: 401,
     second_factor.SecondFactorSetError: 409,
+    registry.CheckpointDamagedError: 409,
+    registry.GateNotPassedError: 409,
+    registry.ModelAlreadyActiveError: 409,
+    registry.ModelAmbiguousError: 409,
+    registry.ModelAwaitedError: 409,
+    registry.ModelNotFoundError: 404,
+    registry.NothingToRollBackToError: 409,
+    registry.PromotionConflictError: 409,
+    registry.ReasonNotValidError: 422,
     report.ReportNotReadyError: 409,
     reviews.OverrideAgreesError: 409,
     scopes.ScopeError: 422,

@@ -44,6 +44,7 @@ from service.identity.scopes import SCOPES_OF_ROLE, Scope
 from service.quarantine import open_quarantine
 from service.settings import Settings
 from service.storage import explanation_key
+from tests.service.answering import let_answer
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PASSWORD = "correct horse battery"
@@ -236,16 +237,9 @@ class Serving:
         """Make a model version the active one and return its id."""
         with self.sessions.begin() as session:
             row = ModelVersionRow(
-                name=card["name"],
-                version="1",
-                sha256="a" * 64,
-                storage_key="models/a.st",
-                card=card,
-                active=True,
+                name=card["name"], version="1", sha256="a" * 64, storage_key="models/a.st", card=card
             )
-            session.add(row)
-            session.flush()
-            return row.id
+            return let_answer(session, row).id
 
     def finish(self, prediction_id: str, result: dict[str, Any], *, model_version_id: str) -> None:
         """Store a result as a worker would."""

@@ -54,6 +54,10 @@ REST = {
     ("POST", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/models"): {Role.ADMINISTRATOR, Role.RESEARCHER},
+    ("GET", "/api/v1/admin/models/{model_id}"): {Role.ADMINISTRATOR, Role.RESEARCHER},
+    ("POST", "/api/v1/admin/models/{model_id}/promote"): {Role.ADMINISTRATOR},
+    ("POST", "/api/v1/admin/models/rollback"): {Role.ADMINISTRATOR},
+    ("GET", "/api/v1/admin/deployments"): {Role.ADMINISTRATOR, Role.RESEARCHER},
     ("GET", "/api/v1/admin/reviews/counts"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/audit"): {Role.ADMINISTRATOR},
 }

@@ -45,6 +45,8 @@ NOBODYS = {
     "/api/docs",
     "/api/openapi.json",
     "/api/v1/admin/models",
+    "/api/v1/admin/models/{model_id}",
+    "/api/v1/admin/deployments",
     # To somebody about themselves.
     "/account",
     "/api/v1/account/logins",
