@@ -13,7 +13,6 @@ from service.registry.errors import (
     GateNotPassedError,
     ModelAlreadyActiveError,
     ModelAmbiguousError,
-    ModelAwaitedError,
     ModelNotFoundError,
     NoActiveModelError,
     NothingToRollBackToError,
@@ -24,7 +23,7 @@ from service.registry.gate import Rule, evaluate_gate
 from service.registry.history import active_model, deployments, open_deployment
 from service.registry.promoting import let_answer, promote
 from service.registry.reasons import OVERRIDE_REASON_MIN_LENGTH, REASON_MAX_LENGTH
-from service.registry.rolling_back import RolledBack, Skipped, roll_back
+from service.registry.rolling_back import RolledBack, Skipped, earlier_versions, roll_back
 from service.registry.succession import NO_MODEL, Kind
 from service.registry.versions import find_version, require_version
 
@@ -38,7 +37,6 @@ __all__ = [
     "Kind",
     "ModelAlreadyActiveError",
     "ModelAmbiguousError",
-    "ModelAwaitedError",
     "ModelNotFoundError",
     "NoActiveModelError",
     "NothingToRollBackToError",
@@ -49,6 +47,7 @@ __all__ = [
     "Skipped",
     "active_model",
     "deployments",
+    "earlier_versions",
     "evaluate_gate",
     "find_version",
     "let_answer",

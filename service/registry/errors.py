@@ -6,12 +6,8 @@ from typing import ClassVar
 from service.errors import ServiceError
 
 
-class ModelAwaitedError(ServiceError):
-    """An operator has to provide the model; until then scans wait."""
-
-
-class NoActiveModelError(ModelAwaitedError):
-    """No model has been registered and promoted."""
+class NoActiveModelError(ServiceError):
+    """No model has been registered and promoted; until then scans wait."""
 
     code: ClassVar[str] = "no_active_model"
 
@@ -19,8 +15,8 @@ class NoActiveModelError(ModelAwaitedError):
         super().__init__("expected an active model version, found none: import one first")
 
 
-class CheckpointMissingError(ModelAwaitedError):
-    """A registered file is gone from storage."""
+class CheckpointMissingError(ServiceError):
+    """A registered file is gone from storage; scans wait for that of the model that answers."""
 
     code: ClassVar[str] = "checkpoint_missing"
 

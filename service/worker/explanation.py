@@ -19,7 +19,7 @@ from imaging.quality import MEANLESS_TSNR
 from service import jobs
 from service.db.rows import ExplanationRow, PredictionRow
 from service.explanations import ATTRIBUTION, GRAD_CAM, pack
-from service.registry import ModelAwaitedError
+from service.registry import CheckpointMissingError, NoActiveModelError
 from service.storage import EncryptionKeyMissingError, explanation_key
 from service.worker.drawing import Drawn, draw_carpet, draw_map, draw_mosaic
 from service.worker.heartbeat import Heartbeat
@@ -88,7 +88,7 @@ EXPLANATION = Work(
     kind=ExplanationRow,
     name="explanation",
     do=_explain,
-    awaited=(ModelAwaitedError, EncryptionKeyMissingError),
+    awaited=(NoActiveModelError, CheckpointMissingError, EncryptionKeyMissingError),
     out_of_reach="expected the service's own storage to answer, found it away",
     limited=True,
 )

@@ -2,7 +2,7 @@
 
 from service import jobs
 from service.db.rows import PredictionRow, PredictionState, ScanRow
-from service.registry import ModelAwaitedError
+from service.registry import CheckpointMissingError, NoActiveModelError
 from service.storage import EncryptionKeyMissingError
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
@@ -46,7 +46,7 @@ PREDICTION = Work(
     kind=PredictionRow,
     name="prediction",
     do=_predict,
-    awaited=(ModelAwaitedError, EncryptionKeyMissingError),
+    awaited=(NoActiveModelError, CheckpointMissingError, EncryptionKeyMissingError),
     out_of_reach="expected the service's own storage to answer, found it away",
     limited=True,
 )
