@@ -133,10 +133,15 @@ def _preprocessing_unchanged(card: Mapping[str, Any], reference: Mapping[str, An
     expected = "the preprocessing of the model that answers"
     if reference is None:
         return Rule("preprocessing_unchanged", None, expected, "no other model answers", overridable=True)
-    own, theirs = (one.get("preprocessing") or {} for one in (card, reference))
+    own, theirs = _written_out(card), _written_out(reference)
     changed = sorted(field for field in own.keys() | theirs.keys() if own.get(field) != theirs.get(field))
-    found = ", ".join(f"{field}: {own.get(field)}, there {theirs.get(field)}" for field in changed)
+    found = ", ".join(f"{field}: {own.get(field)} instead of {theirs.get(field)}" for field in changed)
     return Rule("preprocessing_unchanged", not changed, expected, found or AS_EXPECTED, overridable=True)
+
+
+def _written_out(card: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give a card's preprocessing with every field: one that is not written has its default."""
+    return PreprocessingSpec().to_json() | (card.get("preprocessing") or {})
 
 
 def _evidence_complete(card: Mapping[str, Any]) -> Rule:

@@ -43,17 +43,17 @@ def test_the_demonstration_passes_whatever_answers() -> None:
         ),
         (
             {"preprocessing": CARD["preprocessing"] | {"tr_s": 1.5}},
-            {"preprocessing_unchanged": "tr_s: 1.5, there 2.0"},
+            {"preprocessing_unchanged": "tr_s: 1.5 instead of 2.0"},
         ),
         (
             {"preprocessing": CARD["preprocessing"] | {"version": 2}},
-            {"preprocessing_known": "version: 2", "preprocessing_unchanged": "version: 2, there 1"},
+            {"preprocessing_known": "version: 2", "preprocessing_unchanged": "version: 2 instead of 1"},
         ),
         (
             {"preprocessing": CARD["preprocessing"] | {"band_hz": [0.1]}},
             {
                 "preprocessing_known": "fields that do not read",
-                "preprocessing_unchanged": "band_hz: [0.1], there None",
+                "preprocessing_unchanged": "band_hz: [0.1] instead of [0.009, 0.08]",
             },
         ),
     ],
