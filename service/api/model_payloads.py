@@ -9,14 +9,16 @@ from service.registry import NO_MODEL, OVERRIDE_REASON_MIN_LENGTH, REASON_MAX_LE
 
 # Lines and tabs pass, other control characters do not: no database takes all of them.
 _ALLOWED = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
-_SHOWS = f"^{_ALLOWED}*[^\\s\\x00-\\x1f\\x7f-\\x9f]{_ALLOWED}*$"
+_SHOWS = r"[^\s\x00-\x1f\x7f-\x9f]"
+# No blanks around it: what is counted is what is said.
+_SAID = f"^{_SHOWS}(?:{_ALLOWED}*{_SHOWS})?$"
 
 Reason = Annotated[
     str,
     Field(
         min_length=1,
         max_length=REASON_MAX_LENGTH,
-        pattern=_SHOWS,
+        pattern=_SAID,
         description="Why, in your own words; kept with the deployment and in the audit. Never about a person",
         examples=["Trained on twice as many sites; better on the locked set."],
     ),
@@ -44,7 +46,7 @@ class PromotionRequest(BaseModel):
         Field(
             min_length=OVERRIDE_REASON_MIN_LENGTH,
             max_length=REASON_MAX_LENGTH,
-            pattern=_SHOWS,
+            pattern=_SAID,
             description="Why rules of the gate that fail shall not matter; without it they do",
         ),
     ] = None

@@ -19,7 +19,7 @@ from tests.integration.conftest import MakeWorkplace, Workplace
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.enable_socket]
 
-UPLOADS = 24
+UPLOADS = 12
 ACTOR = program("test")
 # The lean of the second model's answers, in logits: no answer of the one can be taken for the other's.
 LEAN = 3.0
@@ -61,13 +61,13 @@ def test_every_scan_is_answered_by_one_model_while_they_change(
     try:
         for number in range(UPLOADS):
             uploaded.append(place.upload(f"scan-{number}"))
-            time.sleep(0.3)
+            time.sleep(0.7)
         rows = [place.wait_for(id_, PredictionState.SUCCEEDED, within_s=180) for id_ in uploaded]
     finally:
         stop.set()
         changer.join()
     assert failures == []
-    assert len(changes) >= 6
+    assert len(changes) >= 5
     assert all(row.attempts == 1 for row in rows), "a change of the model cost a scan an attempt"
 
     probabilities: dict[str, set[float]] = {first.id: set(), second.id: set()}
@@ -96,7 +96,7 @@ def change_often(
 ) -> None:
     """Promote and roll back in turn until told to stop."""
     try:
-        while not stop.wait(0.7):
+        while not stop.wait(1.0):
             with place.sessions.begin() as session:
                 if len(changes) % 2:
                     roll_back(session, place.storage, actor=ACTOR)

@@ -205,12 +205,10 @@ def _as_http_refusal(request: Request, error: HTTPException) -> ServiceError:
 def _methods_of(request: Request) -> list[str]:
     """Every method of the path; the route that refused knows only its own."""
     routes = [route for route in iter_route_contexts(request.app.routes) if route.methods]
-    found = {
-        method
-        for route in routes
-        if route.path_regex.match(request.url.path)
-        for method in route.methods or ()
-    }
+    matching = [route for route in routes if route.path_regex.match(request.url.path)]
+    # A path of its own is not what another route takes for an identifier.
+    own = [route for route in matching if route.path == request.url.path]
+    found = {method for route in own or matching for method in route.methods or ()}
     # The static files are a mount, which has none to tell.
     return sorted(found) or ["GET", "HEAD"]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from service.web.language import _, listed, marked
 from service.web.language.numbers import per_cent
@@ -138,5 +138,5 @@ def _three_digits(value: float) -> str:
     return format(value, ".3f")
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
