@@ -12,7 +12,7 @@ from service.db.rows import ModelVersionRow
 from service.registry.errors import CheckpointDamagedError, CheckpointMissingError, GateNotPassedError
 from service.registry.intactness import require_intact
 from service.registry.reasons import OVERRIDE_REASON_MIN_LENGTH, checked_reason
-from service.storage import Storage, StorageUnavailableError
+from service.storage import EncryptionKeyMissingError, Storage, StorageUnavailableError
 
 MEASURED = ("auc", "balanced_accuracy", "sensitivity", "specificity")
 """What a card has to give with an interval each."""
@@ -111,7 +111,7 @@ def _file_intact(storage: Storage, version: ModelVersionRow) -> Rule:
         found = "no file"
     except CheckpointDamagedError as error:
         found = error.found
-    except StorageUnavailableError:
+    except (EncryptionKeyMissingError, StorageUnavailableError):
         passed, found = None, "storage is away"
     return Rule("file_intact", passed, f"sha256 {version.sha256}", found, overridable=False)
 

@@ -10,7 +10,7 @@ from model.card import read_card
 from service.db.rows import ModelVersionRow
 from service.registry import GateNotPassedError, ReasonNotValidError, evaluate_gate
 from service.registry.gate import judge_card, require_passed
-from service.storage import FolderStorage, StorageUnavailableError
+from service.storage import EncryptionKeyMissingError, FolderStorage, StorageUnavailableError
 from tests.service.registry.conftest import CARD, FIGURE, Registry
 
 
@@ -84,11 +84,14 @@ def test_a_file_is_intact_missing_damaged_or_out_of_reach(
     registry.lose(added)
     assert found() == (False, "no file", False)
 
-    def away(_self: FolderStorage, _key: str, *, compare: bool = True) -> Path:
-        raise StorageUnavailableError("away")
+    for outage in (StorageUnavailableError("away"), EncryptionKeyMissingError(n_keys=0)):
 
-    monkeypatch.setattr(FolderStorage, "open_local", away)
-    assert found() == (None, "storage is away", False)
+        def away(_self: FolderStorage, _key: str, *, compare: bool, why: Exception = outage) -> Path:
+            assert not compare
+            raise why
+
+        monkeypatch.setattr(FolderStorage, "open_local", away)
+        assert found() == (None, "storage is away", False)
 
 
 def test_what_may_be_overruled_needs_a_reason_that_says_something() -> None:
