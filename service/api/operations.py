@@ -7,16 +7,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, Field
-from sqlalchemy import select
 
 from service.api.access.principals import AnyResources, client_address
 from service.api.problems.problem import problem_responses
 from service.api.problems.refusals import MetricsNotAllowedError
 from service.api.resources import Resources
 from service.db.migrate import require_up_to_date
-from service.db.rows import ModelVersionRow
 from service.logs import get_logger
 from service.networks import lies_within, parse_networks
+from service.registry import active_model
 
 router = APIRouter(tags=["operation"])
 log = get_logger(__name__)
@@ -116,5 +115,5 @@ def _try_broker(resources: Resources) -> None:
 
 def _try_model(resources: Resources) -> None:
     with resources.unrestricted_sessions() as session:
-        if session.scalars(select(ModelVersionRow.id).where(ModelVersionRow.active)).first() is None:
+        if active_model(session) is None:
             raise NothingRegisteredError

@@ -259,18 +259,6 @@ class IssuedApiKeyResponse(ApiKeyResponse):
     key: str
 
 
-class ModelVersionResponse(BaseModel):
-    """A registered checkpoint."""
-
-    id: str
-    name: str
-    version: str
-    sha256: str
-    active: bool
-    created_at: datetime
-    card: dict[str, Any]
-
-
 class LoginResponse(BaseModel):
     """An open login of one's own."""
 
@@ -324,12 +312,6 @@ class ApiKeyPage(BaseModel):
 
     items: list[ApiKeyResponse]
     next_cursor: str | None
-
-
-class ModelVersionPage(BaseModel):
-    """The registered checkpoints, newest first."""
-
-    items: list[ModelVersionResponse]
 
 
 class AuditPage(BaseModel):

@@ -14,16 +14,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from sqlalchemy.orm import Session
+
 from model import demonstration_checkpoint
 from service import logs
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
 from service.embedded.demo import FILE_NAME, make_demo_credentials
 from service.errors import ServiceError
+from service.identity.actor import program
 from service.private import make_private_folder, write_privately
+from service.registry import active_model, let_answer
+from service.registry.registering import register
 from service.settings import Settings
 from service.storage import open_storage
-from service.worker.models import active_model, register_checkpoint
 
 POLL_S = 0.1
 FIRST_PAUSE_S = 0.5
@@ -33,6 +37,9 @@ SETTLED_S = 60.0
 LOW_PRIORITY = 10
 LOWEST_PRIORITY = 19
 _CHILD = "service.embedded.child"
+# Why a model came to answer, where nobody said so.
+NAMED_BY_THE_SETTINGS = "RESTNET_CHECKPOINT names its file"
+FIRST_START = "the first start, with the model that RestNet ships with"
 
 log = logs.get_logger(__name__)
 
@@ -161,10 +168,10 @@ def prepare(settings: Settings, *, demo: bool) -> None:
     engine = make_engine(url)
     with session_factory(engine).begin() as session:
         if settings.checkpoint is not None:
-            register_checkpoint(session, open_storage(settings), settings.checkpoint)
+            _serve_checkpoint(session, settings, settings.checkpoint, reason=NAMED_BY_THE_SETTINGS)
         elif active_model(session) is None:
             # Not on every start: an administrator may have promoted another one.
-            register_checkpoint(session, open_storage(settings), demonstration_checkpoint())
+            _serve_checkpoint(session, settings, demonstration_checkpoint(), reason=FIRST_START)
     if demo:
         with session_factory(engine).begin() as session:
             credentials = make_demo_credentials(session, settings.data_dir)
@@ -175,6 +182,12 @@ def prepare(settings: Settings, *, demo: bool) -> None:
             _say(f"User {credentials['username']}, password {credentials['password']}")
             _say(f"API key {credentials['api_key']}\nBoth are in {file}")
     engine.dispose()
+
+
+def _serve_checkpoint(session: Session, settings: Settings, path: Path, *, reason: str) -> None:
+    storage, actor = open_storage(settings), program("serve")
+    version = register(session, storage, path, actor=actor)
+    let_answer(session, storage, version, actor=actor, reason=reason)
 
 
 def _children(host: str, port: int) -> tuple[Child, ...]:

@@ -1,6 +1,7 @@
 """What each role may do: the one table that every route asks, by the permission that it names.
 
-All of it is within the account's organisation, which :mod:`service.db.restricted` sees to.
+All of it is within the account's organisation, which :mod:`service.db.restricted` sees to. What reaches
+further is named by `INSTALLATION_WIDE`.
 """
 
 from collections.abc import Mapping
@@ -25,11 +26,16 @@ class Permission(StrEnum):
     REVIEW_PREDICTIONS = "predictions.review"
     """Accept or override what a prediction says."""
     READ_MODELS = "models.read"
+    MANAGE_MODELS = "models.manage"
+    """Promote and roll back."""
     MANAGE_USERS = "users.manage"
     MANAGE_KEYS = "api_keys.manage"
     READ_AUDIT = "audit.read"
     COUNT_REVIEWS = "reviews.count"
 
+
+INSTALLATION_WIDE = frozenset({Permission.MANAGE_MODELS})
+"""What changes the whole installation: for accounts of its own organisation (``default``) alone."""
 
 _OWN_SCANS = frozenset(
     {

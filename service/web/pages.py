@@ -20,6 +20,7 @@ from service.api.resources import Resources
 from service.web import account, login, review_counts, second_factor, second_step, views, worklist
 from service.web.access import page_address
 from service.web.language import _, marked, switching
+from service.web.models import pages as models
 from service.web.prediction import explanations, reloaded, reviews
 from service.web.rendering import FOLDER, page
 
@@ -90,6 +91,7 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
     for module in (second_step, account, second_factor, review_counts):
         app.include_router(module.router)
     app.include_router(switching.router)
+    app.include_router(models.router)
     app.include_router(worklist.router)
     app.include_router(views.router)
     app.include_router(reviews.router)

@@ -19,13 +19,14 @@ from imaging.quality import MEANLESS_TSNR
 from service import jobs
 from service.db.rows import ExplanationRow, PredictionRow
 from service.explanations import ATTRIBUTION, GRAD_CAM, pack
+from service.registry import CheckpointMissingError, NoActiveModelError
 from service.storage import EncryptionKeyMissingError, explanation_key
 from service.worker.drawing import Drawn, draw_carpet, draw_map, draw_mosaic
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.patience import entered
 from service.worker.picturing import picture_enclosed
-from service.worker.runtime import ModelAwaitedError, Runtime
+from service.worker.runtime import Runtime
 
 if TYPE_CHECKING:
     from model.explanation import Explanation
@@ -87,7 +88,7 @@ EXPLANATION = Work(
     kind=ExplanationRow,
     name="explanation",
     do=_explain,
-    awaited=(ModelAwaitedError, EncryptionKeyMissingError),
+    awaited=(NoActiveModelError, CheckpointMissingError, EncryptionKeyMissingError),
     out_of_reach="expected the service's own storage to answer, found it away",
     limited=True,
 )

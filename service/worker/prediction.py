@@ -2,11 +2,12 @@
 
 from service import jobs
 from service.db.rows import PredictionRow, PredictionState, ScanRow
+from service.registry import CheckpointMissingError, NoActiveModelError
 from service.storage import EncryptionKeyMissingError
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.patience import entered
-from service.worker.runtime import ModelAwaitedError, Runtime
+from service.worker.runtime import Runtime
 
 
 def run_prediction(runtime: Runtime, prediction_id: str) -> None:
@@ -45,7 +46,7 @@ PREDICTION = Work(
     kind=PredictionRow,
     name="prediction",
     do=_predict,
-    awaited=(ModelAwaitedError, EncryptionKeyMissingError),
+    awaited=(NoActiveModelError, CheckpointMissingError, EncryptionKeyMissingError),
     out_of_reach="expected the service's own storage to answer, found it away",
     limited=True,
 )

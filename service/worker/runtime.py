@@ -5,15 +5,14 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.engine import make_engine, session_factory
 from service.db.rows import ModelVersionRow, ScanRow
 from service.enclosure import Enclosure, Limits
-from service.errors import ServiceError
+from service.registry import CheckpointMissingError, NoActiveModelError, active_model
 from service.settings import Settings
 from service.storage import Storage, StoredFileMissingError, open_storage
 from service.tracing import Tracing, open_tracing
@@ -31,29 +30,6 @@ READING = "service.worker.reading"
 PICTURING = "service.worker.picturing"
 # The time courses of the longest scan, an hour, at three frames a second.
 LARGEST_ANSWER_BYTES = 1 << 29
-
-
-class ModelAwaitedError(ServiceError):
-    """An operator has to provide the model; until then scans wait."""
-
-
-class NoActiveModelError(ModelAwaitedError):
-    """No model has been registered and made active."""
-
-    code: ClassVar[str] = "no_active_model"
-
-    def __init__(self) -> None:
-        super().__init__("expected an active model version, found none: import one first")
-
-
-class CheckpointMissingError(ModelAwaitedError):
-    """The active model's file is gone from storage."""
-
-    code: ClassVar[str] = "checkpoint_missing"
-
-    def __init__(self, *, sha256: str) -> None:
-        self.sha256 = sha256
-        super().__init__("expected the active model's checkpoint in storage, found none: register it again")
 
 
 @dataclass
@@ -108,9 +84,7 @@ class Runtime:
             If its file is not the one that was registered, or is damaged.
         """
         with self.sessions() as session:
-            version = session.scalars(
-                select(ModelVersionRow).where(ModelVersionRow.active.is_(True))
-            ).one_or_none()
+            version = active_model(session)
         if version is None:
             raise NoActiveModelError
         if self._predictor is None or self._model_version_id != version.id:

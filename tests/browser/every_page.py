@@ -52,6 +52,11 @@ def every_page(browser: Browser, seeded: Seeded) -> Iterator[tuple[str, Watched]
         tab.page.wait_for_url(seeded.site.address + "/")
         tab.goto("/reviews")
         yield "reviews", tab
+        tab.goto("/models")
+        yield "models", tab
+        for name, path in seeded.models.items():
+            tab.goto(path)
+            yield f"model-{name}", tab
     with watched_tab(browser, seeded.site) as tab:
         yield from _second_factor(tab)
 

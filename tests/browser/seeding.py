@@ -1,5 +1,6 @@
 """A web process over rows that nobody had to wait for: a prediction in each state, and thousands to list."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import insert
 from sqlalchemy.orm import Session, sessionmaker
 
+from model import demonstration_checkpoint, read_card
 from service import jobs
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
@@ -25,9 +27,11 @@ from service.db.rows import (
 from service.explanations import pack
 from service.identity.accounts import create_user
 from service.identity.roles import Role
+from service.registry import active_model
 from service.settings import Settings
-from service.storage import Storage, explanation_key, open_storage
+from service.storage import Storage, checkpoint_key, explanation_key, open_storage
 from tests.browser.watching import Site
+from tests.service.answering import let_answer
 from tests.service.api.serving import (
     CARD,
     PASSWORD,
@@ -45,11 +49,18 @@ ADMINISTRATOR = "chief"
 
 @dataclass(frozen=True)
 class Seeded:
-    """A service with rows in it, and the address of a prediction in each state, and of one with its map."""
+    """A service with rows in it, and the address of a prediction in each state, and of one with its map.
+
+    Attributes
+    ----------
+    models : dict
+        Pages of the model that answers, of one that may, and of one that fails rules of the gate.
+    """
 
     site: Site
     pages: dict[PredictionState, str]
     explained: str
+    models: dict[str, str]
     sessions: sessionmaker[Session]
 
 
@@ -71,10 +82,11 @@ def seeded_site(folder: Path, *, predictions: int) -> Iterator[Seeded]:
     pages, explained_id = _fill(sessions, predictions)
     settings = Settings(data_dir=folder, requests_per_minute=0, requests_per_minute_per_address=0)
     _store_explanation(open_storage(settings), explained_id)
+    models = _add_models(sessions, open_storage(settings))
     try:
         with web_process(settings) as (address, _, _):
             explained = f"/predictions/{explained_id}"
-            yield Seeded(Site(address, "doctor", PASSWORD, ""), pages, explained, sessions)
+            yield Seeded(Site(address, "doctor", PASSWORD, ""), pages, explained, models, sessions)
     finally:
         engine.dispose()
 
@@ -98,10 +110,9 @@ def _fill(sessions: sessionmaker[Session], predictions: int) -> tuple[dict[Predi
                 by_owner=True,
             )
         version = ModelVersionRow(
-            name=CARD["name"], version="1", sha256="a" * 64, storage_key="models/a.st", card=CARD, active=True
+            name=CARD["name"], version="1", sha256="a" * 64, storage_key="models/a.st", card=CARD
         )
-        session.add(version)
-        session.flush()
+        let_answer(session, version)
         states = [PredictionState.SUCCEEDED] * predictions + [*PredictionState, PredictionState.SUCCEEDED]
         rows = [_rows(number, state, now, version.id) for number, state in enumerate(states)]
         session.execute(insert(ScanRow), [scan for scan, _, _ in rows])
@@ -114,6 +125,41 @@ def _fill(sessions: sessionmaker[Session], predictions: int) -> tuple[dict[Predi
     shown = zip(states[predictions:-1], rows[predictions:-1], strict=True)
     pages = {state: f"/predictions/{prediction['id']}" for state, (_, prediction, _) in shown}
     return pages, explained_id
+
+
+def _add_models(sessions: sessionmaker[Session], storage: Storage) -> dict[str, str]:
+    """Add two models to the one that answers, the first of which has answered before it."""
+    described = read_card(demonstration_checkpoint()).model_dump(mode="json")
+    cards = {
+        "sound": described | {"version": "3"},
+        "failing": described | {"version": "4", "metrics": {"protocol": "paper"}},
+    }
+    pages = {}
+    with sessions.begin() as session:
+        answering = active_model(session)
+        assert answering is not None
+        pages["answering"] = f"/models/{answering.id}"
+        for name, card in cards.items():
+            content = json.dumps(card).encode()
+            with storage.receive(max_bytes=len(content)) as upload:
+                upload.write(content)
+                sha256 = upload.sha256
+                storage.promote(upload, checkpoint_key(sha256))
+            version = ModelVersionRow(
+                name=card["name"],
+                version=card["version"],
+                sha256=sha256,
+                storage_key=checkpoint_key(sha256),
+                card=card,
+                added_by="command-line",
+            )
+            session.add(version)
+            session.flush()
+            pages[name] = f"/models/{version.id}"
+            if name == "sound":
+                let_answer(session, version)
+                let_answer(session, answering)
+    return pages
 
 
 def _store_explanation(storage: Storage, prediction_id: str) -> None:

@@ -19,10 +19,12 @@ from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import PredictionRow, PredictionState, ResultRow, ScanRow
+from service.identity.actor import program
 from service.queue import announce, make_celery
+from service.registry import let_answer
+from service.registry.registering import register
 from service.settings import Settings
 from service.storage import open_storage, scan_key
-from service.worker.models import register_checkpoint
 from tests.conftest import SHARED_DATA
 from tests.servers import new_database, postgres_server, redis_url, wait_until
 
@@ -165,7 +167,8 @@ def open_workplace(settings: Settings, tmp_path: Path, scan: Path, checkpoint: P
     place = Workplace(settings=settings, marks=marks, scan=scan)
     try:
         with place.sessions.begin() as session:
-            register_checkpoint(session, place.storage, checkpoint)
+            version = register(session, place.storage, checkpoint, actor=program("test"))
+            let_answer(session, place.storage, version, actor=program("test"), reason="for the tests")
         yield place
     finally:
         place.close()

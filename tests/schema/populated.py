@@ -59,11 +59,14 @@ class Known:
         Of another organisation than those who ask.
     keys : list of str
         Identifiers of API keys of both organisations, which nobody here needs.
+    models : list of str
+        Registered models that have not answered; others have, so that there is a way back.
     """
 
     asking: dict[Role, Account]
     stranger: Account
     keys: list[str]
+    models: list[str]
 
 
 def settings_of(folder: Path, template: Path) -> Settings:
@@ -91,7 +94,12 @@ def populate(folder: Path) -> Known:
         far = service.key("far", Role.ADMINISTRATOR, elsewhere)
         near = service.key("near", Role.ADMINISTRATOR)
         keys = [_add_key(service, headers) for headers in (far, *[near] * 5)]
-    return Known(asking, stranger, keys)
+        models = [service.add_model(str(number)) for number in range(40)]
+        for id_ in models[:10]:
+            said = {"reason": "before", "override_reason": "before anybody asks"}
+            address = f"/api/v1/admin/models/{id_}/promote"
+            assert service.client.post(address, headers=near, json=said).status_code == 200
+    return Known(asking, stranger, keys, models[10:])
 
 
 def _add_scans(service: Serving, account: Account, model_version_id: str) -> None:

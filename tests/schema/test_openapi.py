@@ -73,6 +73,8 @@ def test_the_service_keeps_what_its_document_promises(
         assert unread <= {
             ("POST", "/api/v1/admin/users"),
             ("POST", "/api/v1/admin/api-keys"),
+            ("POST", "/api/v1/admin/models/{model_id}/promote"),
+            ("POST", "/api/v1/admin/models/rollback"),
             ("POST", "/api/v1/predictions/{prediction_id}/review"),
             ("POST", "/api/v1/uploads/{upload_id}/complete"),
         }
@@ -95,6 +97,7 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
         "scans": account.scans + known.stranger.scans,
         "predictions": account.predictions + known.stranger.predictions,
         "keys": known.keys,
+        "models": known.models,
         "uploads": [*account.begun, account.whole, *known.stranger.begun],
     }
     dictionaries = [f"[dictionaries.{name}]\nvalues = {json.dumps(ids)}\n" for name, ids in values.items()]
@@ -107,6 +110,7 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
                 "failed": account.failed,
                 "begun": account.begun,
                 "whole": account.whole,
+                "models": known.models,
                 "sound_scan": scan_bytes().hex(),
             }
         )

@@ -15,6 +15,7 @@ from service.db.migrate import upgrade
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ModelVersionRow, ScanRow
 from tests.servers import new_database, postgres_server
+from tests.service.answering import let_answer
 
 __all__ = ["postgres_server"]
 
@@ -75,9 +76,8 @@ def model_version_id(sessions: sessionmaker[Session]) -> str:
             sha256="1" * 64,
             storage_key="models/a.safetensors",
             card={},
-            active=True,
         )
-        session.add(version)
+        let_answer(session, version)
     return version.id
 
 

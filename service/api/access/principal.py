@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 
 from service.api.problems.refusals import (
+    InstallationOnlyError,
     PasswordChangeRequiredError,
     PermissionDeniedError,
     ScopeMissingError,
     SecondFactorRequiredError,
 )
+from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.identity.actor import Actor
-from service.identity.permissions import PERMISSIONS, Permission, roles_with
+from service.identity.permissions import INSTALLATION_WIDE, PERMISSIONS, Permission, roles_with
 from service.identity.roles import Role
 from service.identity.scopes import EVERY_SCOPE, SCOPE_OF, Scope
 
@@ -48,8 +50,17 @@ class Principal:
     scopes: frozenset[Scope] = EVERY_SCOPE
 
     def may(self, permission: Permission) -> bool:
-        """Whether the account's role allows this, and the key, where there is one, is for it."""
-        return permission in PERMISSIONS[self.role] and SCOPE_OF[permission] in {None, *self.scopes}
+        """Whether the account's role and organisation allow this, and its key, if there is one, is for it."""
+        return (
+            permission in PERMISSIONS[self.role]
+            and (permission not in INSTALLATION_WIDE or self.runs_the_installation)
+            and SCOPE_OF[permission] in {None, *self.scopes}
+        )
+
+    @property
+    def runs_the_installation(self) -> bool:
+        """Whether the account is of the organisation that the installation belongs to."""
+        return self.organisation_id == DEFAULT_ORGANISATION_ID
 
 
 def require(principal: Principal, permission: Permission) -> None:
@@ -59,12 +70,16 @@ def require(principal: Principal, permission: Permission) -> None:
     ------
     PermissionDeniedError
         If no key and no login of this role could do it.
+    InstallationOnlyError
+        If it changes the whole installation, and the account is of another organisation than its own.
     ScopeMissingError
         If another key of the account could.
     """
     if permission not in PERMISSIONS[principal.role]:
         roles = tuple(role.value for role in roles_with(permission))
         raise PermissionDeniedError(role=principal.role.value, allowed=roles)
+    if permission in INSTALLATION_WIDE and not principal.runs_the_installation:
+        raise InstallationOnlyError
     needed = SCOPE_OF[permission]
     if needed is not None and not principal.may(permission):
         raise ScopeMissingError(needed=needed.value, found=sorted(principal.scopes))

@@ -4,15 +4,14 @@ from collections.abc import Mapping
 from threading import Lock
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.api.figures.job_figures import JobFigures
-from service.db.rows import ModelVersionRow
 from service.logs import get_logger
 from service.presence import attendance
 from service.queue import QUEUES
+from service.registry import active_model
 
 BUCKETS_S = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0)
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -94,8 +93,8 @@ class Metrics:
             self._present.labels(queue).set(there.present if there else 0)
             self._lost.labels(queue).set(there.lost if there else 0)
         self._model.clear()
-        active = select(ModelVersionRow).where(ModelVersionRow.active.is_(True))
-        for model in session.scalars(active):
+        model = active_model(session)
+        if model is not None:
             self._model.labels(f"{model.name} {model.version}", model.sha256[:12]).set(1)
 
 

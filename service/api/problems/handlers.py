@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from imaging.errors import ScanError
-from service import enclosure, explanations, jobs, rates, report, reviews, storage
+from service import enclosure, explanations, jobs, rates, registry, report, reviews, storage
 from service.api.edge import upload_slots
 from service.api.problems import refusals
 from service.api.problems.problem import Problem, problem, problem_response
@@ -73,6 +73,7 @@ STATUSES: dict[type[Exception], int] = {
     refusals.ExplanationNotFoundError: 404,
     refusals.ExplanationNotReadyError: 409,
     refusals.FieldsNotValidError: 422,
+    refusals.InstallationOnlyError: 403,
     refusals.IdempotencyKeyReusedError: 422,
     refusals.InternalError: 500,
     refusals.LoginRequiredError: 403,
@@ -93,6 +94,16 @@ STATUSES: dict[type[Exception], int] = {
     refusals.TusVersionError: 412,
     second_factor.CodeNotValidError: 401,
     second_factor.SecondFactorSetError: 409,
+    registry.CheckpointDamagedError: 409,
+    registry.CheckpointMissingError: 409,
+    registry.GateNotPassedError: 409,
+    registry.ModelAlreadyActiveError: 409,
+    registry.ModelAmbiguousError: 409,
+    registry.ModelNotFoundError: 404,
+    registry.NoActiveModelError: 409,
+    registry.NothingToRollBackToError: 409,
+    registry.PromotionConflictError: 409,
+    registry.ReasonNotValidError: 422,
     report.ReportNotReadyError: 409,
     reviews.OverrideAgreesError: 409,
     scopes.ScopeError: 422,
@@ -197,12 +208,10 @@ def _as_http_refusal(request: Request, error: HTTPException) -> ServiceError:
 def _methods_of(request: Request) -> list[str]:
     """Every method of the path; the route that refused knows only its own."""
     routes = [route for route in iter_route_contexts(request.app.routes) if route.methods]
-    found = {
-        method
-        for route in routes
-        if route.path_regex.match(request.url.path)
-        for method in route.methods or ()
-    }
+    matching = [route for route in routes if route.path_regex.match(request.url.path)]
+    # A path of its own is not what another route takes for an identifier.
+    own = [route for route in matching if route.path == request.url.path]
+    found = {method for route in own or matching for method in route.methods or ()}
     # The static files are a mount, which has none to tell.
     return sorted(found) or ["GET", "HEAD"]
 

@@ -38,6 +38,18 @@ class PermissionDeniedError(ServiceError):
         super().__init__(f"expected an account that is {' or '.join(allowed)}, found {role}")
 
 
+class InstallationOnlyError(ServiceError):
+    """Something that changes the whole installation, asked for by another organisation than its own."""
+
+    code: ClassVar[str] = "installation_only"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected an account of the organisation that runs this installation, found one of another: "
+            "this would change what all organisations get"
+        )
+
+
 class ScopeMissingError(ServiceError):
     """The API key is for other things."""
 

@@ -13,7 +13,7 @@ from service.db.rows.logins import (
     RecoveryCodeRow,
     SecondStepRow,
 )
-from service.db.rows.models import ModelVersionRow
+from service.db.rows.models import ModelDeploymentRow, ModelVersionRow
 from service.db.rows.predictions import RUNNING, IdempotencyRow, PredictionRow, PredictionState, ResultRow
 from service.db.rows.reviews import ReviewRow
 from service.db.rows.scans import FILES_TO_REMOVE, KEPT, ScanRow
@@ -36,6 +36,7 @@ __all__ = [
     "IdempotencyRow",
     "KnownBrowserRow",
     "LoginAttemptRow",
+    "ModelDeploymentRow",
     "ModelVersionRow",
     "PredictionRow",
     "PredictionState",

@@ -4,7 +4,6 @@ from typing import Any
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.api.access.principal import Principal
@@ -14,8 +13,8 @@ from service.api.actions.reviewing import review_page
 from service.api.actions.viewing import read_prediction
 from service.api.population_payloads import PopulationResponse
 from service.api.resources import Resources
-from service.db.rows import ModelVersionRow
 from service.identity.permissions import Permission
+from service.registry import active_model
 from service.reviews import AGREES_WITH, REASON_MAX_LENGTH
 from service.web import wording
 from service.web.prediction.comparing import person_lines, person_sentence, quality_lines
@@ -128,4 +127,5 @@ def _drawn(
 
 def active_card(session: Session) -> dict[str, Any] | None:
     """Return the card of the model that answers; None where there is none."""
-    return session.scalars(select(ModelVersionRow.card).where(ModelVersionRow.active)).first()
+    version = active_model(session)
+    return None if version is None else version.card

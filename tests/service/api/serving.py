@@ -43,7 +43,8 @@ from service.identity.roles import Role
 from service.identity.scopes import SCOPES_OF_ROLE, Scope
 from service.quarantine import open_quarantine
 from service.settings import Settings
-from service.storage import explanation_key
+from service.storage import checkpoint_key, explanation_key
+from tests.service.answering import let_answer
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PASSWORD = "correct horse battery"
@@ -236,16 +237,34 @@ class Serving:
         """Make a model version the active one and return its id."""
         with self.sessions.begin() as session:
             row = ModelVersionRow(
+                name=card["name"], version="1", sha256="a" * 64, storage_key="models/a.st", card=card
+            )
+            return let_answer(session, row).id
+
+    def add_model(self, version: str, card: dict[str, Any] = CARD) -> str:
+        """Register a model with a file of its own, which does not answer, and return its id."""
+        content = f"the weights of version {version}".encode()
+        with self.resources.storage.receive(max_bytes=len(content)) as upload:
+            upload.write(content)
+            sha256 = upload.sha256
+            self.resources.storage.promote(upload, checkpoint_key(sha256))
+        with self.sessions.begin() as session:
+            row = ModelVersionRow(
                 name=card["name"],
-                version="1",
-                sha256="a" * 64,
-                storage_key="models/a.st",
-                card=card,
-                active=True,
+                version=version,
+                sha256=sha256,
+                storage_key=checkpoint_key(sha256),
+                card=card | {"version": version},
+                added_by="command-line",
             )
             session.add(row)
             session.flush()
             return row.id
+
+    def lose_model(self, model_version_id: str) -> None:
+        """Take a model's file away."""
+        with self.sessions() as session:
+            self.resources.storage.delete(session.get_one(ModelVersionRow, model_version_id).storage_key)
 
     def finish(self, prediction_id: str, result: dict[str, Any], *, model_version_id: str) -> None:
         """Store a result as a worker would."""

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from service.db.rows import ModelVersionRow, ScanRow
+from tests.service.answering import let_answer
 from tests.service.api.serving import CARD, Serving, sample_result
 from tests.service.test_population import POPULATION
 
@@ -51,12 +52,10 @@ def test_it_is_the_model_that_answered_and_not_the_one_that_answers_now(served: 
     key = served.key()
     address = finished(served, key, DESCRIBED)
     with served.sessions.begin() as session:
-        session.query(ModelVersionRow).update({"active": False})
-        session.add(
-            ModelVersionRow(
-                name="next", version="2", sha256="b" * 64, storage_key="models/b", card=CARD, active=True
-            )
+        following = ModelVersionRow(
+            name="next", version="2", sha256="b" * 64, storage_key="models/b", card=CARD
         )
+        let_answer(session, following)
     assert served.client.get(address, headers=key).json()["population"]["subjects"] == 101
 
 

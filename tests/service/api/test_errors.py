@@ -187,3 +187,10 @@ def test_a_fault_on_a_page_is_a_page(served: Serving, monkeypatch: pytest.Monkey
     assert answer.status_code == 500
     assert "Something went wrong" in answer.text
     assert "Reference" in answer.text
+
+
+def test_a_path_of_its_own_is_no_identifier_of_another_route(served: Serving) -> None:
+    answer = served.client.put("/api/v1/admin/models/rollback", headers=served.key())
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    answer = served.client.put("/api/v1/admin/models/no-such", headers=served.key())
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")

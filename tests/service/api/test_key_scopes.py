@@ -44,6 +44,10 @@ SCOPE_OF_ROUTE = {
     ("POST", "/api/v1/admin/api-keys"): Scope.ADMIN,
     ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"): Scope.ADMIN,
     ("GET", "/api/v1/admin/models"): Scope.MODELS_READ,
+    ("GET", "/api/v1/admin/models/{model_id}"): Scope.MODELS_READ,
+    ("POST", "/api/v1/admin/models/{model_id}/promote"): Scope.ADMIN,
+    ("POST", "/api/v1/admin/models/rollback"): Scope.ADMIN,
+    ("GET", "/api/v1/admin/deployments"): Scope.MODELS_READ,
     ("GET", "/api/v1/admin/reviews/counts"): Scope.ADMIN,
     ("GET", "/api/v1/admin/audit"): Scope.ADMIN,
 }

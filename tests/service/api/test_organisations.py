@@ -34,6 +34,13 @@ from tests.service.api.tus_client import TUS, Client
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 # What a route needs to be sent before it looks for what is named.
 BODIES = {"/api/v1/predictions/{prediction_id}/review": {"verdict": "accepted"}}
+# Models answer all organisations: whoever may see them sees all, and only one organisation changes them.
+OF_THE_INSTALLATION = {
+    "/api/v1/admin/models/{model_id}",
+    "/api/v1/admin/models/{model_id}/promote",
+    "/models/{model_id}",
+    "/models/{model_id}/promote",
+}
 HEADERS = TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 
 
@@ -187,7 +194,7 @@ def test_what_is_another_organisations_answers_as_if_it_did_not_exist(world: Wor
     before = world.rows(world.north)
     tried = 0
     for method, path in routes_of(world.served.app):
-        if "{" not in path:
+        if "{" not in path or path in OF_THE_INSTALLATION:
             continue
         named = path.replace("{name}", "carpet.png")
         unknown = south(method, re.sub(r"\{\w+\}", UNKNOWN, named), json=BODIES.get(path))

@@ -45,6 +45,10 @@ NOBODYS = {
     "/api/docs",
     "/api/openapi.json",
     "/api/v1/admin/models",
+    "/api/v1/admin/models/{model_id}",
+    "/api/v1/admin/deployments",
+    "/models",
+    "/models/{model_id}",
     # To somebody about themselves.
     "/account",
     "/api/v1/account/logins",

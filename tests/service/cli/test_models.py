@@ -33,14 +33,85 @@ def test_the_demonstration_model_answers_where_none_is_named(at, restnet, restne
     assert listed["sha256"] in told
 
 
-def test_the_last_import_answers_and_the_same_bytes_are_one_version(at, other, restnet_json):
+def test_a_further_import_is_registered_and_answers_when_it_is_promoted(at, other, restnet, restnet_json):
     _, first = restnet_json("models", "import", *at)
-    _, second = restnet_json("models", "import", other, *at)
-    assert (second["version"], second["active"]) != (first["version"], first["active"])
+    status, told, _ = restnet("models", "import", other, *at)
+    assert status == 0
+    assert "does not answer yet" in told
+    _, [kept, second] = restnet_json("models", "list", *at)
+    assert (kept["id"], kept["active"], second["active"]) == (first["id"], True, False)
+    assert (second["answering_since"], second["added_by"]) == (None, "command-line")
+
+    _, promoted = restnet_json("models", "promote", second["version"], "--reason", "better", *at)
+    assert (promoted["model_version_id"], promoted["kind"]) == (second["id"], "promotion")
+    _, again = restnet_json("models", "promote", second["id"], "--reason", "better", *at)
+    assert again["error"]["code"] == "model_already_active"
+    _, back = restnet_json("models", "rollback", *at)
+    assert (back["model_version_id"], back["reason"], back["skipped"]) == (first["id"], None, [])
+    _, nowhere = restnet_json("models", "rollback", *at)
+    assert nowhere["error"]["code"] == "nothing_to_roll_back_to"
+
+    _, history = restnet_json("models", "history", *at)
+    assert [(row["number"], row["kind"], row["reason"]) for row in history] == [
+        (3, "rollback", None),
+        (2, "promotion", "better"),
+        (1, "first", "imported where no model answered"),
+    ]
+    assert history[0]["started_at"] == history[1]["ended_at"]
+    assert {row["by"] for row in history} == {"command-line"}
+    status, table, _ = restnet("models", "history", *at)
+    assert (status, len(table.splitlines())) == (0, 4)
+
+
+def test_an_import_can_be_promoted_at_once_and_the_same_bytes_are_one_version(at, other, restnet_json):
+    _, first = restnet_json("models", "import", *at)
+    _, second = restnet_json("models", "import", other, "--promote", "--reason", "better", *at)
+    assert second["active"] is True
     _, again = restnet_json("models", "import", *at)
-    assert again["id"] == first["id"]
+    assert (again["id"], again["active"]) == (first["id"], False)
     _, listed = restnet_json("models", "list", *at)
-    assert [(row["id"], row["active"]) for row in listed] == [(first["id"], True), (second["id"], False)]
+    assert [(row["id"], row["active"]) for row in listed] == [(first["id"], False), (second["id"], True)]
+
+
+def test_a_model_that_fails_the_gate_needs_somebody_who_says_why(at, tmp_path, restnet, restnet_json):
+    restnet_json("models", "import", *at)
+    paper = tmp_path / "paper.safetensors"
+    content = demonstration_checkpoint().read_bytes()
+    paper.write_bytes(content.replace(b'\\"protocol\\":\\"nested\\"', b'\\"protocol\\":\\"paper\\" ', 1))
+    _, registered = restnet_json("models", "import", paper, *at)
+    status, refused = restnet_json("models", "promote", registered["id"], "--reason", "x", *at)
+    assert (status, refused["error"]["code"]) == (2, "gate_not_passed")
+    assert [rule["found"] for rule in refused["error"]["rules"]] == ["paper"]
+    allow = ("--override-reason", "to compare with the paper")
+    status, _, said = restnet("models", "promote", registered["id"], "--reason", "x", *allow, *at)
+    assert (status, said.strip()) == (0, "overruled: protocol")
+    _, history = restnet_json("models", "history", *at)
+    assert history[0]["overridden"]["reason"] == "to compare with the paper"
+
+
+def test_a_rollback_names_what_it_passed_over(at, other, tmp_path, restnet, restnet_json):
+    _, first = restnet_json("models", "import", *at)
+    restnet_json("models", "import", other, "--promote", *at)
+    [file] = (tmp_path / "data" / "storage" / "models").glob(f"{first['sha256']}*")
+    file.unlink()
+    status, refused = restnet_json("models", "rollback", *at)
+    assert (status, refused["error"]["code"]) == (2, "nothing_to_roll_back_to")
+    assert [one["code"] for one in refused["error"]["skipped"]] == ["checkpoint_missing"]
+
+
+def test_a_name_that_no_model_or_several_have_is_refused(at, other, restnet_json):
+    _, first = restnet_json("models", "import", *at)
+    status, refused = restnet_json("models", "promote", "no-such", "--reason", "x", *at)
+    assert (status, refused["error"]["code"]) == (2, "model_not_found")
+    changed = other.read_bytes().replace(b"effect size 0.5", b"effect size 0.6")
+    version = read_card(other).version.encode()
+    same = changed.replace(
+        b'\\"version\\":\\"' + version, b'\\"version\\":\\"' + first["version"].encode(), 1
+    )
+    other.write_bytes(same)
+    restnet_json("models", "import", other, *at)
+    status, refused = restnet_json("models", "promote", first["version"], "--reason", "x", *at)
+    assert (status, refused["error"]["code"], refused["error"]["found"]) == (2, "model_ambiguous", 2)
 
 
 def test_a_first_start_leaves_what_answers_already(at, other, restnet_json):

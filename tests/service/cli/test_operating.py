@@ -134,7 +134,7 @@ def test_a_service_is_made_ready_once_and_again(data, restnet_json):
         assert restnet_json("prepare") == (0, {"prepared": True})
     engine = make_engine(f"sqlite:///{data}/restnet.db")
     with engine.connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM model_versions WHERE active")).scalar_one() == 1
+        assert connection.execute(text("SELECT count(*) FROM model_deployments")).scalar_one() == 1
     engine.dispose()
 
 

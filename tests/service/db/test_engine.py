@@ -1,4 +1,5 @@
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.engine import make_engine, session_factory
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import ModelVersionRow, PredictionRow
+from service.db.rows import ModelDeploymentRow, ModelVersionRow, PredictionRow
 from tests.service.conftest import BOTH_DATABASES
 
 
@@ -31,17 +32,24 @@ def test_a_row_cannot_refer_to_nothing(sessions: sessionmaker[Session]) -> None:
 
 
 @BOTH_DATABASES
-def test_one_model_version_at_most_is_active(sessions: sessionmaker[Session], model_version_id: str) -> None:
-    def add(sha256: str, *, active: bool) -> None:
+def test_one_deployment_at_most_is_open(sessions: sessionmaker[Session], model_version_id: str) -> None:
+    def add(number: int, **ended: object) -> None:
         with sessions.begin() as session:
             session.add(
-                ModelVersionRow(name="n", version="2", sha256=sha256, storage_key="k", card={}, active=active)
+                ModelDeploymentRow(
+                    number=number, model_version_id=model_version_id, kind="promotion", actor="test", **ended
+                )
             )
 
-    add("2" * 64, active=False)
-    add("3" * 64, active=False)
+    for number in (2, 3):
+        add(number, answering=False, ended_at=datetime.now(UTC))
     with pytest.raises(IntegrityError):
-        add("4" * 64, active=True)
+        add(4)
+    with pytest.raises(IntegrityError):
+        # Whether it is open is said once: by its end.
+        add(4, answering=False)
+    with pytest.raises(IntegrityError):
+        add(3, answering=False, ended_at=datetime.now(UTC))
 
 
 def test_writers_wait_for_each_other(database_url: str) -> None:

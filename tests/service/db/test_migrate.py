@@ -254,3 +254,50 @@ def test_events_and_deletions_from_before_the_chain_are_kept_and_chained(databas
         session.commit()
         assert verify(session).sequence == 1204
     engine.dispose()
+
+
+@BOTH_DATABASES
+def test_the_model_that_answered_before_there_were_deployments_answers_on(database_url: str) -> None:
+    engine = make_engine(database_url)
+
+    def move(change: Callable[[Config, str], None], revision: str) -> None:
+        with engine.connect() as connection:
+            change(migrate._config(connection), revision)
+            connection.commit()
+
+    def deployed() -> list[tuple[str, int, str, str]]:
+        found = "SELECT model_version_id, number, kind, actor FROM model_deployments WHERE answering"
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(found))]
+
+    move(command.downgrade, "0014")
+    columns = ("id", "name", "version", "sha256", "storage_key", "card", "active", "created_at")
+    versions = table("model_versions", *map(column, columns))
+    with engine.begin() as connection:
+        for id_, active in (("old", False), ("new", True)):
+            values = dict.fromkeys(columns, id_) | {"card": "{}", "active": active, "created_at": LONG_AGO}
+            connection.execute(insert(versions).values(values))
+    with session_factory(engine).begin() as session:
+        for action in ("model.register", "model.activate"):
+            record(
+                session,
+                actor=Actor("user:chief", "here"),
+                action=action,
+                subject_kind="model_version",
+                subject_id="new",
+            )
+    move(command.upgrade, "head")
+    assert deployed() == [("new", 1, "first", "user:chief")]
+    with engine.connect() as connection:
+        added = connection.execute(text("SELECT id, added_by FROM model_versions ORDER BY id"))
+        assert [tuple(row) for row in added] == [("new", "user:chief"), ("old", None)]
+        began = text(
+            "SELECT started_at = created_at FROM model_deployments JOIN model_versions v ON v.id = 'new'"
+        )
+        assert connection.execute(began).scalar_one()
+    move(command.downgrade, "0014")
+    with engine.connect() as connection:
+        active = connection.execute(text("SELECT id FROM model_versions WHERE active")).scalars().all()
+    move(command.upgrade, "head")
+    assert (active, deployed()[0][0]) == (["new"], "new")
+    engine.dispose()

@@ -4,6 +4,7 @@ from service.db.rows import (
     AuditEventRow,
     AuditHeadRow,
     LoginAttemptRow,
+    ModelDeploymentRow,
     ModelVersionRow,
     ProviderLoginRow,
     WorkerRow,
@@ -13,6 +14,7 @@ from service.db.rows import (
 OF_THE_INSTALLATION = {
     OrganisationRow,
     ModelVersionRow,
+    ModelDeploymentRow,
     WorkerRow,
     AuditHeadRow,
     # From before it is known who logs in, and so whose the login is.

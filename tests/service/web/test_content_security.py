@@ -132,6 +132,36 @@ def pages(served: Serving) -> Iterator[str]:
     with another_browser(served):
         served.log_in(served.user("chief", Role.ADMINISTRATOR))
         yield served.client.get("/reviews", headers=HTML).text
+        yield from _models(served, model_version_id)
+
+
+def _models(served: Serving, answering: str) -> Iterator[str]:
+    """Models with and without a file, one refused and promoted, and the way back past one that is gone."""
+    two, three, four = (served.add_model(version) for version in ("2", "3", "4"))
+    listed = served.client.get("/models", headers=HTML).text
+    yield listed
+    token = listed.partition('name="csrf_token" value="')[2].partition('"')[0]
+    form = {"csrf_token": token, "reason": "<b>", "expected_active": answering}
+    back = {"csrf_token": token, "reason": "<script>x</script>"}
+    for model in (answering, two):
+        yield served.client.get(f"/models/{model}", headers=HTML).text
+    refused = served.client.post(f"/models/{two}/promote", data=form, headers=HTML)
+    assert refused.status_code == 409
+    yield refused.text
+    yield served.client.post(f"/models/{two}/promote", data=form | {"reason": " "}, headers=HTML).text
+    for model in (two, three, four):
+        form = {"csrf_token": token, "reason": "<b>", "override_reason": "<script>x</script>"}
+        done = served.client.post(f"/models/{model}/promote", data=form, headers=HTML)
+        yield served.client.get(done.headers["location"], headers=HTML).text
+    yield served.client.get("/models", headers=HTML).text
+    served.lose_model(three)
+    past = served.client.post("/models/rollback", data=back, headers=HTML)
+    assert past.status_code == 200
+    yield past.text
+    # The file of the first one was never there.
+    nowhere = served.client.post("/models/rollback", data=back, headers=HTML)
+    assert nowhere.status_code == 409
+    yield nowhere.text
 
 
 def test_no_page_holds_code_or_style_of_its_own(served: Serving, templates_drawn: set[str]) -> None:

@@ -24,14 +24,15 @@ from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ExplanationRow, ScanRow
 from service.explanations import ATTRIBUTION, GRAD_CAM, read_member
 from service.identity.actor import program
+from service.registry.registering import register
 from service.retention import Reason, mark_deleted
 from service.settings import Settings
 from service.storage import explanation_key
 from service.worker import explanation
 from service.worker.explanation import run_explanation
-from service.worker.models import register_checkpoint
 from service.worker.prediction import run_prediction
 from service.worker.runtime import Runtime, open_runtime
+from tests.service.answering import let_answer
 
 
 @pytest.fixture
@@ -39,7 +40,8 @@ def runtime(tmp_path: Path, database_url: str, sessions: sessionmaker[Session]) 
     settings = Settings(data_dir=tmp_path, database_url=database_url, heartbeat_s=0.1, backend="torch")
     opened = open_runtime(settings)
     with sessions.begin() as session:
-        register_checkpoint(session, opened.storage, demonstration_checkpoint())
+        version = register(session, opened.storage, demonstration_checkpoint(), actor=program("test"))
+        let_answer(session, version)
     yield opened
     opened.enclosure.close()
 

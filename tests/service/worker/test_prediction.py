@@ -17,10 +17,11 @@ from service.db.rows import PredictionRow, ResultRow, ScanRow
 from service.enclosure import EnclosureUnavailableError, ReaderDiedError
 from service.identity.actor import Actor
 from service.identity.organisations import create_organisation
+from service.registry import CheckpointMissingError, NoActiveModelError
 from service.settings import Settings
 from service.worker import job
 from service.worker.prediction import run_prediction
-from service.worker.runtime import CheckpointMissingError, NoActiveModelError, Runtime, open_runtime
+from service.worker.runtime import Runtime, open_runtime
 
 RESULT: dict[str, Any] = {
     "adhd_probability": 0.61,

@@ -3,12 +3,13 @@ from types import SimpleNamespace
 from uuid import uuid4
 
 import pytest
-from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.rows import ModelVersionRow
+from service.registry import CheckpointMissingError, NoActiveModelError
 from service.settings import Settings
-from service.worker.runtime import CheckpointMissingError, NoActiveModelError, Runtime, open_runtime
+from service.worker.runtime import Runtime, open_runtime
+from tests.service.answering import let_answer
 
 
 @pytest.fixture
@@ -36,7 +37,6 @@ def add_active(runtime: Runtime, sha256: str) -> str:
         upload.write(sha256.encode())
         runtime.storage.promote(upload, f"models/{sha256}.safetensors")
     with runtime.sessions.begin() as session:
-        session.execute(update(ModelVersionRow).values(active=False))
         row = ModelVersionRow(
             id=str(uuid4()),
             name="n",
@@ -44,9 +44,8 @@ def add_active(runtime: Runtime, sha256: str) -> str:
             sha256=sha256,
             storage_key=f"models/{sha256}.safetensors",
             card={},
-            active=True,
         )
-        session.add(row)
+        let_answer(session, row)
     return row.id
 
 

@@ -6,9 +6,7 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
-from sqlalchemy import select
-
-from service.db.rows import ModelVersionRow
+from service.registry import active_model
 from service.web.prediction.picture_wording import PICTURES
 from service.web.terms import DEMONSTRATION, PUBLISHED_POINTS
 from tests.service.api.serving import Serving, sample_result
@@ -25,13 +23,15 @@ READ = {"alt", "title", "aria-label", "placeholder", "data-label", "hx-confirm",
 SAME = set(
     WORD.findall(
         "RestNet ADHD API DVARS MNI MNI152 NIfTI DICOM Grad-CAM JSON PDF Bi-LSTM Bi-GRU SHA-256 Enter "
-        "English logit mm Hz nii gz KiB MiB GiB fMRI UTC TR sform gzip Gzip dcm2niix aPFC vmPFC Dosenbach"
+        "English AUC Brier logit mm Hz nii gz KiB MiB GiB fMRI UTC TR sform gzip Gzip dcm2niix "
+        "aPFC vmPFC Dosenbach"
     )
 )
 # What somebody or something else has written: names of files, accounts and sites.
 GIVEN = set(
     WORD.findall(
-        "doctor reader scan child P-1 KKI NYU NeuroImage NeuroIMAGE OHSU Peking Pittsburgh WashU nyu Ulm test"
+        "doctor reader chief scan child P-1 KKI NYU NeuroImage NeuroIMAGE OHSU Peking Pittsburgh WashU nyu "
+        "Ulm test"
     )
 )
 # A warning of a later version, and what the card of the tests says: there are no words of ours for them.
@@ -97,7 +97,8 @@ def _results(served: Serving) -> Iterator[str]:
     token = served.log_in("reader")
     card = described_card()
     with served.sessions.begin() as session:
-        active = session.scalars(select(ModelVersionRow)).one()
+        active = active_model(session)
+        assert active is not None
         active.card = card
         model_version_id = active.id
     facts = {
@@ -138,6 +139,9 @@ def _results(served: Serving) -> Iterator[str]:
         yield served.client.get(page, headers=HTML).text
     for query in ("", "?status=failed", "?subject_id=P-1", "?sort=-adhd_probability", "?status=lost"):
         yield served.client.get(f"/predictions{query}", headers=HTML).text
+    served.log_in("chief")
+    for path in ("/models", f"/models/{model_version_id}"):
+        yield served.client.get(path, headers=HTML).text
 
 
 def test_the_search_finds_what_it_is_for() -> None:

@@ -1,0 +1,176 @@
+"""Looking at models, promoting them and rolling back, as an account may."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service import registry
+from service.api.access.principal import Principal
+from service.api.actions.viewing import row_id
+from service.api.cursor import decode_number, encode_number
+from service.api.model_payloads import (
+    DeploymentPage,
+    DeploymentResponse,
+    ModelVersionDetail,
+    ModelVersionResponse,
+    Overridden,
+    PromotionRequest,
+    RollbackRequest,
+    RollbackResponse,
+    RuleResponse,
+    SkippedVersion,
+)
+from service.db.rows import ApiKeyRow, ModelDeploymentRow, ModelVersionRow, TrainingRunRow, UserRow
+from service.registry import Kind
+from service.storage import Storage
+
+# As many as a page of a version shows; the list of deployments has all of them.
+_SHOWN_DEPLOYMENTS = 50
+
+
+def list_models(session: Session) -> list[ModelVersionResponse]:
+    """Show every registered version, newest first."""
+    newest = select(ModelVersionRow).order_by(ModelVersionRow.created_at.desc(), ModelVersionRow.id.desc())
+    rows = session.scalars(newest).all()
+    return _versions(session, rows)
+
+
+def read_model(session: Session, storage: Storage, model_id: str) -> ModelVersionDetail:
+    """Show one version, the gate's rules as they stand now, and when it answered.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If there is no such version.
+    """
+    version = registry.require_version(session, row_id(model_id))
+    [shown] = _versions(session, [version])
+    rules = registry.evaluate_gate(storage, version, champion=registry.active_model(session))
+    then = registry.deployments(session, model_version_id=version.id, limit=_SHOWN_DEPLOYMENTS)
+    return ModelVersionDetail(
+        **shown.model_dump(),
+        gate=[RuleResponse(**asdict(rule)) for rule in rules],
+        deployments=_deployments(session, then),
+    )
+
+
+def list_deployments(session: Session, *, cursor: str | None, limit: int) -> DeploymentPage:
+    """Show a page of which version answered when, newest first.
+
+    Raises
+    ------
+    FieldsNotValidError
+        If the cursor is none.
+    """
+    before = None if cursor is None else decode_number(cursor)
+    rows = registry.deployments(session, before=before, limit=limit + 1)
+    more = encode_number(rows[limit - 1].number) if len(rows) > limit else None
+    return DeploymentPage(items=_deployments(session, rows[:limit]), next_cursor=more)
+
+
+def promote_model(
+    session: Session, principal: Principal, storage: Storage, model_id: str, asked: PromotionRequest
+) -> DeploymentResponse:
+    """Let a version answer from now on, and commit.
+
+    Raises
+    ------
+    ModelNotFoundError
+        If there is no such version.
+    ServiceError
+        Whatever :func:`service.registry.promote` refuses.
+    """
+    deployment = registry.promote(
+        session,
+        storage,
+        registry.require_version(session, row_id(model_id)),
+        actor=principal.actor,
+        reason=asked.reason,
+        expected_active=asked.expected_active,
+        override_reason=asked.override_reason,
+    )
+    [shown] = _deployments(session, [deployment])
+    session.commit()
+    return shown
+
+
+def roll_back_model(
+    session: Session, principal: Principal, storage: Storage, asked: RollbackRequest
+) -> RollbackResponse:
+    """Let the version before answer again, and commit; refuses as :func:`service.registry.roll_back` does."""
+    done = registry.roll_back(
+        session,
+        storage,
+        actor=principal.actor,
+        reason=asked.reason,
+        expected_active=asked.expected_active,
+    )
+    [shown] = _deployments(session, [done.deployment])
+    session.commit()
+    skipped = [SkippedVersion(**asdict(one)) for one in done.skipped]
+    return RollbackResponse(**shown.model_dump(), skipped=skipped)
+
+
+def _versions(session: Session, rows: Sequence[ModelVersionRow]) -> list[ModelVersionResponse]:
+    current = registry.open_deployment(session)
+    names = _names_of(session, {row.added_by for row in rows if row.added_by})
+    runs = {row.origin_run_id for row in rows if row.origin_run_id}
+    # The session shows an account the runs of its own organisation.
+    seen = (
+        set(session.scalars(select(TrainingRunRow.id).where(TrainingRunRow.id.in_(runs)))) if runs else set()
+    )
+    shown = []
+    for row in rows:
+        active = current is not None and current.model_version_id == row.id
+        shown.append(
+            ModelVersionResponse(
+                id=row.id,
+                name=row.name,
+                version=row.version,
+                sha256=row.sha256,
+                active=active,
+                answering_since=current.started_at if current is not None and active else None,
+                created_at=row.created_at,
+                added_by=names.get(row.added_by or ""),
+                origin_run_id=row.origin_run_id if row.origin_run_id in seen else None,
+                card=row.card,
+            )
+        )
+    return shown
+
+
+def _deployments(session: Session, rows: Sequence[ModelDeploymentRow]) -> list[DeploymentResponse]:
+    names = _names_of(session, {row.actor for row in rows})
+    return [
+        DeploymentResponse(
+            id=row.id,
+            number=row.number,
+            model_version_id=row.model_version_id,
+            model_name=row.model_version.name,
+            model_version=row.model_version.version,
+            kind=Kind(row.kind),
+            started_at=row.started_at,
+            ended_at=row.ended_at,
+            by=names.get(row.actor),
+            reason=row.reason,
+            overridden=None if row.overridden is None else Overridden(**row.overridden),
+        )
+        for row in rows
+    ]
+
+
+def _names_of(session: Session, actors: Collection[str]) -> dict[str, str]:
+    """Name accounts by their actors, as far as the session sees them; a program is its own name."""
+    named = {actor: actor for actor in actors if ":" not in actor}
+    user_ids = [actor.removeprefix("user:") for actor in actors if actor.startswith("user:")]
+    if user_ids:
+        users = select(UserRow.id, UserRow.username).where(UserRow.id.in_(user_ids))
+        named |= {f"user:{id_}": username for id_, username in session.execute(users)}
+    key_ids = [actor.removeprefix("key:") for actor in actors if actor.startswith("key:")]
+    if key_ids:
+        keys = select(ApiKeyRow.id, UserRow.username).join(UserRow, UserRow.id == ApiKeyRow.user_id)
+        keys = keys.where(ApiKeyRow.id.in_(key_ids))
+        named |= {f"key:{id_}": username for id_, username in session.execute(keys)}
+    return named

@@ -1,0 +1,162 @@
+"""What REST takes and gives about models."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from service.registry import NO_MODEL, OVERRIDE_REASON_MIN_LENGTH, REASON_MAX_LENGTH, Kind
+
+# Lines and tabs pass, other control characters do not: no database takes all of them.
+_ALLOWED = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
+_SHOWS = r"[^\s\x00-\x1f\x7f-\x9f]"
+# No blanks around it: what is counted is what is said.
+_SAID = f"^{_SHOWS}(?:{_ALLOWED}*{_SHOWS})?$"
+
+Reason = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=REASON_MAX_LENGTH,
+        pattern=_SAID,
+        description="Why, in your own words; kept with the deployment and in the audit. Never about a person",
+        examples=["Trained on twice as many sites; better on the locked set."],
+    ),
+]
+ExpectedActive = Annotated[
+    str | None,
+    Field(
+        max_length=36,
+        pattern=f"^{_ALLOWED}*$",
+        description="The identifier of the version that you saw answering; where another one answers "
+        f"meanwhile, nothing is changed (`promotion_conflict`). `{NO_MODEL}`: you saw none answer",
+    ),
+]
+
+
+class PromotionRequest(BaseModel):
+    """A model that is to answer from now on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
+    expected_active: ExpectedActive = None
+    override_reason: Annotated[
+        str | None,
+        Field(
+            min_length=OVERRIDE_REASON_MIN_LENGTH,
+            max_length=REASON_MAX_LENGTH,
+            pattern=_SAID,
+            description="Why rules of the gate that fail shall not matter; without it they do",
+        ),
+    ] = None
+
+
+class RollbackRequest(BaseModel):
+    """The model before is to answer again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason | None = None
+    expected_active: ExpectedActive = None
+
+
+class RuleResponse(BaseModel):
+    """A rule of the promotion gate, judged."""
+
+    name: str
+    passed: bool | None = Field(
+        description="Null: it could not be judged, or there is nothing to compare with"
+    )
+    expected: str
+    found: str
+    overridable: bool = Field(description="Whether `override_reason` lets a version through that fails it")
+
+
+class OverruledRule(BaseModel):
+    """A rule that failed and was overruled."""
+
+    name: str
+    expected: str
+    found: str
+    overridable: bool
+
+
+class Overridden(BaseModel):
+    """What of the gate was overruled, and why."""
+
+    reason: str
+    rules: list[OverruledRule]
+
+
+class DeploymentResponse(BaseModel):
+    """A time in which one model version answered."""
+
+    id: str
+    number: int = Field(description="1 is the first one; each follows the one before it")
+    model_version_id: str
+    model_name: str
+    model_version: str
+    kind: Kind
+    started_at: datetime
+    ended_at: datetime | None = Field(description="Null: it answers now")
+    by: str | None = Field(
+        description="The account's name, or the program; null where it is gone or of another organisation"
+    )
+    reason: str | None
+    overridden: Overridden | None
+
+
+class DeploymentPage(BaseModel):
+    """One page of deployments, newest first."""
+
+    items: list[DeploymentResponse]
+    next_cursor: str | None
+
+
+class ModelVersionResponse(BaseModel):
+    """A registered checkpoint."""
+
+    id: str
+    name: str
+    version: str
+    sha256: str
+    active: bool = Field(description="Whether it answers")
+    answering_since: datetime | None = Field(description="Null where it does not answer")
+    created_at: datetime
+    added_by: str | None = Field(
+        description="The account's name, or the program; null where it was not kept, is gone or is of "
+        "another organisation"
+    )
+    origin_run_id: str | None = Field(
+        description="The run of training that made it; null where there is none that this account can see"
+    )
+    card: dict[str, Any]
+
+
+class ModelVersionPage(BaseModel):
+    """The registered checkpoints, newest first."""
+
+    items: list[ModelVersionResponse]
+
+
+class ModelVersionDetail(ModelVersionResponse):
+    """A registered checkpoint with the gate's rules as they stand now, and when it answered."""
+
+    gate: list[RuleResponse]
+    deployments: list[DeploymentResponse]
+
+
+class SkippedVersion(BaseModel):
+    """An earlier version that cannot answer again, and why."""
+
+    model_version_id: str
+    name: str
+    version: str
+    code: str
+
+
+class RollbackResponse(DeploymentResponse):
+    """The deployment that a rollback began."""
+
+    skipped: list[SkippedVersion]

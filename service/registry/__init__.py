@@ -1,0 +1,58 @@
+"""The registry: which checkpoints the service knows, which one answers, and which ones did before.
+
+A checkpoint is added (:mod:`service.registry.registering`, which alone reads its card with `model` and is for
+the worker and the command line), judged by the gate (:mod:`service.registry.gate`), and put in the place of
+the one that answers, or back (:mod:`service.registry.promoting`, :mod:`service.registry.rolling_back`). One
+table says which one answers and which did when (:mod:`service.registry.history`). Nothing here knows of HTTP,
+and nothing loads the network.
+"""
+
+from service.registry.errors import (
+    CheckpointDamagedError,
+    CheckpointMissingError,
+    GateNotPassedError,
+    ModelAlreadyActiveError,
+    ModelAmbiguousError,
+    ModelNotFoundError,
+    NoActiveModelError,
+    NothingToRollBackToError,
+    PromotionConflictError,
+    ReasonNotValidError,
+)
+from service.registry.gate import Rule, evaluate_gate
+from service.registry.history import active_model, deployments, open_deployment
+from service.registry.promoting import let_answer, promote
+from service.registry.reasons import OVERRIDE_REASON_MIN_LENGTH, REASON_MAX_LENGTH
+from service.registry.rolling_back import RolledBack, Skipped, earlier_versions, roll_back
+from service.registry.succession import NO_MODEL, Kind
+from service.registry.versions import find_version, require_version
+
+__all__ = [
+    "NO_MODEL",
+    "OVERRIDE_REASON_MIN_LENGTH",
+    "REASON_MAX_LENGTH",
+    "CheckpointDamagedError",
+    "CheckpointMissingError",
+    "GateNotPassedError",
+    "Kind",
+    "ModelAlreadyActiveError",
+    "ModelAmbiguousError",
+    "ModelNotFoundError",
+    "NoActiveModelError",
+    "NothingToRollBackToError",
+    "PromotionConflictError",
+    "ReasonNotValidError",
+    "RolledBack",
+    "Rule",
+    "Skipped",
+    "active_model",
+    "deployments",
+    "earlier_versions",
+    "evaluate_gate",
+    "find_version",
+    "let_answer",
+    "open_deployment",
+    "promote",
+    "require_version",
+    "roll_back",
+]

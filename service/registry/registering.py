@@ -1,0 +1,86 @@
+"""Adding a checkpoint: its bytes go to storage, its card to a row. It does not answer by that. No torch."""
+
+import json
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from model.card import read_card
+from model.errors import CheckpointCorruptError
+from service.audit import record
+from service.db.rows import ModelVersionRow
+from service.identity.actor import Actor
+from service.storage import Storage, checkpoint_key
+
+MAX_CHECKPOINT_BYTES = 1 << 34
+_CHUNK_BYTES = 1 << 20
+_LENGTH_BYTES = 8
+
+
+def register(
+    session: Session, storage: Storage, path: Path, *, actor: Actor, origin_run_id: str | None = None
+) -> ModelVersionRow:
+    """Store a checkpoint, and add its row unless the same bytes are known; flushed, not committed.
+
+    Bytes that are known are stored again, which heals a file that was lost or damaged.
+
+    Parameters
+    ----------
+    session : Session
+    storage : Storage
+    path : Path
+        A checkpoint file; it is copied.
+    actor : Actor
+        Who adds it.
+    origin_run_id : str or None
+        The run of training that made it, where that is known.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is no checkpoint.
+    """
+    card = read_card(path)
+    _require_whole(path)
+    with storage.receive(max_bytes=MAX_CHECKPOINT_BYTES) as upload:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                upload.write(chunk)
+        sha256 = upload.sha256
+        key = checkpoint_key(sha256)
+        storage.promote(upload, key)
+    known = session.scalars(select(ModelVersionRow).where(ModelVersionRow.sha256 == sha256)).one_or_none()
+    if known is not None:
+        return known
+    version = ModelVersionRow(
+        name=card.name,
+        version=card.version,
+        sha256=sha256,
+        storage_key=key,
+        card=card.model_dump(mode="json"),
+        added_by=actor.name,
+        origin_run_id=origin_run_id,
+    )
+    session.add(version)
+    session.flush()
+    record(
+        session,
+        actor=actor,
+        action="model.register",
+        subject_kind="model_version",
+        subject_id=version.id,
+        details={"sha256": sha256},
+    )
+    return version
+
+
+def _require_whole(path: Path) -> None:
+    """Refuse a file that was cut short or goes on: its digest would vouch for that from here on."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(_LENGTH_BYTES), "little")
+        header = json.loads(file.read(length))
+    ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
+    expected, found = _LENGTH_BYTES + length + max(ends, default=0), path.stat().st_size
+    if found != expected:
+        raise CheckpointCorruptError(name=path.name, found=f"{found} bytes where its header names {expected}")

@@ -1,0 +1,84 @@
+"""What the pages of the models say: rules, refusals, figures and programs in plain words."""
+
+from service.api.model_payloads import RuleResponse
+from service.registry import Kind
+from service.registry.gate import AS_EXPECTED
+from service.web.language import _, marked
+
+KINDS = {
+    Kind.FIRST.value: marked("first model"),
+    Kind.PROMOTION.value: marked("promoted"),
+    Kind.ROLLBACK.value: marked("rolled back"),
+}
+_PROGRAMS = {
+    "command-line": marked("the command line"),
+    "serve": marked("the start of the service"),
+}
+RULES = {
+    "file_intact": (
+        marked("File intact"),
+        marked("the stored file is, byte for byte, the one that was registered"),
+    ),
+    "preprocessing_known": (
+        marked("Preprocessing known"),
+        marked("this version of RestNet can prepare a scan as the model needs it"),
+    ),
+    "preprocessing_unchanged": (
+        marked("Preprocessing unchanged"),
+        marked("scans are prepared as for the model that answers"),
+    ),
+    "evidence_complete": (
+        marked("Evidence complete"),
+        marked("AUC, balanced accuracy, sensitivity and specificity, each with its interval"),
+    ),
+    "protocol": (
+        marked("Sound protocol"),
+        marked("measured by nested cross-validation, on people by whom nothing was chosen"),
+    ),
+}
+_FOUND = {
+    AS_EXPECTED: marked("as expected"),
+    "no file": marked("the file is gone"),
+    "storage is away": marked("storage does not answer"),
+    "no other model answers": marked("no other model answers"),
+    "fields that do not read": marked("fields that cannot be read"),
+}
+REFUSALS = {
+    "promotion_conflict": marked(
+        "Another model answers meanwhile than you saw. Nothing was changed: look again, then decide."
+    ),
+    "model_already_active": marked("This model answers already."),
+    "checkpoint_missing": marked(
+        "The model's file is gone from storage. Nothing was changed: register the file again."
+    ),
+    "checkpoint_damaged": marked(
+        "The model's file in storage is not the one that was registered. Nothing was changed: register the "
+        "file again."
+    ),
+    "gate_not_passed": marked(
+        "Nothing was changed: rules of the gate failed, and nobody said why they should not matter."
+    ),
+    "nothing_to_roll_back_to": marked("There is no earlier model whose file could answer again."),
+    "no_active_model": marked("No model answers yet, so there is none to go back from."),
+    "reason_not_valid": marked(
+        "Nothing was changed: say why in plain text of up to 1,000 characters, and in 10 or more where a "
+        "rule is overruled."
+    ),
+}
+DONE = {
+    "promoted": marked("This model answers from now on. Scans that are read just now keep theirs."),
+    "rolled-back": marked("The model before answers again."),
+}
+
+
+def by(name: str | None) -> str:
+    """Say who did something; a program by what it is."""
+    if name is None:
+        return _("not known")
+    return _(_PROGRAMS.get(name, name))
+
+
+def found(rule: RuleResponse) -> str | None:
+    """Say what a rule found; None where that is a value and no words."""
+    words = _FOUND.get(rule.found)
+    return None if words is None else _(words)
