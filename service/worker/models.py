@@ -32,6 +32,43 @@ def register_checkpoint(
     CheckpointError
         If the file is no checkpoint.
     """
+    version = _known(session, storage, path, actor=actor)
+    if not version.active:
+        session.execute(
+            update(ModelVersionRow).where(ModelVersionRow.active.is_(True)).values(active=False),
+            execution_options={"synchronize_session": "fetch"},
+        )
+        version.active = True
+        _record(session, version, actor, action="model.activate")
+    session.flush()
+    return version
+
+
+def register_run(
+    session: Session, storage: Storage, path: Path, run_id: str, actor: Actor | None = None
+) -> ModelVersionRow:
+    """Store the checkpoint of a training run, and add its row as a challenger: what answers stays.
+
+    Parameters
+    ----------
+    path : Path
+        As :func:`register_checkpoint`.
+    run_id : str
+        Of the run that it comes from.
+    actor : Actor, optional
+
+    Raises
+    ------
+    CheckpointError
+        If the file is no checkpoint.
+    """
+    return _known(session, storage, path, actor=actor, run_id=run_id)
+
+
+def _known(
+    session: Session, storage: Storage, path: Path, *, actor: Actor | None, run_id: str | None = None
+) -> ModelVersionRow:
+    """Store a checkpoint, and add its row unless the same bytes are known."""
     card = read_card(path)
     with storage.receive(max_bytes=MAX_CHECKPOINT_BYTES) as upload:
         with path.open("rb") as file:
@@ -51,15 +88,7 @@ def register_checkpoint(
         )
         session.add(version)
         session.flush()
-        _record(session, version, actor, action="model.register")
-    if not version.active:
-        session.execute(
-            update(ModelVersionRow).where(ModelVersionRow.active.is_(True)).values(active=False),
-            execution_options={"synchronize_session": "fetch"},
-        )
-        version.active = True
-        _record(session, version, actor, action="model.activate")
-    session.flush()
+        _record(session, version, actor, action="model.register", run_id=run_id)
     return version
 
 
@@ -68,12 +97,20 @@ def active_model(session: Session) -> ModelVersionRow | None:
     return session.scalars(select(ModelVersionRow).where(ModelVersionRow.active.is_(True))).one_or_none()
 
 
-def _record(session: Session, version: ModelVersionRow, actor: Actor | None, *, action: str) -> None:
+def _record(
+    session: Session,
+    version: ModelVersionRow,
+    actor: Actor | None,
+    *,
+    action: str,
+    run_id: str | None = None,
+) -> None:
+    origin = {} if run_id is None else {"training_run_id": run_id}
     record(
         session,
         actor=actor or program("serve"),
         action=action,
         subject_kind="model_version",
         subject_id=version.id,
-        details={"sha256": version.sha256},
+        details={"sha256": version.sha256, **origin},
     )

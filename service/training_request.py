@@ -1,0 +1,190 @@
+"""What a training is asked for: the form of the request over REST, on the page and by the command.
+
+The web side loads neither torch nor `training`, so the settings that may be given stand here once more, with
+the bounds of `training.fitting.settings.TrainingSettings`; a test holds the two together, and planning reads
+them by the original.
+"""
+
+from collections.abc import Iterator, Mapping
+from itertools import product
+from types import MappingProxyType
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+MAX_RUNS: Final = 40
+# As many as there are of the whole grid of eight, five seeds each.
+MAX_FILTERS: Final = 20
+_INNER_AT_MOST = 0.5
+
+Network = Literal["A", "B", "C", "D"]
+Rnn = Literal["lstm", "gru"]
+
+# What is passed over beside a certain value of another setting.
+_WITHOUT_EFFECT: Mapping[str, tuple[str, Any]] = MappingProxyType(
+    {
+        "folds": ("split", "leave_site_out"),
+        "inner_stopping": ("protocol", "paper"),
+        "inner_calibration": ("protocol", "paper"),
+    }
+)
+
+
+class TrainingRequest(BaseModel):
+    """A cohort, who of it takes part, and networks: a run for each network, recurrent layer and seed."""
+
+    # JSON knows its types: true is no number of epochs, and "2" none of folds.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    cohort: str = Field(min_length=1, max_length=255, description="Id or name of a registered cohort.")
+    selection: Literal["all", "train", "seed430"] | None = Field(
+        default=None,
+        description="Who takes part; not given: the training release where the cohort knows it, else all.",
+    )
+    where: list[str] = Field(
+        default=[], max_length=MAX_FILTERS, description="Filters such as `site=NYU,Peking` or `age<=18`."
+    )
+    networks: list[Network] = Field(default=["C"], min_length=1, description="Residual networks.")
+    rnns: list[Rnn] = Field(default=["lstm"], min_length=1, description="Recurrent layers.")
+    seeds: list[int] = Field(default=[0], min_length=1, max_length=MAX_RUNS, description="A run each.")
+    split: Literal["stratified", "leave_site_out"] = Field(
+        default="stratified", description="`leave_site_out` makes a fold for each institution."
+    )
+    device: Literal["auto", "cpu", "cuda"] = Field(
+        default="auto", description="Where the folds are trained; `auto` takes a GPU where there is one."
+    )
+
+    protocol: Literal["nested", "paper"] = Field(
+        default="nested",
+        description="Early stop on an inner part of the training folds, or on the training loss (paper).",
+    )
+    folds: int = Field(default=5, ge=2, le=100, description="Folds of the cross-validation.")
+    epochs: int = Field(default=100, ge=1, le=100_000, description="Epochs at most.")
+    patience: int = Field(
+        default=5, ge=1, le=100_000, description="Stop after this many epochs without a better watched value."
+    )
+    width: int = Field(default=16, ge=1, le=256, description="Channels of the stem; each stage doubles them.")
+    batch_size: int = Field(default=32, ge=1, le=4096, description="Windows a step of the optimiser.")
+    micro_batch: int | None = Field(
+        default=None,
+        ge=1,
+        le=4096,
+        description="Windows at once on the device; not given: the batch.",
+    )
+    windows_per_subject: int = Field(
+        default=1, ge=1, le=1000, description="Random windows a subject gives in an epoch."
+    )
+    learning_rate: float = Field(
+        default=1e-4, gt=0.0, le=1.0, allow_inf_nan=False, description="Of Adam, at the start."
+    )
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="The learning rate stays, or falls to zero over all epochs."
+    )
+    weight_decay: float = Field(
+        default=0.0, ge=0.0, le=10.0, allow_inf_nan=False, description="Decoupled (AdamW); 0 is plain Adam."
+    )
+    dropout: float = Field(
+        default=0.5, ge=0.0, lt=1.0, description="Share of the time-pooled states that training drops."
+    )
+    feature_norm: Literal["none", "batch"] = Field(
+        default="none", description="Whether features are standardised over the batch's frames."
+    )
+    encoder: Literal["trained", "frozen"] = Field(
+        default="trained",
+        description="Whether the residual network is trained, or keeps its random first weights.",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="Of the residual network in training."
+    )
+    inner_stopping: float = Field(
+        default=0.15, ge=0.0, lt=0.5, description="Share of the training folds watched for the early stop."
+    )
+    inner_calibration: float = Field(
+        default=0.15, gt=0.0, lt=0.5, description="Share of the training folds kept for calibration."
+    )
+
+    @field_validator("networks", "rnns", "seeds")
+    @classmethod
+    def _each_once(cls, given: list[Any]) -> list[Any]:
+        if len(set(given)) < len(given):
+            twice = next(one for one in given if given.count(one) > 1)
+            raise ValueError(f"expected each once, found {twice!r} more often")
+        return given
+
+    @field_validator("seeds")
+    @classmethod
+    def _known_seeds(cls, seeds: list[int]) -> list[int]:
+        wrong = [seed for seed in seeds if not 0 <= seed < 2**32]
+        if wrong:
+            raise ValueError(f"expected whole numbers from 0 to {2**32 - 1}, found {wrong[0]}")
+        return seeds
+
+    @field_validator("where")
+    @classmethod
+    def _short_filters(cls, where: list[str]) -> list[str]:
+        longest = max(map(len, where), default=0)
+        if longest > 200:
+            raise ValueError(f"expected filters of at most 200 characters, found one of {longest}")
+        return where
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        for name, (cause, value) in _WITHOUT_EFFECT.items():
+            found = getattr(self, name)
+            if getattr(self, cause) == value and found != type(self).model_fields[name].default:
+                raise ValueError(
+                    f"expected {name} to be left out, because it has no effect with {cause} = {value!r}, "
+                    f"found {found!r}"
+                )
+        if (
+            self.protocol == "nested"
+            and not self.inner_stopping
+            and self.patience != type(self).model_fields["patience"].default
+        ):
+            raise ValueError(
+                "expected patience to be left out, because it has no effect with inner_stopping = 0.0, "
+                f"found {self.patience}"
+            )
+        taken = round(self.inner_stopping + self.inner_calibration, 9)
+        if self.protocol == "nested" and taken > _INNER_AT_MOST:
+            raise ValueError(
+                f"expected inner_stopping and inner_calibration to be together at most {_INNER_AT_MOST}, "
+                f"found {self.inner_stopping} and {self.inner_calibration}"
+            )
+        if self.n_runs > MAX_RUNS:
+            raise ValueError(
+                f"expected at most {MAX_RUNS} runs, found {len(self.networks)} networks x {len(self.rnns)} "
+                f"recurrent layers x {len(self.seeds)} seeds"
+            )
+        return self
+
+    @property
+    def n_runs(self) -> int:
+        """How many runs are asked for."""
+        return len(self.networks) * len(self.rnns) * len(self.seeds)
+
+    def of_each(self) -> Iterator[dict[str, Any]]:
+        """Write what each run is asked for, as JSON: who takes part, and settings by their own names.
+
+        Yields
+        ------
+        dict
+            ``selection``, ``where``, ``split``, ``device`` and ``settings``; only settings that are not the
+            default, so that what has no effect is not asked for.
+        """
+        about = self.model_dump(include={"selection", "where", "split", "device"})
+        fields = type(self).model_fields
+        apart = {"cohort", "networks", "rnns", "seeds", *about}
+        shared = {
+            name: value
+            for name, value in self.model_dump(exclude=apart).items()
+            if value != fields[name].default
+        }
+        for seed, rnn, network in product(self.seeds, self.rnns, self.networks):
+            yield about | {"settings": {"network": network, "rnn": rnn, "seed": seed, **shared}}
+
+
+def shared_settings() -> tuple[str, ...]:
+    """Name the settings that stand here and in `TrainingSettings`."""
+    apart = {"cohort", "selection", "where", "networks", "rnns", "seeds", "split", "device"}
+    return tuple(name for name in TrainingRequest.model_fields if name not in apart)
