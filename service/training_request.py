@@ -8,7 +8,7 @@ them by the original.
 from collections.abc import Iterator, Mapping
 from itertools import product
 from types import MappingProxyType
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -16,6 +16,9 @@ MAX_RUNS: Final = 40
 # As many as there are of the whole grid of eight, five seeds each.
 MAX_FILTERS: Final = 20
 _INNER_AT_MOST = 0.5
+
+# A zero byte is nothing that a database may be asked for.
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 Network = Literal["A", "B", "C", "D"]
 Rnn = Literal["lstm", "gru"]
@@ -36,17 +39,21 @@ class TrainingRequest(BaseModel):
     # JSON knows its types: true is no number of epochs, and "2" none of folds.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    cohort: str = Field(min_length=1, max_length=255, description="Id or name of a registered cohort.")
+    cohort: str = Field(
+        min_length=1, max_length=255, pattern=_PRINTABLE, description="Id or name of a cohort."
+    )
     selection: Literal["all", "train", "seed430"] | None = Field(
         default=None,
         description="Who takes part; not given: the training release where the cohort knows it, else all.",
     )
-    where: list[str] = Field(
+    where: list[Annotated[str, Field(max_length=200, pattern=_PRINTABLE)]] = Field(
         default=[], max_length=MAX_FILTERS, description="Filters such as `site=NYU,Peking` or `age<=18`."
     )
     networks: list[Network] = Field(default=["C"], min_length=1, description="Residual networks.")
     rnns: list[Rnn] = Field(default=["lstm"], min_length=1, description="Recurrent layers.")
-    seeds: list[int] = Field(default=[0], min_length=1, max_length=MAX_RUNS, description="A run each.")
+    seeds: list[Annotated[int, Field(ge=0, lt=2**32)]] = Field(
+        default=[0], min_length=1, max_length=MAX_RUNS, description="A run each."
+    )
     split: Literal["stratified", "leave_site_out"] = Field(
         default="stratified", description="`leave_site_out` makes a fold for each institution."
     )
@@ -110,22 +117,6 @@ class TrainingRequest(BaseModel):
             twice = next(one for one in given if given.count(one) > 1)
             raise ValueError(f"expected each once, found {twice!r} more often")
         return given
-
-    @field_validator("seeds")
-    @classmethod
-    def _known_seeds(cls, seeds: list[int]) -> list[int]:
-        wrong = [seed for seed in seeds if not 0 <= seed < 2**32]
-        if wrong:
-            raise ValueError(f"expected whole numbers from 0 to {2**32 - 1}, found {wrong[0]}")
-        return seeds
-
-    @field_validator("where")
-    @classmethod
-    def _short_filters(cls, where: list[str]) -> list[str]:
-        longest = max(map(len, where), default=0)
-        if longest > 200:
-            raise ValueError(f"expected filters of at most 200 characters, found one of {longest}")
-        return where
 
     @model_validator(mode="after")
     def _possible(self) -> Self:

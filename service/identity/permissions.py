@@ -25,6 +25,7 @@ class Permission(StrEnum):
     REVIEW_PREDICTIONS = "predictions.review"
     """Accept or override what a prediction says."""
     READ_MODELS = "models.read"
+    TRAIN_MODELS = "models.train"
     MANAGE_USERS = "users.manage"
     MANAGE_KEYS = "api_keys.manage"
     READ_AUDIT = "audit.read"

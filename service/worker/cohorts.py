@@ -6,7 +6,7 @@ from os.path import normpath
 from pathlib import Path
 from typing import Any, ClassVar
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -55,18 +55,19 @@ def register_cohort(session: Session, folder: Path, *, actor: Actor, name: str |
         If another folder's cohort is called so.
     """
     place = str(Path(normpath(folder.absolute())))
-    values = _described(CohortStore.open(folder), folder)
+    store = CohortStore.open(folder)
+    values = _described(store, folder)
     known = session.scalars(select(CohortRow).where(CohortRow.folder == place)).one_or_none()
-    wanted = (name or (known.name if known else values["name"]))[:NAME_LENGTH]
+    wanted = (name or (known.name if known else store.name))[:NAME_LENGTH]
     other = session.scalars(select(CohortRow).where(CohortRow.name == wanted)).one_or_none()
     if other is not None and other is not known:
         raise CohortNameTakenError(name=wanted)
-    row = known or CohortRow(folder=place)
-    for field, value in (values | {"name": wanted, "registered_by": actor.name}).items():
-        setattr(row, field, value)
-    row.state, row.registered_at, row.checked_at = CohortState.PRESENT, utc_now(), utc_now()
+    row = known or CohortRow(folder=place, name=wanted, registered_by=actor.name, **values)
     session.add(row)
     session.flush()
+    now = {"state": CohortState.PRESENT, "registered_at": utc_now(), "checked_at": utc_now()}
+    told = {**values, **now, "name": wanted, "registered_by": actor.name}
+    session.execute(update(CohortRow).where(CohortRow.id == row.id).values(**told))
     session.refresh(row)
     record(
         session,
@@ -152,7 +153,6 @@ def _described(store: CohortStore, folder: Path) -> dict[str, Any]:
         if subject.label is not None:
             counts["cases" if subject.label else "controls"] += 1
     return {
-        "name": store.name,
         "fingerprint": store.fingerprint(store.subjects),
         "index_sha256": _sha256(folder / COHORT_FILE),
         "condition": store.condition,

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.audit.verification import Anchor, read_head
+from service.db.rows import CohortRow
 from service.identity.actor import program
 from service.logs import get_logger
 from service.retention import forget_idempotency_keys, mark_expired, remove_files
@@ -104,10 +106,15 @@ class Housekeeping:
         open_partial_uploads(self._settings).purge(older_than_s=QUARANTINE_S)
 
     def _look_after_cohorts(self) -> None:
-        # Imported here: it loads numpy, which a worker's parent does without.
+        folder = self._settings.cohorts_dir
+        with self._sessions() as session:
+            known = session.scalars(select(CohortRow.id).limit(1)).first()
+        if known is None and not folder.is_dir():
+            return
+        # Only now: it loads numpy, which a worker's parent does without where nobody trains.
         from service.worker.cohorts import look_after_cohorts  # noqa: PLC0415
 
-        look_after_cohorts(self._sessions, self._settings.cohorts_dir, actor=self._actor)
+        look_after_cohorts(self._sessions, folder, actor=self._actor)
 
     def _remove_orphans(self) -> None:
         remove_orphans(self._sessions, self._storage)

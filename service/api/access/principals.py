@@ -182,6 +182,7 @@ PredictionReviewer = Annotated[Principal, Depends(allowed(Permission.REVIEW_PRED
 ModelReader = Annotated[Principal, Depends(allowed(Permission.READ_MODELS))]
 UserManager = Annotated[Principal, Depends(allowed(Permission.MANAGE_USERS))]
 KeyManager = Annotated[Principal, Depends(allowed(Permission.MANAGE_KEYS))]
+Trainer = Annotated[Principal, Depends(allowed(Permission.TRAIN_MODELS))]
 AuditReader = Annotated[Principal, Depends(allowed(Permission.READ_AUDIT))]
 ReviewCounter = Annotated[Principal, Depends(allowed(Permission.COUNT_REVIEWS))]
 Person = Annotated[Principal, Depends(by_login)]
