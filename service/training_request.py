@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 MAX_RUNS: Final = 40
 # As many as there are of the whole grid of eight, five seeds each.
@@ -121,33 +122,38 @@ class TrainingRequest(BaseModel):
     @model_validator(mode="after")
     def _possible(self) -> Self:
         for name, (cause, value) in _WITHOUT_EFFECT.items():
-            found = getattr(self, name)
-            if getattr(self, cause) == value and found != type(self).model_fields[name].default:
-                raise ValueError(
-                    f"expected {name} to be left out, because it has no effect with {cause} = {value!r}, "
-                    f"found {found!r}"
-                )
-        if (
-            self.protocol == "nested"
-            and not self.inner_stopping
-            and self.patience != type(self).model_fields["patience"].default
-        ):
-            raise ValueError(
-                "expected patience to be left out, because it has no effect with inner_stopping = 0.0, "
-                f"found {self.patience}"
-            )
+            if getattr(self, cause) == value:
+                self._leave_out(name, cause=cause)
+        if self.protocol == "nested" and not self.inner_stopping:
+            self._leave_out("patience", cause="inner_stopping")
         taken = round(self.inner_stopping + self.inner_calibration, 9)
         if self.protocol == "nested" and taken > _INNER_AT_MOST:
-            raise ValueError(
-                f"expected inner_stopping and inner_calibration to be together at most {_INNER_AT_MOST}, "
-                f"found {self.inner_stopping} and {self.inner_calibration}"
+            raise PydanticCustomError(
+                "inner_parts",
+                "expected inner_stopping and inner_calibration to be together at most {limit}, found {found}",
+                {"limit": _INNER_AT_MOST, "found": taken},
             )
         if self.n_runs > MAX_RUNS:
-            raise ValueError(
-                f"expected at most {MAX_RUNS} runs, found {len(self.networks)} networks x {len(self.rnns)} "
-                f"recurrent layers x {len(self.seeds)} seeds"
+            raise PydanticCustomError(
+                "too_many_runs",
+                "expected at most {limit} runs, a network, recurrent layer and seed each, found {found}",
+                {"limit": MAX_RUNS, "found": self.n_runs},
             )
         return self
+
+    def _leave_out(self, name: str, *, cause: str) -> None:
+        found, default = getattr(self, name), type(self).model_fields[name].default
+        if found != default:
+            raise PydanticCustomError(
+                "without_effect",
+                "expected {name} to be left out, because it has no effect with {cause}, found {found}",
+                {
+                    "name": name,
+                    "cause": f"{cause} = {getattr(self, cause)!r}",
+                    "found": found,
+                    "default": default,
+                },
+            )
 
     @property
     def n_runs(self) -> int:

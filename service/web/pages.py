@@ -22,6 +22,7 @@ from service.web.access import page_address
 from service.web.language import _, marked, switching
 from service.web.prediction import explanations, reviews
 from service.web.rendering import FOLDER, page
+from service.web.training import pages as training
 
 HEADINGS = {
     403: (
@@ -91,6 +92,7 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
         app.include_router(module.router)
     app.include_router(switching.router)
     app.include_router(worklist.router)
+    app.include_router(training.router)
     app.include_router(views.router)
     app.include_router(reviews.router)
     app.include_router(explanations.router)

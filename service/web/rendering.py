@@ -57,6 +57,7 @@ def environment() -> Environment:
     made.globals["terms"] = terms
     made.globals["picture_wording"] = picture_wording
     made.globals["may_count_reviews"] = lambda who: who.may(Permission.COUNT_REVIEWS)
+    made.globals["may_train"] = lambda who: who.may(Permission.TRAIN_MODELS)
     made.globals["told"] = told
     made.globals["upload_words"] = upload_words
     made.globals["prediction_words"] = prediction_words

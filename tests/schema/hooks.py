@@ -51,6 +51,15 @@ def before_call(context, case, kwargs):
         asked[case.operation.path] += 1
         if asked[case.operation.path] % 2:
             case.path_parameters["prediction_id"] = ALLOWED_BY[case.operation.path]
+    if case.operation.path.endswith("/training-runs") and case.method == "POST":
+        asked["train"] += 1
+        if asked["train"] % 2 and case.meta.generation.mode.is_positive and not _is_systematic(case):
+            # Made up, hardly any cohort is there, and hardly any settings go together.
+            case.body = {"cohort": "tiny", "epochs": 3, "networks": ["C"], "seeds": [asked["train"]]}
+    if case.operation.path.endswith("/training-runs/{run_id}/resume"):
+        # Only one that was cancelled can be gone on with: each is asked for in turn.
+        asked["resume"] += 1
+        case.path_parameters["run_id"] = KNOWN["runs"][asked["resume"] % len(KNOWN["runs"])]
     # What is made up to be refused stays as it is; so do the systematic ones, which are judged as they were.
     if (
         case.operation.path.startswith(BEGIN)

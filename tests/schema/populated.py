@@ -59,11 +59,14 @@ class Known:
         Of another organisation than those who ask.
     keys : list of str
         Identifiers of API keys of both organisations, which nobody here needs.
+    runs : list of str
+        Training runs of both, which wait.
     """
 
     asking: dict[Role, Account]
     stranger: Account
     keys: list[str]
+    runs: list[str]
 
 
 def settings_of(folder: Path, template: Path) -> Settings:
@@ -91,7 +94,9 @@ def populate(folder: Path) -> Known:
         far = service.key("far", Role.ADMINISTRATOR, elsewhere)
         near = service.key("near", Role.ADMINISTRATOR)
         keys = [_add_key(service, headers) for headers in (far, *[near] * 5)]
-    return Known(asking, stranger, keys)
+        service.register_cohort()
+        runs = [run["id"] for headers in (far, near) for run in service.train(headers, seeds=[0, 1, 2])]
+    return Known(asking, stranger, keys, runs)
 
 
 def _add_scans(service: Serving, account: Account, model_version_id: str) -> None:

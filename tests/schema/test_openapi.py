@@ -73,6 +73,7 @@ def test_the_service_keeps_what_its_document_promises(
         assert unread <= {
             ("POST", "/api/v1/admin/users"),
             ("POST", "/api/v1/admin/api-keys"),
+            ("POST", "/api/v1/admin/training-runs"),
             ("POST", "/api/v1/predictions/{prediction_id}/review"),
             ("POST", "/api/v1/uploads/{upload_id}/complete"),
         }
@@ -95,6 +96,7 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
         "scans": account.scans + known.stranger.scans,
         "predictions": account.predictions + known.stranger.predictions,
         "keys": known.keys,
+        "runs": known.runs,
         "uploads": [*account.begun, account.whole, *known.stranger.begun],
     }
     dictionaries = [f"[dictionaries.{name}]\nvalues = {json.dumps(ids)}\n" for name, ids in values.items()]
@@ -107,6 +109,7 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
                 "failed": account.failed,
                 "begun": account.begun,
                 "whole": account.whole,
+                "runs": known.runs,
                 "sound_scan": scan_bytes().hex(),
             }
         )

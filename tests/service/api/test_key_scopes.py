@@ -44,6 +44,13 @@ SCOPE_OF_ROUTE = {
     ("POST", "/api/v1/admin/api-keys"): Scope.ADMIN,
     ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"): Scope.ADMIN,
     ("GET", "/api/v1/admin/models"): Scope.MODELS_READ,
+    ("GET", "/api/v1/admin/cohorts"): Scope.ADMIN,
+    ("POST", "/api/v1/admin/training-runs"): Scope.ADMIN,
+    ("GET", "/api/v1/admin/training-runs"): Scope.ADMIN,
+    ("GET", "/api/v1/admin/training-runs/{run_id}"): Scope.ADMIN,
+    ("GET", "/api/v1/admin/training-runs/{run_id}/log"): Scope.ADMIN,
+    ("POST", "/api/v1/admin/training-runs/{run_id}/cancel"): Scope.ADMIN,
+    ("POST", "/api/v1/admin/training-runs/{run_id}/resume"): Scope.ADMIN,
     ("GET", "/api/v1/admin/reviews/counts"): Scope.ADMIN,
     ("GET", "/api/v1/admin/audit"): Scope.ADMIN,
 }
