@@ -52,6 +52,13 @@ def every_page(browser: Browser, seeded: Seeded) -> Iterator[tuple[str, Watched]
         tab.page.wait_for_url(seeded.site.address + "/")
         tab.goto("/reviews")
         yield "reviews", tab
+        tab.goto("/training")
+        yield "training", tab
+        tab.goto("/training/new")
+        yield "training-new", tab
+        for state, path in seeded.training.items():
+            tab.goto(path)
+            yield f"training-{state}", tab
     with watched_tab(browser, seeded.site) as tab:
         yield from _second_factor(tab)
 
