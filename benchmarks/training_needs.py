@@ -1,7 +1,7 @@
 """What a fold takes of memory and a run of disk, beside what planning estimates.
 
-Each fold is trained in a process of its own, for two epochs of a few batches, on made-up scans: memory does not
-depend on what is in them. The estimates are those of ``service/worker/training_needs.py``.
+Each fold is trained in a process of its own, for two epochs of a few batches, on made-up scans: memory does
+not depend on what is in them. The estimates are those of ``service/worker/training_needs.py``.
 
 Usage::
 

@@ -171,7 +171,7 @@ def _read_request(cohort: str, config: Path | None, given: dict[str, Any]) -> An
         problem = error.errors(include_url=False)[0]
         where = ".".join(map(str, problem["loc"]))
         found = f", found {problem['input']!r}" if where else ""
-        raise typer.BadParameter(f"{where or 'the request'}: {problem['msg']}{found}") from error
+        raise typer.BadParameter(f"{where or 'the request'}: {problem['msg']}{found}") from None
 
 
 def _find(session: "Session", run_id: str) -> "TrainingRunRow":

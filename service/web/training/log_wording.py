@@ -44,13 +44,14 @@ def log_line(event: str, *, fold: int | None, details: Mapping[str, Any]) -> str
     """
     key = "epoch_watched" if event == "epoch" and details.get("stopping_loss") is not None else event
     words = LINES.get(key)
-    said = event if words is None else _(words, **{name: _written(value) for name, value in details.items()})
+    figures = {name: _written(name, value) for name, value in details.items()}
+    said = event if words is None else _(words, **figures)
     return said if fold is None else _("Fold %(fold)s. %(said)s", fold=fold + 1, said=said)
 
 
-def _written(value: Any) -> str:
+def _written(name: str, value: Any) -> str:
     if value is None:
         return _("none")
     if isinstance(value, float):
-        return f"{value:.3f}"
+        return f"{value:.1f}" if name == "seconds" else f"{value:.3f}"
     return f"{value:,}" if isinstance(value, int) and value >= 10_000 else str(value)

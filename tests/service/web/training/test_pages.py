@@ -75,7 +75,7 @@ def test_a_run_in_training_shows_its_folds_losses_and_log_and_can_be_stopped(
     text = text_of(page)
     assert "5 of at most 20" in text
     assert "9, best 4" in text
-    assert "Fold 2. Epoch 4: training loss 0.580, watched loss 0.674, AUC 0.580, 61.500 s." in text
+    assert "Fold 2. Epoch 4: training loss 0.580, watched loss 0.674, AUC 0.580, 61.5 s." in text
     assert "At most about" in text
     assert 'hx-trigger="every 2s"' in page
     assert len(re.findall(r'<polyline class="of-training" points="[\d., ]+"', page)) == 2
@@ -171,7 +171,7 @@ def test_a_refusal_is_said_above_the_form_in_the_readers_language(served: Servin
 def test_the_pages_are_read_in_chinese(served: Serving, runs: dict[RunState, str]) -> None:
     text = text_of(shown(served, f"/training/{runs[RunState.TRAINING]}", CHINESE))
     assert "正在训练" in text
-    assert "第 2 折。第 4 轮：训练损失 0.580，监测损失 0.674，AUC 0.580，61.500 秒。" in text
+    assert "第 2 折。第 4 轮：训练损失 0.580，监测损失 0.674，AUC 0.580，61.5 秒。" in text
 
 
 def test_only_administrators_are_led_there(served: Serving) -> None:
