@@ -11,7 +11,6 @@ from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
-from pydantic_core import PydanticCustomError
 
 MAX_RUNS: Final = 40
 # As many as there are of the whole grid of eight, five seeds each.
@@ -32,6 +31,23 @@ _WITHOUT_EFFECT: Mapping[str, tuple[str, Any]] = MappingProxyType(
         "inner_calibration": ("protocol", "paper"),
     }
 )
+
+
+class NotTogetherError(ValueError):
+    """Parts of a request that cannot be beside each other.
+
+    Attributes
+    ----------
+    kind : str
+        Which rule it is, for whoever says it in other words.
+    values : dict
+        What the sentence names.
+    """
+
+    def __init__(self, kind: str, sentence: str, **values: Any) -> None:
+        self.kind = kind
+        self.values = values
+        super().__init__(sentence.format(**values))
 
 
 class TrainingRequest(BaseModel):
@@ -128,31 +144,31 @@ class TrainingRequest(BaseModel):
             self._leave_out("patience", cause="inner_stopping")
         taken = round(self.inner_stopping + self.inner_calibration, 9)
         if self.protocol == "nested" and taken > _INNER_AT_MOST:
-            raise PydanticCustomError(
+            raise NotTogetherError(
                 "inner_parts",
                 "expected inner_stopping and inner_calibration to be together at most {limit}, found {found}",
-                {"limit": _INNER_AT_MOST, "found": taken},
+                limit=_INNER_AT_MOST,
+                found=taken,
             )
         if self.n_runs > MAX_RUNS:
-            raise PydanticCustomError(
+            raise NotTogetherError(
                 "too_many_runs",
                 "expected at most {limit} runs, a network, recurrent layer and seed each, found {found}",
-                {"limit": MAX_RUNS, "found": self.n_runs},
+                limit=MAX_RUNS,
+                found=self.n_runs,
             )
         return self
 
     def _leave_out(self, name: str, *, cause: str) -> None:
         found, default = getattr(self, name), type(self).model_fields[name].default
         if found != default:
-            raise PydanticCustomError(
+            raise NotTogetherError(
                 "without_effect",
                 "expected {name} to be left out, because it has no effect with {cause}, found {found}",
-                {
-                    "name": name,
-                    "cause": f"{cause} = {getattr(self, cause)!r}",
-                    "found": found,
-                    "default": default,
-                },
+                name=name,
+                cause=f"{cause} = {getattr(self, cause)!r}",
+                found=found,
+                default=default,
             )
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from service.training_request import MAX_RUNS, TrainingRequest
+from service.training_request import MAX_RUNS, NotTogetherError, TrainingRequest
 from service.web.language import _, marked
 
 # The texts of the form, by what they are read as.
@@ -105,8 +105,10 @@ def _take(
 
 
 def _said(name: str, problem: Any) -> str:
-    words = _TOGETHER.get(problem["type"])
-    return _expected(name) if words is None else _(words, **problem["ctx"])
+    rule = problem.get("ctx", {}).get("error")
+    if not isinstance(rule, NotTogetherError):
+        return _expected(name)
+    return _(_TOGETHER[rule.kind], **rule.values)
 
 
 def _expected(name: str) -> str:
