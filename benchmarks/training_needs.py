@@ -35,7 +35,6 @@ from training.validation.fold import train_fold  # noqa: E402
 CASES: list[dict[str, Any]] = [
     {"network": "A", "width": 4, "batch_size": 8},
     {"network": "A", "width": 16, "batch_size": 8},
-    {"network": "B", "width": 16, "batch_size": 4},
     {"network": "C", "width": 2, "batch_size": 8},
     {"network": "C", "width": 16, "batch_size": 4},
     {"network": "C", "width": 16, "batch_size": 8},
