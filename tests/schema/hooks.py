@@ -56,10 +56,12 @@ def before_call(context, case, kwargs):
         if asked["train"] % 2 and case.meta.generation.mode.is_positive and not _is_systematic(case):
             # Made up, hardly any cohort is there, and hardly any settings go together.
             case.body = {"cohort": "tiny", "epochs": 3, "networks": ["C"], "seeds": [asked["train"]]}
-    if case.operation.path.endswith("/training-runs/{run_id}/resume"):
-        # Only one that was cancelled can be gone on with: each is asked for in turn.
-        asked["resume"] += 1
-        case.path_parameters["run_id"] = KNOWN["runs"][asked["resume"] % len(KNOWN["runs"])]
+    if "/training-runs/{run_id}" in case.operation.path:
+        asked[case.operation.path] += 1
+        if asked[case.operation.path] % 2:
+            # The last one was cancelled, and is there to be gone on with.
+            of_resume = case.operation.path.endswith("/resume")
+            case.path_parameters["run_id"] = KNOWN["runs"][-1 if of_resume else -2]
     # What is made up to be refused stays as it is; so do the systematic ones, which are judged as they were.
     if (
         case.operation.path.startswith(BEGIN)
