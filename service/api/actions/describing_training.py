@@ -31,8 +31,6 @@ from service.presence import attendance
 from service.training_request import TrainingRequest
 from service.web.training.log_wording import log_line
 
-LIVE = frozenset({RunState.QUEUED, RunState.PLANNING, RunState.TRAINING, RunState.FINISHING})
-
 
 class Describer:
     """Describes runs of one look: the clock and the workers are the same for all of them.
