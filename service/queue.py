@@ -13,16 +13,17 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.job import JobRow
 from service.db.restricted import OrganisationSessions
-from service.db.rows import ExplanationRow, PredictionRow, TrainingFoldRow
+from service.db.rows import ExplanationRow, PredictionRow, TrainingFoldRow, TrainingRunRow
 from service.embedded import filebroker
 from service.logs import get_logger
 from service.settings import Settings
 
-QueueName = Literal["inference", "explanation", "training", "maintenance"]
+QueueName = Literal["inference", "explanation", "planning", "training", "maintenance"]
 QUEUES: tuple[QueueName, ...] = get_args(QueueName)
 
 PREDICTION_RUN = "prediction.run"
 EXPLANATION_RUN = "explanation.run"
+TRAINING_RUN = "training.run"
 TRAINING_FOLD = "training.fold"
 MAINTENANCE_SWEEP = "maintenance.sweep"
 
@@ -30,6 +31,9 @@ MAINTENANCE_SWEEP = "maintenance.sweep"
 _TASKS: dict[type[JobRow], tuple[str, QueueName]] = {
     PredictionRow: (PREDICTION_RUN, "inference"),
     ExplanationRow: (EXPLANATION_RUN, "explanation"),
+    # Not the queue of the folds, nor any that a worker of folds takes: a run is planned, and finished, in
+    # seconds, and would wait behind other runs for hours.
+    TrainingRunRow: (TRAINING_RUN, "planning"),
     TrainingFoldRow: (TRAINING_FOLD, "training"),
 }
 
@@ -148,7 +152,7 @@ def messages_waiting(app: Celery, kind: type[JobRow]) -> int | None:
 
 def _queue(name: QueueName) -> Queue:
     # The nameless exchange takes a message straight to the queue of its routing key. With Celery's own
-    # default exchange a message would reach all three.
+    # default exchange a message would reach all of them.
     return Queue(name, Exchange(""), routing_key=name)  # type: ignore[no-untyped-call]  # kombu's
 
 

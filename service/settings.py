@@ -40,6 +40,14 @@ def _default_storage(values: dict[str, Any]) -> str:
     return f"file://{quote(str(values['data_dir'] / 'storage'))}"
 
 
+def _default_cohorts(values: dict[str, Any]) -> Path:
+    return Path(values["data_dir"] / "cohorts")
+
+
+def _default_runs(values: dict[str, Any]) -> Path:
+    return Path(values["data_dir"] / "runs")
+
+
 def _default_scratch(values: dict[str, Any]) -> Path:
     return Path(values["data_dir"] / "scratch")
 
@@ -128,6 +136,22 @@ class Settings(AccessSettings):
     )
     inference_threads: int = Field(
         default=0, ge=0, le=256, description="Threads of the network in one worker; 0 takes every core."
+    )
+
+    cohorts_dir: Path = Field(
+        default_factory=_default_cohorts,
+        description="Folder whose cohorts are registered by themselves.",
+    )
+    runs_dir: Path = Field(
+        default_factory=_default_runs,
+        description="Folder of the training runs that are asked for; at the same path on every machine that "
+        "trains.",
+    )
+    training_threads: int = Field(
+        default=0,
+        ge=0,
+        le=256,
+        description="Threads of a fold of a run that is asked for; 0 takes half of the cores.",
     )
 
     explanations: Literal["always", "on-request"] = Field(
@@ -247,7 +271,9 @@ class Settings(AccessSettings):
             raise ValueError(message)
         return url
 
-    @field_validator("data_dir", "checkpoint", "encryption_key_file", "scratch_dir")
+    @field_validator(
+        "data_dir", "checkpoint", "cohorts_dir", "encryption_key_file", "runs_dir", "scratch_dir"
+    )
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         # Child processes get the settings through their environment and may start in another folder.

@@ -18,6 +18,7 @@ from service.cli import (
     keys,
     models,
     organisations,
+    registered_cohorts,
     reports,
     retention,
     scans,
@@ -25,6 +26,7 @@ from service.cli import (
     simulation,
     storage,
     training,
+    training_runs,
 )
 from service.cli.output import (
     CLOSED_OUTPUT,
@@ -61,7 +63,10 @@ app.command("prepare")(servers.prepare)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
 app.add_typer(health.app, name="health", help="Whether a process of this machine is at work.")
+cohort.app.command("register")(registered_cohorts.register)
+cohort.app.command("list")(registered_cohorts.list_cohorts)
 app.add_typer(cohort.app, name="cohort", help="Scans and phenotypes, made ready for training.")
+app.add_typer(training_runs.app, name="training", help="Training by the service's workers.")
 app.add_typer(database.app, name="db", help="The database's schema.")
 app.add_typer(organisations.app, name="organisations", help="Whose people and scans there are.")
 app.add_typer(accounts.users, name="users", help="The people who may log in.")

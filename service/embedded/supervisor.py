@@ -34,7 +34,6 @@ FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 # A child that ran for this long had started well: the next pause is the first one again.
 SETTLED_S = 60.0
-LOW_PRIORITY = 10
 LOWEST_PRIORITY = 19
 _CHILD = "service.embedded.child"
 # Why a model came to answer, where nobody said so.
@@ -194,12 +193,17 @@ def _children(host: str, port: int) -> tuple[Child, ...]:
     return (
         Child("web", ("service.api.main", "--host", host, "--port", str(port))),
         Child("inference", ("service.worker", "--queue", "inference")),
-        # Beside a fold, which takes hours, an explanation would wait for them.
-        Child("explanation", ("service.worker", "--queue", "explanation"), niceness=LOWEST_PRIORITY),
+        # Beside a fold, which takes hours, an explanation would wait for them; so would a run to be planned.
+        Child(
+            "explanation",
+            ("service.worker", "--queue", "explanation", "--queue", "planning"),
+            niceness=LOWEST_PRIORITY,
+        ),
+        # The sweeper is a thread that sleeps; what needs the processor here is a fold.
         Child(
             "background",
             ("service.worker", "--queue", "maintenance", "--queue", "training"),
-            niceness=LOW_PRIORITY,
+            niceness=LOWEST_PRIORITY,
         ),
     )
 

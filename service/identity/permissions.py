@@ -28,13 +28,15 @@ class Permission(StrEnum):
     READ_MODELS = "models.read"
     MANAGE_MODELS = "models.manage"
     """Promote and roll back."""
+    TRAIN_MODELS = "models.train"
+    """Ask for runs of training, follow and stop them."""
     MANAGE_USERS = "users.manage"
     MANAGE_KEYS = "api_keys.manage"
     READ_AUDIT = "audit.read"
     COUNT_REVIEWS = "reviews.count"
 
 
-INSTALLATION_WIDE = frozenset({Permission.MANAGE_MODELS})
+INSTALLATION_WIDE = frozenset({Permission.MANAGE_MODELS, Permission.TRAIN_MODELS})
 """What changes the whole installation: for accounts of its own organisation (``default``) alone."""
 
 _OWN_SCANS = frozenset(

@@ -34,6 +34,7 @@ SCOPE_OF: Mapping[Permission, Scope | None] = {
     Permission.REVIEW_PREDICTIONS: Scope.PREDICTIONS_WRITE,
     Permission.READ_MODELS: Scope.MODELS_READ,
     Permission.MANAGE_MODELS: Scope.ADMIN,
+    Permission.TRAIN_MODELS: Scope.ADMIN,
     Permission.MANAGE_USERS: Scope.ADMIN,
     Permission.MANAGE_KEYS: Scope.ADMIN,
     Permission.READ_AUDIT: Scope.ADMIN,

@@ -3,8 +3,8 @@
 What any kind of job has in common takes the class of its row: what a worker does under its lease is in
 :mod:`service.jobs.lease`, what nobody is left to do in :mod:`service.jobs.recovery`, what people ask for in
 :mod:`service.jobs.requests`. What only one kind has is in :mod:`service.jobs.predictions`,
-:mod:`service.jobs.explanations` and :mod:`service.jobs.training`. Every function takes the caller's session
-and leaves the commit to the caller; none of them knows Celery.
+:mod:`service.jobs.explanations` and the modules that are called after training. Every function takes the
+caller's session and leaves the commit to the caller; none of them knows Celery.
 """
 
 from service.jobs.explanations import (
@@ -39,6 +39,23 @@ from service.jobs.progress import overall_progress
 from service.jobs.recovery import Sweep, hand_back, mark_published, sweep
 from service.jobs.requests import cancel, queue_again
 from service.jobs.training import RunToTrain, cancel_runs, enqueue_run, finish_fold, finish_run, folds_of
+from service.jobs.training_log import lines_of, newest_lines, note
+from service.jobs.training_requests import (
+    TrainingRunNotFoundError,
+    TrainingRunNotResumableError,
+    TrainingRunOverError,
+    cancel_run,
+    request_runs,
+    resume_run,
+)
+from service.jobs.training_runs import (
+    begin_training,
+    end_well,
+    folds_of_run,
+    settle,
+    stage_of,
+    unsettled,
+)
 from service.jobs.waiting import pace_s, queue_position, queue_positions
 
 __all__ = [
@@ -51,9 +68,15 @@ __all__ = [
     "PredictionNotRetryableError",
     "RunToTrain",
     "Sweep",
+    "TrainingRunNotFoundError",
+    "TrainingRunNotResumableError",
+    "TrainingRunOverError",
+    "begin_training",
     "cancel",
+    "cancel_run",
     "cancel_runs",
     "claim",
+    "end_well",
     "enqueue",
     "enqueue_explanation",
     "enqueue_run",
@@ -64,8 +87,12 @@ __all__ = [
     "finish_fold",
     "finish_run",
     "folds_of",
+    "folds_of_run",
     "hand_back",
+    "lines_of",
     "mark_published",
+    "newest_lines",
+    "note",
     "overall_progress",
     "pace_s",
     "postpone",
@@ -75,9 +102,14 @@ __all__ = [
     "renew",
     "request_cancel",
     "request_explanation",
+    "request_runs",
+    "resume_run",
     "retry",
+    "settle",
+    "stage_of",
     "stop_cancelled",
     "succeed",
     "sweep",
+    "unsettled",
     "wait",
 ]

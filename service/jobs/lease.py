@@ -78,7 +78,7 @@ def renew(
         The columns of the row that tell how far it is: ``progress``, and what else the kind has.
     """
     values = {**standing, "lease_expires_at": utc_now(lease_s), "heartbeat_at": utc_now()}
-    row = change(session, kind, job_id, _held_by(kind, owner), values)
+    row = change(session, kind, job_id, held_by(kind, owner), values)
     if row is None:
         return Lease.LOST
     return Lease.CANCEL_REQUESTED if row.cancel_requested else Lease.HELD
@@ -99,8 +99,27 @@ def succeed(
     bool
         False when the job is no longer this worker's, or was cancelled: nothing is written.
     """
-    wanted = and_(_held_by(kind, owner), kind.cancel_requested.is_(False), kind.still_wanted())
+    wanted = and_(held_by(kind, owner), kind.cancel_requested.is_(False), kind.still_wanted())
     return change(session, kind, job_id, wanted, {**success(values), **NO_LEASE}) is not None
+
+
+def hand_on(
+    session: Session, kind: type[JobRow], job_id: str, *, owner: str, values: Mapping[str, Any]
+) -> bool:
+    """Let go of a job that goes on without a worker, in a state that is neither queued nor the end.
+
+    Parameters
+    ----------
+    values : mapping
+        The state, and what the row keeps.
+
+    Returns
+    -------
+    bool
+        As :func:`succeed`.
+    """
+    wanted = and_(held_by(kind, owner), kind.cancel_requested.is_(False), kind.still_wanted())
+    return change(session, kind, job_id, wanted, {**values, **NO_LEASE}) is not None
 
 
 def success(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -133,7 +152,7 @@ def fail(
         "error_details": dict(details) if details else None,
         "error_reference": reference,
     }
-    return change(session, kind, job_id, _held_by(kind, owner), values) is not None
+    return change(session, kind, job_id, held_by(kind, owner), values) is not None
 
 
 def postpone(
@@ -200,7 +219,7 @@ def wait(
 def stop_cancelled(session: Session, kind: type[JobRow], job_id: str, *, owner: str) -> bool:
     """Close a running job whose cancellation the worker has obeyed; False when there was none."""
     values = {"state": JobState.CANCELLED, "finished_at": utc_now(), **NO_LEASE}
-    asked = and_(_held_by(kind, owner), kind.cancel_requested.is_(True))
+    asked = and_(held_by(kind, owner), kind.cancel_requested.is_(True))
     return change(session, kind, job_id, asked, values) is not None
 
 
@@ -228,10 +247,11 @@ def _pause(kind: type[JobRow], code: str, message: str, wait_s: float) -> dict[s
 
 
 def _leave(session: Session, kind: type[JobRow], job_id: str, owner: str, values: Mapping[str, Any]) -> bool:
-    wanted = and_(_held_by(kind, owner), kind.cancel_requested.is_(False))
+    wanted = and_(held_by(kind, owner), kind.cancel_requested.is_(False))
     left = change(session, kind, job_id, wanted, values) is not None
     return left or stop_cancelled(session, kind, job_id, owner=owner)
 
 
-def _held_by(kind: type[JobRow], owner: str) -> ColumnElement[bool]:
+def held_by(kind: type[JobRow], owner: str) -> ColumnElement[bool]:
+    """Return the condition that a job is being worked on under this lease."""
     return and_(kind.lease_owner == owner, kind.state.in_(kind.RUNNING))

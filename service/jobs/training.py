@@ -1,4 +1,4 @@
-"""What only training runs have: folds that belong together, and a folder that says which are done."""
+"""Runs that ``restnet train`` plans and finishes: their folds, and a folder that says which are done."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 from service.audit import record
 from service.db.base import utc_now
 from service.db.job import JobState
-from service.db.rows import TrainingFoldRow, TrainingRunRow
+from service.db.rows import RunState, TrainingFoldRow, TrainingRunRow
 from service.identity.actor import Actor
 from service.jobs.change import change
 from service.jobs.lease import succeed, success
@@ -72,10 +72,15 @@ def enqueue_run(
     row = session.scalars(_of_folder(run.run_folder)).one_or_none()
     if row is None:
         row = TrainingRunRow(
-            organisation_id=organisation_id, run_folder=str(run.run_folder), requested_by=requested_by
+            organisation_id=organisation_id,
+            run_folder=str(run.run_folder),
+            requested_by=requested_by,
+            state=RunState.TRAINING,
         )
         session.add(row)
     row.cohort_folder, row.device = str(run.cohort_folder), run.device
+    if row.state != RunState.SUCCEEDED:
+        _go_on(row)
     session.flush()
     known = {fold.fold: fold for fold in folds_of(session, [run.run_folder])}
     for fold in range(run.n_folds):
@@ -89,7 +94,7 @@ def enqueue_run(
         if outcome is not None:
             _note_done(session, known[fold].id, outcome)
         elif queue_again(session, TrainingFoldRow, known[fold].id, also=JobState.SUCCEEDED):
-            row.finished_at = None
+            _go_on(row)
     record(
         session,
         actor=actor,
@@ -130,6 +135,7 @@ def finish_run(session: Session, run_folder: Path) -> None:
     """Note that the ensemble of a run's folds is written."""
     row = session.scalars(_of_folder(run_folder)).one()
     row.finished_at = utc_now()  # the database's clock
+    row.state, row.progress = RunState.SUCCEEDED, 1.0
     session.flush()
 
 
@@ -144,6 +150,9 @@ def cancel_runs(session: Session, run_folders: Iterable[Path], *, actor: Actor) 
     folds = folds_of(session, run_folders)
     stopped = [fold for fold in folds if cancel(session, TrainingFoldRow, fold.id) is not None]
     for run_id, organisation_id in {fold.run_id: fold.organisation_id for fold in stopped}.items():
+        still = TrainingRunRow.state == RunState.TRAINING
+        values = {"state": RunState.CANCELLED, "finished_at": utc_now()}
+        change(session, TrainingRunRow, run_id, still, values)
         record(
             session,
             actor=actor,
@@ -153,6 +162,11 @@ def cancel_runs(session: Session, run_folders: Iterable[Path], *, actor: Actor) 
             organisation_id=organisation_id,
         )
     return tuple(fold.id for fold in stopped)
+
+
+def _go_on(row: TrainingRunRow) -> None:
+    row.state, row.finished_at, row.cancel_requested = RunState.TRAINING, None, False
+    row.error_code = row.error_message = row.error_details = row.error_reference = None
 
 
 def _of_folder(run_folder: Path) -> Any:

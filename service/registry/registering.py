@@ -70,7 +70,7 @@ def register(
         action="model.register",
         subject_kind="model_version",
         subject_id=version.id,
-        details={"sha256": sha256},
+        details={"sha256": sha256} | ({} if origin_run_id is None else {"training_run_id": origin_run_id}),
     )
     return version
 

@@ -23,6 +23,7 @@ from service.web.language import _, marked, switching
 from service.web.models import pages as models
 from service.web.prediction import explanations, reloaded, reviews
 from service.web.rendering import FOLDER, page
+from service.web.training import pages as training
 
 HEADINGS = {
     403: (
@@ -93,6 +94,7 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
     app.include_router(switching.router)
     app.include_router(models.router)
     app.include_router(worklist.router)
+    app.include_router(training.router)
     app.include_router(views.router)
     app.include_router(reviews.router)
     app.include_router(explanations.router)

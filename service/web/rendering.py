@@ -58,6 +58,7 @@ def environment() -> Environment:
     made.globals["picture_wording"] = picture_wording
     made.globals["may_count_reviews"] = lambda who: who.may(Permission.COUNT_REVIEWS)
     made.globals["may_read_models"] = lambda who: who.may(Permission.READ_MODELS)
+    made.globals["may_train"] = lambda who: who.may(Permission.TRAIN_MODELS)
     made.globals["told"] = told
     made.globals["upload_words"] = upload_words
     made.globals["prediction_words"] = prediction_words

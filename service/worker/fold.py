@@ -5,11 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from sqlalchemy.orm import Session
 
 from service import jobs
 from service.db.rows import TrainingFoldRow, TrainingRunRow
 from service.errors import ServiceError, as_json
+from service.worker.epoch_notes import EpochNotes
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.runtime import Runtime
@@ -55,7 +58,9 @@ def _train(runtime: Runtime, row: TrainingFoldRow, owner: str, heartbeat: Heartb
         asked = session.get_one(TrainingRunRow, row.run_id)
     run, cohort = Path(asked.run_folder), Path(asked.cohort_folder)
     _require_shared(run, cohort)
-    report = _Report(heartbeat)
+    epochs = EpochNotes(runtime.sessions, row, owner, run)
+    epochs.begin()
+    report = _Report(heartbeat, epochs)
     with _threads_of(run):
         outcome = train_fold(
             run,
@@ -65,8 +70,19 @@ def _train(runtime: Runtime, row: TrainingFoldRow, owner: str, heartbeat: Heartb
             lock_patience_s=LOCK_PATIENCE_S,
             progress=report,
         )
+    epochs.catch_up()
     told = as_json(outcome.model_dump(mode="json"))
-    return lambda session: jobs.finish_fold(session, row.id, owner=owner, outcome=told)
+    return lambda session: _finish(session, row, asked, owner=owner, outcome=told)
+
+
+def _finish(
+    session: Session, row: TrainingFoldRow, run: TrainingRunRow, *, owner: str, outcome: dict[str, Any]
+) -> bool:
+    if not jobs.finish_fold(session, row.id, owner=owner, outcome=outcome):
+        return False
+    figures = {name: outcome[name] for name in ("epochs_run", "best_epoch", "seconds_per_epoch")}
+    jobs.note(session, run, "fold_finished", fold=row.fold, details=figures)
+    return True
 
 
 def _require_shared(run: Path, cohort: Path) -> None:
@@ -91,8 +107,9 @@ def _threads_of(run: Path) -> Iterator[None]:
 class _Report:
     """Tells the row how far a fold is, after each batch and each encoded scan."""
 
-    def __init__(self, heartbeat: Heartbeat) -> None:
+    def __init__(self, heartbeat: Heartbeat, epochs: EpochNotes) -> None:
         self._heartbeat = heartbeat
+        self._epochs = epochs
         self._first_epoch: int | None = None
 
     def __call__(self, _fold: int, progress: "FitProgress") -> None:
@@ -103,6 +120,7 @@ class _Report:
         # one, each at the same place, can go on for ever.
         begun = self._first_epoch is not None and progress.epoch > self._first_epoch
         advanced = {"attempts": 1} if begun else {}
+        self._epochs.see(progress.epoch)
         self._heartbeat.report(progress.share_done, figures=asdict(progress), **advanced)
 
 

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from time import monotonic
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.audit.verification import Anchor, read_head
+from service.db.rows import CohortRow
 from service.identity.actor import program
 from service.logs import get_logger
 from service.retention import forget_idempotency_keys, mark_expired, remove_files
@@ -21,6 +23,7 @@ TIDY_S = 600.0
 RETENTION_S = 600.0
 REMOVAL_S = 30.0
 HEAD_S = 600.0
+COHORTS_S = 60.0
 # How often the thread looks whether a chore is due.
 LOOK_S = 1.0
 
@@ -36,7 +39,7 @@ class _Chore:
 
 
 class Housekeeping:
-    """Retention, removal of files, tidying of the storage, and the anchors of the audit in the log.
+    """Retention, removal of files, tidying of the storage, the cohorts, and the audit's anchors in the log.
 
     Any number of processes may do this at once: what one has done, the next finds done.
     """
@@ -68,6 +71,7 @@ class Housekeeping:
             _Chore("removal_failed", self._remove, REMOVAL_S),
             _Chore("quarantine_not_purged", self._purge_quarantine, TIDY_S),
             _Chore("orphans_not_removed", self._remove_orphans, TIDY_S),
+            _Chore("cohorts_not_looked_after", self._look_after_cohorts, COHORTS_S),
         )
         while not self._stopped.wait(LOOK_S):
             for chore in chores:
@@ -100,6 +104,17 @@ class Housekeeping:
     def _purge_quarantine(self) -> None:
         self._storage.purge_quarantine(older_than_s=QUARANTINE_S)
         open_partial_uploads(self._settings).purge(older_than_s=QUARANTINE_S)
+
+    def _look_after_cohorts(self) -> None:
+        folder = self._settings.cohorts_dir
+        with self._sessions() as session:
+            known = session.scalars(select(CohortRow.id).limit(1)).first()
+        if known is None and not folder.is_dir():
+            return
+        # Only now: it loads numpy, which a worker's parent does without where nobody trains.
+        from service.worker.cohorts import look_after_cohorts  # noqa: PLC0415
+
+        look_after_cohorts(self._sessions, folder, actor=self._actor)
 
     def _remove_orphans(self) -> None:
         remove_orphans(self._sessions, self._storage)

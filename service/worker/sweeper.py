@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
 from service.db.job import JobRow
-from service.db.rows import JOB_KINDS
+from service.db.rows import JOB_KINDS, RunState, TrainingRunRow
 from service.logs import get_logger
-from service.queue import messages_waiting, publish
+from service.queue import announce, messages_waiting, publish
 from service.settings import Settings
 from service.storage import StorageUnavailableError
 
@@ -19,9 +19,23 @@ log = get_logger(__name__)
 
 
 def sweep_all(app: Celery, sessions: sessionmaker[Session], *, republish_s: float) -> None:
-    """Sweep every kind of job."""
+    """Sweep every kind of job, and move on the runs whose last fold ended with nobody to see it."""
     for kind in JOB_KINDS:
         sweep_once(app, sessions, kind, republish_s=republish_s)
+    settle_runs(app, sessions)
+
+
+def settle_runs(app: Celery, sessions: sessionmaker[Session]) -> None:
+    """Move on every training run whose folds are over; the next sweep announces what it leaves."""
+    with sessions() as session:
+        waiting = jobs.unsettled(session)
+    for run_id in waiting:
+        with sessions.begin() as session:
+            moved = jobs.settle(session, run_id)
+        if moved is not None:
+            log.info("run_settled", training_run_id=run_id, state=moved.state.value)
+            if moved.state == RunState.QUEUED:
+                announce(app, sessions, TrainingRunRow, run_id)
 
 
 def sweep_once(

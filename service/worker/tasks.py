@@ -6,9 +6,16 @@ from sqlalchemy.exc import DBAPIError
 
 from model.errors import ModelError
 from service import jobs, logs
-from service.db.rows import ExplanationRow, ExplanationState
+from service.db.rows import ExplanationRow, ExplanationState, TrainingFoldRow
 from service.errors import ServiceError
-from service.queue import EXPLANATION_RUN, MAINTENANCE_SWEEP, PREDICTION_RUN, TRAINING_FOLD, announce
+from service.queue import (
+    EXPLANATION_RUN,
+    MAINTENANCE_SWEEP,
+    PREDICTION_RUN,
+    TRAINING_FOLD,
+    TRAINING_RUN,
+    announce,
+)
 from service.settings import Settings
 from service.worker.runtime import Runtime, open_runtime
 from service.worker.sweeper import sweep_all
@@ -80,10 +87,33 @@ def explain(explanation_id: str) -> None:
 
 @shared_task(name=TRAINING_FOLD)  # type: ignore[untyped-decorator]
 def train(fold_id: str) -> None:
-    """Train one fold."""
+    """Train one fold, and move its run on where it was the last."""
     from service.worker.fold import run_fold  # noqa: PLC0415
+    from service.worker.training_run import settle_run  # noqa: PLC0415
 
-    run_fold(process_runtime(), fold_id)
+    runtime = process_runtime()
+    run_fold(runtime, fold_id)
+    try:
+        with runtime.sessions() as session:
+            fold = session.get(TrainingFoldRow, fold_id)
+        if fold is not None:
+            settle_run(current_app, runtime, fold.run_id)
+    except DBAPIError as error:
+        # The sweep looks after it too.
+        log.warning("run_not_settled", reason=type(error).__name__)
+
+
+@shared_task(name=TRAINING_RUN)  # type: ignore[untyped-decorator]
+def advance(run_id: str) -> None:
+    """Plan one training run, or finish it."""
+    from service.worker.training_run import announce_folds, run_training  # noqa: PLC0415
+
+    runtime = process_runtime()
+    run_training(runtime, run_id)
+    try:
+        announce_folds(current_app, runtime, run_id)
+    except DBAPIError as error:
+        log.warning("folds_not_announced", reason=type(error).__name__)
 
 
 def _announce_explanation(runtime: Runtime, prediction_id: str) -> None:

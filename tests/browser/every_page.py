@@ -57,6 +57,13 @@ def every_page(browser: Browser, seeded: Seeded) -> Iterator[tuple[str, Watched]
         for name, path in seeded.models.items():
             tab.goto(path)
             yield f"model-{name}", tab
+        tab.goto("/training")
+        yield "training", tab
+        tab.goto("/training/new")
+        yield "training-new", tab
+        for state, path in seeded.training.items():
+            tab.goto(path)
+            yield f"training-{state}", tab
     with watched_tab(browser, seeded.site) as tab:
         yield from _second_factor(tab)
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from model import demonstration_checkpoint, read_card
@@ -17,11 +17,13 @@ from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import (
+    CohortRow,
     ExplanationState,
     ModelVersionRow,
     PredictionRow,
     PredictionState,
     ResultRow,
+    RunState,
     ScanRow,
 )
 from service.explanations import pack
@@ -41,6 +43,7 @@ from tests.service.api.serving import (
     sample_result,
     web_process,
 )
+from tests.service.api.training_rows import add_runs
 
 # Who has uploaded nothing and sees nobody else's; who logs in with a code too.
 NEWCOMER, WITH_CODE = "newcomer", "with-a-code"
@@ -49,7 +52,7 @@ ADMINISTRATOR = "chief"
 
 @dataclass(frozen=True)
 class Seeded:
-    """A service with rows in it, and the address of a prediction in each state, and of one with its map.
+    """A service with rows in it, and the address of each thing to look at, by its state where it has one.
 
     Attributes
     ----------
@@ -61,6 +64,7 @@ class Seeded:
     pages: dict[PredictionState, str]
     explained: str
     models: dict[str, str]
+    training: dict[RunState, str]
     sessions: sessionmaker[Session]
 
 
@@ -80,13 +84,15 @@ def seeded_site(folder: Path, *, predictions: int) -> Iterator[Seeded]:
     engine = make_engine(url)
     sessions = session_factory(engine)
     pages, explained_id = _fill(sessions, predictions)
+    training = _train(sessions)
     settings = Settings(data_dir=folder, requests_per_minute=0, requests_per_minute_per_address=0)
     _store_explanation(open_storage(settings), explained_id)
     models = _add_models(sessions, open_storage(settings))
     try:
         with web_process(settings) as (address, _, _):
             explained = f"/predictions/{explained_id}"
-            yield Seeded(Site(address, "doctor", PASSWORD, ""), pages, explained, models, sessions)
+            site = Site(address, "doctor", PASSWORD, "")
+            yield Seeded(site, pages, explained, models, training, sessions)
     finally:
         engine.dispose()
 
@@ -160,6 +166,31 @@ def _add_models(sessions: sessionmaker[Session], storage: Storage) -> dict[str, 
                 let_answer(session, version)
                 let_answer(session, answering)
     return pages
+
+
+def _train(sessions: sessionmaker[Session]) -> dict[RunState, str]:
+    """Add a cohort and a training run in each state; gives their pages."""
+    with sessions.begin() as session:
+        cohort = CohortRow(
+            name="ADHD-200 (simulated)",
+            folder="/cohorts/adhd200",
+            fingerprint="b" * 64,
+            index_sha256="c" * 64,
+            condition="ADHD",
+            simulated=True,
+            n_subjects=973,
+            n_cases=362,
+            n_controls=585,
+            n_scans=1100,
+            sites={"NYU": {"cases": 118, "controls": 98}},
+            preprocessing={},
+            registered_by="sweeper",
+        )
+        session.add(cohort)
+        session.flush()
+        model = session.scalars(select(ModelVersionRow.id)).one()
+        runs = add_runs(session, cohort, model_version_id=model)
+    return {state: f"/training/{run_id}" for state, run_id in runs.items()}
 
 
 def _store_explanation(storage: Storage, prediction_id: str) -> None:

@@ -45,6 +45,20 @@ for kind in (*sorted(RAW_KINDS), PART):
     schemathesis.openapi.media_type(kind, UPLOADS)
 
 
+def _ask_for_training(case):
+    """Name a cohort and runs that are there: made up, hardly any is, and hardly any settings go together."""
+    if case.operation.path.endswith("/training-runs") and case.method == "POST":
+        asked["train"] += 1
+        if asked["train"] % 2 and case.meta.generation.mode.is_positive and not _is_systematic(case):
+            case.body = {"cohort": "tiny", "epochs": 3, "networks": ["C"], "seeds": [asked["train"]]}
+    if "/training-runs/{run_id}" in case.operation.path:
+        asked[case.operation.path] += 1
+        if asked[case.operation.path] % 2:
+            # The last one was cancelled, and is there to be gone on with.
+            of_resume = case.operation.path.endswith("/resume")
+            case.path_parameters["run_id"] = KNOWN["runs"][-1 if of_resume else -2]
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Follow ended predictions only, and name raw files: OpenAPI can require a header for no kind of body."""
@@ -65,6 +79,7 @@ def before_call(context, case, kwargs):
             case.body = ASKED_FOR[case.operation.path]
             if case.operation.path == PROMOTE and KNOWN["models"]:
                 case.path_parameters["model_id"] = KNOWN["models"].pop()
+    _ask_for_training(case)
     # What is made up to be refused stays as it is; so do the systematic ones, which are judged as they were.
     if (
         case.operation.path.startswith(BEGIN)

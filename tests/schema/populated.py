@@ -61,12 +61,15 @@ class Known:
         Identifiers of API keys of both organisations, which nobody here needs.
     models : list of str
         Registered models that have not answered; others have, so that there is a way back.
+    runs : list of str
+        Training runs, which wait; the last one was cancelled.
     """
 
     asking: dict[Role, Account]
     stranger: Account
     keys: list[str]
     models: list[str]
+    runs: list[str]
 
 
 def settings_of(folder: Path, template: Path) -> Settings:
@@ -99,7 +102,10 @@ def populate(folder: Path) -> Known:
             said = {"reason": "before", "override_reason": "before anybody asks"}
             address = f"/api/v1/admin/models/{id_}/promote"
             assert service.client.post(address, headers=near, json=said).status_code == 200
-    return Known(asking, stranger, keys, models[10:])
+        service.register_cohort()
+        runs = [run["id"] for run in service.train(near, seeds=[0, 1, 2])]
+        service.client.post(f"/api/v1/admin/training-runs/{runs[-1]}/cancel", headers=near)
+    return Known(asking, stranger, keys, models[10:], runs)
 
 
 def _add_scans(service: Serving, account: Account, model_version_id: str) -> None:

@@ -75,6 +75,7 @@ def test_the_service_keeps_what_its_document_promises(
             ("POST", "/api/v1/admin/api-keys"),
             ("POST", "/api/v1/admin/models/{model_id}/promote"),
             ("POST", "/api/v1/admin/models/rollback"),
+            ("POST", "/api/v1/admin/training-runs"),
             ("POST", "/api/v1/predictions/{prediction_id}/review"),
             ("POST", "/api/v1/uploads/{upload_id}/complete"),
         }
@@ -98,6 +99,7 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
         "predictions": account.predictions + known.stranger.predictions,
         "keys": known.keys,
         "models": known.models,
+        "runs": known.runs,
         "uploads": [*account.begun, account.whole, *known.stranger.begun],
     }
     dictionaries = [f"[dictionaries.{name}]\nvalues = {json.dumps(ids)}\n" for name, ids in values.items()]
@@ -111,6 +113,7 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
                 "begun": account.begun,
                 "whole": account.whole,
                 "models": known.models,
+                "runs": known.runs,
                 "sound_scan": scan_bytes().hex(),
             }
         )

@@ -1,5 +1,12 @@
-"""``/api/v1/admin``: the organisation's accounts, API keys, counts of reviews and audit; the models."""
+"""``/api/v1/admin``: accounts, API keys, counts of reviews and audit of an organisation; models, training."""
 
-from service.api.admin import audit, keys, models, reviews, users
+from service.api.admin import audit, keys, models, reviews, training, users
 
-ROUTERS = (users.router, keys.router, models.router, reviews.router, audit.router)
+ROUTERS = (
+    users.router,
+    keys.router,
+    models.router,
+    training.router,
+    reviews.router,
+    audit.router,
+)

@@ -20,12 +20,14 @@ from service.db.rows import (
     PredictionRow,
     PredictionState,
     TrainingFoldRow,
+    TrainingRunRow,
 )
 from service.jobs.ended import EndedJob, EndedJobs
 
 NAMES: dict[type[JobRow], str] = {
     PredictionRow: "prediction",
     ExplanationRow: "explanation",
+    TrainingRunRow: "run",
     TrainingFoldRow: "fold",
 }
 

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from imaging.errors import ScanError
-from service import enclosure, explanations, jobs, rates, registry, report, reviews, storage
+from service import cohorts, enclosure, explanations, jobs, rates, registry, report, reviews, storage
 from service.api.edge import upload_slots
 from service.api.problems import refusals
 from service.api.problems.problem import Problem, problem, problem_response
@@ -45,6 +45,9 @@ STATUSES: dict[type[Exception], int] = {
     api_keys.ApiKeyNameError: 422,
     api_keys.ApiKeyNotFoundError: 404,
     chain.AuditHeadMissingError: 500,
+    cohorts.CohortNotKnownError: 422,
+    cohorts.CohortNotUsableError: 409,
+    cohorts.CohortTooSmallError: 422,
     enclosure.EnclosureUnavailableError: 503,
     enclosure.ReaderDiedError: 422,
     enclosure.ReaderMemoryError: 422,
@@ -54,6 +57,9 @@ STATUSES: dict[type[Exception], int] = {
     jobs.PredictionNotFinishedError: 409,
     jobs.PredictionNotFoundError: 404,
     jobs.PredictionNotRetryableError: 409,
+    jobs.TrainingRunNotFoundError: 404,
+    jobs.TrainingRunNotResumableError: 409,
+    jobs.TrainingRunOverError: 409,
     logins.LoginNotFoundError: 404,
     organisations.OrganisationNameError: 422,
     organisations.OrganisationNameTakenError: 409,

@@ -4,6 +4,7 @@ from service.db.base import Base
 from service.db.job import JobRow
 from service.db.rows.accounts import ApiKeyRow, SessionRow, UserRow
 from service.db.rows.audit import AuditEventRow, AuditHeadRow
+from service.db.rows.cohorts import CohortRow, CohortState
 from service.db.rows.explanations import EXPLAINING, ExplanationRow, ExplanationState
 from service.db.rows.logins import (
     KnownBrowserRow,
@@ -17,7 +18,7 @@ from service.db.rows.models import ModelDeploymentRow, ModelVersionRow
 from service.db.rows.predictions import RUNNING, IdempotencyRow, PredictionRow, PredictionState, ResultRow
 from service.db.rows.reviews import ReviewRow
 from service.db.rows.scans import FILES_TO_REMOVE, KEPT, ScanRow
-from service.db.rows.training import FoldState, TrainingFoldRow, TrainingRunRow
+from service.db.rows.training import FoldState, RunState, TrainingFoldRow, TrainingLogRow, TrainingRunRow
 from service.db.rows.workers import WorkerRow
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "AuditEventRow",
     "AuditHeadRow",
     "Base",
+    "CohortRow",
+    "CohortState",
     "ExplanationRow",
     "ExplanationState",
     "FoldState",
@@ -45,14 +48,16 @@ __all__ = [
     "RecoveryCodeRow",
     "ResultRow",
     "ReviewRow",
+    "RunState",
     "ScanRow",
     "SecondStepRow",
     "SessionRow",
     "TrainingFoldRow",
+    "TrainingLogRow",
     "TrainingRunRow",
     "UserRow",
     "WorkerRow",
 ]
 
 # Every kind of job, in the order in which a sweep looks after them.
-JOB_KINDS: tuple[type[JobRow], ...] = (PredictionRow, ExplanationRow, TrainingFoldRow)
+JOB_KINDS: tuple[type[JobRow], ...] = (PredictionRow, ExplanationRow, TrainingRunRow, TrainingFoldRow)

@@ -33,7 +33,14 @@ from service.api.app import create_app
 from service.api.resources import Resources
 from service.db.migrate import upgrade
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import ExplanationState, ModelVersionRow, PredictionRow, PredictionState, ResultRow
+from service.db.rows import (
+    CohortRow,
+    ExplanationState,
+    ModelVersionRow,
+    PredictionRow,
+    PredictionState,
+    ResultRow,
+)
 from service.enclosure import Enclosure
 from service.explanations import pack
 from service.identity.accounts import create_user, find_user, require_user
@@ -265,6 +272,39 @@ class Serving:
         """Take a model's file away."""
         with self.sessions() as session:
             self.resources.storage.delete(session.get_one(ModelVersionRow, model_version_id).storage_key)
+
+    def register_cohort(self, name: str = "tiny", **values: Any) -> str:
+        """Add a cohort of twenty cases and twenty controls and return its id."""
+        with self.sessions.begin() as session:
+            row = CohortRow(
+                **{
+                    "name": name,
+                    "folder": f"/cohorts/{name}",
+                    "fingerprint": "b" * 64,
+                    "index_sha256": "c" * 64,
+                    "condition": "ADHD",
+                    "simulated": True,
+                    "n_subjects": 40,
+                    "n_cases": 20,
+                    "n_controls": 20,
+                    "n_scans": 41,
+                    "sites": {"NYU": {"cases": 20, "controls": 20}},
+                    "preprocessing": {"tr_s": 2.0},
+                    "registered_by": "command-line",
+                    **values,
+                }
+            )
+            session.add(row)
+            session.flush()
+            return row.id
+
+    def train(self, headers: dict[str, str], **asked: Any) -> list[dict[str, Any]]:
+        """Ask for training and return the runs."""
+        asked = {"cohort": "tiny", **asked}
+        answer = self.client.post("/api/v1/admin/training-runs", headers=headers, json=asked)
+        assert answer.status_code == 202, answer.text
+        runs: list[dict[str, Any]] = answer.json()["runs"]
+        return runs
 
     def finish(self, prediction_id: str, result: dict[str, Any], *, model_version_id: str) -> None:
         """Store a result as a worker would."""

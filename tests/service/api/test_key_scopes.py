@@ -48,6 +48,13 @@ SCOPE_OF_ROUTE = {
     ("POST", "/api/v1/admin/models/{model_id}/promote"): Scope.ADMIN,
     ("POST", "/api/v1/admin/models/rollback"): Scope.ADMIN,
     ("GET", "/api/v1/admin/deployments"): Scope.MODELS_READ,
+    ("GET", "/api/v1/admin/cohorts"): Scope.ADMIN,
+    ("POST", "/api/v1/admin/training-runs"): Scope.ADMIN,
+    ("GET", "/api/v1/admin/training-runs"): Scope.ADMIN,
+    ("GET", "/api/v1/admin/training-runs/{run_id}"): Scope.ADMIN,
+    ("GET", "/api/v1/admin/training-runs/{run_id}/log"): Scope.ADMIN,
+    ("POST", "/api/v1/admin/training-runs/{run_id}/cancel"): Scope.ADMIN,
+    ("POST", "/api/v1/admin/training-runs/{run_id}/resume"): Scope.ADMIN,
     ("GET", "/api/v1/admin/reviews/counts"): Scope.ADMIN,
     ("GET", "/api/v1/admin/audit"): Scope.ADMIN,
 }

@@ -14,6 +14,7 @@ from service.db.rows import (
     ApiKeyRow,
     AuditEventRow,
     Base,
+    CohortRow,
     ModelVersionRow,
     PredictionState,
     SessionRow,
@@ -56,6 +57,7 @@ class Organisation:
     login_ids: list[str] = field(default_factory=list)
     user_ids: list[str] = field(default_factory=list)
     begun_ids: list[str] = field(default_factory=list)
+    run_ids: list[str] = field(default_factory=list)
 
     def username(self, role: Role) -> str:
         return f"{self.name}-{role.value}"
@@ -69,6 +71,7 @@ class Organisation:
             "login_id": self.login_ids,
             "user_id": self.user_ids,
             "upload_id": self.begun_ids,
+            "run_id": self.run_ids,
         }[parameter]
 
 
@@ -99,6 +102,7 @@ class World:
             given |= {value for value in row if re.fullmatch(r"[0-9a-f-]{36}|[0-9a-f]{64}", value)}
         with self.served.sessions() as session:
             shared = set(session.scalars(select(ModelVersionRow.id)))
+            shared |= set(session.scalars(select(CohortRow.id)))
             # There is one chain: an event names the hash of the one before it, whosever that is.
             shared |= set(session.scalars(select(AuditEventRow.hash)))
             # What another test has asked the audit for, in whatever order: who asked knew it already.
@@ -112,6 +116,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> 
     settings = make_settings(tmp_path_factory.mktemp("two"), database_template)
     with serving(settings) as served:
         model_version_id = served.register_model()
+        served.register_cohort()
         both = [Organisation(name, served.organisation(name)) for name in ("north", "south")]
         for number, organisation in enumerate(both):
             for role in Role:
@@ -130,6 +135,8 @@ def world(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> 
                 error_code="too_few_frames",
                 error_message="expected 20 frames, found 3",
             )
+            runs = served.train(organisation.keys[Role.ADMINISTRATOR])
+            organisation.run_ids = [run["id"] for run in runs]
             # None is left waiting: a stream of it would never end.
             for role in (Role.RESEARCHER, Role.ADMINISTRATOR):
                 address = organisation.uploads[role]["links"]["prediction"]

@@ -33,7 +33,7 @@ READS = {
     "/predictions": ("prediction.list", "list"),
     "/predictions/{prediction_id}": ("prediction.read", "prediction_id"),
 }
-# What shows nothing about anybody: the program itself, its figures, its models and its forms.
+# What shows nothing about anybody: the program itself, its figures, its models, their training and its forms.
 NOBODYS = {
     "/",
     "/login",
@@ -49,6 +49,13 @@ NOBODYS = {
     "/api/v1/admin/deployments",
     "/models",
     "/models/{model_id}",
+    "/api/v1/admin/cohorts",
+    "/api/v1/admin/training-runs",
+    "/api/v1/admin/training-runs/{run_id}",
+    "/api/v1/admin/training-runs/{run_id}/log",
+    "/training",
+    "/training/new",
+    "/training/{run_id}",
     # To somebody about themselves.
     "/account",
     "/api/v1/account/logins",

@@ -36,6 +36,17 @@ class Queue:
             if self.kind is ExplanationRow:
                 prediction = jobs.enqueue(session, scan_id=self.subject_id, max_attempts=max_attempts)
                 return jobs.enqueue_explanation(session, prediction).id
+            if self.kind is TrainingRunRow:
+                run = TrainingRunRow(
+                    organisation_id=DEFAULT_ORGANISATION_ID,
+                    run_folder=f"/runs/{self.added}",
+                    cohort_folder="/cohorts/a",
+                    device="cpu",
+                    max_attempts=max_attempts,
+                )
+                session.add(run)
+                session.flush()
+                return run.id
             fold = TrainingFoldRow(
                 organisation_id=DEFAULT_ORGANISATION_ID,
                 run_id=self.subject_id,
@@ -59,12 +70,14 @@ class Queue:
             return jobs.sweep(session, self.kind, republish_s=republish_s)
 
 
-@pytest.fixture(params=["predictions", "explanations", "folds"])
+@pytest.fixture(params=["predictions", "explanations", "runs", "folds"])
 def queue(request: pytest.FixtureRequest, sessions: sessionmaker[Session], scan_id: str) -> Queue:
     if request.param == "predictions":
         return Queue(PredictionRow, sessions, "preprocessing", scan_id)
     if request.param == "explanations":
         return Queue(ExplanationRow, sessions, "explaining", scan_id)
+    if request.param == "runs":
+        return Queue(TrainingRunRow, sessions, "planning", scan_id)
     with sessions.begin() as session:
         run = TrainingRunRow(
             organisation_id=DEFAULT_ORGANISATION_ID,

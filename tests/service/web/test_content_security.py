@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from service.db.rows import PredictionState
+from service.db.rows import CohortRow, PredictionState
 from service.identity.roles import Role
 from service.web.rendering import FOLDER, environment
 from tests.service.api.serving import PASSWORD, Serving, make_settings, sample_result, scan_bytes, serving
+from tests.service.api.training_rows import add_runs
 from tests.service.web.test_login import log_in
 from tests.service.web.test_second_factor import code_of
 
@@ -133,6 +134,15 @@ def pages(served: Serving) -> Iterator[str]:
         served.log_in(served.user("chief", Role.ADMINISTRATOR))
         yield served.client.get("/reviews", headers=HTML).text
         yield from _models(served, model_version_id)
+        yield served.client.get("/training", headers=HTML).text
+        cohort_id = served.register_cohort("<b>tiny</b>")
+        with served.sessions.begin() as session:
+            cohort = session.get_one(CohortRow, cohort_id)
+            runs = add_runs(session, cohort, model_version_id=model_version_id)
+        yield served.client.get("/training", headers=HTML).text
+        yield served.client.get("/training/new", headers=HTML).text
+        for run_id in runs.values():
+            yield served.client.get(f"/training/{run_id}", headers=HTML).text
 
 
 def _models(served: Serving, answering: str) -> Iterator[str]:

@@ -1,0 +1,153 @@
+"""What REST gives about cohorts and training runs."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from service.db.rows import CohortState, FoldState, RunState
+
+
+class CohortResponse(BaseModel):
+    """A cohort that training may be asked for."""
+
+    id: str
+    name: str
+    state: CohortState = Field(description="`changed` and `missing` cannot be trained on")
+    fingerprint: str = Field(description="sha256 over everybody in it, their labels and stored series")
+    condition: str = Field(description="What a case is")
+    simulated: bool
+    n_subjects: int
+    n_cases: int
+    n_controls: int
+    n_scans: int
+    sites: dict[str, dict[str, int]] = Field(description="Cases and controls by institution")
+    preprocessing: dict[str, Any]
+    registered_at: datetime
+    checked_at: datetime | None
+
+
+class CohortList(BaseModel):
+    """Every registered cohort, by name."""
+
+    items: list[CohortResponse]
+
+
+class TrainingErrorResponse(BaseModel):
+    """Why a run or a fold failed."""
+
+    code: str
+    message: str
+    details: dict[str, Any] | None
+    reference: str | None = Field(description="To be quoted to the operator")
+
+
+class EpochResponse(BaseModel):
+    """A whole epoch of a fold."""
+
+    epoch: int
+    training_loss: float
+    stopping_loss: float | None = Field(description="Of the part that is watched for the early stop")
+    stopping_auc: float | None
+    learning_rate: float
+    seconds: float
+
+
+class FoldResponse(BaseModel):
+    """A fold of a run: where it stands."""
+
+    fold: int = Field(description="From 0")
+    name: str = Field(description="Its number, or the institution that is left out")
+    status: FoldState
+    cancel_requested: bool
+    progress: float = Field(ge=0, le=1)
+    epoch: int | None = Field(description="That is being trained; 0 while frames are encoded")
+    n_epochs: int | None = Field(description="The limit")
+    training_loss: float | None
+    stopping_loss: float | None
+    remaining_s: float | None
+    attempts: int
+    outcome: dict[str, Any] | None = Field(description="What it came to, once it is finished")
+    error: TrainingErrorResponse | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class FoldDetailResponse(FoldResponse):
+    """A fold with its newest epochs."""
+
+    epochs: list[EpochResponse]
+
+
+class TrainingRunBase(BaseModel):
+    """A training run: what was asked for, and where it stands."""
+
+    id: str
+    grid_id: str | None = Field(description="Shared by the runs of one request")
+    status: RunState
+    cancel_requested: bool
+    progress: float = Field(ge=0, le=1)
+    cohort_id: str | None
+    cohort: str | None = Field(description="As it was called then; null for runs of `restnet train`")
+    network: str | None
+    rnn: str | None
+    seed: int | None
+    selection: str | None
+    where: list[str]
+    split: str | None
+    device: str
+    settings: dict[str, Any] = Field(description="Those that were asked for; the others are the defaults")
+    plan: dict[str, Any] | None = Field(description="What planning found; null before it")
+    remaining_s: float | None = Field(description="At most, at the pace so far; null while unknown")
+    estimated_end_at: datetime | None
+    model_version_id: str | None = Field(description="Of the challenger that it has made")
+    resumable: bool
+    error: TrainingErrorResponse | None
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class TrainingRunResponse(TrainingRunBase):
+    """A training run with where its folds stand."""
+
+    folds: list[FoldResponse]
+
+
+class TrainingRunPage(BaseModel):
+    """A page of training runs, newest first."""
+
+    items: list[TrainingRunResponse]
+    next_cursor: str | None
+
+
+class TrainingGridResponse(BaseModel):
+    """What a request has queued."""
+
+    id: str = Field(description="The `grid_id` of its runs")
+    runs: list[TrainingRunResponse]
+
+
+class LogLineResponse(BaseModel):
+    """A line of a run's log."""
+
+    id: int
+    at: datetime
+    fold: int | None = Field(description="From 0; null for the run as a whole")
+    event: str
+    details: dict[str, Any] | None
+    text: str
+
+
+class TrainingLogResponse(BaseModel):
+    """Lines of a run's log, oldest first."""
+
+    items: list[LogLineResponse]
+    next_after: int = Field(description="What to ask for next time as `after`")
+
+
+class TrainingRunDetailResponse(TrainingRunBase):
+    """A training run with the epochs of its folds and the end of its log."""
+
+    folds: list[FoldDetailResponse]
+    log: list[LogLineResponse]

@@ -1,0 +1,226 @@
+"""``restnet training``: the runs that the service's workers train, asked for, followed and stopped."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from service.cli.database import DataDir, load_settings, migrated_sessions
+from service.cli.output import ACTOR, in_utc, print_json, print_table, say
+from service.cli.usage import AsJson
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from service.db.rows import TrainingRunRow
+
+app = typer.Typer(no_args_is_help=True)
+
+RunId = Annotated[str, typer.Argument(help="As `restnet training list` gives it.")]
+
+
+@app.command()
+def start(
+    cohort: Annotated[str, typer.Argument(help="Name or id of a registered cohort.")],
+    *,
+    network: Annotated[
+        list[str] | None, typer.Option(help="A, B, C or D; repeatable.", show_default="C")
+    ] = None,
+    rnn: Annotated[
+        list[str] | None, typer.Option(help="lstm or gru; repeatable.", show_default="lstm")
+    ] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Repeatable.", show_default="0")] = None,
+    protocol: Annotated[Literal["nested", "paper"] | None, typer.Option(show_default="nested")] = None,
+    folds: Annotated[int | None, typer.Option(show_default="5")] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most.", show_default="100")] = None,
+    width: Annotated[int | None, typer.Option(help="Channels of the stem.", show_default="16")] = None,
+    select: Annotated[str | None, typer.Option(help="all, train or seed430.")] = None,
+    where: Annotated[list[str] | None, typer.Option(help="A filter; repeatable.")] = None,
+    leave_site_out: Annotated[
+        bool, typer.Option("--leave-site-out", help="A fold for each institution instead.")
+    ] = False,
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
+    config: Annotated[
+        Path | None, typer.Option(help="JSON file of a request as REST takes it; options win over it.")
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Queue a run for each network, recurrent layer and seed; the service's workers do the rest."""
+    from service import jobs
+    from service.cohorts import find_cohort, require_trainable
+    from service.db.organisations import DEFAULT_ORGANISATION_ID
+    from service.db.rows import TrainingRunRow
+    from service.queue import announce, make_celery
+
+    given = {
+        "networks": network,
+        "rnns": rnn,
+        "seeds": seed,
+        "protocol": protocol,
+        "folds": folds,
+        "epochs": epochs,
+        "width": width,
+        "selection": select,
+        "where": where,
+        "split": "leave_site_out" if leave_site_out else None,
+        "device": device,
+    }
+    asked = _read_request(cohort, config, {name: value for name, value in given.items() if value is not None})
+    settings = load_settings(data_dir)
+    with migrated_sessions(settings) as sessions:
+        with sessions.begin() as session:
+            found = find_cohort(session, asked.cohort)
+            require_trainable(found, asked)
+            runs = jobs.request_runs(
+                session,
+                asked,
+                found,
+                runs_dir=settings.runs_dir,
+                actor=ACTOR,
+                organisation_id=DEFAULT_ORGANISATION_ID,
+                max_attempts=settings.max_attempts,
+            )
+            answer = [_described(session, run) for run in runs]
+        queue = make_celery(settings)
+        for run in runs:
+            announce(queue, sessions, TrainingRunRow, run.id)
+        queue.close()
+    _print(answer, as_json=as_json)
+
+
+@app.command("list")
+def list_runs(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the runs, the oldest first."""
+    from sqlalchemy import select
+
+    from service.db.rows import TrainingRunRow
+
+    with migrated_sessions(load_settings(data_dir)) as sessions, sessions() as session:
+        rows = session.scalars(select(TrainingRunRow).order_by(TrainingRunRow.created_at)).all()
+        answer = [_described(session, row) for row in rows]
+    _print(answer, as_json=as_json)
+
+
+@app.command()
+def show(run_id: RunId, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Say where a run and its folds stand, and what happened last."""
+    from service import jobs
+    from service.web.training.log_wording import log_line
+
+    with migrated_sessions(load_settings(data_dir)) as sessions, sessions() as session:
+        row = _find(session, run_id)
+        answer = _described(session, row)
+        log = [
+            {
+                "at": in_utc(line.at),
+                "text": log_line(line.event, fold=line.fold, details=line.details or {}),
+            }
+            for line in jobs.newest_lines(session, row.id, limit=20)
+        ]
+    if as_json:
+        print_json(answer | {"log": log})
+        return
+    _print([answer], as_json=False)
+    if answer["error"] is not None:
+        say(f"{answer['error']['message']}  [{answer['error']['code']}]", fg="red")
+    for line in log:
+        say(f"{line['at']}  {line['text']}")
+
+
+@app.command()
+def cancel(run_id: RunId, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Stop a run with all its folds; asking again changes nothing."""
+    from service import jobs
+
+    with migrated_sessions(load_settings(data_dir)) as sessions, sessions.begin() as session:
+        row = jobs.cancel_run(session, _find(session, run_id), actor=ACTOR)
+        answer = _described(session, row)
+    _print([answer], as_json=as_json, one=True)
+
+
+@app.command()
+def resume(run_id: RunId, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Go on with a run that failed or was cancelled; finished folds are kept."""
+    from service import jobs
+
+    with migrated_sessions(load_settings(data_dir)) as sessions, sessions.begin() as session:
+        row = _find(session, run_id)
+        # The sweep announces what waits now.
+        jobs.resume_run(session, row, actor=ACTOR)
+        answer = _described(session, row)
+    _print([answer], as_json=as_json, one=True)
+
+
+def _read_request(cohort: str, config: Path | None, given: dict[str, Any]) -> Any:
+    import json
+
+    from pydantic import ValidationError
+
+    from service.training_request import TrainingRequest
+
+    try:
+        table = json.loads(config.read_text(encoding="utf-8")) if config is not None else {}
+    except (OSError, ValueError) as error:
+        raise typer.BadParameter(f"--config takes a file of JSON, found {type(error).__name__}") from error
+    if not isinstance(table, dict):
+        raise typer.BadParameter("--config takes a JSON object")
+    try:
+        return TrainingRequest.model_validate({**table, **given, "cohort": cohort})
+    except ValidationError as error:
+        problem = error.errors(include_url=False)[0]
+        where = ".".join(map(str, problem["loc"]))
+        found = f", found {problem['input']!r}" if where else ""
+        raise typer.BadParameter(f"{where or 'the request'}: {problem['msg']}{found}") from None
+
+
+def _find(session: "Session", run_id: str) -> "TrainingRunRow":
+    from service import jobs
+    from service.db.rows import TrainingRunRow
+
+    row = session.get(TrainingRunRow, run_id)
+    if row is None:
+        raise jobs.TrainingRunNotFoundError
+    return row
+
+
+def _described(session: "Session", row: "TrainingRunRow") -> dict[str, Any]:
+    from service import jobs
+
+    asked: dict[str, Any] = row.request or {}
+    settings = asked.get("settings", {})
+    folds = jobs.folds_of_run(session, row.id)
+    failure = {"code": row.error_code, "message": row.error_message}
+    return {
+        "id": row.id,
+        "status": jobs.stage_of(row).value,
+        "cohort": asked.get("cohort"),
+        "network": settings.get("network"),
+        "rnn": settings.get("rnn"),
+        "seed": settings.get("seed"),
+        "folds": [
+            {
+                "fold": fold.fold,
+                "status": fold.state.value,
+                "progress": fold.progress,
+                "attempts": fold.attempts,
+            }
+            for fold in folds
+        ],
+        "run_folder": row.run_folder,
+        "model_version_id": row.model_version_id,
+        "error": failure if row.error_code else None,
+        "created_at": in_utc(row.created_at),
+        "finished_at": in_utc(row.finished_at),
+    }
+
+
+def _print(runs: list[dict[str, Any]], *, as_json: bool, one: bool = False) -> None:
+    if as_json:
+        print_json(runs[0] if one else runs)
+        return
+    shown = [
+        run | {"done": f"{sum(fold['status'] == 'succeeded' for fold in run['folds'])}/{len(run['folds'])}"}
+        for run in runs
+    ]
+    print_table(shown, ("id", "status", "cohort", "network", "rnn", "seed", "done", "created_at"))

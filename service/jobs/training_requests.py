@@ -1,0 +1,187 @@
+"""What people ask of training runs: to be made, stopped, gone on with."""
+
+from pathlib import Path
+from typing import ClassVar
+
+from sqlalchemy import and_
+from sqlalchemy.orm import Session
+
+from service.audit import record
+from service.correlation import origin
+from service.db.base import new_id, utc_now
+from service.db.job import TERMINAL
+from service.db.rows import CohortRow, FoldState, RunState, TrainingFoldRow, TrainingRunRow
+from service.errors import ServiceError
+from service.identity.actor import Actor
+from service.jobs.change import change
+from service.jobs.requests import FRESH, cancel, queue_again
+from service.jobs.training_log import note
+from service.jobs.training_runs import folds_of_run
+from service.training_request import TrainingRequest
+
+
+class TrainingRunNotFoundError(ServiceError):
+    """No run has this id, or none that the account may see."""
+
+    code: ClassVar[str] = "training_run_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("expected the id of a training run, found none with this id")
+
+
+class TrainingRunOverError(ServiceError):
+    """A run that is over, so that there is nothing to stop."""
+
+    code: ClassVar[str] = "training_run_over"
+
+    def __init__(self, found: str) -> None:
+        self.found = found
+        super().__init__(f"expected a training run that waits or is at work, found one that has {found}")
+
+
+class TrainingRunNotResumableError(ServiceError):
+    """A run that cannot be gone on with."""
+
+    code: ClassVar[str] = "training_run_not_resumable"
+
+    def __init__(self, found: str) -> None:
+        self.found = found
+        super().__init__(f"expected a training run that has failed or was cancelled, found {found}")
+
+
+def request_runs(
+    session: Session,
+    asked: TrainingRequest,
+    cohort: CohortRow,
+    *,
+    runs_dir: Path,
+    actor: Actor,
+    organisation_id: str,
+    requested_by: str | None = None,
+    max_attempts: int = 3,
+) -> list[TrainingRunRow]:
+    """Queue a run for each network, recurrent layer and seed.
+
+    Parameters
+    ----------
+    asked : TrainingRequest
+    cohort : CohortRow
+        That ``asked`` names; see :func:`service.cohorts.require_trainable`.
+    runs_dir : Path
+        Absolute; each run gets a folder of its own there, made when it is planned.
+    actor, organisation_id, requested_by, max_attempts
+        As :func:`service.jobs.training.enqueue_run`.
+    """
+    grid_id, runs = new_id(), []
+    for each in asked.of_each():
+        run_id = new_id()
+        run = TrainingRunRow(
+            id=run_id,
+            organisation_id=organisation_id,
+            run_folder=str(runs_dir / run_id),
+            cohort_folder=cohort.folder,
+            device=asked.device,
+            cohort_id=cohort.id,
+            grid_id=grid_id,
+            request=each | {"cohort": cohort.name},
+            requested_by=requested_by,
+            max_attempts=max_attempts,
+        )
+        session.add(run)
+        session.flush()
+        note(session, run, "queued", details={"cohort": cohort.name, **_named(each["settings"])})
+        _record(session, run, actor, action="training.request", details={"grid_id": grid_id, **each})
+        runs.append(run)
+    return runs
+
+
+def cancel_run(session: Session, run: TrainingRunRow, *, actor: Actor) -> TrainingRunRow:
+    """Stop a run and every fold of it; asking again changes nothing.
+
+    Folds that are being trained stop at their next batch, and planning at its end.
+
+    Raises
+    ------
+    TrainingRunOverError
+        If it has succeeded or failed.
+    """
+    stopped = [cancel(session, TrainingFoldRow, fold.id) for fold in folds_of_run(session, run.id)]
+    at_once = change(
+        session,
+        TrainingRunRow,
+        run.id,
+        TrainingRunRow.state == RunState.TRAINING,
+        {"state": RunState.CANCELLED, "cancel_requested": True, "finished_at": utc_now()},
+    )
+    changed = at_once or cancel(session, TrainingRunRow, run.id)
+    session.refresh(run)
+    if changed is None and run.state in {RunState.SUCCEEDED, RunState.FAILED}:
+        raise TrainingRunOverError(run.state.value)
+    if changed is not None or any(stopped):
+        note(session, run, "cancelled")
+        _record(session, run, actor, action="training.cancel")
+    return run
+
+
+def resume_run(
+    session: Session, run: TrainingRunRow, *, actor: Actor
+) -> list[tuple[type[TrainingRunRow | TrainingFoldRow], str]]:
+    """Go on with a run that failed or was cancelled: finished folds are kept, the others queued again.
+
+    Returns
+    -------
+    list of (type of row, id)
+        What waits now, to be announced after the commit.
+
+    Raises
+    ------
+    TrainingRunNotResumableError
+        If it is at work, has succeeded, is about to stop, or was begun by ``restnet train``.
+    """
+    folds = folds_of_run(session, run.id)
+    if run.request is None:
+        raise TrainingRunNotResumableError("one of `restnet train`, which goes on with it itself")
+    if any(fold.state not in TERMINAL for fold in folds):
+        raise TrainingRunNotResumableError(f"one that is {run.state.value} and has folds that still stop")
+    unfinished = [fold for fold in folds if fold.state != FoldState.SUCCEEDED]
+    over = TrainingRunRow.state.in_([RunState.FAILED, RunState.CANCELLED])
+    if unfinished:
+        going_on = {**FRESH, **origin(), "state": RunState.TRAINING, "started_at": run.started_at}
+        if change(session, TrainingRunRow, run.id, and_(over), going_on) is None:
+            raise TrainingRunNotResumableError(f"one that is {run.state.value}")
+        waiting: list[tuple[type[TrainingRunRow | TrainingFoldRow], str]] = [
+            (TrainingFoldRow, fold.id)
+            for fold in unfinished
+            if queue_again(session, TrainingFoldRow, fold.id) is not None
+        ]
+    else:
+        if queue_again(session, TrainingRunRow, run.id) is None:
+            raise TrainingRunNotResumableError(f"one that is {run.state.value}")
+        waiting = [(TrainingRunRow, run.id)]
+    session.refresh(run)
+    note(session, run, "resumed", details={"n_folds": len(unfinished)})
+    _record(session, run, actor, action="training.resume")
+    return waiting
+
+
+def _named(settings: dict[str, object]) -> dict[str, object]:
+    return {name: settings[name] for name in ("network", "rnn", "seed")}
+
+
+def _record(
+    session: Session,
+    run: TrainingRunRow,
+    actor: Actor,
+    *,
+    action: str,
+    details: dict[str, object] | None = None,
+) -> None:
+    record(
+        session,
+        actor=actor,
+        action=action,
+        subject_kind="training_run",
+        subject_id=run.id,
+        details=details,
+        organisation_id=run.organisation_id,
+    )

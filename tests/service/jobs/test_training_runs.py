@@ -1,0 +1,234 @@
+"""A run on its way: its folds decide when it moves, whoever looks, and in whatever order."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from service import jobs
+from service.db.organisations import DEFAULT_ORGANISATION_ID
+from service.db.rows import AuditEventRow, CohortRow, TrainingFoldRow, TrainingLogRow, TrainingRunRow
+from service.identity.actor import Actor
+from service.jobs import training_log
+from service.training_request import TrainingRequest
+from tests.service.conftest import BOTH_DATABASES
+
+pytestmark = BOTH_DATABASES
+
+ACTOR = Actor("user:1", "test")
+PLAN = {"fold_names": ["0", "1"], "n_subjects": 24, "n_folds": 2}
+OUTCOME = {"epochs_run": 3, "best_epoch": 2, "seconds_per_epoch": 1.5}
+
+
+@pytest.fixture
+def run_id(sessions: sessionmaker[Session]) -> str:
+    with sessions.begin() as session:
+        cohort = CohortRow(
+            name="tiny",
+            folder="/cohorts/tiny",
+            fingerprint="f",
+            index_sha256="i",
+            condition="ADHD",
+            simulated=True,
+            n_subjects=24,
+            n_cases=12,
+            n_controls=12,
+            n_scans=24,
+            sites={},
+            preprocessing={},
+            registered_by="command-line",
+        )
+        session.add(cohort)
+        session.flush()
+        [run] = jobs.request_runs(
+            session,
+            TrainingRequest(cohort="tiny"),
+            cohort,
+            runs_dir=Path("/runs"),
+            actor=ACTOR,
+            organisation_id=DEFAULT_ORGANISATION_ID,
+            max_attempts=2,
+        )
+        return run.id
+
+
+class Course:
+    """What workers and people do to one run."""
+
+    def __init__(self, sessions: sessionmaker[Session], run_id: str) -> None:
+        self.sessions, self.id = sessions, run_id
+
+    def row(self) -> TrainingRunRow:
+        with self.sessions() as session:
+            return session.get_one(TrainingRunRow, self.id)
+
+    def folds(self) -> list[TrainingFoldRow]:
+        with self.sessions() as session:
+            return list(jobs.folds_of_run(session, self.id))
+
+    def states(self) -> list[str]:
+        return [self.row().state.value, *(fold.state.value for fold in self.folds())]
+
+    def claim(self) -> bool:
+        with self.sessions.begin() as session:
+            return jobs.claim(session, TrainingRunRow, self.id, owner="p#1", lease_s=60) is not None
+
+    def plan(self, *, owner: str = "p#1") -> bool:
+        with self.sessions.begin() as session:
+            return jobs.begin_training(session, self.id, owner=owner, plan=PLAN, outcomes={}, actor=ACTOR)
+
+    def train(self, number: int, *, error: str | None = None) -> None:
+        fold = self.folds()[number]
+        with self.sessions.begin() as session:
+            assert jobs.claim(session, TrainingFoldRow, fold.id, owner="w#1", lease_s=60)
+            if error is None:
+                assert jobs.finish_fold(session, fold.id, owner="w#1", outcome=OUTCOME)
+            else:
+                jobs.fail(session, TrainingFoldRow, fold.id, owner="w#1", code=error, message="it broke")
+
+    def settle(self) -> bool:
+        with self.sessions.begin() as session:
+            return jobs.settle(session, self.id) is not None
+
+    def cancel(self) -> None:
+        with self.sessions.begin() as session:
+            jobs.cancel_run(session, session.get_one(TrainingRunRow, self.id), actor=ACTOR)
+
+    def resume(self) -> list[Any]:
+        with self.sessions.begin() as session:
+            return jobs.resume_run(session, session.get_one(TrainingRunRow, self.id), actor=ACTOR)
+
+    def events(self) -> list[str]:
+        with self.sessions() as session:
+            return [line.event for line in jobs.newest_lines(session, self.id, limit=100)]
+
+
+@pytest.fixture
+def course(sessions: sessionmaker[Session], run_id: str) -> Course:
+    return Course(sessions, run_id)
+
+
+@pytest.fixture
+def trained(course: Course) -> Course:
+    """A run in training, no fold of which has begun."""
+    assert course.claim()
+    assert course.plan()
+    return course
+
+
+def test_a_run_is_planned_once_and_gathered_when_its_last_fold_is_done(course: Course) -> None:
+    assert course.states() == ["queued"]
+    assert course.claim()
+    assert not course.plan(owner="somebody#else")
+    assert course.plan()
+    assert course.states() == ["training", "queued", "queued"]
+    assert course.row().lease_owner is None, "nobody holds a run whose folds are trained"
+    course.train(0)
+    assert not course.settle()
+    course.train(1)
+    assert course.settle()
+    assert not course.settle(), "the second who looks has nothing to do"
+    row = course.row()
+    assert (row.state, jobs.stage_of(row), row.attempts) == ("queued", "finishing", 0)
+    assert course.claim()
+    with course.sessions.begin() as session:
+        assert not jobs.end_well(session, course.id, owner="x#1", model_version_id="m", metrics={})
+    assert course.events() == ["queued", "planned"]
+
+
+def test_a_failed_fold_fails_its_run_with_its_code_and_stops_the_others(trained: Course) -> None:
+    trained.train(1, error="training_diverged")
+    with trained.sessions() as session:
+        assert list(jobs.unsettled(session)) == [trained.id]
+    assert trained.settle()
+    assert trained.states() == ["failed", "cancelled", "failed"]
+    row = trained.row()
+    assert (row.error_code, row.error_message) == ("training_diverged", "fold 2 of 2: it broke")
+    with trained.sessions() as session:
+        assert list(jobs.unsettled(session)) == []
+    assert trained.events()[-1] == "fold_failed"
+
+    assert [kind for kind, _id in trained.resume()] == [TrainingFoldRow, TrainingFoldRow]
+    assert trained.states() == ["training", "queued", "queued"]
+    assert trained.row().error_code is None
+
+
+def test_a_finished_fold_is_kept_when_a_run_is_gone_on_with(trained: Course) -> None:
+    trained.train(0)
+    trained.cancel()
+    assert trained.states() == ["cancelled", "succeeded", "cancelled"]
+    assert len(trained.resume()) == 1
+    assert trained.states() == ["training", "succeeded", "queued"]
+    assert trained.folds()[0].outcome == OUTCOME
+
+
+def test_a_run_whose_folds_still_stop_is_not_gone_on_with(trained: Course) -> None:
+    fold = trained.folds()[0]
+    with trained.sessions.begin() as session:
+        assert jobs.claim(session, TrainingFoldRow, fold.id, owner="w#1", lease_s=60)
+    trained.cancel()
+    trained.cancel()
+    with pytest.raises(jobs.TrainingRunNotResumableError, match="still stop"):
+        trained.resume()
+    with trained.sessions.begin() as session:
+        assert jobs.stop_cancelled(session, TrainingFoldRow, fold.id, owner="w#1")
+    assert len(trained.resume()) == 2
+    with trained.sessions() as session:
+        actions = session.scalars(select(AuditEventRow.action).order_by(AuditEventRow.sequence)).all()
+    assert actions == ["training.request", "training.start", "training.cancel", "training.resume"]
+
+
+def test_a_run_that_waits_or_is_planned_is_cancelled_too(course: Course) -> None:
+    assert course.claim()
+    course.cancel()
+    assert not course.plan(), "a cancelled run was begun"
+    with course.sessions.begin() as session:
+        assert jobs.stop_cancelled(session, TrainingRunRow, course.id, owner="p#1")
+    assert course.states() == ["cancelled"]
+    assert [kind for kind, _id in course.resume()] == [TrainingRunRow]
+    assert course.states() == ["queued"]
+    course.cancel()
+    assert course.states() == ["cancelled"]
+
+
+def test_what_is_over_is_neither_cancelled_nor_gone_on_with(trained: Course) -> None:
+    with pytest.raises(jobs.TrainingRunNotResumableError, match="training"):
+        trained.resume()
+    trained.train(0, error="training_diverged")
+    trained.settle()
+    with pytest.raises(jobs.TrainingRunOverError, match="failed"):
+        trained.cancel()
+
+
+def test_folds_of_a_command_fail_no_run_before_all_are_over(sessions: sessionmaker[Session]) -> None:
+    with sessions.begin() as session:
+        asked = jobs.RunToTrain(
+            run_folder=Path("/runs/own"), cohort_folder=Path("/cohorts/a"), device="cpu", n_folds=2
+        )
+        run = jobs.enqueue_run(session, asked, actor=ACTOR, organisation_id=DEFAULT_ORGANISATION_ID)
+        course = Course(sessions, run.id)
+    course.train(0, error="training_diverged")
+    assert not course.settle()
+    course.train(1)
+    assert course.settle()
+    assert course.states() == ["failed", "failed", "succeeded"]
+    with pytest.raises(jobs.TrainingRunNotResumableError, match="restnet train"):
+        course.resume()
+
+
+def test_a_log_keeps_its_newest_lines(trained: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_log, "KEPT_LINES", 10)
+    with trained.sessions.begin() as session:
+        run = session.get_one(TrainingRunRow, trained.id)
+        for number in range(120):
+            jobs.note(session, run, "epoch", fold=0, details={"epoch": number})
+    with trained.sessions() as session:
+        kept = session.scalar(select(func.count(TrainingLogRow.id)))
+        [last] = jobs.newest_lines(session, trained.id, limit=1)
+        after = jobs.lines_of(session, trained.id, after=last.id - 3, limit=2)
+    assert kept is not None
+    assert 10 <= kept < 60
+    assert last.details == {"epoch": 119}
+    assert [line.details for line in after] == [{"epoch": 117}, {"epoch": 118}]

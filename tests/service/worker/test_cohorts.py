@@ -1,0 +1,88 @@
+"""Cohorts that register themselves, and what becomes of those that change or go."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.db.rows import AuditEventRow, CohortRow
+from service.identity.actor import program
+from service.worker.cohorts import CohortNameTakenError, look_after_cohorts, register_cohort
+from tests.training.validation.tiny_cohorts import tiny_store
+from training.cohort.store.index import CohortNotFoundError
+
+ACTOR = program("sweeper")
+
+
+def known(sessions: sessionmaker[Session]) -> dict[str, CohortRow]:
+    with sessions() as session:
+        return {row.name: row for row in session.scalars(select(CohortRow))}
+
+
+def look(sessions: sessionmaker[Session], folder: Path) -> dict[str, str]:
+    look_after_cohorts(sessions, folder, actor=ACTOR)
+    return {name: row.state.value for name, row in known(sessions).items()}
+
+
+def test_what_lies_in_the_folder_is_registered_once_with_a_name_of_its_own(
+    sessions: sessionmaker[Session], tmp_path: Path
+) -> None:
+    assert look(sessions, tmp_path / "nowhere") == {}
+    first = tiny_store(tmp_path / "a")
+    tiny_store(tmp_path / "b", seed=1, n_subjects=18)
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "cohort.json").write_text("{}")
+    for _ in range(2):
+        assert look(sessions, tmp_path) == {"tiny": "present", "tiny 2": "present"}
+    rows = known(sessions)
+    one, other = rows["tiny"], rows["tiny 2"]
+    assert (one.folder, one.fingerprint) == (str(tmp_path / "a"), first.fingerprint(first.subjects))
+    assert (one.n_subjects, one.n_cases, one.n_controls, one.n_scans) == (16, 8, 8, 17)
+    assert one.sites == {"KKI": {"cases": 4, "controls": 4}, "NYU": {"cases": 4, "controls": 4}}
+    assert other.n_subjects == 18
+    with sessions() as session:
+        assert len(session.scalars(select(AuditEventRow)).all()) == 2
+
+
+def test_a_store_that_changes_or_goes_is_marked_and_comes_back(
+    sessions: sessionmaker[Session], tmp_path: Path
+) -> None:
+    store = tiny_store(tmp_path / "a")
+    assert look(sessions, tmp_path) == {"tiny": "present"}
+    kept = tmp_path / "kept"
+    shutil.move(store.folder, kept)
+    assert look(sessions, tmp_path / "nowhere") == {"tiny": "missing"}
+    tiny_store(store.folder, seed=3)
+    assert look(sessions, tmp_path / "nowhere") == {"tiny": "changed"}
+    shutil.rmtree(store.folder)
+    shutil.move(kept, store.folder)
+    assert look(sessions, tmp_path / "nowhere") == {"tiny": "present"}
+
+
+def test_a_changed_cohort_is_registered_anew_under_its_name(
+    sessions: sessionmaker[Session], tmp_path: Path
+) -> None:
+    store = tiny_store(tmp_path / "a")
+    with sessions.begin() as session:
+        first = register_cohort(session, store.folder, actor=ACTOR, name="mine")
+    shutil.rmtree(store.folder)
+    tiny_store(store.folder, seed=3)
+    assert look(sessions, tmp_path / "nowhere") == {"mine": "changed"}
+    with sessions.begin() as session:
+        again = register_cohort(session, store.folder, actor=ACTOR)
+    assert (again.id, again.name, again.state) == (first.id, "mine", "present")
+    assert again.fingerprint != first.fingerprint
+
+
+def test_a_taken_name_and_what_is_no_cohort_are_refused(
+    sessions: sessionmaker[Session], tmp_path: Path
+) -> None:
+    with sessions.begin() as session:
+        register_cohort(session, tiny_store(tmp_path / "a").folder, actor=ACTOR)
+    with pytest.raises(CohortNameTakenError, match="'tiny'"), sessions.begin() as session:
+        register_cohort(session, tiny_store(tmp_path / "b", seed=1).folder, actor=ACTOR)
+    with pytest.raises(CohortNotFoundError), sessions.begin() as session:
+        register_cohort(session, tmp_path, actor=ACTOR)
+    assert list(known(sessions)) == ["tiny"]

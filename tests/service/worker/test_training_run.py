@@ -1,0 +1,201 @@
+"""Planning and finishing in this process, on a tiny cohort: what a run becomes, and each way to refuse it."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from service import jobs
+from service.db.organisations import DEFAULT_ORGANISATION_ID
+from service.db.rows import ModelVersionRow, TrainingLogRow, TrainingRunRow
+from service.identity.actor import Actor
+from service.registry import active_model
+from service.settings import Settings
+from service.training_request import TrainingRequest
+from service.worker import training_needs
+from service.worker.cohorts import register_cohort
+from service.worker.fold import run_fold
+from service.worker.runtime import Runtime, open_runtime
+from service.worker.training_needs import available_memory_bytes, needs_of, threads_of_a_fold
+from service.worker.training_run import run_training
+from tests.training.validation.tiny_cohorts import tiny_store
+from training.cohort.store.cohort_store import CohortStore
+from training.fitting.settings import read_settings
+from training.runs import CHECKPOINT_FILE, read_run
+
+QUICK: dict[str, Any] = {
+    "cohort": "tiny",
+    "width": 1,
+    "folds": 2,
+    "epochs": 1,
+    "batch_size": 4,
+    "inner_stopping": 0.25,
+    "inner_calibration": 0.25,
+    "device": "cpu",
+}
+ACTOR = Actor("user:1", "test")
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, database_url: str) -> Runtime:
+    return open_runtime(Settings(data_dir=tmp_path / "data", database_url=database_url, training_threads=1))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CohortStore:
+    return tiny_store(tmp_path / "cohort")
+
+
+@pytest.fixture
+def ask(runtime: Runtime, store: CohortStore) -> Callable[..., str]:
+    def ask(**changes: Any) -> str:
+        with runtime.sessions.begin() as session:
+            cohort = register_cohort(session, store.folder, actor=ACTOR)
+            [run] = jobs.request_runs(
+                session,
+                TrainingRequest.model_validate(QUICK | changes),
+                cohort,
+                runs_dir=runtime.settings.runs_dir,
+                actor=ACTOR,
+                organisation_id=DEFAULT_ORGANISATION_ID,
+            )
+            return run.id
+
+    return ask
+
+
+def row_of(sessions: sessionmaker[Session], run_id: str) -> TrainingRunRow:
+    with sessions() as session:
+        return session.get_one(TrainingRunRow, run_id)
+
+
+def refused(runtime: Runtime, run_id: str) -> tuple[str | None, str]:
+    """Plan a run that cannot be; gives its code and its sentence, which the log holds too."""
+    run_training(runtime, run_id)
+    row = row_of(runtime.sessions, run_id)
+    with runtime.sessions() as session:
+        assert list(jobs.folds_of_run(session, run_id)) == []
+        line = session.scalars(select(TrainingLogRow).order_by(TrainingLogRow.id.desc())).first()
+    assert row.state == "failed"
+    assert line is not None
+    assert line.details == {"code": row.error_code, "message": row.error_message}
+    return row.error_code, row.error_message or ""
+
+
+def test_a_run_is_planned_trained_and_finished_in_turn(runtime: Runtime, ask: Callable[..., str]) -> None:
+    run_id = ask()
+    run_training(runtime, run_id)
+    row = row_of(runtime.sessions, run_id)
+    assert (row.state, row.error_code) == ("training", None)
+    assert row.plan is not None
+    assert (row.plan["n_subjects"], row.plan["n_cases"], row.plan["threads"]) == (16, 8, 1)
+    assert read_run(Path(row.run_folder)).settings["width"] == 1
+    with runtime.sessions() as session:
+        folds = [fold.id for fold in jobs.folds_of_run(session, run_id)]
+    for fold_id in folds:
+        run_fold(runtime, fold_id)
+        with runtime.sessions.begin() as session:
+            jobs.settle(session, run_id)
+    run_training(runtime, run_id)
+    row = row_of(runtime.sessions, run_id)
+    assert (row.state, row.progress) == ("succeeded", 1.0)
+    with runtime.sessions() as session:
+        [version] = session.scalars(select(ModelVersionRow))
+        assert active_model(session) is None
+    assert (version.id, version.origin_run_id, version.card["width"]) == (row.model_version_id, run_id, 1)
+    with runtime.storage.open_local(version.storage_key) as path:
+        assert path.read_bytes() == (Path(row.run_folder) / CHECKPOINT_FILE).read_bytes()
+    needed, took = (
+        row.plan["disk_bytes"],
+        sum(file.stat().st_size for file in Path(row.run_folder).rglob("*") if file.is_file()),
+    )
+    assert took < needed, "the run took more than was asked for"
+
+
+def test_no_run_begins_on_a_disk_or_in_a_memory_that_is_too_small(
+    runtime: Runtime, ask: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(free=1 << 20))
+        code, said = refused(runtime, ask())
+    assert code == "disk_too_small"
+    assert "found 1 MiB" in said
+    with monkeypatch.context() as patched:
+        patched.setattr(training_needs, "available_memory_bytes", lambda: 100 << 20)
+        run_id = ask()
+        code, said = refused(runtime, run_id)
+    assert code == "memory_too_small"
+    assert "found 100 MiB" in said
+    # With room it goes on in the folder that is there.
+    with runtime.sessions.begin() as session:
+        jobs.resume_run(session, session.get_one(TrainingRunRow, run_id), actor=ACTOR)
+    run_training(runtime, run_id)
+    assert row_of(runtime.sessions, run_id).state == "training"
+
+
+def test_a_cohort_that_changed_after_the_request_is_not_trained_on(
+    runtime: Runtime, ask: Callable[..., str], store: CohortStore
+) -> None:
+    run_id = ask()
+    shutil.rmtree(store.folder)
+    tiny_store(store.folder, seed=5)
+    assert refused(runtime, run_id)[0] == "cohort_not_usable"
+    run_id = ask()
+    shutil.rmtree(store.folder)
+    assert refused(runtime, run_id)[0] == "cohort_not_found"
+
+
+def test_what_only_the_cohort_can_tell_is_refused_by_its_own_code(
+    runtime: Runtime, ask: Callable[..., str]
+) -> None:
+    assert refused(runtime, ask(where=["site=Nowhere"]))[0] == "selection_filter_invalid"
+    assert refused(runtime, ask(selection="train"))[0] == "selection_needs_release"
+
+
+def test_a_fold_takes_half_of_the_cores_unless_the_settings_say(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: set(range(6)))
+    assert threads_of_a_fold(0) == 3
+    assert threads_of_a_fold(5) == 5
+    monkeypatch.setattr("os.sched_getaffinity", lambda _pid: {0})
+    assert threads_of_a_fold(0) == 1
+
+
+def needs(**changes: Any) -> training_needs.Needs:
+    return needs_of(
+        read_settings(overrides=changes),
+        n_parameters=1_000_000,
+        n_folds=5,
+        n_frames=20_000,
+        window_frames=20,
+        on_gpu=False,
+    )
+
+
+def test_larger_batches_and_networks_need_more_memory_and_frozen_ones_more_disk() -> None:
+    plain = needs()
+    assert needs(batch_size=64).memory_bytes > plain.memory_bytes
+    assert needs(micro_batch=8).memory_bytes < plain.memory_bytes
+    assert needs(width=32).memory_bytes > plain.memory_bytes
+    frozen = needs(encoder="frozen")
+    assert frozen.memory_bytes < plain.memory_bytes
+    assert frozen.disk_bytes > plain.disk_bytes == (5 * 5 + 4) * 4_000_000 + training_needs.TABLES_BYTES
+
+
+def test_the_memory_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = available_memory_bytes()
+    assert whole > 0
+    for name, text in (
+        ("memory.max", "1000000"),
+        ("memory.current", "700000"),
+        ("memory.stat", "anon 1\ninactive_file 200000\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(training_needs, "_CGROUP", tmp_path)
+    assert available_memory_bytes() == 500_000
+    (tmp_path / "memory.max").write_text("max")
+    assert available_memory_bytes() > 500_000
