@@ -20,6 +20,7 @@ from service.audit import chain
 from service.errors import ServiceError, as_json
 from service.identity import (
     api_keys,
+    invitations,
     logins,
     organisations,
     passwords,
@@ -37,6 +38,8 @@ STATUSES: dict[type[Exception], int] = {
     identity.AccountNotFoundError: 404,
     identity.CredentialsError: 401,
     identity.FirstPasswordEndedError: 401,
+    identity.LastAdministratorError: 409,
+    identity.OwnAccountError: 409,
     identity.PasswordUnchangedError: 422,
     roles.RoleError: 422,
     identity.UsernameError: 422,
@@ -50,6 +53,8 @@ STATUSES: dict[type[Exception], int] = {
     enclosure.ReaderMemoryError: 422,
     enclosure.ReaderTimeLimitError: 422,
     explanations.ExplanationFileError: 500,
+    invitations.InvitationNotFoundError: 404,
+    invitations.InvitationNotValidError: 404,
     jobs.PredictionFinishedError: 409,
     jobs.PredictionNotFinishedError: 409,
     jobs.PredictionNotFoundError: 404,

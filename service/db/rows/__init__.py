@@ -5,6 +5,7 @@ from service.db.job import JobRow
 from service.db.rows.accounts import ApiKeyRow, SessionRow, UserRow
 from service.db.rows.audit import AuditEventRow, AuditHeadRow
 from service.db.rows.explanations import EXPLAINING, ExplanationRow, ExplanationState
+from service.db.rows.invitations import InvitationRow
 from service.db.rows.logins import (
     KnownBrowserRow,
     LoginAttemptRow,
@@ -34,6 +35,7 @@ __all__ = [
     "ExplanationState",
     "FoldState",
     "IdempotencyRow",
+    "InvitationRow",
     "KnownBrowserRow",
     "LoginAttemptRow",
     "ModelVersionRow",

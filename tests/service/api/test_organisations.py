@@ -33,7 +33,10 @@ from tests.service.api.tus_client import TUS, Client
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 # What a route needs to be sent before it looks for what is named.
-BODIES = {"/api/v1/predictions/{prediction_id}/review": {"verdict": "accepted"}}
+BODIES = {
+    "/api/v1/predictions/{prediction_id}/review": {"verdict": "accepted"},
+    "/api/v1/admin/users/{user_id}": {"disabled": True},
+}
 HEADERS = TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 
 
@@ -49,6 +52,7 @@ class Organisation:
     login_ids: list[str] = field(default_factory=list)
     user_ids: list[str] = field(default_factory=list)
     begun_ids: list[str] = field(default_factory=list)
+    invitation_ids: list[str] = field(default_factory=list)
 
     def username(self, role: Role) -> str:
         return f"{self.name}-{role.value}"
@@ -62,6 +66,9 @@ class Organisation:
             "login_id": self.login_ids,
             "user_id": self.user_ids,
             "upload_id": self.begun_ids,
+            "invitation_id": self.invitation_ids,
+            # No link is made of an identifier: what opens one is known to who was given it alone.
+            "token": self.invitation_ids,
         }[parameter]
 
 
@@ -127,6 +134,10 @@ def world(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> 
             for role in (Role.RESEARCHER, Role.ADMINISTRATOR):
                 address = organisation.uploads[role]["links"]["prediction"]
                 served.client.post(f"{address}/cancel", headers=organisation.keys[role])
+            invited, _token = served.invite(
+                f"{organisation.name}-newcomer", by=organisation.username(Role.ADMINISTRATOR)
+            )
+            organisation.invitation_ids = [invited.id]
             with served.sessions() as session:
                 own = ApiKeyRow.organisation_id == organisation.id
                 organisation.key_ids = list(session.scalars(select(ApiKeyRow.id).where(own)))
@@ -199,7 +210,7 @@ def test_what_is_another_organisations_answers_as_if_it_did_not_exist(world: Wor
             assert told == re.sub(r"[0-9a-f-]{36}", "ID", unknown.text), (method, address)
             tried += 1
         # The same address answers who may see what it names.
-        if unknown.status_code == 404 and method == "GET":
+        if unknown.status_code == 404 and method == "GET" and not path.startswith("/invitation/"):
             everybodys = south.role in {Role.CLINICIAN, Role.ADMINISTRATOR}
             own = addressed(path, world.south)
             # 409: there is one, and it has no report yet.
@@ -223,8 +234,15 @@ def test_lists_hold_what_is_ones_own_organisations_in_every_page(world: World) -
     administrator = world.south.keys[Role.ADMINISTRATOR]
     found = {
         path: [item["id"] for item in pages(world, administrator, path)]
-        for path in ("predictions", "admin/users", "admin/api-keys", "admin/audit")
+        for path in (
+            "predictions",
+            "admin/users",
+            "admin/users/invitations",
+            "admin/api-keys",
+            "admin/audit",
+        )
     }
+    assert found["admin/users/invitations"] == world.south.invitation_ids
     assert sorted(found["predictions"]) == sorted(world.south.ids("prediction_id"))
     assert sorted(found["admin/api-keys"]) == sorted(world.south.key_ids)
     with world.served.sessions() as session:

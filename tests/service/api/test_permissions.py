@@ -22,6 +22,8 @@ FOR_ANYBODY = {
     ("GET", "/login/code"),
     ("GET", "/template/mni152_2mm.nii.gz"),
     ("POST", "/login/code"),
+    ("GET", "/invitation/{token}"),
+    ("POST", "/invitation/{token}"),
 }
 REST = {
     ("POST", "/api/v1/scans"): EVERY_ROLE,
@@ -48,14 +50,19 @@ REST = {
     ("GET", "/api/v1/predictions/{prediction_id}/report.pdf"): EVERY_ROLE,
     ("GET", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
+    ("PATCH", "/api/v1/admin/users/{user_id}"): {Role.ADMINISTRATOR},
     ("DELETE", "/api/v1/admin/users/{user_id}/logins"): {Role.ADMINISTRATOR},
     ("DELETE", "/api/v1/admin/users/{user_id}/second-factor"): {Role.ADMINISTRATOR},
+    ("GET", "/api/v1/admin/users/invitations"): {Role.ADMINISTRATOR},
+    ("POST", "/api/v1/admin/users/invitations"): {Role.ADMINISTRATOR},
+    ("DELETE", "/api/v1/admin/users/invitations/{invitation_id}"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/models"): {Role.ADMINISTRATOR, Role.RESEARCHER},
     ("GET", "/api/v1/admin/reviews/counts"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/audit"): {Role.ADMINISTRATOR},
+    ("GET", "/api/v1/admin/audit/export"): {Role.ADMINISTRATOR},
 }
 # Of one's own account: for every role, under a login only.
 PERSONAL = {
@@ -74,6 +81,20 @@ PAGES = {
     ("POST", "/predictions/{prediction_id}/review"): {Role.CLINICIAN, Role.ADMINISTRATOR},
     ("POST", "/predictions/{prediction_id}/explanation"): EVERY_ROLE,
     ("GET", "/reviews"): {Role.ADMINISTRATOR},
+    ("GET", "/users"): {Role.ADMINISTRATOR},
+    ("POST", "/users/invitations"): {Role.ADMINISTRATOR},
+    ("POST", "/users/invitations/{invitation_id}/revoke"): {Role.ADMINISTRATOR},
+    ("GET", "/users/{user_id}"): {Role.ADMINISTRATOR},
+    ("POST", "/users/{user_id}/role"): {Role.ADMINISTRATOR},
+    ("POST", "/users/{user_id}/disable"): {Role.ADMINISTRATOR},
+    ("POST", "/users/{user_id}/enable"): {Role.ADMINISTRATOR},
+    ("POST", "/users/{user_id}/end-logins"): {Role.ADMINISTRATOR},
+    ("POST", "/users/{user_id}/reset-second-factor"): {Role.ADMINISTRATOR},
+    ("GET", "/keys"): {Role.ADMINISTRATOR},
+    ("POST", "/keys"): {Role.ADMINISTRATOR},
+    ("POST", "/keys/{key_id}/revoke"): {Role.ADMINISTRATOR},
+    ("GET", "/audit"): {Role.ADMINISTRATOR},
+    ("POST", "/audit/verify"): {Role.ADMINISTRATOR},
     ("GET", "/account"): EVERY_ROLE,
     ("POST", "/account/password"): EVERY_ROLE,
     ("POST", "/account/second-factor"): EVERY_ROLE,
@@ -114,6 +135,10 @@ def test_nobody_gets_in_without_an_account_except_where_anybody_may(served: Serv
         if path == "/login/code" and method == "GET":
             # Without a password that was right it is asked for first.
             assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+            continue
+        if path == "/invitation/{token}":
+            # A link that nobody was given opens nothing, whoever asks.
+            assert answer.status_code == 404
             continue
         # Without a model the service is not ready; a log-in form without a name is not valid.
         assert answer.status_code in {200, 422, 503}, (method, path)

@@ -25,13 +25,15 @@ READ = {"alt", "title", "aria-label", "placeholder", "data-label", "hx-confirm",
 SAME = set(
     WORD.findall(
         "RestNet ADHD API DVARS MNI MNI152 NIfTI DICOM Grad-CAM JSON PDF Bi-LSTM Bi-GRU SHA-256 Enter "
-        "English logit mm Hz nii gz KiB MiB GiB fMRI UTC TR sform gzip Gzip dcm2niix aPFC vmPFC Dosenbach"
+        "REST CSV English logit mm Hz nii gz KiB MiB GiB fMRI UTC TR sform gzip Gzip dcm2niix aPFC vmPFC "
+        "Dosenbach"
     )
 )
 # What somebody or something else has written: names of files, accounts and sites.
 GIVEN = set(
     WORD.findall(
-        "doctor reader scan child P-1 KKI NYU NeuroImage NeuroIMAGE OHSU Peking Pittsburgh WashU nyu Ulm test"
+        "doctor chief reader scan child P-1 KKI NYU NeuroImage NeuroIMAGE OHSU Peking Pittsburgh WashU nyu "
+        "Ulm test"
     )
 )
 # A warning of a later version, and what the card of the tests says: there are no words of ours for them.
