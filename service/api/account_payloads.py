@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from service.api.payloads import USERNAME_ANY_CASE
 from service.identity.invitations import InvitationState
@@ -15,7 +15,7 @@ class UserChangeRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"example": {"role": "researcher"}})
 
     role: Role | None = Field(default=None, description="Its keys lose the scopes that the new one lacks")
-    disabled: bool | None = Field(
+    disabled: StrictBool | None = Field(
         default=None, description="True: its logins end, and neither its password nor its keys are accepted"
     )
 

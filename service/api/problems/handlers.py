@@ -198,13 +198,12 @@ def _as_http_refusal(request: Request, error: HTTPException) -> ServiceError:
 
 def _methods_of(request: Request) -> list[str]:
     """Every method of the path; the route that refused knows only its own."""
+    path = request.url.path
     routes = [route for route in iter_route_contexts(request.app.routes) if route.methods]
-    found = {
-        method
-        for route in routes
-        if route.path_regex.match(request.url.path)
-        for method in route.methods or ()
-    }
+    fitting = [route for route in routes if route.path_regex.match(path)]
+    # A path that is written out is another one than that with an identifier in the same place.
+    own = [route for route in fitting if route.path == path] or fitting
+    found = {method for route in own for method in route.methods or ()}
     # The static files are a mount, which has none to tell.
     return sorted(found) or ["GET", "HEAD"]
 

@@ -77,6 +77,7 @@ def test_a_refused_change_changes_nothing_at_all(served: Serving) -> None:
     for wrong in (
         {"role": "king"},
         {"disabled": "perhaps"},
+        {"disabled": 0},
         {"password": "x"},
         {"role": "researcher", "x": 1},
     ):
@@ -144,3 +145,10 @@ def test_the_invitations_of_who_administers_no_more_are_withdrawn(
     assert change(served, admin, "left", **changes).status_code == 200
     assert served.client.get(link["link"]).status_code == 404
     assert served.client.get(kept["link"]).status_code == 200
+
+
+def test_the_invitations_address_names_its_own_methods_alone(served: Serving) -> None:
+    answer = served.client.put("/api/v1/admin/users/invitations")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
+    answer = served.client.put(f"/api/v1/admin/users/{'0' * 36}")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "PATCH")
