@@ -79,21 +79,11 @@ def upgrade() -> None:
     with op.batch_alter_table("model_versions") as batch:
         batch.drop_column("active")
         batch.add_column(sa.Column("added_by", sa.String(length=255), nullable=True))
-        batch.add_column(sa.Column("origin_run_id", sa.String(length=36), nullable=True))
-        batch.create_foreign_key(
-            op.f("fk_model_versions_origin_run_id_training_runs"),
-            "training_runs",
-            ["origin_run_id"],
-            ["id"],
-            ondelete="SET NULL",
-        )
     op.execute(sa.update(VERSIONS).values(added_by=told_by("model.register")))
 
 
 def downgrade() -> None:
     with op.batch_alter_table("model_versions") as batch:
-        batch.drop_constraint(op.f("fk_model_versions_origin_run_id_training_runs"), type_="foreignkey")
-        batch.drop_column("origin_run_id")
         batch.drop_column("added_by")
         batch.add_column(sa.Column("active", sa.Boolean(), server_default=sa.false(), nullable=False))
     op.execute(

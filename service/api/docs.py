@@ -6,7 +6,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 
-from service.api import payloads
+from service.api import account_payloads, payloads
 from service.api.edge.brakes import NOT_COUNTED
 from service.api.problems.problem import MEDIA_TYPE, Problem, problem_responses
 from service.correlation import REQUEST_ID_HEADER, REQUEST_ID_LENGTH
@@ -39,6 +39,7 @@ HEADERS = {
     },
     "WWW-Authenticate": {"required": True, "schema": {"const": 'Bearer realm="RestNet"'}},
 }
+WITH_EXAMPLES = vars(payloads) | vars(account_payloads)
 ALWAYS = (REQUEST_ID_HEADER, "Cache-Control")
 BY_STATUS = {"401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
 
@@ -90,7 +91,7 @@ def describe(app: FastAPI) -> None:
             # FastAPI drops every null, also those of the examples, which a client would then miss.
             for name, schema in schemas.items():
                 if "example" in schema and name != "Problem":
-                    schema["example"] = getattr(payloads, name).model_json_schema()["example"]
+                    schema["example"] = WITH_EXAMPLES[name].model_json_schema()["example"]
             # With https the cookie has a prefix to its name.
             document["components"]["securitySchemes"]["Login"]["name"] = app.state.resources.cookie_name
             for name in ("HTTPValidationError", "ValidationError"):

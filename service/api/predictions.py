@@ -1,11 +1,9 @@
 """``/api/v1/predictions``: follow a prediction, list them, stop one, try one again."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from fastapi.responses import StreamingResponse
-from pydantic import AfterValidator, BeforeValidator
 
 from service import jobs
 from service.api.access.principals import AnyResources, PredictionChanger, PredictionReader
@@ -18,6 +16,7 @@ from service.api.actions.viewing import (
     prediction_response,
     read_prediction,
 )
+from service.api.moments import Moment
 from service.api.parameters import known_parameters_only
 from service.api.payloads import PSEUDONYM, PredictionPage, PredictionResponse
 from service.api.problems.problem import problem_responses
@@ -46,33 +45,6 @@ PROGRESS_EVENT = {
 }
 
 CHANGE_PROBLEMS = problem_responses(401, 403, 404, 409)
-
-
-def _not_a_number(moment: object) -> object:
-    # Pydantic would take one for seconds since 1970: a year alone would be a moment of that first hour.
-    try:
-        float(str(moment))
-    except ValueError:
-        return moment
-    message = "expected a moment such as 2026-11-28T09:30:00Z, found a number"
-    raise ValueError(message)
-
-
-def _in_utc(moment: datetime) -> datetime:
-    if moment.tzinfo is None:
-        return moment.replace(tzinfo=UTC)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError as error:
-        message = "expected a moment in the years 1 to 9999 of UTC"
-        raise ValueError(message) from error
-
-
-Moment = Annotated[
-    datetime | None,
-    BeforeValidator(_not_a_number),
-    AfterValidator(lambda moment: moment and _in_utc(moment)),
-]
 
 
 @router.get("", summary="List predictions", responses=problem_responses(401, 422))

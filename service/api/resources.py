@@ -56,6 +56,8 @@ class Resources:
         of uploads.
     reporting : CapacityLimiter
         Threads that set PDFs, so that many at once wait for each other and not the pages for them.
+    verifying : threading.Lock
+        Held by the request that walks the chain of the audit: one at a time.
     stopping : threading.Event
         Set when the server is told to stop: streams that would never end, end.
     """
@@ -80,11 +82,16 @@ class Resources:
     submitting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(SUBMITTING_THREADS))
     receiving: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(RECEIVING_THREADS))
     reporting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(REPORTING_THREADS))
+    verifying: threading.Lock = field(default_factory=threading.Lock)
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def sessions_for(self, principal: Principal) -> OrganisationSessions:
         """Return what opens sessions that see and write the rows of the account's organisation only."""
         return OrganisationSessions(self.engine, principal.organisation_id)
+
+    def address_of(self, request: Request, path: str) -> str:
+        """Return the whole address of a page: as the settings name the service, else as the request did."""
+        return (self.settings.public_url or str(request.base_url)).rstrip("/") + path
 
     @property
     def https(self) -> bool:

@@ -1,5 +1,6 @@
 """``restnet models``: the checkpoints that the service knows, which one answers, and which ones did."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,7 +61,8 @@ def import_model(
                     session, storage, version, actor=ACTOR, reason=reason, override_reason=override_reason
                 )
         current = registry.open_deployment(session)
-        answer = _described(version, current) if version is not None else {}
+        origins = {} if version is None else registry.origins_of(session, [version.id])
+        answer = {} if version is None else _described(version, current, origins)
     if as_json:
         print_json(answer)
         return
@@ -136,8 +138,9 @@ def list_models(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
     with migrated_session(load_settings(data_dir)) as session:
         current = registry.open_deployment(session)
-        found = session.scalars(select(ModelVersionRow).order_by(ModelVersionRow.created_at))
-        rows = [_described(row, current) for row in found]
+        found = session.scalars(select(ModelVersionRow).order_by(ModelVersionRow.created_at)).all()
+        origins = registry.origins_of(session, [row.id for row in found])
+        rows = [_described(row, current, origins) for row in found]
     if as_json:
         print_json(rows)
     else:
@@ -169,7 +172,9 @@ def _say_deployment(told: dict[str, Any], *, as_json: bool) -> None:
         say(f"overruled: {names}", err=True)
 
 
-def _described(row: "ModelVersionRow", current: "ModelDeploymentRow | None") -> dict[str, Any]:
+def _described(
+    row: "ModelVersionRow", current: "ModelDeploymentRow | None", origins: Mapping[str, str]
+) -> dict[str, Any]:
     since = current.started_at if current is not None and current.model_version_id == row.id else None
     return {
         "id": row.id,
@@ -180,7 +185,7 @@ def _described(row: "ModelVersionRow", current: "ModelDeploymentRow | None") -> 
         "intended_use": row.card["intended_use"],
         "created_at": in_utc(row.created_at),
         "added_by": row.added_by,
-        "origin_run_id": row.origin_run_id,
+        "origin_run_id": origins.get(row.id),
         "sha256": row.sha256,
     }
 

@@ -6,6 +6,7 @@ Functions take a database session and never commit, as those of ``service.identi
 import re
 import secrets
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar
 
@@ -16,7 +17,7 @@ from service.db.rows import ApiKeyRow, UserRow
 from service.errors import ServiceError
 from service.identity.accounts import secret_hash
 from service.identity.roles import Role
-from service.identity.scopes import Scope, scopes_for_key, written
+from service.identity.scopes import SCOPES_OF_ROLE, Scope, read_scopes, scopes_for_key, written
 
 API_KEY_MARK = "rnk_"
 API_KEY_PREFIX_LENGTH = len(API_KEY_MARK) + 8
@@ -160,3 +161,44 @@ def revoke_api_key(key: ApiKeyRow) -> None:
     """End a key's validity at once; revoking it again changes nothing."""
     if key.revoked_at is None:
         key.revoked_at = datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class NarrowedKeys:
+    """What another role has taken from the keys of an account.
+
+    Attributes
+    ----------
+    narrowed : list of str
+        Identifiers of the keys that lost scopes, and have others left.
+    revoked : list of str
+        Of those that had no other, and are revoked.
+    """
+
+    narrowed: list[str] = field(default_factory=list)
+    revoked: list[str] = field(default_factory=list)
+
+
+def narrow_api_keys(session: Session, user: UserRow) -> NarrowedKeys:
+    """Take from an account's keys what its role does not allow, for good: a later role gives nothing back.
+
+    Parameters
+    ----------
+    session : Session
+    user : UserRow
+        With its new role.
+    """
+    found = NarrowedKeys()
+    allowed = SCOPES_OF_ROLE[Role(user.role)]
+    valid = select(ApiKeyRow).where(ApiKeyRow.user_id == user.id, ApiKeyRow.revoked_at.is_(None))
+    for key in session.scalars(valid.order_by(ApiKeyRow.created_at, ApiKeyRow.id)):
+        held = read_scopes(key.scopes)
+        if held <= allowed:
+            continue
+        key.scopes = written(held & allowed)
+        if held & allowed:
+            found.narrowed.append(key.id)
+        else:
+            revoke_api_key(key)
+            found.revoked.append(key.id)
+    return found

@@ -59,3 +59,21 @@ class FirstPasswordEndedError(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("expected a first password that is still valid, found one that has ended")
+
+
+class OwnAccountError(ServiceError):
+    """Somebody would shut out or demote themselves."""
+
+    code: ClassVar[str] = "own_account"
+
+    def __init__(self) -> None:
+        super().__init__("expected another account, found one's own: ask another administrator")
+
+
+class LastAdministratorError(ServiceError):
+    """An organisation would be left without an administrator who may log in."""
+
+    code: ClassVar[str] = "last_administrator"
+
+    def __init__(self) -> None:
+        super().__init__("expected an administrator to be left in the organisation, found none besides this")

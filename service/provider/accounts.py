@@ -18,6 +18,7 @@ from service.db.organisations import DEFAULT_ORGANISATION_ID, OrganisationRow
 from service.db.rows import ProviderIdentityRow, UserRow
 from service.identity.accounts import create_user_without_password, find_user, normal_username
 from service.identity.actor import Actor
+from service.identity.api_keys import narrow_api_keys
 from service.identity.errors import UsernameError
 from service.identity.roles import Role
 from service.provider.errors import ProviderAccountError
@@ -73,6 +74,7 @@ def account_of(
         raise ProviderAccountError
     if user.role != role.value:
         user.role = role.value
+        narrow_api_keys(session, user)
         _record(session, user, actor, action="user.role")
     return user
 

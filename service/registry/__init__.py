@@ -25,7 +25,7 @@ from service.registry.promoting import let_answer, promote
 from service.registry.reasons import OVERRIDE_REASON_MIN_LENGTH, REASON_MAX_LENGTH
 from service.registry.rolling_back import RolledBack, Skipped, earlier_versions, roll_back
 from service.registry.succession import NO_MODEL, Kind
-from service.registry.versions import find_version, require_version
+from service.registry.versions import find_version, origins_of, require_version
 
 __all__ = [
     "NO_MODEL",
@@ -52,6 +52,7 @@ __all__ = [
     "find_version",
     "let_answer",
     "open_deployment",
+    "origins_of",
     "promote",
     "require_version",
     "roll_back",

@@ -19,7 +19,7 @@ _LENGTH_BYTES = 8
 
 
 def register(
-    session: Session, storage: Storage, path: Path, *, actor: Actor, origin_run_id: str | None = None
+    session: Session, storage: Storage, path: Path, *, actor: Actor, run_id: str | None = None
 ) -> ModelVersionRow:
     """Store a checkpoint, and add its row unless the same bytes are known; flushed, not committed.
 
@@ -33,8 +33,8 @@ def register(
         A checkpoint file; it is copied.
     actor : Actor
         Who adds it.
-    origin_run_id : str or None
-        The run of training that made it, where that is known.
+    run_id : str or None
+        The run of training that made it, for the audit; the run names what it has made.
 
     Raises
     ------
@@ -60,7 +60,6 @@ def register(
         storage_key=key,
         card=card.model_dump(mode="json"),
         added_by=actor.name,
-        origin_run_id=origin_run_id,
     )
     session.add(version)
     session.flush()
@@ -70,7 +69,7 @@ def register(
         action="model.register",
         subject_kind="model_version",
         subject_id=version.id,
-        details={"sha256": sha256} | ({} if origin_run_id is None else {"training_run_id": origin_run_id}),
+        details={"sha256": sha256} | ({} if run_id is None else {"training_run_id": run_id}),
     )
     return version
 

@@ -1,5 +1,6 @@
 """Logins for the pages: who is there, and that a form was sent by our own page."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -14,6 +15,13 @@ from service.api.resources import Resources
 from service.identity.browsers import REMEMBERED, browser_name
 from service.identity.logins import Origin
 from service.identity.permissions import Permission
+
+# The largest of the small forms is the one for a key, with a box for each scope.
+MAX_FIELDS = 16
+# What is done at the pages' own addresses, below those of the pages that the forms stand on.
+ADMINISTERED = re.compile(
+    r"/(?:(?:users|models|training)/[0-9A-Za-z-]{36}|users|keys|models|training|audit)(?=/|$)"
+)
 
 
 def logged_in(request: Request) -> Principal:
@@ -43,7 +51,7 @@ async def by_own_form(request: Request, principal: Annotated[Principal, Depends(
     require_own_page(request)
     token = request.headers.get(CSRF_HEADER)
     if token is None:
-        async with request.form(max_files=0, max_fields=8) as form:
+        async with request.form(max_files=0, max_fields=MAX_FIELDS) as form:
             sent = form.get("csrf_token")
             token = sent if isinstance(sent, str) else None
     require_csrf_token(principal, token)
@@ -153,6 +161,10 @@ def page_address(request: Request) -> str:
         return path
     if path.startswith("/account/"):
         return "/account"
+    if administered := ADMINISTERED.match(path):
+        return administered[0]
+    if path.startswith("/invitation/"):
+        return path
     return path.rpartition("/")[0] if path.startswith("/predictions/") else "/"
 
 

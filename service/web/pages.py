@@ -17,8 +17,18 @@ from service.api.problems.refusals import (
     SecondFactorRequiredError,
 )
 from service.api.resources import Resources
-from service.web import account, login, review_counts, second_factor, second_step, views, worklist
+from service.web import (
+    account,
+    invitation,
+    login,
+    review_counts,
+    second_factor,
+    second_step,
+    views,
+    worklist,
+)
 from service.web.access import page_address
+from service.web.administration import audit, keys, user, users
 from service.web.language import _, marked, switching
 from service.web.models import pages as models
 from service.web.prediction import explanations, reloaded, reviews
@@ -89,7 +99,7 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
         from service.web import provider_login  # noqa: PLC0415  (Authlib is loaded where it is needed)
 
         app.include_router(provider_login.router)
-    for module in (second_step, account, second_factor, review_counts):
+    for module in (second_step, account, second_factor, invitation, review_counts, users, user, keys, audit):
         app.include_router(module.router)
     app.include_router(switching.router)
     app.include_router(models.router)

@@ -10,8 +10,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from service.api.access.principal import Principal
-from service.identity.permissions import Permission
-from service.web import terms, wording
+from service.web import menu, terms, wording
 from service.web.access import page_address
 from service.web.language import Language, current, ngettext, pgettext
 from service.web.language.numbers import per_cent
@@ -56,9 +55,7 @@ def environment() -> Environment:
     made.globals["wording"] = wording
     made.globals["terms"] = terms
     made.globals["picture_wording"] = picture_wording
-    made.globals["may_count_reviews"] = lambda who: who.may(Permission.COUNT_REVIEWS)
-    made.globals["may_read_models"] = lambda who: who.may(Permission.READ_MODELS)
-    made.globals["may_train"] = lambda who: who.may(Permission.TRAIN_MODELS)
+    made.globals["menu"] = menu
     made.globals["told"] = told
     made.globals["upload_words"] = upload_words
     made.globals["prediction_words"] = prediction_words

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -19,6 +18,7 @@ from service.db.rows import PredictionState
 from service.identity.permissions import Permission
 from service.web import wording
 from service.web.access import allowed_on_page
+from service.web.days import midnight
 from service.web.language import _
 from service.web.prediction.page import active_card
 from service.web.rendering import page
@@ -149,18 +149,11 @@ def _filter(filters: dict[str, str]) -> PredictionFilter:
         return PredictionFilter(
             status=PredictionState(filters["status"]) if filters["status"] else None,
             subject_prefix=prefix or None,
-            since=_midnight(filters["from"]),
-            until=_midnight(filters["to"], days_later=1),
+            since=midnight(filters["from"]),
+            until=midnight(filters["to"], days_later=1),
         )
     except (ValueError, OverflowError) as error:
         raise refusal from error
-
-
-def _midnight(day: str, *, days_later: int = 0) -> datetime | None:
-    """Return the moment in UTC at which a day begins; the last day that is asked for is listed whole."""
-    if not day:
-        return None
-    return datetime.combine(date.fromisoformat(day), time(), tzinfo=UTC) + timedelta(days=days_later)
 
 
 def _address(query: dict[str, str]) -> str:

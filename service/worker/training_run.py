@@ -157,9 +157,7 @@ def _finish(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartb
     actor = program("worker")
     with runtime.sessions.begin() as session:
         # In a transaction of its own: copying a checkpoint must not keep everybody from the database.
-        version = register(
-            session, runtime.storage, folder / CHECKPOINT_FILE, actor=actor, origin_run_id=row.id
-        )
+        version = register(session, runtime.storage, folder / CHECKPOINT_FILE, actor=actor, run_id=row.id)
     measured = cast("dict[str, Any]", card.metrics)
     metrics = {name: measured[name]["value"] for name in _FIGURES}
     return lambda session: jobs.end_well(

@@ -20,6 +20,20 @@ OF_THE_CLINICIAN = {
 }
 
 
+OF_THE_ADMINISTRATOR = {
+    "reviews": "/reviews",
+    "models": "/models",
+    "training": "/training",
+    "training-new": "/training/new",
+    "users": "/users",
+    "keys": "/keys",
+    "audit": "/audit",
+    "audit-nothing-matches": "/audit?action=audit.export",
+    "audit-refused": "/audit?actor=nobody",
+    "invitation-not-open": "/invitation/unknown",
+}
+
+
 def every_page(browser: Browser, seeded: Seeded) -> Iterator[tuple[str, Watched]]:
     """Open every page in turn; may be walked once for each seeded site, whose login with a code it sets up.
 
@@ -50,22 +64,45 @@ def every_page(browser: Browser, seeded: Seeded) -> Iterator[tuple[str, Watched]
     with watched_tab(browser, seeded.site) as tab:
         tab.type_password(ADMINISTRATOR)
         tab.page.wait_for_url(seeded.site.address + "/")
-        tab.goto("/reviews")
-        yield "reviews", tab
-        tab.goto("/models")
-        yield "models", tab
+        for name, path in OF_THE_ADMINISTRATOR.items():
+            tab.goto(path)
+            yield name, tab
         for name, path in seeded.models.items():
             tab.goto(path)
             yield f"model-{name}", tab
-        tab.goto("/training")
-        yield "training", tab
-        tab.goto("/training/new")
-        yield "training-new", tab
         for state, path in seeded.training.items():
             tab.goto(path)
             yield f"training-{state}", tab
+        yield from _administration(tab)
     with watched_tab(browser, seeded.site) as tab:
         yield from _second_factor(tab)
+
+
+def _administration(tab: Watched) -> Iterator[tuple[str, Watched]]:
+    page = tab.page
+    tab.goto("/users")
+    page.get_by_label("User name").fill("somebody-new")
+    page.get_by_role("button", name="Make a link").click()
+    expect(page.locator("code.secret")).to_be_visible()
+    link = page.locator("code.secret").inner_text()
+    yield "users-invited", tab
+    page.goto(link)
+    expect(page.get_by_role("heading", name="Welcome")).to_be_visible()
+    yield "invitation", tab
+    tab.goto("/keys?account=doctor")
+    page.get_by_label("What it is for").fill("PACS bridge")
+    page.get_by_label("upload and delete scans").check()
+    page.get_by_role("button", name="Issue the key").click()
+    expect(page.locator("code.secret")).to_be_visible()
+    yield "keys-issued", tab
+    tab.goto("/users")
+    page.get_by_role("link", name="doctor", exact=True).click()
+    expect(page.get_by_role("heading", name="doctor")).to_be_visible()
+    yield "user", tab
+    tab.goto("/audit")
+    page.get_by_role("button", name="Check the chain").click()
+    expect(page.get_by_role("status")).to_contain_text("The chain is whole")
+    yield "audit-checked", tab
 
 
 def _second_factor(tab: Watched) -> Iterator[tuple[str, Watched]]:

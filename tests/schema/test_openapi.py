@@ -72,6 +72,8 @@ def test_the_service_keeps_what_its_document_promises(
         # A JSON body is parsed before anybody asks whose it is; one that is none is refused as such.
         assert unread <= {
             ("POST", "/api/v1/admin/users"),
+            ("PATCH", "/api/v1/admin/users/{user_id}"),
+            ("POST", "/api/v1/admin/users/invitations"),
             ("POST", "/api/v1/admin/api-keys"),
             ("POST", "/api/v1/admin/models/{model_id}/promote"),
             ("POST", "/api/v1/admin/models/rollback"),

@@ -17,6 +17,8 @@ MAY_USE = {
         "web/login.py",  # likewise
         "web/second_step.py",  # likewise
         "web/proving.py",  # likewise, and failed logins are counted for the installation
+        "web/invitation.py",  # who is invited has no account yet
+        "api/actions/verifying.py",  # there is one chain of all organisations; no event of it is shown
         "web/provider_login.py",  # likewise, by what the identity provider says
         "api/operations.py",  # readiness and metrics of the installation: counts, no rows
     },

@@ -22,7 +22,7 @@ from service.api.model_payloads import (
     RuleResponse,
     SkippedVersion,
 )
-from service.db.rows import ApiKeyRow, ModelDeploymentRow, ModelVersionRow, TrainingRunRow, UserRow
+from service.db.rows import ApiKeyRow, ModelDeploymentRow, ModelVersionRow, UserRow
 from service.registry import Kind
 from service.storage import Storage
 
@@ -116,11 +116,8 @@ def roll_back_model(
 def _versions(session: Session, rows: Sequence[ModelVersionRow]) -> list[ModelVersionResponse]:
     current = registry.open_deployment(session)
     names = _names_of(session, {row.added_by for row in rows if row.added_by})
-    runs = {row.origin_run_id for row in rows if row.origin_run_id}
     # The session shows an account the runs of its own organisation.
-    seen = (
-        set(session.scalars(select(TrainingRunRow.id).where(TrainingRunRow.id.in_(runs)))) if runs else set()
-    )
+    origins = registry.origins_of(session, [row.id for row in rows])
     shown = []
     for row in rows:
         active = current is not None and current.model_version_id == row.id
@@ -134,7 +131,7 @@ def _versions(session: Session, rows: Sequence[ModelVersionRow]) -> list[ModelVe
                 answering_since=current.started_at if current is not None and active else None,
                 created_at=row.created_at,
                 added_by=names.get(row.added_by or ""),
-                origin_run_id=row.origin_run_id if row.origin_run_id in seen else None,
+                origin_run_id=origins.get(row.id),
                 card=row.card,
             )
         )

@@ -1,9 +1,10 @@
 """``/api/v1/admin``: accounts, API keys, counts of reviews and audit of an organisation; models, training."""
 
-from service.api.admin import audit, keys, models, reviews, training, users
+from service.api.admin import audit, invitations, keys, models, reviews, training, users
 
 ROUTERS = (
     users.router,
+    invitations.router,
     keys.router,
     models.router,
     training.router,

@@ -1,59 +1,99 @@
 """Who did and saw what."""
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
 from typing import Annotated
 
-from fastapi import Query
-from sqlalchemy import select
+from fastapi import Depends, Query
+from fastapi.responses import StreamingResponse
 
 from service.api.access.principals import AnyResources, AuditReader
+from service.api.actions.auditing import AuditFilter, export_events, list_events
 from service.api.admin.common import Cursor, Limit, make_router
-from service.api.cursor import decode_number, encode_number
-from service.api.payloads import AuditEventResponse, AuditPage
+from service.api.moments import Moment
+from service.api.payloads import AuditPage
 from service.api.problems.problem import problem_responses
-from service.db.rows import AuditEventRow
+from service.audit.export import Format
+
+ACTION = r"^[a-z_]+\.[a-z_]+$"
+ACTOR = r"^[a-z][a-z-]*(:[0-9A-Za-z-]+)?$"
+SUBJECT_ID = r"^[A-Za-z0-9-]+$"
+LINES_AT_ONCE = 500
+MEDIA_TYPES = {Format.JSON_LINES: "application/jsonl", Format.CSV: "text/csv; charset=utf-8"}
 
 router = make_router()
+
+
+def asked_for(
+    *,
+    action: Annotated[
+        str | None, Query(max_length=64, pattern=ACTION, description="Such as `user.disable`")
+    ] = None,
+    actor: Annotated[
+        str | None, Query(max_length=64, pattern=ACTOR, description="Such as `user:<id>` or `anonymous`")
+    ] = None,
+    subject_id: Annotated[str | None, Query(max_length=64, pattern=SUBJECT_ID)] = None,
+    since: Annotated[Moment, Query(description="Not before this moment; UTC without a zone")] = None,
+    until: Annotated[Moment, Query(description="Before this moment; UTC without a zone")] = None,
+) -> AuditFilter:
+    """Read what a query asks of the audit; what it does not name is not asked."""
+    return AuditFilter(action=action, actor=actor, subject_id=subject_id, since=since, until=until)
+
+
+AskedFor = Annotated[AuditFilter, Depends(asked_for)]
 
 
 @router.get("/audit", summary="Read the audit", responses=problem_responses(422))
 def get_audit(
     principal: AuditReader,
     resources: AnyResources,
-    subject_id: Annotated[str | None, Query(max_length=64, pattern=r"^[A-Za-z0-9-]+$")] = None,
+    chosen: AskedFor,
+    *,
     cursor: Cursor = None,
     limit: Limit = 50,
 ) -> AuditPage:
     """Return a page of what was done, newest first."""
-    query = select(AuditEventRow)
-    if subject_id is not None:
-        query = query.where(AuditEventRow.subject_id == subject_id)
-    if cursor is not None:
-        query = query.where(AuditEventRow.sequence < decode_number(cursor))
-    newest = query.order_by(AuditEventRow.sequence.desc()).limit(limit + 1)
     with resources.sessions_for(principal).open() as session:
-        resources.reads.note(
-            session,
-            principal.actor,
-            action="audit.read",
-            subject_kind="audit",
-            subject_id=subject_id or "list",
-        )
-        rows = session.scalars(newest).all()
-    items = [
-        AuditEventResponse(
-            id=row.id,
-            sequence=row.sequence,
-            at=row.at,
-            actor=row.actor,
-            address=row.address,
-            action=row.action,
-            subject_kind=row.subject_kind,
-            subject_id=row.subject_id,
-            details=row.details,
-            previous_hash=row.previous_hash,
-            hash=row.hash,
-        )
-        for row in rows[:limit]
-    ]
-    more = encode_number(rows[limit - 1].sequence) if len(rows) > limit else None
-    return AuditPage(items=items, next_cursor=more)
+        return list_events(session, principal, chosen, cursor=cursor, limit=limit, reads=resources.reads)
+
+
+@router.get(
+    "/audit/export",
+    summary="Take a copy of the audit",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "The events, oldest first: JSON lines or a table",
+            "content": {
+                "application/jsonl": {"schema": {"type": "string"}},
+                "text/csv": {"schema": {"type": "string"}},
+            },
+        },
+        **problem_responses(422),
+    },
+)
+def get_audit_export(
+    principal: AuditReader,
+    resources: AnyResources,
+    chosen: AskedFor,
+    *,
+    format: Annotated[  # noqa: A002  (the address's own word)
+        Format, Query(description="`jsonl`: as each event is hashed, with its hash; `csv`: for a spreadsheet")
+    ] = Format.JSON_LINES,
+) -> StreamingResponse:
+    """Stream all that matches, oldest first, as it is at this moment. The export itself is in the audit."""
+    return audit_file(export_events(resources, principal, chosen, format), format)
+
+
+def audit_file(lines: Iterator[str], kind: Format) -> StreamingResponse:
+    """Answer with a file to keep."""
+    name = f"restnet-audit-{datetime.now(UTC):%Y-%m-%d}.{kind.value}"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingResponse(_together(lines), media_type=MEDIA_TYPES[kind], headers=headers)
+
+
+def _together(lines: Iterator[str]) -> Iterator[str]:
+    # Each piece that is sent costs a turn of a thread, a line less than that.
+    while piece := "".join(islice(lines, LINES_AT_ONCE)):
+        yield piece

@@ -20,6 +20,7 @@ from service.audit import chain
 from service.errors import ServiceError, as_json
 from service.identity import (
     api_keys,
+    invitations,
     logins,
     organisations,
     passwords,
@@ -37,6 +38,8 @@ STATUSES: dict[type[Exception], int] = {
     identity.AccountNotFoundError: 404,
     identity.CredentialsError: 401,
     identity.FirstPasswordEndedError: 401,
+    identity.LastAdministratorError: 409,
+    identity.OwnAccountError: 409,
     identity.PasswordUnchangedError: 422,
     roles.RoleError: 422,
     identity.UsernameError: 422,
@@ -53,6 +56,8 @@ STATUSES: dict[type[Exception], int] = {
     enclosure.ReaderMemoryError: 422,
     enclosure.ReaderTimeLimitError: 422,
     explanations.ExplanationFileError: 500,
+    invitations.InvitationNotFoundError: 404,
+    invitations.InvitationNotValidError: 404,
     jobs.PredictionFinishedError: 409,
     jobs.PredictionNotFinishedError: 409,
     jobs.PredictionNotFoundError: 404,
@@ -213,11 +218,12 @@ def _as_http_refusal(request: Request, error: HTTPException) -> ServiceError:
 
 def _methods_of(request: Request) -> list[str]:
     """Every method of the path; the route that refused knows only its own."""
+    path = request.url.path
     routes = [route for route in iter_route_contexts(request.app.routes) if route.methods]
-    matching = [route for route in routes if route.path_regex.match(request.url.path)]
-    # A path of its own is not what another route takes for an identifier.
-    own = [route for route in matching if route.path == request.url.path]
-    found = {method for route in own or matching for method in route.methods or ()}
+    fitting = [route for route in routes if route.path_regex.match(path)]
+    # A path that is written out is another one than that with an identifier in the same place.
+    own = [route for route in fitting if route.path == path] or fitting
+    found = {method for route in own for method in route.methods or ()}
     # The static files are a mount, which has none to tell.
     return sorted(found) or ["GET", "HEAD"]
 

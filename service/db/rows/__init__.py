@@ -6,6 +6,7 @@ from service.db.rows.accounts import ApiKeyRow, SessionRow, UserRow
 from service.db.rows.audit import AuditEventRow, AuditHeadRow
 from service.db.rows.cohorts import CohortRow, CohortState
 from service.db.rows.explanations import EXPLAINING, ExplanationRow, ExplanationState
+from service.db.rows.invitations import InvitationRow
 from service.db.rows.logins import (
     KnownBrowserRow,
     LoginAttemptRow,
@@ -37,6 +38,7 @@ __all__ = [
     "ExplanationState",
     "FoldState",
     "IdempotencyRow",
+    "InvitationRow",
     "KnownBrowserRow",
     "LoginAttemptRow",
     "ModelDeploymentRow",

@@ -27,6 +27,10 @@ class AuditEventRow(OrganisationOwned, Base):
         Index(None, "subject_kind", "subject_id"),
         Index(None, "organisation_id", "sequence"),
         Index(None, "organisation_id", "subject_id", "sequence"),
+        Index(None, "organisation_id", "action", "sequence"),
+        Index(None, "organisation_id", "actor", "sequence"),
+        # Where in the chain the organisation's events of a day begin.
+        Index(None, "organisation_id", "at"),
     )
 
     id: Mapped[Key]

@@ -24,8 +24,6 @@ class ModelVersionRow(Base):
     storage_key: Mapped[str]
     card: Mapped[dict[str, Any]]
     added_by: Mapped[str | None]
-    # The run of training that it is the ensemble of, where it was trained here.
-    origin_run_id: Mapped[Id | None] = mapped_column(ForeignKey("training_runs.id", ondelete="SET NULL"))
     created_at: Mapped[CreatedAt]
 
 

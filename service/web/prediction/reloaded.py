@@ -6,13 +6,15 @@ it by a bookmark or after a login, is led to the prediction's page, where the fo
 
 from collections.abc import Callable
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from fastapi.responses import RedirectResponse
+
+from service.web.access import on_page
 
 # By the last part of the address: the section of the page where its form is.
 SECTIONS = {"cancel": "", "retry": "", "review": "#reviews", "explanation": "#why"}
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[Depends(on_page)])
 
 
 def _way_to(section: str) -> Callable[[str], RedirectResponse]:

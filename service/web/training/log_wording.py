@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any
 
 from service.web.language import _, marked
+from service.web.refusal_wording import told
 
 LINES: Mapping[str, str] = MappingProxyType(
     {
@@ -45,6 +46,8 @@ def log_line(event: str, *, fold: int | None, details: Mapping[str, Any]) -> str
     key = "epoch_watched" if event == "epoch" and details.get("stopping_loss") is not None else event
     words = LINES.get(key)
     figures = {name: _written(name, value) for name, value in details.items()}
+    if "code" in figures:
+        figures["message"] = told(figures["code"], figures["message"]).said
     said = event if words is None else _(words, **figures)
     return said if fold is None else _("Fold %(fold)s. %(said)s", fold=fold + 1, said=said)
 

@@ -36,6 +36,7 @@ from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import (
     CohortRow,
     ExplanationState,
+    InvitationRow,
     ModelVersionRow,
     PredictionRow,
     PredictionState,
@@ -45,6 +46,7 @@ from service.enclosure import Enclosure
 from service.explanations import pack
 from service.identity.accounts import create_user, find_user, require_user
 from service.identity.api_keys import create_api_key
+from service.identity.invitations import invite
 from service.identity.organisations import create_organisation
 from service.identity.roles import Role
 from service.identity.scopes import SCOPES_OF_ROLE, Scope
@@ -223,6 +225,11 @@ class Serving:
             allowed = SCOPES_OF_ROLE[Role(user.role)] if scopes is None else scopes
             key = create_api_key(session, user=user, name="test", scopes=allowed)
             return {"Authorization": f"Bearer {key}"}
+
+    def invite(self, username: str, *, by: str, role: Role = Role.CLINICIAN) -> tuple[InvitationRow, str]:
+        """Invite somebody in an administrator's name; gives the invitation and its token."""
+        with self.sessions.begin() as session:
+            return invite(session, username=username, role=role, by=require_user(session, username=by))
 
     def log_in(self, username: str) -> str:
         """Log in over the page, instead of whoever was, and return the login's token for changes."""

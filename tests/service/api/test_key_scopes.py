@@ -38,8 +38,12 @@ SCOPE_OF_ROUTE = {
     ("GET", "/api/v1/predictions/{prediction_id}/report.pdf"): Scope.PREDICTIONS_READ,
     ("GET", "/api/v1/admin/users"): Scope.ADMIN,
     ("POST", "/api/v1/admin/users"): Scope.ADMIN,
+    ("PATCH", "/api/v1/admin/users/{user_id}"): Scope.ADMIN,
     ("DELETE", "/api/v1/admin/users/{user_id}/logins"): Scope.ADMIN,
     ("DELETE", "/api/v1/admin/users/{user_id}/second-factor"): Scope.ADMIN,
+    ("GET", "/api/v1/admin/users/invitations"): Scope.ADMIN,
+    ("POST", "/api/v1/admin/users/invitations"): Scope.ADMIN,
+    ("DELETE", "/api/v1/admin/users/invitations/{invitation_id}"): Scope.ADMIN,
     ("GET", "/api/v1/admin/api-keys"): Scope.ADMIN,
     ("POST", "/api/v1/admin/api-keys"): Scope.ADMIN,
     ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"): Scope.ADMIN,
@@ -57,6 +61,7 @@ SCOPE_OF_ROUTE = {
     ("POST", "/api/v1/admin/training-runs/{run_id}/resume"): Scope.ADMIN,
     ("GET", "/api/v1/admin/reviews/counts"): Scope.ADMIN,
     ("GET", "/api/v1/admin/audit"): Scope.ADMIN,
+    ("GET", "/api/v1/admin/audit/export"): Scope.ADMIN,
 }
 
 

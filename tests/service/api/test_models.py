@@ -160,27 +160,12 @@ def test_another_organisation_reads_what_answers_and_not_who_works_here(
         )
         session.add(run)
         session.flush()
-        row = session.get_one(ModelVersionRow, model)
+        run.model_version_id, row = model, session.get_one(ModelVersionRow, model)
         user = session.scalars(select(UserRow.id).where(UserRow.username == "chief")).one()
-        row.origin_run_id, row.added_by = run.id, f"user:{user}"
+        row.added_by = f"user:{user}"
     promote(served, chief, model)
     north = served.key("reader", Role.RESEARCHER, served.organisation("north"))
     for key, name, run_id in ((chief, "chief", run.id), (north, None, None)):
         shown = served.client.get(f"{MODELS}/{model}", headers=key).json()
         assert (shown["active"], shown["added_by"], shown["origin_run_id"]) == (True, name, run_id)
         assert [one["by"] for one in shown["deployments"]] == [name]
-
-
-def test_a_model_outlives_the_run_that_made_it(served: Serving) -> None:
-    model = served.add_model("1", SOUND)
-    with served.sessions.begin() as session:
-        run = TrainingRunRow(
-            organisation_id=DEFAULT_ORGANISATION_ID, run_folder="/r", cohort_folder="/c", device="cpu"
-        )
-        session.add(run)
-        session.flush()
-        session.get_one(ModelVersionRow, model).origin_run_id = run.id
-    with served.sessions.begin() as session:
-        session.delete(session.get_one(TrainingRunRow, run.id))
-    with served.sessions() as session:
-        assert session.get_one(ModelVersionRow, model).origin_run_id is None

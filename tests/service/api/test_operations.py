@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel
 from starlette.types import Message, Receive, Scope, Send
 
-from service.api import payloads
+from service.api import account_payloads, payloads
 from service.api.edge.envelope import SECURITY_HEADERS, Envelope
 from service.api.figures.metrics import Metrics
 from service.api.problems.problem import Problem
@@ -171,8 +171,12 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         ("DELETE", "/api/v1/account/logins/{login_id}"),
         ("GET", "/api/v1/admin/users"),
         ("POST", "/api/v1/admin/users"),
+        ("PATCH", "/api/v1/admin/users/{user_id}"),
         ("DELETE", "/api/v1/admin/users/{user_id}/logins"),
         ("DELETE", "/api/v1/admin/users/{user_id}/second-factor"),
+        ("GET", "/api/v1/admin/users/invitations"),
+        ("POST", "/api/v1/admin/users/invitations"),
+        ("DELETE", "/api/v1/admin/users/invitations/{invitation_id}"),
         ("GET", "/api/v1/admin/api-keys"),
         ("POST", "/api/v1/admin/api-keys"),
         ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"),
@@ -190,6 +194,7 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         ("POST", "/api/v1/admin/training-runs/{run_id}/resume"),
         ("GET", "/api/v1/admin/reviews/counts"),
         ("GET", "/api/v1/admin/audit"),
+        ("GET", "/api/v1/admin/audit/export"),
         ("GET", "/healthz"),
         ("GET", "/readyz"),
         ("GET", "/metrics"),
@@ -225,7 +230,8 @@ def test_every_example_is_what_its_model_takes(served: Serving) -> None:
     checked = set()
     for name, schema in document["components"]["schemas"].items():
         if "example" in schema:
-            model = Problem if name == "Problem" else getattr(payloads, name)
+            known = vars(payloads) | vars(account_payloads)
+            model = Problem if name == "Problem" else known[name]
             assert issubclass(model, BaseModel)
             read = model.model_validate(schema["example"])
             # A response holds every field: an example that leaves one out would mislead.

@@ -21,6 +21,7 @@ from service.db.rows import (
     UserRow,
 )
 from service.identity.roles import Role
+from service.web.prediction.reloaded import SECTIONS
 from tests.service.api.serving import (
     PASSWORD,
     Serving,
@@ -34,7 +35,10 @@ from tests.service.api.tus_client import TUS, Client
 
 UNKNOWN = "00000000-0000-0000-0000-000000000000"
 # What a route needs to be sent before it looks for what is named.
-BODIES = {"/api/v1/predictions/{prediction_id}/review": {"verdict": "accepted"}}
+BODIES = {
+    "/api/v1/predictions/{prediction_id}/review": {"verdict": "accepted"},
+    "/api/v1/admin/users/{user_id}": {"disabled": True},
+}
 # Models answer all organisations: whoever may see them sees all, and only one organisation changes them.
 OF_THE_INSTALLATION = {
     "/api/v1/admin/models/{model_id}",
@@ -42,6 +46,8 @@ OF_THE_INSTALLATION = {
     "/models/{model_id}",
     "/models/{model_id}/promote",
 }
+# Whatever is named, they lead to the page of that name, which says who may see it.
+LEADING_ON = {f"/predictions/{{prediction_id}}/{form}" for form in SECTIONS}
 HEADERS = TUS | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 
 
@@ -51,13 +57,14 @@ class Organisation:
 
     name: str
     id: str
+    run_ids: list[str] = field(default_factory=list)
     keys: dict[Role, dict[str, str]] = field(default_factory=dict)
     uploads: dict[Role, dict[str, Any]] = field(default_factory=dict)
     key_ids: list[str] = field(default_factory=list)
     login_ids: list[str] = field(default_factory=list)
     user_ids: list[str] = field(default_factory=list)
     begun_ids: list[str] = field(default_factory=list)
-    run_ids: list[str] = field(default_factory=list)
+    invitation_ids: list[str] = field(default_factory=list)
 
     def username(self, role: Role) -> str:
         return f"{self.name}-{role.value}"
@@ -72,6 +79,9 @@ class Organisation:
             "user_id": self.user_ids,
             "upload_id": self.begun_ids,
             "run_id": self.run_ids,
+            "invitation_id": self.invitation_ids,
+            # No link is made of an identifier: what opens one is known to who was given it alone.
+            "token": self.invitation_ids,
         }[parameter]
 
 
@@ -117,7 +127,9 @@ def world(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> 
     with serving(settings) as served:
         model_version_id = served.register_model()
         served.register_cohort()
-        both = [Organisation(name, served.organisation(name)) for name in ("north", "south")]
+        # Training is the installation's: neither of the two may ask for it, nor look.
+        run_ids = [run["id"] for run in served.train(served.key("chief", Role.ADMINISTRATOR))]
+        both = [Organisation(name, served.organisation(name), run_ids) for name in ("north", "south")]
         for number, organisation in enumerate(both):
             for role in Role:
                 populate(served, organisation, role, seed=number * 10 + len(organisation.keys))
@@ -135,12 +147,14 @@ def world(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> 
                 error_code="too_few_frames",
                 error_message="expected 20 frames, found 3",
             )
-            runs = served.train(organisation.keys[Role.ADMINISTRATOR])
-            organisation.run_ids = [run["id"] for run in runs]
             # None is left waiting: a stream of it would never end.
             for role in (Role.RESEARCHER, Role.ADMINISTRATOR):
                 address = organisation.uploads[role]["links"]["prediction"]
                 served.client.post(f"{address}/cancel", headers=organisation.keys[role])
+            invited, _token = served.invite(
+                f"{organisation.name}-newcomer", by=organisation.username(Role.ADMINISTRATOR)
+            )
+            organisation.invitation_ids = [invited.id]
             with served.sessions() as session:
                 own = ApiKeyRow.organisation_id == organisation.id
                 organisation.key_ids = list(session.scalars(select(ApiKeyRow.id).where(own)))
@@ -201,7 +215,7 @@ def test_what_is_another_organisations_answers_as_if_it_did_not_exist(world: Wor
     before = world.rows(world.north)
     tried = 0
     for method, path in routes_of(world.served.app):
-        if "{" not in path or path in OF_THE_INSTALLATION:
+        if "{" not in path or path in OF_THE_INSTALLATION or (method == "GET" and path in LEADING_ON):
             continue
         named = path.replace("{name}", "carpet.png")
         unknown = south(method, re.sub(r"\{\w+\}", UNKNOWN, named), json=BODIES.get(path))
@@ -213,7 +227,7 @@ def test_what_is_another_organisations_answers_as_if_it_did_not_exist(world: Wor
             assert told == re.sub(r"[0-9a-f-]{36}", "ID", unknown.text), (method, address)
             tried += 1
         # The same address answers who may see what it names.
-        if unknown.status_code == 404 and method == "GET":
+        if unknown.status_code == 404 and method == "GET" and not path.startswith("/invitation/"):
             everybodys = south.role in {Role.CLINICIAN, Role.ADMINISTRATOR}
             own = addressed(path, world.south)
             # 409: there is one, and it has no report yet.
@@ -237,8 +251,15 @@ def test_lists_hold_what_is_ones_own_organisations_in_every_page(world: World) -
     administrator = world.south.keys[Role.ADMINISTRATOR]
     found = {
         path: [item["id"] for item in pages(world, administrator, path)]
-        for path in ("predictions", "admin/users", "admin/api-keys", "admin/audit")
+        for path in (
+            "predictions",
+            "admin/users",
+            "admin/users/invitations",
+            "admin/api-keys",
+            "admin/audit",
+        )
     }
+    assert found["admin/users/invitations"] == world.south.invitation_ids
     assert sorted(found["predictions"]) == sorted(world.south.ids("prediction_id"))
     assert sorted(found["admin/api-keys"]) == sorted(world.south.key_ids)
     with world.served.sessions() as session:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from service.identity.roles import Role
+from service.web.prediction.reloaded import SECTIONS
 from tests.service.api.serving import Serving, routes_of
 
 EVERY_ROLE = set(Role)
@@ -22,6 +23,8 @@ FOR_ANYBODY = {
     ("GET", "/login/code"),
     ("GET", "/template/mni152_2mm.nii.gz"),
     ("POST", "/login/code"),
+    ("GET", "/invitation/{token}"),
+    ("POST", "/invitation/{token}"),
 }
 REST = {
     ("POST", "/api/v1/scans"): EVERY_ROLE,
@@ -48,8 +51,12 @@ REST = {
     ("GET", "/api/v1/predictions/{prediction_id}/report.pdf"): EVERY_ROLE,
     ("GET", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/users"): {Role.ADMINISTRATOR},
+    ("PATCH", "/api/v1/admin/users/{user_id}"): {Role.ADMINISTRATOR},
     ("DELETE", "/api/v1/admin/users/{user_id}/logins"): {Role.ADMINISTRATOR},
     ("DELETE", "/api/v1/admin/users/{user_id}/second-factor"): {Role.ADMINISTRATOR},
+    ("GET", "/api/v1/admin/users/invitations"): {Role.ADMINISTRATOR},
+    ("POST", "/api/v1/admin/users/invitations"): {Role.ADMINISTRATOR},
+    ("DELETE", "/api/v1/admin/users/invitations/{invitation_id}"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/api-keys"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/api-keys/{key_id}/revoke"): {Role.ADMINISTRATOR},
@@ -67,6 +74,7 @@ REST = {
     ("POST", "/api/v1/admin/training-runs/{run_id}/resume"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/reviews/counts"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/audit"): {Role.ADMINISTRATOR},
+    ("GET", "/api/v1/admin/audit/export"): {Role.ADMINISTRATOR},
 }
 # Of one's own account: for every role, under a login only.
 PERSONAL = {
@@ -80,6 +88,8 @@ PAGES = {
     ("POST", "/scans/{scan_id}/delete"): EVERY_ROLE,
     ("GET", "/predictions"): EVERY_ROLE,
     ("GET", "/predictions/{prediction_id}"): EVERY_ROLE,
+    # An address alone, which leads to the prediction's page and shows nothing.
+    **{("GET", f"/predictions/{{prediction_id}}/{form}"): EVERY_ROLE for form in SECTIONS},
     ("POST", "/predictions/{prediction_id}/cancel"): EVERY_ROLE,
     ("POST", "/predictions/{prediction_id}/retry"): EVERY_ROLE,
     ("POST", "/predictions/{prediction_id}/review"): {Role.CLINICIAN, Role.ADMINISTRATOR},
@@ -95,6 +105,20 @@ PAGES = {
     ("GET", "/models/{model_id}"): {Role.ADMINISTRATOR, Role.RESEARCHER},
     ("POST", "/models/{model_id}/promote"): {Role.ADMINISTRATOR},
     ("POST", "/models/rollback"): {Role.ADMINISTRATOR},
+    ("GET", "/users"): {Role.ADMINISTRATOR},
+    ("POST", "/users/invitations"): {Role.ADMINISTRATOR},
+    ("POST", "/users/invitations/{invitation_id}/revoke"): {Role.ADMINISTRATOR},
+    ("GET", "/users/{user_id}"): {Role.ADMINISTRATOR},
+    ("POST", "/users/{user_id}/role"): {Role.ADMINISTRATOR},
+    ("POST", "/users/{user_id}/disable"): {Role.ADMINISTRATOR},
+    ("POST", "/users/{user_id}/enable"): {Role.ADMINISTRATOR},
+    ("POST", "/users/{user_id}/end-logins"): {Role.ADMINISTRATOR},
+    ("POST", "/users/{user_id}/reset-second-factor"): {Role.ADMINISTRATOR},
+    ("GET", "/keys"): {Role.ADMINISTRATOR},
+    ("POST", "/keys"): {Role.ADMINISTRATOR},
+    ("POST", "/keys/{key_id}/revoke"): {Role.ADMINISTRATOR},
+    ("GET", "/audit"): {Role.ADMINISTRATOR},
+    ("POST", "/audit/verify"): {Role.ADMINISTRATOR},
     ("GET", "/account"): EVERY_ROLE,
     ("POST", "/account/password"): EVERY_ROLE,
     ("POST", "/account/second-factor"): EVERY_ROLE,
@@ -135,6 +159,10 @@ def test_nobody_gets_in_without_an_account_except_where_anybody_may(served: Serv
         if path == "/login/code" and method == "GET":
             # Without a password that was right it is asked for first.
             assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+            continue
+        if path == "/invitation/{token}":
+            # A link that nobody was given opens nothing, whoever asks.
+            assert answer.status_code == 404
             continue
         # Without a model the service is not ready; a log-in form without a name is not valid.
         assert answer.status_code in {200, 422, 503}, (method, path)

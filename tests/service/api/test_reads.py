@@ -11,6 +11,7 @@ from service.audit import ReadLog
 from service.audit.verification import verify
 from service.db.rows import AuditEventRow
 from service.identity.roles import Role
+from service.web.prediction.reloaded import SECTIONS
 from tests.service.api.serving import PASSWORD, Serving, sample_result
 
 # Each route that shows what the database holds, and the event of showing it.
@@ -26,10 +27,16 @@ READS = {
     "/api/v1/predictions/{prediction_id}/report.html": ("prediction.report", "prediction_id"),
     "/api/v1/predictions/{prediction_id}/report.pdf": ("prediction.report", "prediction_id"),
     "/api/v1/admin/users": ("user.list", "list"),
+    "/api/v1/admin/users/invitations": ("invitation.list", "list"),
     "/api/v1/admin/api-keys": ("api_key.list", "list"),
     "/api/v1/admin/audit": ("audit.read", "list"),
+    "/api/v1/admin/audit/export": ("audit.export", "list"),
     "/api/v1/admin/reviews/counts": ("review.count", "list"),
     "/reviews": ("review.count", "list"),
+    "/users": ("user.list", "list"),
+    "/users/{user_id}": ("user.read", "user_id"),
+    "/keys": ("api_key.list", "list"),
+    "/audit": ("audit.read", "list"),
     "/predictions": ("prediction.list", "list"),
     "/predictions/{prediction_id}": ("prediction.read", "prediction_id"),
 }
@@ -56,8 +63,11 @@ NOBODYS = {
     "/training",
     "/training/new",
     "/training/{run_id}",
+    # They lead to the prediction's page.
+    *(f"/predictions/{{prediction_id}}/{form}" for form in SECTIONS),
     # To somebody about themselves.
     "/account",
+    "/invitation/{token}",
     "/api/v1/account/logins",
 }
 
@@ -70,6 +80,7 @@ def place(served: Serving) -> Callable[[str], str]:
     served.explain(accepted["prediction_id"])
     accepted["name"] = "carpet.png"
     name = served.user("chief", Role.ADMINISTRATOR)
+    accepted["user_id"] = served.invite("newcomer", by=name)[0].invited_by
     served.client.post("/login", data={"username": name, "password": PASSWORD})
     return lambda route: re.sub(r"\{(\w+)\}", lambda found: accepted[found[1]], route)
 

@@ -3,6 +3,7 @@ from service.db.organisations import OrganisationOwned, OrganisationRow
 from service.db.rows import (
     AuditEventRow,
     AuditHeadRow,
+    CohortRow,
     LoginAttemptRow,
     ModelDeploymentRow,
     ModelVersionRow,
@@ -15,6 +16,7 @@ OF_THE_INSTALLATION = {
     OrganisationRow,
     ModelVersionRow,
     ModelDeploymentRow,
+    CohortRow,
     WorkerRow,
     AuditHeadRow,
     # From before it is known who logs in, and so whose the login is.

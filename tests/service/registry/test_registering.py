@@ -20,7 +20,7 @@ def test_a_registered_checkpoint_is_kept_with_its_card_and_does_not_answer(regis
         assert active_model(session) is None
         kept = session.scalars(select(ModelVersionRow)).one()
         [event] = session.scalars(select(AuditEventRow))
-    assert (kept.id, kept.version, kept.added_by, kept.origin_run_id) == (row.id, "1", "user:chief", None)
+    assert (kept.id, kept.version, kept.added_by) == (row.id, "1", "user:chief")
     assert kept.card["metrics"] == CARD["metrics"]
     with registry.storage.open_local(kept.storage_key) as path:
         assert path.read_bytes() == (registry.folder / "1.safetensors").read_bytes()

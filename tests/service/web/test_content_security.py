@@ -1,5 +1,6 @@
 """No page holds code or style of its own, so the content security policy needs no exception."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html.parser import HTMLParser
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from service.db.rows import CohortRow, PredictionState
+from service.identity.accounts import require_user
 from service.identity.roles import Role
 from service.web.rendering import FOLDER, environment
 from tests.service.api.serving import PASSWORD, Serving, make_settings, sample_result, scan_bytes, serving
@@ -143,6 +145,7 @@ def pages(served: Serving) -> Iterator[str]:
         yield served.client.get("/training/new", headers=HTML).text
         for run_id in runs.values():
             yield served.client.get(f"/training/{run_id}", headers=HTML).text
+        yield from administration(served)
 
 
 def _models(served: Serving, answering: str) -> Iterator[str]:
@@ -172,6 +175,44 @@ def _models(served: Serving, answering: str) -> Iterator[str]:
     nowhere = served.client.post("/models/rollback", data=back, headers=HTML)
     assert nowhere.status_code == 409
     yield nowhere.text
+
+
+def administration(served: Serving) -> Iterator[str]:
+    """The pages of the administrator who is logged in, and of whom they invite."""
+    token = csrf_token_on(served.client.get("/users", headers=HTML).text)
+
+    def sent(path: str, **data: Any) -> str:
+        return served.client.post(path, data={"csrf_token": token} | data, headers=HTML).text
+
+    for wrong in ("<b>", "doctor"):
+        yield sent("/users/invitations", username=wrong, role="clinician")
+    invited = sent("/users/invitations", username="child", role="clinician")
+    yield invited
+    link = re.findall(r"/invitation/[\w-]+", invited)[0]
+    yield served.client.get("/users?done=withdrawn", headers=HTML).text
+    yield sent("/keys", name="<b>", username="nobody", scope="admin")
+    yield sent("/keys", name="test", username="doctor", scope=["scans:write", "scans:read"], days="90")
+    yield served.client.get("/keys?done=revoked", headers=HTML).text
+    for name in ("doctor", "chief"):
+        with served.sessions() as session:
+            user_id = require_user(session, username=name).id
+        for told in ("", "?done=role", "?refused=own_account"):
+            yield served.client.get(f"/users/{user_id}{told}", headers=HTML).text
+        sent(f"/users/{user_id}/disable")
+        yield served.client.get(f"/users/{user_id}", headers=HTML).text
+    yield served.client.get("/audit", headers=HTML).text
+    yield served.client.get("/audit?action=audit.export", headers=HTML).text
+    yield served.client.get("/audit?actor=%3Cb%3E", headers=HTML).text
+    yield sent("/audit/verify")
+    with another_browser(served):
+        yield served.client.get(link, headers=HTML).text
+        yield served.client.post(link, data={"new": "<b>", "again": "x"}, headers=HTML).text
+        yield served.client.get("/invitation/unknown", headers=HTML).text
+
+
+def csrf_token_on(page: str) -> str:
+    [token] = set(re.findall(r'name="csrf_token" value="([^"]+)"', page))
+    return token
 
 
 def test_no_page_holds_code_or_style_of_its_own(served: Serving, templates_drawn: set[str]) -> None:

@@ -43,5 +43,7 @@ def test_only_an_administrator_is_led_there(served: Serving) -> None:
     for role in Role:
         served.log_in(served.user(f"a-{role.value}", role))
         home = served.client.get("/", headers=HTML).text
-        assert ('href="/reviews"' in home) == (role == Role.ADMINISTRATOR)
+        assert ('href="/users"' in home) == (role == Role.ADMINISTRATOR)
+        if role == Role.ADMINISTRATOR:
+            assert 'href="/reviews"' in served.client.get("/users", headers=HTML).text
         served.client.cookies.clear()

@@ -14,7 +14,7 @@ from service import jobs
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ModelVersionRow, TrainingLogRow, TrainingRunRow
 from service.identity.actor import Actor
-from service.registry import active_model
+from service.registry import active_model, origins_of
 from service.settings import Settings
 from service.training_request import TrainingRequest
 from service.worker import training_needs
@@ -107,7 +107,8 @@ def test_a_run_is_planned_trained_and_finished_in_turn(runtime: Runtime, ask: Ca
     with runtime.sessions() as session:
         [version] = session.scalars(select(ModelVersionRow))
         assert active_model(session) is None
-    assert (version.id, version.origin_run_id, version.card["width"]) == (row.model_version_id, run_id, 1)
+        assert origins_of(session, [version.id]) == {version.id: run_id}
+    assert (version.id, version.card["width"]) == (row.model_version_id, 1)
     with runtime.storage.open_local(version.storage_key) as path:
         assert path.read_bytes() == (Path(row.run_folder) / CHECKPOINT_FILE).read_bytes()
     needed, took = (

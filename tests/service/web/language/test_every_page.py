@@ -23,7 +23,7 @@ READ = {"alt", "title", "aria-label", "placeholder", "data-label", "hx-confirm",
 SAME = set(
     WORD.findall(
         "RestNet ADHD API DVARS MNI MNI152 NIfTI DICOM Grad-CAM JSON PDF Bi-LSTM Bi-GRU SHA-256 Enter "
-        "English AUC Brier logit mm Hz nii gz KiB MiB GiB fMRI UTC TR sform gzip Gzip dcm2niix "
+        "REST CSV English LSTM lstm GRU GPU AUC Brier logit mm Hz nii gz KiB MiB GiB fMRI UTC TR sform gzip Gzip dcm2niix "
         "aPFC vmPFC Dosenbach"
     )
 )
@@ -31,7 +31,7 @@ SAME = set(
 GIVEN = set(
     WORD.findall(
         "doctor reader chief scan child P-1 KKI NYU NeuroImage NeuroIMAGE OHSU Peking Pittsburgh WashU nyu "
-        "Ulm test"
+        "Ulm test tiny"
     )
 )
 # A warning of a later version, and what the card of the tests says: there are no words of ours for them.

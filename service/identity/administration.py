@@ -1,0 +1,118 @@
+"""What an administrator does to the accounts of the organisation: their roles, and who is shut out.
+
+Two rules keep an organisation from locking itself out: nobody does this to their own account, and one
+administrator who may log in always stays. The operator's command line is held to neither.
+Functions take a database session and never commit, as those of ``service.identity.accounts`` do.
+"""
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session
+
+from service.db.rows import UserRow
+from service.identity.accounts import disable_user
+from service.identity.api_keys import NarrowedKeys, narrow_api_keys
+from service.identity.errors import AccountNotFoundError, LastAdministratorError, OwnAccountError
+from service.identity.roles import Role
+
+
+def take_account(session: Session, user_id: str) -> UserRow:
+    """Read an account that is to be changed; changes to administrators of the organisation take turns.
+
+    Parameters
+    ----------
+    session : Session
+        Of the organisation.
+    user_id : str
+
+    Raises
+    ------
+    AccountNotFoundError
+        If the organisation has none of this identifier.
+    """
+    # Two administrators who shut each other out at one moment would each see the other as still there. Not
+    # FOR UPDATE: whatever else refers to these rows meanwhile need not wait.
+    turn = _active_administrators().order_by(UserRow.id).with_for_update(key_share=True)
+    session.execute(turn).all()
+    user = session.get(UserRow, user_id, populate_existing=True)
+    if user is None:
+        raise AccountNotFoundError
+    return user
+
+
+def shut_out(session: Session, user: UserRow, *, by: str) -> bool:
+    """Disable an account: its logins end at once, and neither its password nor its keys are accepted.
+
+    Parameters
+    ----------
+    session : Session
+    user : UserRow
+        As :func:`take_account` gives it.
+    by : str
+        The account in whose name this is done.
+
+    Returns
+    -------
+    bool
+        Whether anything changed.
+
+    Raises
+    ------
+    OwnAccountError, LastAdministratorError
+    """
+    if user.disabled_at is not None:
+        return False
+    if user.id == by:
+        raise OwnAccountError
+    disable_user(session, username=user.username)
+    _require_administrator(session)
+    return True
+
+
+def let_in(user: UserRow) -> bool:
+    """Let a disabled account in again, with its password and its keys; whether anything changed."""
+    if user.disabled_at is None:
+        return False
+    user.disabled_at = None
+    return True
+
+
+def change_role(session: Session, user: UserRow, role: Role, *, by: str) -> NarrowedKeys | None:
+    """Give an account another role; its keys lose what that does not allow.
+
+    Parameters
+    ----------
+    session : Session
+    user : UserRow
+        As :func:`take_account` gives it.
+    role : Role
+    by : str
+        The account in whose name this is done.
+
+    Returns
+    -------
+    NarrowedKeys or None
+        None where the account has the role already.
+
+    Raises
+    ------
+    OwnAccountError, LastAdministratorError
+    """
+    if user.role == role.value:
+        return None
+    if user.id == by:
+        raise OwnAccountError
+    user.role = role.value
+    narrowed = narrow_api_keys(session, user)
+    _require_administrator(session)
+    return narrowed
+
+
+def _require_administrator(session: Session) -> None:
+    # After the change is written: on SQLite that is what makes others wait, and what is found is the truth.
+    session.flush()
+    if session.scalars(_active_administrators().limit(1)).first() is None:
+        raise LastAdministratorError
+
+
+def _active_administrators() -> Select[str]:
+    return select(UserRow.id).where(UserRow.role == Role.ADMINISTRATOR.value, UserRow.disabled_at.is_(None))

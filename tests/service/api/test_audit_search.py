@@ -1,0 +1,194 @@
+"""The audit searched and taken away: by what, who, about what and when, and no formula in a table."""
+
+import csv
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+
+from service.audit import record
+from service.audit.chain import append
+from service.audit.export import Format, written
+from service.db.organisations import DEFAULT_ORGANISATION_ID
+from service.db.rows import AuditEventRow
+from service.identity.actor import Actor
+from service.identity.roles import Role
+from tests.service.api.serving import Serving
+
+AUDIT = "/api/v1/admin/audit"
+
+
+def act(served: Serving, actor: str, action: str, subject_id: str = "s", **more: Any) -> None:
+    with served.sessions.begin() as session:
+        record(
+            session,
+            actor=Actor(actor, more.pop("address", "127.0.0.1")),
+            action=action,
+            subject_kind="scan",
+            subject_id=subject_id,
+            details=more.pop("details", None),
+            organisation_id=more.pop("organisation_id", DEFAULT_ORGANISATION_ID),
+        )
+
+
+@pytest.fixture
+def admin(served: Serving) -> dict[str, str]:
+    headers = served.key("root", Role.ADMINISTRATOR)
+    for actor, action, subject_id in (
+        ("user:a", "scan.upload", "one"),
+        ("user:b", "scan.upload", "two"),
+        ("user:a", "scan.delete", "one"),
+        ("sweeper", "scan.files_removed", "one"),
+    ):
+        act(served, actor, action, subject_id)
+    act(served, "user:a", "scan.upload", "theirs", organisation_id=served.organisation("elsewhere"))
+    return headers
+
+
+def found(served: Serving, admin: dict[str, str], **asked: Any) -> list[tuple[str, str]]:
+    answer = served.client.get(AUDIT, headers=admin, params=asked)
+    assert answer.status_code == 200, answer.text
+    items = answer.json()["items"]
+    return [(item["actor"], item["action"]) for item in items if item["subject_kind"] == "scan"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"action": "scan.upload"}, [("user:b", "scan.upload"), ("user:a", "scan.upload")]),
+        ({"actor": "user:a"}, [("user:a", "scan.delete"), ("user:a", "scan.upload")]),
+        ({"actor": "user:a", "action": "scan.upload"}, [("user:a", "scan.upload")]),
+        ({"actor": "sweeper", "subject_id": "one"}, [("sweeper", "scan.files_removed")]),
+        ({"actor": "user:b", "subject_id": "one"}, []),
+        ({"action": "scan.read"}, []),
+    ],
+)
+def test_filters_choose_and_go_together(
+    served: Serving, admin: dict[str, str], asked: dict[str, str], expected: list[tuple[str, str]]
+) -> None:
+    assert found(served, admin, **asked) == expected
+
+
+def test_days_choose_to_the_moment(served: Serving, admin: dict[str, str]) -> None:
+    items = served.client.get(AUDIT, headers=admin, params={"action": "scan.delete"}).json()["items"]
+    at = datetime.fromisoformat(items[0]["at"])
+    assert ("user:a", "scan.delete") in found(served, admin, since=at.isoformat())
+    assert ("user:b", "scan.upload") not in found(served, admin, since=at.isoformat())
+    assert ("user:b", "scan.upload") in found(served, admin, until=at.isoformat())
+    assert ("user:a", "scan.delete") not in found(served, admin, until=at.isoformat())
+    assert found(served, admin, since=(at + timedelta(days=1)).isoformat()) == []
+    assert found(served, admin, until="0001-01-01T00:00:00Z") == []
+    assert len(found(served, admin, since="0001-01-01T00:00:00Z", until="9999-12-31T23:59:59Z")) == 4
+
+
+def test_a_clock_that_was_set_back_hides_no_event(served: Serving, admin: dict[str, str]) -> None:
+    # Written at half past, after an event of the full hour that the clock then said again.
+    hour = datetime(2099, 1, 1, 12, tzinfo=UTC)
+    with served.sessions.begin() as session:
+        for minutes in (0, 30, 5, 40, 120):
+            row = AuditEventRow(
+                organisation_id=DEFAULT_ORGANISATION_ID,
+                actor="user:clock",
+                address="-",
+                action="scan.read",
+                subject_kind="scan",
+                subject_id=str(minutes),
+            )
+            append(session, [row])
+    triggers = served.resources.engine.raw_connection()
+    triggers.executescript(
+        "".join(
+            f"DROP TRIGGER {name};"
+            for (name,) in triggers.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'trigger' AND tbl_name = 'audit_events'"
+            ).fetchall()
+        )
+    )
+    triggers.commit()
+    triggers.close()
+    with served.sessions.begin() as session:
+        for row in session.query(AuditEventRow).filter_by(actor="user:clock"):
+            row.at = hour + timedelta(minutes=int(row.subject_id))
+    asked = {"actor": "user:clock", "since": "2099-01-01T12:20:00Z", "until": "2099-01-01T12:35:00Z"}
+    items = served.client.get(AUDIT, headers=admin, params=asked).json()["items"]
+    assert [item["subject_id"] for item in items] == ["30"]
+
+
+def test_a_look_is_told_with_what_was_asked_for(served: Serving, admin: dict[str, str]) -> None:
+    found(served, admin, action="scan.upload", since="2026-01-01T00:00:00Z")
+    items = served.client.get(AUDIT, headers=admin, params={"action": "audit.read"}).json()["items"]
+    assert items[1]["details"] == {"action": "scan.upload", "since": "2026-01-01T00:00:00+00:00"}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"action": "x"},
+        {"action": "a.b'--"},
+        {"actor": "A B"},
+        {"since": "soon"},
+        {"until": "7"},
+        {"who": "x"},
+    ],
+)
+@pytest.mark.parametrize("path", [AUDIT, f"{AUDIT}/export"])
+def test_what_cannot_be_asked_is_refused(
+    served: Serving, admin: dict[str, str], asked: dict[str, str], path: str
+) -> None:
+    answer = served.client.get(path, headers=admin, params=asked)
+    assert (answer.status_code, answer.json()["code"]) == (422, "request_not_valid")
+
+
+def test_lines_of_json_hold_what_is_hashed_of_ones_own_organisation(
+    served: Serving, admin: dict[str, str]
+) -> None:
+    answer = served.client.get(f"{AUDIT}/export", headers=admin)
+    assert answer.headers["content-type"] == "application/jsonl"
+    assert answer.headers["content-disposition"].startswith('attachment; filename="restnet-audit-2')
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [line["action"] for line in lines] == [
+        "scan.upload",
+        "scan.upload",
+        "scan.delete",
+        "scan.files_removed",
+        "audit.export",
+    ]
+    assert "theirs" not in answer.text
+    assert lines[-1]["details"] == {"format": "jsonl"}
+    for line in lines:
+        hashed = line.pop("hash")
+        text = json.dumps(line, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+        assert hashlib.sha256(text.encode()).hexdigest() == hashed
+
+
+def test_an_export_keeps_to_the_filter_in_more_than_one_piece(
+    served: Serving, admin: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.api.actions.auditing.BATCH", 2)
+    monkeypatch.setattr("service.api.admin.audit.LINES_AT_ONCE", 3)
+    for number in range(5):
+        act(served, "user:c", "scan.read", f"n{number}")
+    asked = {"actor": "user:c", "format": "csv"}
+    answer = served.client.get(f"{AUDIT}/export", headers=admin, params=asked)
+    assert answer.headers["content-type"] == "text/csv; charset=utf-8"
+    rows = list(csv.DictReader(StringIO(answer.text)))
+    assert [row["subject_id"] for row in rows] == [f"n{number}" for number in range(5)]
+    assert {row["actor"] for row in rows} == {"user:c"}
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_no_text_of_a_table_is_a_formula(served: Serving, admin: dict[str, str], text: str) -> None:
+    act(served, "user:c", "scan.read", address=text, details={"=name": '","=1'})
+    answer = served.client.get(f"{AUDIT}/export", headers=admin, params={"actor": "user:c", "format": "csv"})
+    [row] = csv.DictReader(StringIO(answer.text, newline=""))
+    assert row["address"] == f"'{text}"
+    assert json.loads(row["details"]) == {"=name": '","=1'}
+    assert not any(cell.startswith(("=", "+", "-", "@", "\t", "\r")) for cell in row.values())
+
+
+def test_an_empty_table_has_its_heading() -> None:
+    [line] = written(Format.CSV, [])
+    assert line.startswith("id,")
