@@ -172,7 +172,8 @@ def test_every_scope_and_every_action_has_its_words() -> None:
         for file in code.rglob("*.py")
         for kind in re.findall(r'subject_kind="([a-z_]+)"', file.read_text())
     }
-    assert audit_wording.ACTIONS.keys() == recorded
+    # One is of earlier versions: what they have recorded is still there.
+    assert audit_wording.ACTIONS.keys() == recorded | {"model.activate"}
     assert audit_wording.KINDS.keys() == kinds
 
 

@@ -39,7 +39,10 @@ def test_a_reload_shows_the_prediction_where_the_form_stands(
 def test_who_is_logged_out_is_led_to_the_login_and_nobody_elsewhere(served: Serving, form: str) -> None:
     led = served.client.get(f"/predictions/x/{form}", headers=HTML, follow_redirects=True)
     assert str(led.url.path) == "/login"
-    assert 'name="next" value="/predictions/x"' in led.text
-    odd = served.client.get(f"/predictions/%0d%0aX-Odd:1/{form}", headers=HTML)
+    assert f'name="next" value="/predictions/x/{form}"' in led.text
+    address = f"/predictions/%0d%0aX-Odd:1/{form}"
+    assert "x-odd" not in served.client.get(address, headers=HTML).headers
+    served.log_in(served.user())
+    odd = served.client.get(address, headers=HTML)
     assert "x-odd" not in odd.headers
     assert odd.headers["location"].startswith("/predictions/%0D%0A")

@@ -177,5 +177,7 @@ def test_the_pages_are_read_in_chinese(served: Serving, runs: dict[RunState, str
 def test_only_administrators_are_led_there(served: Serving) -> None:
     for role in Role:
         served.log_in(served.user(f"a-{role.value}", role))
-        assert ('href="/training"' in shown(served, "/")) == (role == Role.ADMINISTRATOR)
+        administers = role == Role.ADMINISTRATOR
+        start = "/users" if administers else "/"
+        assert ('href="/training"' in shown(served, start)) == administers
         served.client.cookies.clear()
