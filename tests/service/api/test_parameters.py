@@ -15,7 +15,7 @@ from tests.service.api.serving import Serving, scan_bytes
         ("GET", "predictions/x/events", None),
         ("POST", "predictions/x/cancel", None),
         ("GET", "admin/users", "cursor, limit"),
-        ("GET", "admin/audit", "cursor, limit, subject_id"),
+        ("GET", "admin/audit", "action, actor, cursor, limit, since, subject_id, until"),
         ("GET", "admin/models", None),
         ("GET", "scans/x", None),
         ("POST", "scans", None),
