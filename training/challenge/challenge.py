@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.card import ModelCard
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.errors import CheckpointError
 from model.predictor import Device
@@ -87,7 +88,8 @@ def challenge(
         Checkpoint files.
     evaluation : EvaluationSet
     origin : Origin or None
-        Of the challenger; without it nobody can say whom it was trained on, and the gate does not open.
+        Of the challenger; without it, or with another's, nobody can say whom it was trained on, and the gate
+        does not open.
     margins : Margins, optional
     challenger_sha256 : str, optional
         What its file was when it was registered.
@@ -132,7 +134,8 @@ def challenge(
         sites=evaluation.sites,
         seed=seed,
     )
-    rules = judge(together, opened.card, overlap=_overlap(evaluation, origin), margins=margins)
+    overlap = None if origin is None else _overlap(evaluation, origin, opened.card)
+    rules = judge(together, opened.card, overlap=overlap, margins=margins)
     return Challenge(evaluation=said, rules=rules, together=together)
 
 
@@ -144,6 +147,7 @@ def _open(path: Path, evaluation: EvaluationSet, *, sha256: str | None) -> Check
     except CheckpointError as error:
         expected = "the intact file that was registered"
         return Rule("intact", passed=False, expected=expected, found=str(error), overridable=False)
+    # Both in full: a checkpoint whose card leaves something out does not load.
     wanted, there = checkpoint.card.preprocessing, evaluation.store.spec.to_json()
     other = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
     if other:
@@ -161,15 +165,13 @@ def _fields(spec: dict[str, Any], names: list[str]) -> str:
     return ", ".join(f"{name} {spec.get(name, 'not given')}" for name in names)
 
 
-def _overlap(evaluation: EvaluationSet, origin: Origin | None) -> Overlap | None:
-    if origin is None:
+def _overlap(evaluation: EvaluationSet, origin: Origin, card: ModelCard) -> Overlap | None:
+    """Look for the same people; None where the origin is not the challenger's, by the card's fingerprint."""
+    store = CohortStore.open(origin.cohort)
+    trained_on = [person.subject_id for person in read_rows(origin.run, SUBJECTS_FILE, RunSubject)]
+    if store.fingerprint_of(trained_on) != card.cohort_fingerprint:
         return None
-    people = read_rows(origin.run, SUBJECTS_FILE, RunSubject)
-    return find_overlap(
-        evaluation,
-        trained_on=[person.subject_id for person in people],
-        training_store=CohortStore.open(origin.cohort),
-    )
+    return find_overlap(evaluation, trained_on=trained_on, training_store=store)
 
 
 def _of_stage(progress: ReportStage, stage: str, *, begun: float) -> Callable[[float], None]:

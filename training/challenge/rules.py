@@ -131,13 +131,12 @@ def evidence_finished(card: ModelCard) -> Rule:
     """
     metrics = card.metrics
     missing = [name for name in FIGURES if not _is_estimate(metrics.get(name))]
-    # Cards from before protocols had names do not say.
-    protocol = metrics.get("protocol", "nested")
+    protocol = metrics.get("protocol")
     found = []
     if missing:
         found.append(f"none for {', '.join(missing)}")
     if protocol != "nested":
-        found.append(f"figures of the protocol {protocol!r}, which chose its epochs on the reported people")
+        found.append(f"figures of the protocol {str(protocol or 'that nobody named')!r}")
     return Rule(
         "evidence_finished",
         not found,
@@ -154,7 +153,12 @@ def failed(rules: Sequence[Rule]) -> tuple[Rule, ...]:
 def _nobody_trained_on(overlap: Overlap | None) -> Rule:
     expected = "nobody of the evaluation set among the people that it was trained on"
     if overlap is None:
-        return Rule("no_leak", passed=False, expected=expected, found="no record of whom it was trained on")
+        return Rule(
+            "no_leak",
+            passed=False,
+            expected=expected,
+            found="no record of whom it was trained on, or that of another model",
+        )
     found = f"{overlap.people} of {overlap.of}"
     if overlap.people:
         found += f" ({overlap.by_scan} by their scans, {overlap.by_name} by name)"

@@ -137,6 +137,13 @@ def test_a_challenger_that_has_seen_these_people_is_stopped_whatever_they_were_c
     assert next(rule for rule in found.rules if rule.name == "no_leak").found.startswith("4 of 48 (4 by")
 
 
+def test_another_models_run_or_another_cohort_is_no_record_of_whom_it_was_trained_on(champion, evaluation):
+    checkpoint = champion.run / CHECKPOINT_FILE
+    elsewhere = Origin(run=champion.run, cohort=evaluation.store.folder)
+    found = challenge(checkpoint, checkpoint, evaluation, origin=elsewhere, margins=WIDE, device="cpu")
+    assert [rule.name for rule in found.rules if not rule.passed] == ["no_leak"]
+
+
 def test_a_checkpoint_of_nobody_knows_whom_is_not_promoted_as_it_is(champion, evaluation):
     checkpoint = champion.run / CHECKPOINT_FILE
     found = challenge(checkpoint, checkpoint, evaluation, origin=None, margins=WIDE, device="cpu")

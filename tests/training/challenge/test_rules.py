@@ -45,7 +45,7 @@ def test_one_that_leaked_inside_its_own_folds_claims_more_than_these_people_bear
     ("overlap", "said"),
     [
         (Overlap(by_scan=2, by_name=3, people=4, of=300), "4 of 300 (2 by their scans, 3 by name)"),
-        (None, "no record of whom it was trained on"),
+        (None, "no record of whom it was trained on, or that of another model"),
     ],
 )
 def test_people_of_the_set_in_the_training_stop_it_and_so_does_not_knowing(overlap, said):
@@ -97,6 +97,7 @@ def test_margins_are_the_askers():
     [
         ({}, "none for auc"),
         ({**CARD.metrics, "protocol": "paper"}, "'paper'"),
+        ({name: found for name, found in CARD.metrics.items() if name != "protocol"}, "nobody named"),
         ({**CARD.metrics, "sensitivity": 0.9}, "none for sensitivity"),
     ],
 )
