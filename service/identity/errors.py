@@ -62,7 +62,7 @@ class FirstPasswordEndedError(ServiceError):
 
 
 class OwnAccountError(ServiceError):
-    """Somebody would shut out or demote themselves."""
+    """Somebody would shut out or demote themselves, or reset their own second factor."""
 
     code: ClassVar[str] = "own_account"
 

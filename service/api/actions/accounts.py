@@ -14,7 +14,7 @@ from service.api.resources import Resources
 from service.audit import ReadLog, record
 from service.db.rows import InvitationRow, UserRow
 from service.identity.administration import change_role, let_in, shut_out, take_account
-from service.identity.errors import AccountNotFoundError
+from service.identity.errors import AccountNotFoundError, OwnAccountError
 from service.identity.invitations import withdraw
 from service.identity.logins import end_logins
 from service.identity.roles import Role
@@ -129,9 +129,13 @@ def reset_second_factor_of(resources: Resources, principal: Principal, user_id: 
     ------
     AccountNotFoundError
         If the organisation has none of this identifier.
+    OwnAccountError
+        If it is one's own: to remove a second factor of one's own takes the password and a code.
     """
     with resources.sessions_for(principal).begin() as session:
         user = find_account(session, user_id)
+        if user.id == principal.user_id:
+            raise OwnAccountError
         reset_second_factor(session, user)
         _record(session, principal, user, action="second_factor.reset")
 

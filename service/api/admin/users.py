@@ -71,7 +71,7 @@ def delete_logins(user_id: str, principal: UserManager, resources: AnyResources)
     "/users/{user_id}/second-factor",
     status_code=204,
     summary="Reset the second factor of an account",
-    responses=problem_responses(404),
+    responses=problem_responses(404, 409),
 )
 def delete_second_factor(user_id: str, principal: UserManager, resources: AnyResources) -> None:
     """Let the password alone open an account whose owner has lost the authenticator, and end its logins."""

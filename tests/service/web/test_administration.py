@@ -74,7 +74,7 @@ def test_ones_own_account_has_no_such_forms_and_refuses_them(served: Serving, ch
     shown = chief.see(page)
     assert "This is your own account" in shown
     assert f"{page}/disable" not in shown
-    for act, data in (("disable", {}), ("role", {"role": "clinician"})):
+    for act, data in (("disable", {}), ("role", {"role": "clinician"}), ("reset-second-factor", {})):
         answer = chief.send(f"{page}/{act}", **data)
         assert "Another administrator may do this" in told(chief.see(answer.headers["location"]))
     with served.sessions() as session:
