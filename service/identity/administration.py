@@ -1,7 +1,8 @@
 """What an administrator does to the accounts of the organisation: their roles, and who is shut out.
 
 Two rules keep an organisation from locking itself out: nobody does this to their own account, and one
-administrator who may log in always stays. The operator's command line is held to neither.
+administrator who may log in always stays. The operator's command line and an identity provider are held to
+neither.
 Functions take a database session and never commit, as those of ``service.identity.accounts`` do.
 """
 

@@ -95,15 +95,14 @@ def change_account(
         if role is not None:
             narrowed = change_role(session, user, role, by=principal.user_id)
             if narrowed is not None:
-                keys = {"keys_narrowed": narrowed.narrowed, "keys_revoked": narrowed.revoked}
-                told = {"role": role.value} | {name: ids for name, ids in keys.items() if ids}
-                _record(session, principal, user, action="user.role", details=told)
+                details = {"role": role.value} | narrowed.told()
+                _record(session, principal, user, action="user.role", details=details)
         if disabled is True and shut_out(session, user, by=principal.user_id):
             _record(session, principal, user, action="user.disable")
         if disabled is False and let_in(user):
             _record(session, principal, user, action="user.enable")
         if was_administrator and (user.disabled_at is not None or user.role != Role.ADMINISTRATOR):
-            _withdraw_invitations(session, principal, user)
+            withdraw(session, InvitationRow.invited_by == user.id, actor=principal.actor)
         return account_response(user)
 
 
@@ -151,17 +150,6 @@ def account_response(user: UserRow) -> UserResponse:
         must_change_password=user.first_password_at is not None,
         second_factor=has_second_factor(user),
     )
-
-
-def _withdraw_invitations(session: Session, principal: Principal, user: UserRow) -> None:
-    for invitation_id in withdraw(session, InvitationRow.invited_by == user.id):
-        record(
-            session,
-            actor=principal.actor,
-            action="invitation.revoke",
-            subject_kind="invitation",
-            subject_id=invitation_id,
-        )
 
 
 def _record(

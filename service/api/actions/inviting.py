@@ -26,7 +26,7 @@ def invite_somebody(
     """
     with resources.sessions_for(principal).begin() as session:
         inviting = session.get_one(UserRow, principal.user_id)
-        row, token = invite(session, username=username, role=role, by=inviting)
+        row, token = invite(session, username=username, role=role, by=inviting, actor=principal.actor)
         record(
             session,
             actor=principal.actor,
@@ -83,14 +83,7 @@ def withdraw_invitation(resources: Resources, principal: Principal, invitation_i
         row = session.get(InvitationRow, row_id(invitation_id))
         if row is None:
             raise InvitationNotFoundError
-        for withdrawn in withdraw(session, InvitationRow.id == row.id):
-            record(
-                session,
-                actor=principal.actor,
-                action="invitation.revoke",
-                subject_kind="invitation",
-                subject_id=withdrawn,
-            )
+        withdraw(session, InvitationRow.id == row.id, actor=principal.actor)
 
 
 def invitation_response(row: InvitationRow) -> InvitationResponse:

@@ -116,6 +116,10 @@ def test_who_is_invited_again_has_one_link_that_opens(served: Serving) -> None:
     admin = served.key("root", Role.ADMINISTRATOR)
     links = [invite(served, admin, username="new", role="clinician").json()["link"] for _ in range(2)]
     assert [served.client.get(link).status_code for link in links] == [404, 200]
+    listed = served.client.get("/api/v1/admin/users/invitations", headers=admin).json()["items"]
+    [earlier] = [item["id"] for item in listed if item["state"] == "revoked"]
+    actions = [event["action"] for event in told_of(served, admin, earlier)]
+    assert actions == ["invitation.revoke", "user.invite"]
 
 
 @pytest.mark.parametrize(
