@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from service.audit import record
 from service.db.rows import InvitationRow, UserRow
 from service.errors import ServiceError
-from service.identity.accounts import create_user, find_user, normal_username, secret_hash
+from service.identity.accounts import create_user, is_taken, normal_username, secret_hash
 from service.identity.actor import Actor
 from service.identity.errors import UsernameTakenError
 from service.identity.roles import Role
@@ -77,10 +77,11 @@ def invite(
     Raises
     ------
     UsernameError, UsernameTakenError
-        If the name cannot be accepted, or an account of the organisation has it.
+        If the name cannot be accepted, or an account has it, in whichever organisation.
     """
     name = normal_username(username)
-    if find_user(session, username=name) is not None:
+    # Of an account that this session does not see too: its link would open nothing.
+    if is_taken(session, name):
         raise UsernameTakenError
     withdraw(session, InvitationRow.username == name, actor=actor)
     token, now = secrets.token_urlsafe(32), datetime.now(UTC)

@@ -22,7 +22,7 @@ def invite_somebody(
     Raises
     ------
     UsernameError, UsernameTakenError
-        If the name cannot be accepted.
+        If the name cannot be accepted, or an account has it, in whichever organisation.
     """
     with resources.sessions_for(principal).begin() as session:
         inviting = session.get_one(UserRow, principal.user_id)

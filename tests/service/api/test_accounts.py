@@ -139,6 +139,14 @@ def test_an_invitation_that_cannot_be_is_refused(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+def test_a_name_of_another_organisation_is_not_invited(served: Serving) -> None:
+    # As over an account that is added: the log-in page asks for no organisation, so names are everybody's.
+    served.user("doctor", organisation_id=served.organisation("elsewhere"))
+    admin = served.key("root", Role.ADMINISTRATOR)
+    answer = invite(served, admin, username="Doctor", role="clinician")
+    assert (answer.status_code, answer.json()["code"]) == (409, "username_taken")
+
+
 @pytest.mark.parametrize("changes", [{"disabled": True}, {"role": "clinician"}])
 def test_the_invitations_of_who_administers_no_more_are_withdrawn(
     served: Serving, changes: dict[str, Any]
