@@ -283,6 +283,15 @@ def test_the_menu_leads_each_role_where_it_may_go_and_says_where_one_is(served: 
         assert all(f'href="{other.path}"' in page for other in menu.ENTRIES)
 
 
+@pytest.mark.parametrize(("form", "page"), [("/users/invitations", "/users"), ("/audit/verify", "/audit")])
+def test_a_reload_of_what_answered_a_form_shows_the_page_where_it_stands(
+    chief: Administrator, form: str, page: str
+) -> None:
+    answer = chief.served.client.get(form, headers=HTML)
+    assert (answer.status_code, answer.headers["location"]) == (303, page)
+    assert f'action="{form}"' in chief.see(page)
+
+
 def test_a_form_without_its_token_changes_nothing(served: Serving, chief: Administrator) -> None:
     page = chief.page_of(served.user("doctor"))
     chief.token = "another"
