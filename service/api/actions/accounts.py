@@ -84,13 +84,15 @@ def change_account(
 
     Raises
     ------
+    AdministratorNoMoreError
+        If whoever asks was shut out or given another role meanwhile.
     AccountNotFoundError
         If the organisation has none of this identifier.
     OwnAccountError, LastAdministratorError
         If the organisation might lock itself out.
     """
     with resources.sessions_for(principal).begin() as session:
-        user = take_account(session, row_id(user_id))
+        user = take_account(session, row_id(user_id), by=principal.user_id)
         was_administrator = user.role == Role.ADMINISTRATOR
         if role is not None:
             narrowed = change_role(session, user, role, by=principal.user_id)
