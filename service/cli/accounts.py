@@ -97,12 +97,18 @@ def list_users(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 @users.command("disable")
 def disable(username: Username, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """Shut an account out at once: its logins end, its password and its keys are refused. Scans stay."""
+    """Shut an account out at once: its logins end, its password and its keys are refused. Scans stay.
+
+    Links of its invitations that nobody has used yet are withdrawn.
+    """
+    from service.db.rows import InvitationRow
     from service.identity.accounts import disable_user
+    from service.identity.invitations import withdraw
 
     with migrated_session(load_settings(data_dir)) as session:
         user = disable_user(session, username=username)
         _record(session, user, action="user.disable")
+        withdraw(session, InvitationRow.invited_by == user.id, actor=ACTOR)
         answer = _described(user)
     _tell(answer, f"{answer['username']} is shut out", as_json=as_json)
 

@@ -12,10 +12,11 @@ from datetime import UTC, datetime, timedelta
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
+from service.db.restricted import COUNTS_EVERY_ORGANISATION
 from service.db.rows import SecondStepRow, SessionRow, UserRow
 from service.identity.errors import (
     AccountNotFoundError,
@@ -131,6 +132,13 @@ def find_user(session: Session, *, username: str) -> UserRow | None:
     except UsernameError:
         return None
     return session.scalars(select(UserRow).where(UserRow.username == name)).one_or_none()
+
+
+def is_taken(session: Session, username: str) -> bool:
+    """Whether an account of any organisation has a name, in its normal form; not which, or whose."""
+    having = select(func.count(UserRow.id)).where(UserRow.username == username)
+    asked = session.execute(having, execution_options={COUNTS_EVERY_ORGANISATION: True})
+    return asked.scalar_one() > 0
 
 
 def require_user(session: Session, *, username: str) -> UserRow:

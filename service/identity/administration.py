@@ -1,31 +1,45 @@
 """What an administrator does to the accounts of the organisation: their roles, and who is shut out.
 
 Two rules keep an organisation from locking itself out: nobody does this to their own account, and one
-administrator who may log in always stays. The operator's command line is held to neither.
+administrator who may log in always stays. The operator's command line and an identity provider are held to
+neither.
 Functions take a database session and never commit, as those of ``service.identity.accounts`` do.
 """
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from service.db.rows import UserRow
 from service.identity.accounts import disable_user
 from service.identity.api_keys import NarrowedKeys, narrow_api_keys
-from service.identity.errors import AccountNotFoundError, LastAdministratorError, OwnAccountError
+from service.identity.errors import (
+    AccountNotFoundError,
+    AdministratorNoMoreError,
+    LastAdministratorError,
+    OwnAccountError,
+)
 from service.identity.roles import Role
 
+_ACTIVE_ADMINISTRATOR = (UserRow.role == Role.ADMINISTRATOR.value, UserRow.disabled_at.is_(None))
 
-def take_account(session: Session, user_id: str) -> UserRow:
-    """Read an account that is to be changed; changes to administrators of the organisation take turns.
+
+def take_account(session: Session, user_id: str, *, by: str) -> UserRow:
+    """Read an account that something is to be done to; who does such things in an organisation takes turns.
+
+    Until the transaction ends, nobody changes the account, or an administrator of the organisation.
 
     Parameters
     ----------
     session : Session
         Of the organisation.
     user_id : str
+    by : str
+        The account in whose name this is done.
 
     Raises
     ------
+    AdministratorNoMoreError
+        If that is no administrator who may log in, by now.
     AccountNotFoundError
         If the organisation has none of this identifier.
     """
@@ -33,10 +47,30 @@ def take_account(session: Session, user_id: str) -> UserRow:
     # FOR UPDATE: whatever else refers to these rows meanwhile need not wait.
     turn = _active_administrators().order_by(UserRow.id).with_for_update(key_share=True)
     session.execute(turn).all()
-    user = session.get(UserRow, user_id, populate_existing=True)
+    require_administrator(session, by)
+    user = session.get(UserRow, user_id, populate_existing=True, with_for_update={"key_share": True})
     if user is None:
         raise AccountNotFoundError
     return user
+
+
+def require_administrator(session: Session, user_id: str) -> None:
+    """Refuse who is no administrator any more, and keep who is one until the transaction ends.
+
+    Raises
+    ------
+    AdministratorNoMoreError
+    """
+    # Written as it is: that waits for whoever is changing the account, and makes them wait, on SQLite too,
+    # where a SELECT does neither.
+    same = (
+        update(UserRow)
+        .where(UserRow.id == user_id, *_ACTIVE_ADMINISTRATOR)
+        .values(role=UserRow.role)
+        .returning(UserRow.id)
+    )
+    if session.scalar(same) is None:
+        raise AdministratorNoMoreError
 
 
 def shut_out(session: Session, user: UserRow, *, by: str) -> bool:
@@ -115,4 +149,4 @@ def _require_administrator(session: Session) -> None:
 
 
 def _active_administrators() -> Select[str]:
-    return select(UserRow.id).where(UserRow.role == Role.ADMINISTRATOR.value, UserRow.disabled_at.is_(None))
+    return select(UserRow.id).where(*_ACTIVE_ADMINISTRATOR)

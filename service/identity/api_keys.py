@@ -178,6 +178,11 @@ class NarrowedKeys:
     narrowed: list[str] = field(default_factory=list)
     revoked: list[str] = field(default_factory=list)
 
+    def told(self) -> dict[str, list[str]]:
+        """Name the keys that changed, if any did, as the audit keeps it of another role."""
+        keys = {"keys_narrowed": self.narrowed, "keys_revoked": self.revoked}
+        return {name: ids for name, ids in keys.items() if ids}
+
 
 def narrow_api_keys(session: Session, user: UserRow) -> NarrowedKeys:
     """Take from an account's keys what its role does not allow, for good: a later role gives nothing back.

@@ -62,7 +62,7 @@ class FirstPasswordEndedError(ServiceError):
 
 
 class OwnAccountError(ServiceError):
-    """Somebody would shut out or demote themselves."""
+    """Somebody would shut out or demote themselves, or reset their own second factor."""
 
     code: ClassVar[str] = "own_account"
 
@@ -77,3 +77,15 @@ class LastAdministratorError(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("expected an administrator to be left in the organisation, found none besides this")
+
+
+class AdministratorNoMoreError(ServiceError):
+    """Whoever acts was shut out or given another role after the request had been let in."""
+
+    code: ClassVar[str] = "administrator_no_more"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected an account that still administers, found one that was shut out or given another role "
+            "meanwhile"
+        )

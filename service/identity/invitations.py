@@ -11,9 +11,11 @@ from typing import ClassVar
 from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.orm import Session
 
+from service.audit import record
 from service.db.rows import InvitationRow, UserRow
 from service.errors import ServiceError
-from service.identity.accounts import create_user, find_user, normal_username, secret_hash
+from service.identity.accounts import create_user, is_taken, normal_username, secret_hash
+from service.identity.actor import Actor
 from service.identity.errors import UsernameTakenError
 from service.identity.roles import Role
 
@@ -49,7 +51,9 @@ class InvitationNotValidError(ServiceError):
         )
 
 
-def invite(session: Session, *, username: str, role: Role, by: UserRow) -> tuple[InvitationRow, str]:
+def invite(
+    session: Session, *, username: str, role: Role, by: UserRow, actor: Actor
+) -> tuple[InvitationRow, str]:
     """Invite somebody; an earlier invitation of the same name is withdrawn.
 
     Parameters
@@ -61,6 +65,8 @@ def invite(session: Session, *, username: str, role: Role, by: UserRow) -> tuple
     role : Role
     by : UserRow
         Into whose organisation.
+    actor : Actor
+        As the audit names them, who withdraws that earlier one.
 
     Returns
     -------
@@ -71,12 +77,13 @@ def invite(session: Session, *, username: str, role: Role, by: UserRow) -> tuple
     Raises
     ------
     UsernameError, UsernameTakenError
-        If the name cannot be accepted, or an account of the organisation has it.
+        If the name cannot be accepted, or an account has it, in whichever organisation.
     """
     name = normal_username(username)
-    if find_user(session, username=name) is not None:
+    # Of an account that this session does not see too: its link would open nothing.
+    if is_taken(session, name):
         raise UsernameTakenError
-    withdraw(session, InvitationRow.username == name)
+    withdraw(session, InvitationRow.username == name, actor=actor)
     token, now = secrets.token_urlsafe(32), datetime.now(UTC)
     row = InvitationRow(
         organisation_id=by.organisation_id,
@@ -100,7 +107,7 @@ def require_open_invitation(session: Session, token: str) -> InvitationRow:
     InvitationNotValidError
         If there is none.
     """
-    query = select(InvitationRow).where(InvitationRow.token_hash == secret_hash(token), is_open())
+    query = select(InvitationRow).where(InvitationRow.token_hash == secret_hash(token), *_opens())
     found = session.scalars(query).one_or_none()
     if found is None:
         raise InvitationNotValidError
@@ -139,7 +146,7 @@ def accept_invitation(session: Session, invitation: InvitationRow, *, password: 
     # Decided by the database: of two that send a password at once, one gets the account.
     taken = (
         update(InvitationRow)
-        .where(InvitationRow.id == invitation.id, is_open())
+        .where(InvitationRow.id == invitation.id, *_opens())
         .values(accepted_at=datetime.now(UTC), user_id=user.id)
         .returning(InvitationRow.id)
     )
@@ -148,24 +155,43 @@ def accept_invitation(session: Session, invitation: InvitationRow, *, password: 
     return user
 
 
-def withdraw(session: Session, which: ColumnElement[bool]) -> list[str]:
-    """Withdraw the open ones among some invitations; returns their identifiers."""
+def withdraw(session: Session, which: ColumnElement[bool], *, actor: Actor) -> None:
+    """Withdraw the open ones among some invitations, and tell the audit of each."""
     gone = (
         update(InvitationRow)
         .where(which, is_open())
         .values(revoked_at=datetime.now(UTC))
-        .returning(InvitationRow.id)
+        .returning(InvitationRow.id, InvitationRow.organisation_id)
     )
-    return sorted(session.scalars(gone))
+    for invitation_id, organisation_id in sorted(tuple(row) for row in session.execute(gone)):
+        record(
+            session,
+            actor=actor,
+            action="invitation.revoke",
+            subject_kind="invitation",
+            subject_id=invitation_id,
+            organisation_id=organisation_id,
+        )
 
 
 def is_open() -> ColumnElement[bool]:
-    """Return the condition that an invitation still opens its account."""
+    """Return the condition that an invitation is neither used nor withdrawn nor too old."""
     return (
         InvitationRow.accepted_at.is_(None)
         & InvitationRow.revoked_at.is_(None)
         & (InvitationRow.expires_at > datetime.now(UTC))
     )
+
+
+def _opens() -> tuple[ColumnElement[bool], ...]:
+    # Whoever stops administering has their invitations withdrawn. Where that was missed, as in rows of an
+    # earlier version, a link must not outlive the right to invite either.
+    administers = select(UserRow.id).where(
+        UserRow.id == InvitationRow.invited_by,
+        UserRow.role == Role.ADMINISTRATOR.value,
+        UserRow.disabled_at.is_(None),
+    )
+    return is_open(), administers.exists()
 
 
 def state_of(invitation: InvitationRow) -> InvitationState:

@@ -15,11 +15,12 @@ from sqlalchemy.orm import Session
 from service.access_settings import AccessSettings
 from service.audit import record
 from service.db.organisations import DEFAULT_ORGANISATION_ID, OrganisationRow
-from service.db.rows import ProviderIdentityRow, UserRow
+from service.db.rows import InvitationRow, ProviderIdentityRow, UserRow
 from service.identity.accounts import create_user_without_password, find_user, normal_username
 from service.identity.actor import Actor
 from service.identity.api_keys import narrow_api_keys
 from service.identity.errors import UsernameError
+from service.identity.invitations import withdraw
 from service.identity.roles import Role
 from service.provider.errors import ProviderAccountError
 
@@ -69,13 +70,15 @@ def account_of(
             )
         )
         session.flush()
-        _record(session, user, actor, action="user.create")
+        _record(session, user, actor, action="user.create", details={"role": user.role})
     if user.disabled_at is not None or user.organisation_id != organisation_id:
         raise ProviderAccountError
     if user.role != role.value:
         user.role = role.value
-        narrow_api_keys(session, user)
-        _record(session, user, actor, action="user.role")
+        details = {"role": user.role} | narrow_api_keys(session, user).told()
+        _record(session, user, actor, action="user.role", details=details)
+        # All of them: there are some only of who was an administrator until now.
+        withdraw(session, InvitationRow.invited_by == user.id, actor=actor)
     return user
 
 
@@ -115,13 +118,20 @@ def _free_name(session: Session, claims: Mapping[str, Any]) -> str:
     return f"{name}-{secrets.token_hex(4)}"
 
 
-def _record(session: Session, user: UserRow, actor: Actor, *, action: str) -> None:
+def _record(
+    session: Session,
+    user: UserRow,
+    actor: Actor,
+    *,
+    action: str,
+    details: dict[str, Any],
+) -> None:
     record(
         session,
         actor=actor,
         action=action,
         subject_kind="user",
         subject_id=user.id,
-        details={"role": user.role},
+        details=details,
         organisation_id=user.organisation_id,
     )

@@ -167,19 +167,15 @@ class PartialUpload:
         UploadNotFoundError
             If it has been handed over or stopped meanwhile.
         """
-        with ExitStack() as opened:
-            _lock(self._said, os.O_RDONLY, opened)
-            self.remove()
+        stop_at(self.path)
 
     def remove(self) -> None:
         """Forget it, for who hands it over; nothing happens when it is not there."""
-        with local_outages():
-            self.path.unlink(missing_ok=True)
-            self._said.unlink(missing_ok=True)
+        _remove(self.path)
 
     @property
     def _said(self) -> Path:
-        return self.path.with_suffix(".json")
+        return _said_of(self.path)
 
     def _stat(self) -> os.stat_result:
         with local_outages():
@@ -187,6 +183,23 @@ class PartialUpload:
                 return self.path.stat()
             except FileNotFoundError:
                 raise UploadNotFoundError from None
+
+
+def stop_at(path: Path) -> None:
+    """End the upload whose bytes wait at a path, as :meth:`PartialUpload.stop` does, with its refusals."""
+    with ExitStack() as opened:
+        _lock(_said_of(path), os.O_RDONLY, opened)
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    with local_outages():
+        path.unlink(missing_ok=True)
+        _said_of(path).unlink(missing_ok=True)
+
+
+def _said_of(path: Path) -> Path:
+    return path.with_suffix(".json")
 
 
 def _lock(path: Path, flags: int, opened: ExitStack) -> int:

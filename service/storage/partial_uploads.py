@@ -10,8 +10,13 @@ from uuid import UUID, uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from service.storage.errors import TooManyUnfinishedUploadsError, UploadNotFoundError, local_outages
-from service.storage.partial import PartialUpload
+from service.storage.errors import (
+    TooManyUnfinishedUploadsError,
+    UploadBusyError,
+    UploadNotFoundError,
+    local_outages,
+)
+from service.storage.partial import PartialUpload, stop_at
 from service.storage.quarantine import QUARANTINE_S
 
 # An upload that nobody has sent for this long gives way to a new one of an account that has too many.
@@ -97,12 +102,16 @@ class PartialUploads:
             if len(begun) < self._most_per_account:
                 return
             # A person who has lost a page cannot end what it had begun.
-            oldest = max(begun, key=_still_for_s)
-            if _still_for_s(oldest) < _GIVES_WAY_S:
-                raise TooManyUnfinishedUploadsError(limit=self._most_per_account)
-            # What is being handed over has just been touched, so it is no such one.
-            oldest.unlink(missing_ok=True)
-            oldest.with_suffix(".json").unlink(missing_ok=True)
+            for path in sorted(begun, key=_still_for_s, reverse=True):
+                if _still_for_s(path) < _GIVES_WAY_S:
+                    break
+                # What is being handed over after a long time stays, and the next one gives way.
+                with suppress(UploadBusyError):
+                    # Whoever has handed it over or stopped it at this moment has made the room.
+                    with suppress(UploadNotFoundError):
+                        stop_at(path)
+                    return
+            raise TooManyUnfinishedUploadsError(limit=self._most_per_account)
 
     def _folder(self, account: str) -> Path:
         return self._root / account

@@ -66,8 +66,9 @@ async def accept(
     try:
         # As a login: a hash is made at the end of a short line.
         opened = await resources.logins.run(making)
-    except InvitationNotValidError:
-        return await to_thread.run_sync(show)
+    except InvitationNotValidError as refusal:
+        # Whatever the invitation itself says: of one whose name is somebody's by now, that it is open.
+        return await to_thread.run_sync(partial(_refuse, request, resources, refusal))
     except TooManyAttemptsError as refusal:
         response = await to_thread.run_sync(partial(show, status=429, problem=said_of(refusal)))
         response.headers["Retry-After"] = str(refusal.retry_after_s)
@@ -111,26 +112,11 @@ def _accept(
 def _page(
     request: Request, resources: Resources, token: str, *, status: int = 200, problem: str = ""
 ) -> HTMLResponse:
-    with resources.unrestricted_sessions() as session:
-        try:
+    try:
+        with resources.unrestricted_sessions() as session:
             invitation = require_open_invitation(session, token)
-        except InvitationNotValidError as refusal:
-            resources.reads.note(
-                session,
-                anonymous(client_address(request)),
-                action="invitation.refused",
-                subject_kind="invitation",
-                subject_id="unknown",
-            )
-            request.scope["code"] = refusal.code
-            return page(
-                request,
-                "invitation.html",
-                principal=None,
-                status=status_of(refusal) or 500,
-                invitation=None,
-                code=refusal.code,
-            )
+    except InvitationNotValidError as refusal:
+        return _refuse(request, resources, refusal)
     return page(
         request,
         "invitation.html",
@@ -139,4 +125,24 @@ def _page(
         invitation=invitation,
         problem=problem,
         least=PASSWORD_MIN_LENGTH,
+    )
+
+
+def _refuse(request: Request, resources: Resources, refusal: InvitationNotValidError) -> HTMLResponse:
+    with resources.unrestricted_sessions() as session:
+        resources.reads.note(
+            session,
+            anonymous(client_address(request)),
+            action="invitation.refused",
+            subject_kind="invitation",
+            subject_id="unknown",
+        )
+    request.scope["code"] = refusal.code
+    return page(
+        request,
+        "invitation.html",
+        principal=None,
+        status=status_of(refusal) or 500,
+        invitation=None,
+        code=refusal.code,
     )

@@ -14,7 +14,7 @@ from service.api.resources import Resources
 from service.audit import ReadLog, record
 from service.db.rows import InvitationRow, UserRow
 from service.identity.administration import change_role, let_in, shut_out, take_account
-from service.identity.errors import AccountNotFoundError
+from service.identity.errors import AccountNotFoundError, OwnAccountError
 from service.identity.invitations import withdraw
 from service.identity.logins import end_logins
 from service.identity.roles import Role
@@ -84,26 +84,27 @@ def change_account(
 
     Raises
     ------
+    AdministratorNoMoreError
+        If whoever asks was shut out or given another role meanwhile.
     AccountNotFoundError
         If the organisation has none of this identifier.
     OwnAccountError, LastAdministratorError
         If the organisation might lock itself out.
     """
     with resources.sessions_for(principal).begin() as session:
-        user = take_account(session, row_id(user_id))
+        user = take_account(session, row_id(user_id), by=principal.user_id)
         was_administrator = user.role == Role.ADMINISTRATOR
         if role is not None:
             narrowed = change_role(session, user, role, by=principal.user_id)
             if narrowed is not None:
-                keys = {"keys_narrowed": narrowed.narrowed, "keys_revoked": narrowed.revoked}
-                told = {"role": role.value} | {name: ids for name, ids in keys.items() if ids}
-                _record(session, principal, user, action="user.role", details=told)
+                details = {"role": role.value} | narrowed.told()
+                _record(session, principal, user, action="user.role", details=details)
         if disabled is True and shut_out(session, user, by=principal.user_id):
             _record(session, principal, user, action="user.disable")
         if disabled is False and let_in(user):
             _record(session, principal, user, action="user.enable")
         if was_administrator and (user.disabled_at is not None or user.role != Role.ADMINISTRATOR):
-            _withdraw_invitations(session, principal, user)
+            withdraw(session, InvitationRow.invited_by == user.id, actor=principal.actor)
         return account_response(user)
 
 
@@ -129,9 +130,13 @@ def reset_second_factor_of(resources: Resources, principal: Principal, user_id: 
     ------
     AccountNotFoundError
         If the organisation has none of this identifier.
+    OwnAccountError
+        If it is one's own: to remove a second factor of one's own takes the password and a code.
     """
     with resources.sessions_for(principal).begin() as session:
         user = find_account(session, user_id)
+        if user.id == principal.user_id:
+            raise OwnAccountError
         reset_second_factor(session, user)
         _record(session, principal, user, action="second_factor.reset")
 
@@ -147,17 +152,6 @@ def account_response(user: UserRow) -> UserResponse:
         must_change_password=user.first_password_at is not None,
         second_factor=has_second_factor(user),
     )
-
-
-def _withdraw_invitations(session: Session, principal: Principal, user: UserRow) -> None:
-    for invitation_id in withdraw(session, InvitationRow.invited_by == user.id):
-        record(
-            session,
-            actor=principal.actor,
-            action="invitation.revoke",
-            subject_kind="invitation",
-            subject_id=invitation_id,
-        )
 
 
 def _record(

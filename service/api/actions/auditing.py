@@ -132,6 +132,9 @@ def _events(
 
 
 def _matching(session: Session, query: Select[Any], chosen: AuditFilter) -> Select[Any]:
+    # The places where days begin and end in the chain are looked up along the index of times; the order of
+    # the chain is another one to the database, and would have it read every event of the organisation that
+    # is not of these days.
     if chosen.action is not None:
         query = query.where(AuditEventRow.action == chosen.action)
     if chosen.actor is not None:
@@ -141,21 +144,18 @@ def _matching(session: Session, query: Select[Any], chosen: AuditFilter) -> Sele
     if chosen.since is not None:
         query = query.where(AuditEventRow.at >= chosen.since)
         if chosen.since - _FIRST_MOMENT > APART:
-            first = session.scalar(_places().where(AuditEventRow.at >= chosen.since - APART).limit(1))
-            query = query.where(AuditEventRow.sequence >= (first or 0))
+            # Not the first one after: of events whose clock was set back, that need not be the one in front.
+            earlier = select(AuditEventRow.sequence).where(AuditEventRow.at < chosen.since - APART)
+            last = session.scalar(earlier.order_by(AuditEventRow.at.desc()).limit(1))
+            query = query.where(AuditEventRow.sequence > (last or 0))
     if chosen.until is not None:
         query = query.where(AuditEventRow.at < chosen.until)
         if _LAST_MOMENT - chosen.until > APART:
-            beyond = session.scalar(_places().where(AuditEventRow.at >= chosen.until + APART).limit(1))
+            later = select(AuditEventRow.sequence).where(AuditEventRow.at >= chosen.until + APART)
+            beyond = session.scalar(later.order_by(AuditEventRow.at).limit(1))
             if beyond is not None:
                 query = query.where(AuditEventRow.sequence < beyond)
     return query
-
-
-def _places() -> Select[int]:
-    # Walked along the index of times; the order of the chain is another one to the database, and would have
-    # it read every event of the organisation that is not of these days.
-    return select(AuditEventRow.sequence).order_by(AuditEventRow.at)
 
 
 def _event_response(row: AuditEventRow) -> AuditEventResponse:

@@ -10,6 +10,7 @@ from service.api.cursor import encode_cursor, newest_first
 from service.api.resources import Resources
 from service.audit import ReadLog, record
 from service.db.rows import InvitationRow, UserRow
+from service.identity.administration import require_administrator
 from service.identity.invitations import InvitationNotFoundError, invite, is_open, state_of, withdraw
 from service.identity.roles import Role
 
@@ -21,12 +22,16 @@ def invite_somebody(
 
     Raises
     ------
+    AdministratorNoMoreError
+        If whoever asks was shut out or given another role meanwhile.
     UsernameError, UsernameTakenError
-        If the name cannot be accepted.
+        If the name cannot be accepted, or an account has it, in whichever organisation.
     """
     with resources.sessions_for(principal).begin() as session:
+        # Whoever withdraws the invitations of who administers no more must find this one.
+        require_administrator(session, principal.user_id)
         inviting = session.get_one(UserRow, principal.user_id)
-        row, token = invite(session, username=username, role=role, by=inviting)
+        row, token = invite(session, username=username, role=role, by=inviting, actor=principal.actor)
         record(
             session,
             actor=principal.actor,
@@ -83,14 +88,7 @@ def withdraw_invitation(resources: Resources, principal: Principal, invitation_i
         row = session.get(InvitationRow, row_id(invitation_id))
         if row is None:
             raise InvitationNotFoundError
-        for withdrawn in withdraw(session, InvitationRow.id == row.id):
-            record(
-                session,
-                actor=principal.actor,
-                action="invitation.revoke",
-                subject_kind="invitation",
-                subject_id=withdrawn,
-            )
+        withdraw(session, InvitationRow.id == row.id, actor=principal.actor)
 
 
 def invitation_response(row: InvitationRow) -> InvitationResponse:

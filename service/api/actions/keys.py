@@ -15,6 +15,7 @@ from service.api.resources import Resources
 from service.audit import ReadLog, record
 from service.db.rows import ApiKeyRow, UserRow
 from service.identity.accounts import require_user
+from service.identity.administration import take_account
 from service.identity.api_keys import (
     API_KEY_PREFIX_LENGTH,
     ApiKeyNotFoundError,
@@ -83,13 +84,17 @@ def issue_key(
 
     Raises
     ------
+    AdministratorNoMoreError
+        If whoever asks was shut out or given another role meanwhile.
     AccountNotFoundError, AccountDisabledError
         If there is no such account, or it is shut out.
     ApiKeyNameError, ScopeNotAllowedError
         If the key cannot be so.
     """
     with resources.sessions_for(principal).begin() as session:
-        user = require_user(session, username=username or principal.username)
+        named = require_user(session, username=username or principal.username)
+        # Whoever takes from the account's keys what another role does not allow must find this one.
+        user = take_account(session, named.id, by=principal.user_id)
         plain = create_api_key(
             session, user=user, name=name, lifetime=_lifetime(resources, days), scopes=scopes
         )

@@ -38,7 +38,9 @@ class Checked:
 
 
 def check_chain(resources: Resources, principal: Principal) -> Checked:
-    """Walk the chain of the whole installation, one request at a time, and tell the audit what was found.
+    """Walk the chain of the whole installation, and tell the audit what was found.
+
+    In each web process one request does so at a time.
 
     Raises
     ------

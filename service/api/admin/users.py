@@ -14,6 +14,7 @@ from service.api.payloads import LoginsEndedResponse, UserPage, UserRequest, Use
 from service.api.problems.problem import problem_responses
 from service.audit import record
 from service.identity.accounts import create_user
+from service.identity.administration import require_administrator
 
 router = make_router()
 
@@ -38,6 +39,8 @@ def post_user(body: UserRequest, principal: UserManager, resources: AnyResources
             role=body.role,
             organisation_id=principal.organisation_id,
         )
+        # After the hash of the password, which takes its time.
+        require_administrator(session, principal.user_id)
         record(
             session,
             actor=principal.actor,
@@ -71,7 +74,7 @@ def delete_logins(user_id: str, principal: UserManager, resources: AnyResources)
     "/users/{user_id}/second-factor",
     status_code=204,
     summary="Reset the second factor of an account",
-    responses=problem_responses(404),
+    responses=problem_responses(404, 409),
 )
 def delete_second_factor(user_id: str, principal: UserManager, resources: AnyResources) -> None:
     """Let the password alone open an account whose owner has lost the authenticator, and end its logins."""

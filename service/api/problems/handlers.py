@@ -36,6 +36,7 @@ from service.provider import errors as provider
 STATUSES: dict[type[Exception], int] = {
     ScanError: 422,
     identity.AccountNotFoundError: 404,
+    identity.AdministratorNoMoreError: 403,
     identity.CredentialsError: 401,
     identity.FirstPasswordEndedError: 401,
     identity.LastAdministratorError: 409,

@@ -6,7 +6,7 @@ from typing import Annotated
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlalchemy.orm import Session
 
 from service.api.access.principal import Principal
@@ -75,6 +75,12 @@ def verify_audit(request: Request, principal: ReaderByForm, resources: AnyResour
     checked = check_chain(resources, principal)
     asked = dict.fromkeys(("action", "actor", "subject_id", "from", "to"), "")
     return _page(request, principal, resources, asked=asked, checked=checked)
+
+
+@router.get(f"{ADDRESS}/verify")
+def lead_to_the_audit(_principal: Reader) -> RedirectResponse:
+    """Lead whoever reloads the page that answered the form to the page where the form stands."""
+    return RedirectResponse(ADDRESS, status_code=303)
 
 
 def _page(

@@ -95,8 +95,8 @@ def end_logins(user_id: str, principal: ManagerByForm, resources: AnyResources) 
 @router.post("/reset-second-factor")
 def reset_second_factor(user_id: str, principal: ManagerByForm, resources: AnyResources) -> RedirectResponse:
     """Let the password alone open the account."""
-    reset_second_factor_of(resources, principal, user_id)
-    return _back(user_id, "second-factor")
+    change = partial(reset_second_factor_of, resources, principal, user_id)
+    return _changed(user_id, change, done="second-factor")
 
 
 def _changed(user_id: str, change: Callable[[], object], *, done: str) -> RedirectResponse:

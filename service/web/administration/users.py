@@ -64,6 +64,12 @@ def invite(
     return _page(request, principal, resources, link=link, invited=made.username)
 
 
+@router.get("/invitations")
+def lead_to_the_users(_principal: Manager) -> RedirectResponse:
+    """Lead whoever reloads the page that answered the form to the page where the form stands."""
+    return RedirectResponse("/users", status_code=303)
+
+
 @router.post("/invitations/{invitation_id}/revoke")
 def withdraw(invitation_id: str, principal: ManagerByForm, resources: AnyResources) -> RedirectResponse:
     """Close a link."""

@@ -45,6 +45,7 @@ from service.db.rows import (
 from service.enclosure import Enclosure
 from service.explanations import pack
 from service.identity.accounts import create_user, find_user, require_user
+from service.identity.actor import Actor
 from service.identity.api_keys import create_api_key
 from service.identity.invitations import invite
 from service.identity.organisations import create_organisation
@@ -229,7 +230,9 @@ class Serving:
     def invite(self, username: str, *, by: str, role: Role = Role.CLINICIAN) -> tuple[InvitationRow, str]:
         """Invite somebody in an administrator's name; gives the invitation and its token."""
         with self.sessions.begin() as session:
-            return invite(session, username=username, role=role, by=require_user(session, username=by))
+            inviting = require_user(session, username=by)
+            actor = Actor(f"user:{inviting.id}", "testclient")
+            return invite(session, username=username, role=role, by=inviting, actor=actor)
 
     def log_in(self, username: str) -> str:
         """Log in over the page, instead of whoever was, and return the login's token for changes."""

@@ -3,8 +3,13 @@
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from service.identity.accounts import require_user
+from service.api.access.principal import Principal
+from service.api.resources import Resources
+from service.db.restricted import OrganisationSessions
+from service.db.rows import ApiKeyRow, InvitationRow
+from service.identity.accounts import find_user, require_user
 from service.identity.roles import Role
 from service.identity.scopes import Scope
 from tests.service.api.serving import PASSWORD, Serving
@@ -116,6 +121,10 @@ def test_who_is_invited_again_has_one_link_that_opens(served: Serving) -> None:
     admin = served.key("root", Role.ADMINISTRATOR)
     links = [invite(served, admin, username="new", role="clinician").json()["link"] for _ in range(2)]
     assert [served.client.get(link).status_code for link in links] == [404, 200]
+    listed = served.client.get("/api/v1/admin/users/invitations", headers=admin).json()["items"]
+    [earlier] = [item["id"] for item in listed if item["state"] == "revoked"]
+    actions = [event["action"] for event in told_of(served, admin, earlier)]
+    assert actions == ["invitation.revoke", "user.invite"]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +144,14 @@ def test_an_invitation_that_cannot_be_is_refused(
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+def test_a_name_of_another_organisation_is_not_invited(served: Serving) -> None:
+    # As over an account that is added: the log-in page asks for no organisation, so names are everybody's.
+    served.user("doctor", organisation_id=served.organisation("elsewhere"))
+    admin = served.key("root", Role.ADMINISTRATOR)
+    answer = invite(served, admin, username="Doctor", role="clinician")
+    assert (answer.status_code, answer.json()["code"]) == (409, "username_taken")
+
+
 @pytest.mark.parametrize("changes", [{"disabled": True}, {"role": "clinician"}])
 def test_the_invitations_of_who_administers_no_more_are_withdrawn(
     served: Serving, changes: dict[str, Any]
@@ -152,3 +169,35 @@ def test_the_invitations_address_names_its_own_methods_alone(served: Serving) ->
     assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
     answer = served.client.put(f"/api/v1/admin/users/{'0' * 36}")
     assert (answer.status_code, answer.headers["allow"]) == (405, "PATCH")
+
+
+def test_a_request_that_an_administrator_had_sent_does_nothing_once_they_are_none(
+    served: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin = served.key("root", Role.ADMINISTRATOR)
+    served.user("late", Role.ADMINISTRATOR)
+    served.user("doctor")
+    sessions_for = type(served.resources).sessions_for
+
+    def overtaken(resources: Resources, principal: Principal) -> OrganisationSessions:
+        monkeypatch.setattr(type(resources), "sessions_for", sessions_for)
+        assert change(served, admin, "late", role="clinician").status_code == 200
+        return sessions_for(resources, principal)
+
+    added = {"username": "new", "password": PASSWORD, "role": "administrator"}
+    for method, path, body in (
+        ("POST", "users", added),
+        ("POST", "users/invitations", {"username": "new", "role": "administrator"}),
+        ("POST", "api-keys", {"name": "kept", "scopes": ["admin"]}),
+        ("PATCH", f"users/{id_of(served, 'doctor')}", {"disabled": True}),
+    ):
+        change(served, admin, "late", role="administrator")
+        monkeypatch.setattr(type(served.resources), "sessions_for", overtaken)
+        key = served.key("late", scopes=[Scope.ADMIN])
+        answer = served.client.request(method, f"/api/v1/admin/{path}", headers=key, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (403, "administrator_no_more"), path
+    with served.sessions() as session:
+        assert find_user(session, username="new") is None
+        assert require_user(session, username="doctor").disabled_at is None
+        assert session.scalars(select(InvitationRow)).all() == []
+        assert "kept" not in set(session.scalars(select(ApiKeyRow.name)))

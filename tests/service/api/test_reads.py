@@ -63,7 +63,9 @@ NOBODYS = {
     "/training",
     "/training/new",
     "/training/{run_id}",
-    # They lead to the prediction's page.
+    # They lead to the page where a form stands.
+    "/users/invitations",
+    "/audit/verify",
     *(f"/predictions/{{prediction_id}}/{form}" for form in SECTIONS),
     # To somebody about themselves.
     "/account",

@@ -8,13 +8,16 @@ import pytest
 from sqlalchemy import select
 
 from service.cli.database import load_settings, migrated_session
+from service.cli.output import ACTOR
 from service.db.engine import make_engine, session_factory
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ApiKeyRow, AuditEventRow, SessionRow, UserRow
 from service.identity.accounts import verify_login
 from service.identity.api_keys import find_api_key
 from service.identity.errors import CredentialsError
+from service.identity.invitations import InvitationNotValidError, invite, require_open_invitation
 from service.identity.logins import open_login
+from service.identity.roles import Role
 
 PASSWORD, OTHER = "correct horse battery", "wrong donkey accumulator"
 
@@ -91,6 +94,17 @@ def test_a_disabled_account_is_shut_out_until_it_is_enabled(mina, key, at, restn
     assert may_log_in(sessions, PASSWORD)
     told = [(action, actor) for action, actor, who in actions(at) if who == mina["id"]]
     assert set(told) == {(f"user.{act}", "command-line") for act in ("create", "disable", "enable")}
+
+
+def test_the_invitations_of_a_disabled_account_are_withdrawn_for_good(mina, at, restnet_json, sessions):
+    with sessions.begin() as session:
+        by = session.get_one(UserRow, mina["id"])
+        row, token = invite(session, username="new", role=Role.CLINICIAN, by=by, actor=ACTOR)
+    restnet_json("users", "disable", "mina", *at)
+    restnet_json("users", "enable", "mina", *at)
+    with sessions() as session, pytest.raises(InvitationNotValidError):
+        require_open_invitation(session, token)
+    assert ("invitation.revoke", "command-line", row.id) in actions(at)
 
 
 def test_a_new_password_replaces_the_old_one_and_ends_its_logins(

@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ApiKeyRow, UserRow
 from service.identity.accounts import create_user
-from service.identity.administration import change_role, shut_out, take_account
+from service.identity.administration import change_role, require_administrator, shut_out, take_account
 from service.identity.api_keys import create_api_key, find_api_key
-from service.identity.errors import LastAdministratorError, OwnAccountError
+from service.identity.errors import AdministratorNoMoreError, LastAdministratorError, OwnAccountError
 from service.identity.roles import Role
 from service.identity.scopes import Scope, read_scopes
 from tests.service.conftest import BOTH_DATABASES
@@ -44,12 +44,12 @@ def test_nobody_does_it_to_themselves_and_one_administrator_stays(
     with sessions.begin() as session:
         one, other = (administrator(session, name) for name in ("one", "other"))
     with sessions.begin() as session, pytest.raises(OwnAccountError):
-        act(session, take_account(session, one), one)
+        act(session, take_account(session, one, by=one), one)
     with sessions.begin() as session:
-        act(session, take_account(session, other), one)
+        act(session, take_account(session, other, by=one), one)
     # By whom does not matter: nobody would be left.
     with sessions.begin() as session, pytest.raises(LastAdministratorError):
-        act(session, take_account(session, one), other)
+        act(session, take_account(session, one, by=one), other)
 
 
 @BOTH_DATABASES
@@ -65,9 +65,9 @@ def test_two_who_turn_on_each_other_at_one_moment_leave_one(
         ready.wait(10)
         try:
             with sessions.begin() as session:
-                act(session, take_account(session, against), by)
+                act(session, take_account(session, against, by=by), by)
             outcomes.append("done")
-        except LastAdministratorError:
+        except AdministratorNoMoreError:
             outcomes.append("refused")
 
     threads = [threading.Thread(target=turn_on, args=pair) for pair in (both, both[::-1])]
@@ -76,6 +76,40 @@ def test_two_who_turn_on_each_other_at_one_moment_leave_one(
     for thread in threads:
         thread.join(20)
     assert sorted(outcomes) == ["done", "refused"]
+
+
+@BOTH_DATABASES
+@pytest.mark.parametrize("change", [demote, disable])
+def test_who_administers_no_more_does_nothing_that_they_had_begun(
+    sessions: Sessions, change: Callable[[Session, UserRow, str], None]
+) -> None:
+    with sessions.begin() as session:
+        one, other = (administrator(session, name) for name in ("one", "other"))
+    ready, outcomes = threading.Event(), []
+
+    def begin() -> None:
+        with sessions.begin() as session:
+            # As the request was let in.
+            session.get_one(UserRow, other)
+            ready.set()
+            try:
+                require_administrator(session, other)
+            except AdministratorNoMoreError:
+                outcomes.append("refused")
+
+    with sessions.begin() as session:
+        change(session, take_account(session, other, by=one), one)
+        session.flush()
+        begun = threading.Thread(target=begin)
+        begun.start()
+        assert ready.wait(10)
+        # It waits for what becomes of this.
+        begun.join(0.3)
+        assert begun.is_alive()
+    begun.join(20)
+    assert outcomes == ["refused"]
+    with sessions.begin() as session, pytest.raises(AdministratorNoMoreError):
+        take_account(session, one, by=other)
 
 
 def test_keys_lose_what_another_role_lacks_and_get_nothing_back(sessions: Sessions) -> None:
@@ -92,7 +126,7 @@ def test_keys_lose_what_another_role_lacks_and_get_nothing_back(sessions: Sessio
         }
     for role in (Role.INTEGRATOR, Role.ADMINISTRATOR):
         with sessions.begin() as session:
-            narrowed = change_role(session, take_account(session, user.id), role, by=chief)
+            narrowed = change_role(session, take_account(session, user.id, by=chief), role, by=chief)
         assert narrowed is not None
         assert [len(narrowed.narrowed), len(narrowed.revoked)] == (
             [1, 1] if role == Role.INTEGRATOR else [0, 0]

@@ -132,6 +132,25 @@ def test_uploads_that_begin_at_once_are_no_more_than_allowed(
         assert sum(pool.map(begun, range(8))) == 3
 
 
+def test_what_is_being_handed_over_gives_no_way_to_a_new_one(uploads: PartialUploads) -> None:
+    long_ago = time.time() - 3600
+    handed_over, still, _fresh = (begin(uploads) for _ in range(3))
+    append(handed_over, 0, b"abcdef")
+    with handed_over.whole() as whole:
+        for upload, seconds in ((handed_over, long_ago), (still, long_ago + 60)):
+            # Looked at just before it was touched.
+            os.utime(upload.path, (seconds, seconds))
+        begin(uploads)
+        assert whole.path.read_bytes() == b"abcdef"
+        with pytest.raises(UploadNotFoundError):
+            still.stop()
+        with pytest.raises(TooManyUnfinishedUploadsError):
+            begin(uploads)
+    # Nothing came of it, and it gives way as any other.
+    begin(uploads)
+    assert not handed_over.path.exists()
+
+
 def test_one_account_does_not_wait_for_another(uploads: PartialUploads) -> None:
     folder = begin(uploads).path.parent
     descriptor = os.open(folder, os.O_RDONLY)

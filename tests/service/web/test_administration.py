@@ -74,7 +74,7 @@ def test_ones_own_account_has_no_such_forms_and_refuses_them(served: Serving, ch
     shown = chief.see(page)
     assert "This is your own account" in shown
     assert f"{page}/disable" not in shown
-    for act, data in (("disable", {}), ("role", {"role": "clinician"})):
+    for act, data in (("disable", {}), ("role", {"role": "clinician"}), ("reset-second-factor", {})):
         answer = chief.send(f"{page}/{act}", **data)
         assert "Another administrator may do this" in told(chief.see(answer.headers["location"]))
     with served.sessions() as session:
@@ -281,6 +281,15 @@ def test_the_menu_leads_each_role_where_it_may_go_and_says_where_one_is(served: 
         current = re.findall(r'<a href="([^"]+)" aria-current="(\w+)"', page)
         assert current == [(menu.ENTRIES[0].path, "true"), (entry.path, "page")]
         assert all(f'href="{other.path}"' in page for other in menu.ENTRIES)
+
+
+@pytest.mark.parametrize(("form", "page"), [("/users/invitations", "/users"), ("/audit/verify", "/audit")])
+def test_a_reload_of_what_answered_a_form_shows_the_page_where_it_stands(
+    chief: Administrator, form: str, page: str
+) -> None:
+    answer = chief.served.client.get(form, headers=HTML)
+    assert (answer.status_code, answer.headers["location"]) == (303, page)
+    assert f'action="{form}"' in chief.see(page)
 
 
 def test_a_form_without_its_token_changes_nothing(served: Serving, chief: Administrator) -> None:

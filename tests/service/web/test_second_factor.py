@@ -240,6 +240,23 @@ def test_an_administrator_resets_it_for_who_has_lost_it(served: Serving) -> None
     assert told(served, "second_factor")[-1] == ("second_factor.reset", None)
 
 
+def test_an_administrator_does_not_reset_their_own(served: Serving) -> None:
+    token = served.log_in(served.user("chief", Role.ADMINISTRATOR))
+    enrol(served, token)
+    with served.sessions() as session:
+        [user_id] = session.scalars(select(UserRow.id))
+    assert "reset-second-factor" not in served.client.get(f"/users/{user_id}", headers=HTML).text
+    sent = post(served, f"/users/{user_id}/reset-second-factor", csrf_token=token)
+    assert sent.headers["location"] == f"/users/{user_id}?refused=own_account"
+    # Nor does the login itself over REST, nor a key of theirs that was stolen.
+    for headers in ({"X-CSRF-Token": token, "Origin": "http://testserver"}, served.key("chief")):
+        path = f"/api/v1/admin/users/{user_id}/second-factor"
+        refused = served.client.delete(path, headers=headers)
+        assert (refused.status_code, refused.json()["code"]) == (409, "own_account")
+    with served.sessions() as session:
+        assert has_second_factor(session.get_one(UserRow, user_id))
+
+
 @pytest.mark.parametrize("encrypted", [True, False])
 def test_the_secret_lies_in_the_database_encrypted_where_there_is_a_key(
     tmp_path: Path, database_template: Path, encrypted: bool
