@@ -1,5 +1,7 @@
 """A run on its way: its folds decide when it moves, whoever looks, and in whatever order."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, CohortRow, TrainingFoldRow, TrainingLogRow, TrainingRunRow
 from service.identity.actor import Actor
 from service.jobs import training_log
+from service.jobs.change import change
 from service.training_request import TrainingRequest
 from tests.service.conftest import BOTH_DATABASES
 
@@ -191,6 +194,55 @@ def test_a_run_that_waits_or_is_planned_is_cancelled_too(course: Course) -> None
     assert course.states() == ["queued"]
     course.cancel()
     assert course.states() == ["cancelled"]
+
+
+def aside(act: Callable[[], object]) -> threading.Thread:
+    """Let somebody else do something at the same time, and reach what they have to wait for."""
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join(0.3)
+    return thread
+
+
+def test_a_cancellation_waits_for_who_plans_and_stops_the_folds_they_queue(course: Course) -> None:
+    assert course.claim()
+    with course.sessions.begin() as session:
+        assert jobs.begin_training(session, course.id, owner="p#1", plan=PLAN, outcomes={}, actor=ACTOR)
+        cancelling = aside(course.cancel)
+    cancelling.join()
+    assert course.states() == ["cancelled", "cancelled", "cancelled"]
+    assert course.events() == ["queued", "planned", "cancelled"]
+
+
+def test_a_cancellation_and_a_fold_that_fails_do_not_wait_for_each_other(trained: Course) -> None:
+    trained.train(1, error="training_diverged")
+    refused = []
+
+    def cancel() -> None:
+        try:
+            trained.cancel()
+        except jobs.TrainingRunOverError as error:
+            refused.append(error.found)
+
+    with trained.sessions.begin() as session:
+        run = session.get_one(TrainingRunRow, trained.id)
+        change(session, TrainingRunRow, run.id, TrainingRunRow.state == "training", {"progress": 0.5})
+        cancelling = aside(cancel)
+        assert jobs.settle(session, run.id) is not None
+    cancelling.join()
+    assert trained.states() == ["failed", "cancelled", "failed"]
+    assert refused == ["failed"]
+
+
+def test_no_fold_begins_or_counts_under_a_run_that_is_over(trained: Course) -> None:
+    begun, waiting = trained.folds()
+    with trained.sessions.begin() as session:
+        assert jobs.claim(session, TrainingFoldRow, begun.id, owner="w#1", lease_s=60)
+        over = {"state": "cancelled"}
+        assert change(session, TrainingRunRow, trained.id, TrainingRunRow.state == "training", over)
+    with trained.sessions.begin() as session:
+        assert jobs.claim(session, TrainingFoldRow, waiting.id, owner="w#1", lease_s=60) is None
+        assert not jobs.finish_fold(session, begun.id, owner="w#1", outcome=OUTCOME)
 
 
 def test_what_is_over_is_neither_cancelled_nor_gone_on_with(trained: Course) -> None:
