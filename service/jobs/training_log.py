@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from service.db.job import JobRow
 from service.db.rows import TrainingLogRow, TrainingRunRow
 
 # The newest lines that a run keeps, and how many more it may have between two looks.
@@ -52,6 +53,12 @@ def note(
                 ),
                 execution_options={"synchronize_session": False},
             )
+
+
+def note_failure(session: Session, job: JobRow) -> None:
+    """Note in a run's log why it has failed, as its row says; jobs of other kinds have no log."""
+    if isinstance(job, TrainingRunRow):
+        note(session, job, "failed", details={"code": job.error_code, "message": job.error_message})
 
 
 def lines_of(session: Session, run_id: str, *, after: int = 0, limit: int) -> Sequence[TrainingLogRow]:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from service import jobs
 from service.cohorts import CohortNotUsableError
 from service.db.rows import CohortRow, FoldState, RunState, TrainingFoldRow, TrainingRunRow
-from service.errors import ServiceError, as_json
+from service.errors import as_json
 from service.identity.actor import program
 from service.queue import announce
 from service.registry.registering import register
@@ -17,7 +17,6 @@ from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.runtime import Runtime
 from service.worker.training_needs import needs_of, require_room, threads_of_a_fold
-from training.errors import CohortError
 from training.runs import CHECKPOINT_FILE, SUBJECTS_FILE, read_outcome
 
 if TYPE_CHECKING:
@@ -57,12 +56,7 @@ def settle_run(app: Celery, runtime: Runtime, run_id: str) -> None:
 
 def _advance(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartbeat) -> Write:
     act = _plan if row.plan is None else _finish
-    try:
-        return act(runtime, row, owner, heartbeat)
-    except (CohortError, ServiceError) as refusal:
-        with runtime.sessions.begin() as session:
-            jobs.note(session, row, "failed", details={"code": refusal.code, "message": str(refusal)})
-        raise
+    return act(runtime, row, owner, heartbeat)
 
 
 def _plan(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartbeat) -> Write:

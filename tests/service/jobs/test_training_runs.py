@@ -245,6 +245,42 @@ def test_no_fold_begins_or_counts_under_a_run_that_is_over(trained: Course) -> N
         assert not jobs.finish_fold(session, begun.id, owner="w#1", outcome=OUTCOME)
 
 
+def test_the_log_says_why_a_run_failed_whoever_ended_it(course: Course) -> None:
+    def last() -> tuple[str, Any]:
+        with course.sessions() as session:
+            [line] = jobs.newest_lines(session, course.id, limit=1)
+        return line.event, line.details
+
+    mine: dict[str, Any] = {"owner": "p#1", "code": "storage_unavailable", "message": "away"}
+    assert course.claim()
+    with course.sessions.begin() as session:
+        assert jobs.wait(session, TrainingRunRow, course.id, **mine, wait_s=0)
+    assert course.claim()
+    with course.sessions.begin() as session:
+        assert jobs.postpone(session, TrainingRunRow, course.id, **mine, backoff_s=0)
+    assert last()[0] == "queued", "it only waits"
+
+    assert course.claim()
+    with course.sessions.begin() as session:
+        assert jobs.postpone(session, TrainingRunRow, course.id, **mine, backoff_s=0)
+    assert last() == ("failed", {"code": "storage_unavailable", "message": "away"})
+    course.resume()
+    assert course.claim()
+    with course.sessions.begin() as session:
+        fault = mine | {"code": "internal_error", "message": "it broke"}
+        assert jobs.fail(session, TrainingRunRow, course.id, **fault)
+        assert not jobs.fail(session, TrainingRunRow, course.id, **fault)
+    assert last() == ("failed", {"code": "internal_error", "message": "it broke"})
+    course.resume()
+    for _attempt in range(2):
+        with course.sessions.begin() as session:
+            assert jobs.claim(session, TrainingRunRow, course.id, owner="p#1", lease_s=-1)
+            jobs.sweep(session, TrainingRunRow, republish_s=30)
+    assert last()[0] == "failed"
+    assert last()[1]["code"] == "worker_lost"
+    assert course.events() == ["queued", "failed", "resumed", "failed", "resumed", "failed"]
+
+
 def test_what_is_over_is_neither_cancelled_nor_gone_on_with(trained: Course) -> None:
     with pytest.raises(jobs.TrainingRunNotResumableError, match="training"):
         trained.resume()

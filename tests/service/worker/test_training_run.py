@@ -10,14 +10,16 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
+from model.errors import DeviceUnavailableError
 from service import jobs
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import ModelVersionRow, TrainingLogRow, TrainingRunRow
 from service.identity.actor import Actor
 from service.registry import active_model, origins_of
 from service.settings import Settings
+from service.storage import StorageUnavailableError
 from service.training_request import TrainingRequest
-from service.worker import training_needs
+from service.worker import training_needs, training_run
 from service.worker.cohorts import register_cohort
 from service.worker.fold import run_fold
 from service.worker.runtime import Runtime, open_runtime
@@ -137,6 +139,25 @@ def test_no_run_begins_on_a_disk_or_in_a_memory_that_is_too_small(
         jobs.resume_run(session, session.get_one(TrainingRunRow, run_id), actor=ACTOR)
     run_training(runtime, run_id)
     assert row_of(runtime.sessions, run_id).state == "training"
+
+
+def test_a_run_that_waits_for_the_storage_has_not_failed_and_a_fault_of_ours_is_told(
+    runtime: Runtime, ask: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(*_asked: object) -> None:
+        raise wrong
+
+    wrong: Exception = StorageUnavailableError("away")
+    run_id = ask()
+    monkeypatch.setattr(training_run, "_plan", plan)
+    run_training(runtime, run_id)
+    assert row_of(runtime.sessions, run_id).state == "queued"
+    with runtime.sessions() as session:
+        assert [line.event for line in jobs.newest_lines(session, run_id, limit=9)] == ["queued"]
+    wrong = DeviceUnavailableError(expected="cuda")
+    assert refused(runtime, ask())[0] == "device_unavailable"
+    wrong = KeyError("a fault")
+    assert refused(runtime, ask())[0] == "internal_error"
 
 
 def test_a_cohort_that_changed_after_the_request_is_not_trained_on(
