@@ -1,9 +1,11 @@
 """Promotions and rollbacks: whole, told, one at a time, and refused before anything has changed."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
+from pyrage import encrypt, x25519
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -24,6 +26,9 @@ from service.registry import (
     promote,
     roll_back,
 )
+from service.settings import Settings
+from service.storage import open_as_kept, open_storage
+from service.storage.key_file import make_key_file
 from tests.service.conftest import BOTH_DATABASES
 from tests.service.registry.conftest import ACTOR, CARD, Registry
 
@@ -238,6 +243,24 @@ def test_a_rollback_passes_over_versions_whose_files_are_not_intact(registry: Re
         ("3", "checkpoint_missing"),
         ("2", "checkpoint_damaged"),
     ]
+
+
+def test_a_rollback_passes_over_a_version_whose_key_is_gone(
+    sessions: sessionmaker[Session], tmp_path: Path
+) -> None:
+    settings = Settings(data_dir=tmp_path, encryption_key_file=tmp_path / "keys.txt")
+    make_key_file(tmp_path / "keys.txt")
+    registry = Registry(tmp_path, sessions, open_storage(settings))
+    versions = [registry.add(name) for name in "123"]
+    for version in versions:
+        promoted(registry, version)
+    with open_as_kept(settings).receive(max_bytes=10_000) as upload:
+        upload.write(encrypt(b"weights", [x25519.Identity.generate().to_public()]))
+        open_as_kept(settings).promote(upload, versions[1].storage_key)
+    with sessions.begin() as session:
+        done = roll_back(session, registry.storage, actor=ACTOR)
+    assert done.deployment.model_version.version == "1"
+    assert [(one.version, one.code) for one in done.skipped] == [("2", "encryption_key_missing")]
 
 
 def test_without_a_way_back_nothing_changes(registry: Registry) -> None:
