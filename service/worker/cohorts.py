@@ -127,9 +127,8 @@ def _check(sessions: sessionmaker[Session], row: CohortRow) -> None:
         same = (CohortRow.id == row.id, CohortRow.fingerprint == row.fingerprint)
         now = {"state": state, "index_sha256": digest, "checked_at": utc_now()}
         with sessions.begin() as session:
-            noted = session.scalars(
-                update(CohortRow).where(*same).values(**now).returning(CohortRow.id)
-            ).all()
+            changed = update(CohortRow).where(*same).values(**now).returning(CohortRow.id)
+            noted = session.scalars(changed).one_or_none()
     except (OSError, DBAPIError) as error:
         # One that cannot be read must not keep the others from being looked after.
         log.warning("cohort_not_checked", cohort_id=row.id, reason=type(error).__name__)
