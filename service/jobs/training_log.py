@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 
 from service.db.job import JobRow
 from service.db.rows import TrainingLogRow, TrainingRunRow
+from service.jobs.change import lock
 
 # The newest lines that a run keeps, and how many more it may have between two looks.
 KEPT_LINES = 2000
@@ -24,6 +25,10 @@ def note(
 ) -> None:
     """Add a line to a run's log, and forget the oldest ones beyond what is kept.
 
+    It locks the run's row first: on PostgreSQL a line of a slower transaction would appear before those that
+    a reader has seen, who goes on after the last of them. Whoever has changed a fold has locked the run
+    before that (:func:`service.jobs.change.lock`).
+
     Parameters
     ----------
     event : str
@@ -33,6 +38,7 @@ def note(
     details : mapping, optional
         JSON values that the words name; never patient data.
     """
+    lock(session, TrainingRunRow, run.id)
     row = TrainingLogRow(
         organisation_id=run.organisation_id,
         run_id=run.id,

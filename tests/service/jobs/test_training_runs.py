@@ -14,8 +14,9 @@ from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, CohortRow, TrainingFoldRow, TrainingLogRow, TrainingRunRow
 from service.identity.actor import Actor
 from service.jobs import training_log
-from service.jobs.change import change
+from service.jobs.change import change, lock
 from service.training_request import TrainingRequest
+from service.worker.epoch_notes import EpochNotes
 from tests.service.conftest import BOTH_DATABASES
 
 pytestmark = BOTH_DATABASES
@@ -234,6 +235,20 @@ def test_a_cancellation_and_a_fold_that_fails_do_not_wait_for_each_other(trained
     assert refused == ["failed"]
 
 
+def test_a_cancellation_and_a_fold_that_tells_of_itself_do_not_wait_for_each_other(
+    trained: Course, tmp_path: Path
+) -> None:
+    fold = trained.folds()[0]
+    with trained.sessions.begin() as session:
+        assert jobs.claim(session, TrainingFoldRow, fold.id, owner="w#1", lease_s=60)
+    with trained.sessions.begin() as session:
+        lock(session, TrainingRunRow, trained.id)
+        telling = aside(EpochNotes(trained.sessions, fold, "w#1", tmp_path).begin)
+        jobs.cancel_run(session, session.get_one(TrainingRunRow, trained.id), actor=ACTOR)
+    telling.join()
+    assert trained.events()[-2:] == ["cancelled", "fold_begun"]
+
+
 def test_no_fold_begins_or_counts_under_a_run_that_is_over(trained: Course) -> None:
     begun, waiting = trained.folds()
     with trained.sessions.begin() as session:
@@ -304,6 +319,22 @@ def test_folds_of_a_command_fail_no_run_before_all_are_over(sessions: sessionmak
     assert course.states() == ["failed", "failed", "succeeded"]
     with pytest.raises(jobs.TrainingRunNotResumableError, match="restnet train"):
         course.resume()
+
+
+def test_no_line_appears_before_one_that_was_read(trained: Course) -> None:
+    def note(event: str) -> None:
+        with trained.sessions.begin() as session:
+            jobs.note(session, session.get_one(TrainingRunRow, trained.id), event, fold=0)
+
+    with trained.sessions.begin() as session:
+        jobs.note(session, session.get_one(TrainingRunRow, trained.id), "first", fold=1)
+        writing = aside(lambda: note("second"))
+        with trained.sessions() as reader:
+            seen = list(jobs.lines_of(reader, trained.id, limit=100))
+    writing.join()
+    with trained.sessions() as reader:
+        seen += jobs.lines_of(reader, trained.id, after=seen[-1].id, limit=100)
+    assert [line.event for line in seen] == ["queued", "planned", "first", "second"]
 
 
 def test_a_log_keeps_its_newest_lines(trained: Course, monkeypatch: pytest.MonkeyPatch) -> None:
