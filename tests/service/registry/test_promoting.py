@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from pyrage import encrypt, x25519
-from sqlalchemy import func, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.audit.verification import verify
@@ -91,6 +91,17 @@ def test_the_history_says_what_answered_when_by_whom_and_why(registry: Registry)
             {"sha256": first.sha256, "replaced": second.id, "reason": "worse after all", "skipped": []},
         ),
     ]
+
+
+def test_a_history_leaves_the_cards_in_the_database(registry: Registry) -> None:
+    for name in "12":
+        promoted(registry, registry.add(name))
+    with registry.sessions() as session:
+        rows = deployments(session)
+        assert [inspect(row.model_version).unloaded for row in rows] == [{"card"}, {"card"}]
+        champion = active_model(session)
+    assert champion is not None
+    assert champion.card["version"] == "2", "the gate compares with it"
 
 
 def test_what_answers_already_is_not_promoted_again(registry: Registry) -> None:
