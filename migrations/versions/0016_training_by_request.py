@@ -119,6 +119,10 @@ def _make_runs_jobs() -> None:
 
 
 def downgrade() -> None:
+    # Back there a run is in training or has succeeded, and each has folds: what failed or was cancelled is
+    # in training, so that no way forward says it had succeeded, and what was not planned is not there.
+    op.execute("UPDATE training_runs SET finished_at = NULL WHERE state IN ('failed', 'cancelled')")
+    op.execute("DELETE FROM training_runs WHERE id NOT IN (SELECT run_id FROM training_folds)")
     op.drop_table("training_log")
     op.drop_column("training_folds", "epochs")
     for columns in INDEXES:

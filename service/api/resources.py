@@ -38,6 +38,8 @@ SUBMITTING_THREADS = 16
 RECEIVING_THREADS = 4
 # A PDF takes all of a core for its tens of milliseconds.
 REPORTING_THREADS = 2
+# A checkpoint is read whole: more at once would only take the disk from each other.
+HASHING_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Resources:
         of uploads.
     reporting : CapacityLimiter
         Threads that set PDFs, so that many at once wait for each other and not the pages for them.
+    hashing : CapacityLimiter
+        Threads that read checkpoints through, apart for the same reason.
     verifying : threading.Lock
         Held by the request that walks the chain of the audit: one at a time.
     stopping : threading.Event
@@ -82,6 +86,7 @@ class Resources:
     submitting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(SUBMITTING_THREADS))
     receiving: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(RECEIVING_THREADS))
     reporting: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(REPORTING_THREADS))
+    hashing: CapacityLimiter = field(default_factory=lambda: CapacityLimiter(HASHING_THREADS))
     verifying: threading.Lock = field(default_factory=threading.Lock)
     stopping: threading.Event = field(default_factory=threading.Event)
 

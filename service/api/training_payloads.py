@@ -104,7 +104,9 @@ class TrainingRunBase(BaseModel):
     resumable: bool
     error: TrainingErrorResponse | None
     created_at: datetime
-    started_at: datetime | None
+    started_at: datetime | None = Field(
+        description="When its planning was taken up last; from finishing on, when that was"
+    )
     finished_at: datetime | None
 
 

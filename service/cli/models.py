@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from service.cli.database import DataDir, load_settings, migrated_session
+from service.cli.database import DataDir, load_settings, migrated_session, migrated_sessions
 from service.cli.output import ACTOR, in_utc, print_json, print_table, say
 from service.cli.usage import AsJson
 
@@ -48,18 +48,21 @@ def import_model(
     from service.storage import open_storage
 
     settings = load_settings(data_dir)
-    with migrated_session(settings, make=True) as session:
+    with migrated_sessions(settings, make=True) as sessions, sessions() as session:
         active = registry.active_model(session)
         version = active
         if not (if_none and active is not None):
             storage = open_storage(settings)
             version = register(session, storage, checkpoint or demonstration_checkpoint(), actor=ACTOR)
+            # To promote reads the file through: nobody has to wait for that to write.
+            session.commit()
             if active is None:
                 registry.let_answer(session, storage, version, actor=ACTOR, reason=FIRST_REASON)
             elif promote and version.id != active.id:
                 registry.promote(
                     session, storage, version, actor=ACTOR, reason=reason, override_reason=override_reason
                 )
+            session.commit()
         current = registry.open_deployment(session)
         origins = {} if version is None else registry.origins_of(session, [version.id])
         answer = {} if version is None else _described(version, current, origins)

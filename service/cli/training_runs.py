@@ -10,9 +10,11 @@ from service.cli.output import ACTOR, in_utc, print_json, print_table, say
 from service.cli.usage import AsJson
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.orm import Session
 
-    from service.db.rows import TrainingRunRow
+    from service.db.rows import TrainingFoldRow, TrainingRunRow
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -81,7 +83,7 @@ def start(
                 organisation_id=DEFAULT_ORGANISATION_ID,
                 max_attempts=settings.max_attempts,
             )
-            answer = [_described(session, run) for run in runs]
+            answer = [_described(run, []) for run in runs]
         queue = make_celery(settings)
         for run in runs:
             announce(queue, sessions, TrainingRunRow, run.id)
@@ -93,12 +95,14 @@ def start(
 def list_runs(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the runs, the oldest first."""
     from sqlalchemy import select
+    from sqlalchemy.orm import selectinload
 
     from service.db.rows import TrainingRunRow
 
     with migrated_sessions(load_settings(data_dir)) as sessions, sessions() as session:
-        rows = session.scalars(select(TrainingRunRow).order_by(TrainingRunRow.created_at)).all()
-        answer = [_described(session, row) for row in rows]
+        with_folds = select(TrainingRunRow).options(selectinload(TrainingRunRow.folds))
+        rows = session.scalars(with_folds.order_by(TrainingRunRow.created_at)).all()
+        answer = [_described(row, row.folds) for row in rows]
     _print(answer, as_json=as_json)
 
 
@@ -110,7 +114,7 @@ def show(run_id: RunId, *, data_dir: DataDir = None, as_json: AsJson = False) ->
 
     with migrated_sessions(load_settings(data_dir)) as sessions, sessions() as session:
         row = _find(session, run_id)
-        answer = _described(session, row)
+        answer = _described(row, jobs.folds_of_run(session, row.id))
         log = [
             {
                 "at": in_utc(line.at),
@@ -135,7 +139,7 @@ def cancel(run_id: RunId, *, data_dir: DataDir = None, as_json: AsJson = False) 
 
     with migrated_sessions(load_settings(data_dir)) as sessions, sessions.begin() as session:
         row = jobs.cancel_run(session, _find(session, run_id), actor=ACTOR)
-        answer = _described(session, row)
+        answer = _described(row, jobs.folds_of_run(session, row.id))
     _print([answer], as_json=as_json, one=True)
 
 
@@ -148,7 +152,7 @@ def resume(run_id: RunId, *, data_dir: DataDir = None, as_json: AsJson = False) 
         row = _find(session, run_id)
         # The sweep announces what waits now.
         jobs.resume_run(session, row, actor=ACTOR)
-        answer = _described(session, row)
+        answer = _described(row, jobs.folds_of_run(session, row.id))
     _print([answer], as_json=as_json, one=True)
 
 
@@ -184,12 +188,11 @@ def _find(session: "Session", run_id: str) -> "TrainingRunRow":
     return row
 
 
-def _described(session: "Session", row: "TrainingRunRow") -> dict[str, Any]:
+def _described(row: "TrainingRunRow", folds: "Sequence[TrainingFoldRow]") -> dict[str, Any]:
     from service import jobs
 
     asked: dict[str, Any] = row.request or {}
     settings = asked.get("settings", {})
-    folds = jobs.folds_of_run(session, row.id)
     failure = {"code": row.error_code, "message": row.error_message}
     return {
         "id": row.id,

@@ -19,6 +19,7 @@ from service.db.rows import FoldState, TrainingFoldRow
 from service.errors import ServiceError
 from service.settings import Settings
 from service.worker.sweeper import sweep_once
+from service.worker.training_run import FOLDER_PATIENCE_S
 from training.fitting.fit import FitProgress
 from training.runs import FoldOutcome
 from training.validation.cross_validation import finish_run
@@ -29,8 +30,6 @@ POLL_S = 0.5
 WORKER_PATIENCE_S = 5.0
 # The trainings go on without us, so a database may be away for a while.
 DATABASE_PATIENCE_S = 60.0
-# Network file systems show what another machine wrote with a delay.
-FOLDER_PATIENCE_S = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, sessionmaker
 
 from model import demonstration_checkpoint
 from service import logs
@@ -165,14 +165,16 @@ def prepare(settings: Settings, *, demo: bool) -> None:
     url = settings.database_url.get_secret_value()
     upgrade(url)
     engine = make_engine(url)
-    with session_factory(engine).begin() as session:
-        if settings.checkpoint is not None:
-            _serve_checkpoint(session, settings, settings.checkpoint, reason=NAMED_BY_THE_SETTINGS)
-        elif active_model(session) is None:
-            # Not on every start: an administrator may have promoted another one.
-            _serve_checkpoint(session, settings, demonstration_checkpoint(), reason=FIRST_START)
+    sessions = session_factory(engine)
+    with sessions() as session:
+        active = active_model(session)
+    if settings.checkpoint is not None:
+        _serve_checkpoint(sessions, settings, settings.checkpoint, reason=NAMED_BY_THE_SETTINGS)
+    elif active is None:
+        # Not on every start: an administrator may have promoted another one.
+        _serve_checkpoint(sessions, settings, demonstration_checkpoint(), reason=FIRST_START)
     if demo:
-        with session_factory(engine).begin() as session:
+        with sessions.begin() as session:
             credentials = make_demo_credentials(session, settings.data_dir)
         file = settings.data_dir / FILE_NAME
         if credentials is None:
@@ -183,10 +185,15 @@ def prepare(settings: Settings, *, demo: bool) -> None:
     engine.dispose()
 
 
-def _serve_checkpoint(session: Session, settings: Settings, path: Path, *, reason: str) -> None:
+def _serve_checkpoint(
+    sessions: sessionmaker[Session], settings: Settings, path: Path, *, reason: str
+) -> None:
     storage, actor = open_storage(settings), program("serve")
-    version = register(session, storage, path, actor=actor)
-    let_answer(session, storage, version, actor=actor, reason=reason)
+    with sessions.begin() as session:
+        version = register(session, storage, path, actor=actor)
+    # Apart: the file is read through before anything is written, and nobody has to wait for that.
+    with sessions.begin() as session:
+        let_answer(session, storage, version, actor=actor, reason=reason)
 
 
 def _children(host: str, port: int) -> tuple[Child, ...]:

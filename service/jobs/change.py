@@ -30,3 +30,13 @@ def change(
     # The WHERE clause is judged by the database, so the session learns the row from the answer.
     options = {"synchronize_session": False, "populate_existing": True}
     return session.scalars(statement, execution_options=options).one_or_none()
+
+
+def lock(session: Session, kind: type[JobRow], job_id: str) -> None:
+    """Keep others from changing one job until the caller's transaction ends.
+
+    An UPDATE that changes nothing: SQLite has no other lock. Whoever changes a run and its folds takes the
+    run first, so that no two of them wait for each other.
+    """
+    statement = update(kind).where(kind.id == job_id).values(cancel_requested=kind.cancel_requested)
+    session.execute(statement, execution_options={"synchronize_session": False})

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from service.db.base import utc_now
 from service.db.job import JobRow, JobState
 from service.jobs.change import Job, change
+from service.jobs.training_log import note_failure
 
 MAX_BACKOFF_S = 300.0
 # Between the worker's name and the mark of one attempt.
@@ -152,7 +153,10 @@ def fail(
         "error_details": dict(details) if details else None,
         "error_reference": reference,
     }
-    return change(session, kind, job_id, held_by(kind, owner), values) is not None
+    failed = change(session, kind, job_id, held_by(kind, owner), values)
+    if failed is not None:
+        note_failure(session, failed)
+    return failed is not None
 
 
 def postpone(
@@ -183,7 +187,10 @@ def postpone(
     if row is None:
         return False
     if row.attempts >= row.max_attempts:
-        return _leave(session, kind, job_id, owner, _failure(code, message))
+        left = _leave(session, kind, job_id, owner, _failure(code, message))
+        if left and row.state == JobState.FAILED:
+            note_failure(session, row)
+        return left
     wait_s = min(backoff_s * 2.0 ** max(row.attempts - 1, 0), MAX_BACKOFF_S)
     return _leave(session, kind, job_id, owner, _pause(kind, code, message, wait_s))
 

@@ -11,6 +11,7 @@ from service.db.base import utc_now
 from service.db.job import JobRow, JobState
 from service.jobs.failures import JobFailure
 from service.jobs.lease import NO_LEASE, OWNER_SEPARATOR
+from service.jobs.training_log import note_failure
 
 # Only the head of the queue is announced again: duplicates stay few however long the queue grows, and a job
 # whose message was lost is announced by the time it gets to the head.
@@ -73,6 +74,8 @@ def sweep(session: Session, kind: type[JobRow], *, republish_s: float) -> Sweep:
             "error_message": "expected the worker to finish, found that it stopped at every attempt",
         },
     )
+    for job_id in lost:
+        note_failure(session, session.get_one(kind, job_id, populate_existing=True))
     requeued = _close(session, kind, orphaned, _queued_again(kind))
     due = and_(kind.state == JobState.QUEUED, or_(kind.not_before.is_(None), kind.not_before <= utc_now()))
     return Sweep(

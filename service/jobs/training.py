@@ -13,7 +13,7 @@ from service.db.base import utc_now
 from service.db.job import JobState
 from service.db.rows import RunState, TrainingFoldRow, TrainingRunRow
 from service.identity.actor import Actor
-from service.jobs.change import change
+from service.jobs.change import change, lock
 from service.jobs.lease import succeed, success
 from service.jobs.requests import cancel, queue_again
 
@@ -79,7 +79,8 @@ def enqueue_run(
         )
         session.add(row)
     row.cohort_folder, row.device = str(run.cohort_folder), run.device
-    if row.state != RunState.SUCCEEDED:
+    if row.state != RunState.SUCCEEDED or len(run.outcomes) < run.n_folds:
+        # Before its folds: none is queued under a run that is over.
         _go_on(row)
     session.flush()
     known = {fold.fold: fold for fold in folds_of(session, [run.run_folder])}
@@ -93,8 +94,8 @@ def enqueue_run(
         outcome = run.outcomes.get(fold)
         if outcome is not None:
             _note_done(session, known[fold].id, outcome)
-        elif queue_again(session, TrainingFoldRow, known[fold].id, also=JobState.SUCCEEDED):
-            _go_on(row)
+        else:
+            queue_again(session, TrainingFoldRow, known[fold].id, also=JobState.SUCCEEDED)
     record(
         session,
         actor=actor,
@@ -147,7 +148,10 @@ def cancel_runs(session: Session, run_folders: Iterable[Path], *, actor: Actor) 
     tuple of str
         The folds that are cancelled now, or asked to stop.
     """
-    folds = folds_of(session, run_folders)
+    folders = list(run_folders)
+    for run_id in sorted({fold.run_id for fold in folds_of(session, folders)}):
+        lock(session, TrainingRunRow, run_id)
+    folds = folds_of(session, folders)
     stopped = [fold for fold in folds if cancel(session, TrainingFoldRow, fold.id) is not None]
     for run_id, organisation_id in {fold.run_id: fold.organisation_id for fold in stopped}.items():
         still = TrainingRunRow.state == RunState.TRAINING

@@ -6,7 +6,9 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from service.db.job import JobRow
 from service.db.rows import TrainingLogRow, TrainingRunRow
+from service.jobs.change import lock
 
 # The newest lines that a run keeps, and how many more it may have between two looks.
 KEPT_LINES = 2000
@@ -23,6 +25,10 @@ def note(
 ) -> None:
     """Add a line to a run's log, and forget the oldest ones beyond what is kept.
 
+    It locks the run's row first: on PostgreSQL a line of a slower transaction would appear before those that
+    a reader has seen, who goes on after the last of them. Whoever has changed a fold has locked the run
+    before that (:func:`service.jobs.change.lock`).
+
     Parameters
     ----------
     event : str
@@ -32,6 +38,7 @@ def note(
     details : mapping, optional
         JSON values that the words name; never patient data.
     """
+    lock(session, TrainingRunRow, run.id)
     row = TrainingLogRow(
         organisation_id=run.organisation_id,
         run_id=run.id,
@@ -52,6 +59,12 @@ def note(
                 ),
                 execution_options={"synchronize_session": False},
             )
+
+
+def note_failure(session: Session, job: JobRow) -> None:
+    """Note in a run's log why it has failed, as its row says; jobs of other kinds have no log."""
+    if isinstance(job, TrainingRunRow):
+        note(session, job, "failed", details={"code": job.error_code, "message": job.error_message})
 
 
 def lines_of(session: Session, run_id: str, *, after: int = 0, limit: int) -> Sequence[TrainingLogRow]:

@@ -13,7 +13,7 @@ from service.db.job import TERMINAL
 from service.db.rows import CohortRow, FoldState, RunState, TrainingFoldRow, TrainingRunRow
 from service.errors import ServiceError
 from service.identity.actor import Actor
-from service.jobs.change import change
+from service.jobs.change import change, lock
 from service.jobs.requests import FRESH, cancel, queue_again
 from service.jobs.training_log import note
 from service.jobs.training_runs import folds_of_run
@@ -105,6 +105,8 @@ def cancel_run(session: Session, run: TrainingRunRow, *, actor: Actor) -> Traini
     TrainingRunOverError
         If it has succeeded or failed.
     """
+    # Before anything is read: whoever plans the run at this moment has queued its folds, or never will.
+    lock(session, TrainingRunRow, run.id)
     stopped = [cancel(session, TrainingFoldRow, fold.id) for fold in folds_of_run(session, run.id)]
     at_once = change(
         session,
@@ -138,6 +140,8 @@ def resume_run(
     TrainingRunNotResumableError
         If it is at work, has succeeded, is about to stop, or was begun by ``restnet train``.
     """
+    lock(session, TrainingRunRow, run.id)
+    session.refresh(run)
     folds = folds_of_run(session, run.id)
     if run.request is None:
         raise TrainingRunNotResumableError("one of `restnet train`, which goes on with it itself")

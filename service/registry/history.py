@@ -1,6 +1,6 @@
 """Which model answers, and which ones did when."""
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from service.db.rows import ModelDeploymentRow, ModelVersionRow
@@ -8,7 +8,8 @@ from service.db.rows import ModelDeploymentRow, ModelVersionRow
 
 def open_deployment(session: Session) -> ModelDeploymentRow | None:
     """Return the deployment of the version that answers, with the version; None before the first one."""
-    query = _with_version().where(ModelDeploymentRow.answering)
+    version = joinedload(ModelDeploymentRow.model_version)
+    query = select(ModelDeploymentRow).options(version).where(ModelDeploymentRow.answering)
     # As it is now, and not as this session has seen it before.
     return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
 
@@ -26,7 +27,7 @@ def deployments(
     before: int | None = None,
     limit: int | None = None,
 ) -> list[ModelDeploymentRow]:
-    """List deployments with their versions, newest first.
+    """List deployments with their versions, newest first, without the cards, which may be large.
 
     Parameters
     ----------
@@ -38,13 +39,10 @@ def deployments(
     limit : int or None
         At most so many.
     """
-    query = _with_version().order_by(ModelDeploymentRow.number.desc())
+    version = joinedload(ModelDeploymentRow.model_version).defer(ModelVersionRow.card)
+    query = select(ModelDeploymentRow).options(version).order_by(ModelDeploymentRow.number.desc())
     if model_version_id is not None:
         query = query.where(ModelDeploymentRow.model_version_id == model_version_id)
     if before is not None:
         query = query.where(ModelDeploymentRow.number < before)
     return list(session.scalars(query if limit is None else query.limit(limit)))
-
-
-def _with_version() -> Select[ModelDeploymentRow]:
-    return select(ModelDeploymentRow).options(joinedload(ModelDeploymentRow.model_version))

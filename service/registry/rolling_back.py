@@ -18,7 +18,7 @@ from service.registry.history import deployments
 from service.registry.intactness import require_intact
 from service.registry.reasons import checked_reason
 from service.registry.succession import Kind, seen_answering, succeed
-from service.storage import Storage
+from service.storage import EncryptionKeyMissingError, Storage
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def roll_back(
     """Let the version answer again that did before the one that answers.
 
     Of the gate only one thing is asked, whether its file is intact: it has answered before, and whoever rolls
-    back is in a hurry. Versions whose file is not are passed over.
+    back is in a hurry. Versions whose file is not, or is encrypted with a key that is gone, are passed over.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def _first_intact(
     for version in versions:
         try:
             require_intact(storage, version)
-        except (CheckpointMissingError, CheckpointDamagedError) as error:
+        except (CheckpointMissingError, CheckpointDamagedError, EncryptionKeyMissingError) as error:
             skipped.append(Skipped(version.id, version.name, version.version, error.code))
         else:
             return version, tuple(skipped)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from sqlalchemy import select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.audit import record
@@ -115,25 +115,35 @@ def _register_found(sessions: sessionmaker[Session], store: Path, *, actor: Acto
         except IntegrityError:
             # Somebody else has found it at this moment.
             log.info("cohort_registered_elsewhere")
+        except (OSError, DBAPIError) as error:
+            log.warning("cohort_not_registered", reason=type(error).__name__)
         return
 
 
 def _check(sessions: sessionmaker[Session], row: CohortRow) -> None:
+    try:
+        state, digest = _found(row)
+        # Of what was registered by then: who registers the cohort anew at this moment knows better.
+        same = (CohortRow.id == row.id, CohortRow.fingerprint == row.fingerprint)
+        now = {"state": state, "index_sha256": digest, "checked_at": utc_now()}
+        with sessions.begin() as session:
+            changed = update(CohortRow).where(*same).values(**now).returning(CohortRow.id)
+            noted = session.scalars(changed).one_or_none()
+    except (OSError, DBAPIError) as error:
+        # One that cannot be read must not keep the others from being looked after.
+        log.warning("cohort_not_checked", cohort_id=row.id, reason=type(error).__name__)
+        return
+    if noted is not None and row.state != state:
+        log.warning("cohort_changed", cohort_id=row.id, state=state.value)
+
+
+def _found(row: CohortRow) -> tuple[CohortState, str]:
     index = Path(row.folder) / COHORT_FILE
     if not index.is_file():
-        state, digest = CohortState.MISSING, row.index_sha256
-    else:
-        digest = _sha256(index)
-        state = row.state if digest == row.index_sha256 else _state_now(row)
-        if state == CohortState.MISSING:
-            state = _state_now(row)
-    with sessions.begin() as session:
-        now = session.get(CohortRow, row.id)
-        if now is None:
-            return
-        if now.state != state:
-            log.warning("cohort_changed", cohort_id=row.id, state=state.value)
-        now.state, now.index_sha256, now.checked_at = state, digest, utc_now()
+        return CohortState.MISSING, row.index_sha256
+    digest = _sha256(index)
+    as_before = row.state == CohortState.PRESENT and digest == row.index_sha256
+    return CohortState.PRESENT if as_before else _state_now(row), digest
 
 
 def _state_now(row: CohortRow) -> CohortState:

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.rows import TrainingFoldRow, TrainingRunRow
 from service.errors import as_json
-from service.jobs.change import change
+from service.jobs.change import change, lock
 from service.jobs.lease import held_by
 from service.logs import get_logger
 from training.run_files import RunFolderError, read_rows
@@ -75,6 +75,7 @@ class EpochNotes:
         held = held_by(TrainingFoldRow, self._owner)
         try:
             with self._sessions.begin() as session:
+                lock(session, TrainingRunRow, self._row.run_id)
                 # Whoever lost the lease says nothing more: the next worker tells the same epochs.
                 if change(session, TrainingFoldRow, self._row.id, held, {"epochs": kept}) is not None:
                     run = session.get_one(TrainingRunRow, self._row.run_id)

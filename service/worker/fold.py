@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from service import jobs
 from service.db.rows import TrainingFoldRow, TrainingRunRow
 from service.errors import ServiceError, as_json
+from service.jobs.change import lock
 from service.worker.epoch_notes import EpochNotes
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
@@ -78,6 +79,7 @@ def _train(runtime: Runtime, row: TrainingFoldRow, owner: str, heartbeat: Heartb
 def _finish(
     session: Session, row: TrainingFoldRow, run: TrainingRunRow, *, owner: str, outcome: dict[str, Any]
 ) -> bool:
+    lock(session, TrainingRunRow, run.id)
     if not jobs.finish_fold(session, row.id, owner=owner, outcome=outcome):
         return False
     figures = {name: outcome[name] for name in ("epochs_run", "best_epoch", "seconds_per_epoch")}

@@ -1,13 +1,16 @@
 """A training run before its first fold and after its last: planned here, then gathered and registered."""
 
+import socket
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from celery import Celery
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service import jobs
 from service.cohorts import CohortNotUsableError
+from service.db.base import utc_now
 from service.db.rows import CohortRow, FoldState, RunState, TrainingFoldRow, TrainingRunRow
 from service.errors import ServiceError, as_json
 from service.identity.actor import program
@@ -17,7 +20,6 @@ from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.runtime import Runtime
 from service.worker.training_needs import needs_of, require_room, threads_of_a_fold
-from training.errors import CohortError
 from training.runs import CHECKPOINT_FILE, SUBJECTS_FILE, read_outcome
 
 if TYPE_CHECKING:
@@ -27,7 +29,23 @@ if TYPE_CHECKING:
     from training.fitting.settings import TrainingSettings
     from training.runs import RunRecord
 
+# Network file systems show what another machine wrote with a delay.
+FOLDER_PATIENCE_S = 120.0
 _FIGURES = ("auc", "balanced_accuracy", "sensitivity", "specificity")
+
+
+class FoldsNotSeenError(ServiceError):
+    """Folds that are finished, and whose outcomes this worker does not see yet."""
+
+    code: ClassVar[str] = "folds_not_seen"
+
+    def __init__(self, *, missing: list[int]) -> None:
+        self.missing = missing
+        self.host = socket.gethostname()
+        super().__init__(
+            f"expected the outcome of every fold in the run's folder, found none yet of {len(missing)} on "
+            f"{self.host}"
+        )
 
 
 def run_training(runtime: Runtime, run_id: str) -> None:
@@ -57,17 +75,13 @@ def settle_run(app: Celery, runtime: Runtime, run_id: str) -> None:
 
 def _advance(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartbeat) -> Write:
     act = _plan if row.plan is None else _finish
-    try:
-        return act(runtime, row, owner, heartbeat)
-    except (CohortError, ServiceError) as refusal:
-        with runtime.sessions.begin() as session:
-            jobs.note(session, row, "failed", details={"code": refusal.code, "message": str(refusal)})
-        raise
+    return act(runtime, row, owner, heartbeat)
 
 
 def _plan(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartbeat) -> Write:
     from model.predictor import choose_device  # noqa: PLC0415  (torch)
-    from training.cohort.selecting.selection import default_selection, select  # noqa: PLC0415
+    from training.cohort.selecting.selection import default_selection  # noqa: PLC0415
+    from training.cohort.selecting.selection import select as select_subjects  # noqa: PLC0415
     from training.cohort.store.cohort_store import CohortStore  # noqa: PLC0415
     from training.fitting.settings import read_settings  # noqa: PLC0415
     from training.validation.cross_validation import plan_run  # noqa: PLC0415
@@ -82,7 +96,7 @@ def _plan(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartbea
     selection = asked["selection"] or default_selection(
         store.subjects, cohort=store.name, release_unknown=store.release_unknown
     )
-    subjects = select(store.subjects, selection, where=asked["where"], seed=settings.seed)
+    subjects = select_subjects(store.subjects, selection, where=asked["where"], seed=settings.seed)
     heartbeat.report(0.5)
     folder = Path(row.run_folder)
     record = plan_run(
@@ -152,6 +166,7 @@ def _finish(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartb
     folder = Path(row.run_folder)
     heartbeat.report(0.1, state=RunState.FINISHING)
     _require_folder(folder)
+    _require_outcomes(runtime, row)
     card = finish_run(folder)
     heartbeat.report(0.6)
     actor = program("worker")
@@ -172,6 +187,20 @@ def _require_folder(folder: Path) -> None:
         raise SharedFolderMissingError(folder="run", name=folder.name)
 
 
+def _require_outcomes(runtime: Runtime, row: TrainingRunRow) -> None:
+    from training.validation.run_folder import is_finished  # noqa: PLC0415  (torch)
+
+    folder, names = Path(row.run_folder), (row.plan or {})["fold_names"]
+    missing = [fold for fold in range(len(names)) if not is_finished(folder, fold)]
+    if not missing:
+        return
+    with runtime.sessions() as session:
+        # Queued as its last fold ended. What stays away longer is for the finishing itself to refuse.
+        lately = TrainingRunRow.queued_at > utc_now(-FOLDER_PATIENCE_S)
+        if session.scalar(select(TrainingRunRow.id).where(TrainingRunRow.id == row.id, lately)):
+            raise FoldsNotSeenError(missing=missing)
+
+
 def _in_words(selection: str, where: list[str]) -> str:
     return f"{selection} where {' and '.join(where)}" if where else selection
 
@@ -180,7 +209,7 @@ RUN = Work(
     kind=TrainingRunRow,
     name="training_run",
     do=_advance,
-    awaited=(),
+    awaited=(FoldsNotSeenError,),
     out_of_reach="expected the run's and the cohort's folders to be at hand, found the system refusing them",
     limited=False,
 )

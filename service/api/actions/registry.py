@@ -38,7 +38,7 @@ def list_models(session: Session) -> list[ModelVersionResponse]:
 
 
 def read_model(session: Session, storage: Storage, model_id: str) -> ModelVersionDetail:
-    """Show one version, the gate's rules as they stand now, and when it answered.
+    """Show one version, the gate's rules as they stand now, and when it answered; closes the session.
 
     Raises
     ------
@@ -47,12 +47,14 @@ def read_model(session: Session, storage: Storage, model_id: str) -> ModelVersio
     """
     version = registry.require_version(session, row_id(model_id))
     [shown] = _versions(session, [version])
-    rules = registry.evaluate_gate(storage, version, champion=registry.active_model(session))
-    then = registry.deployments(session, model_version_id=version.id, limit=_SHOWN_DEPLOYMENTS)
+    champion = registry.active_model(session)
+    rows = registry.deployments(session, model_version_id=version.id, limit=_SHOWN_DEPLOYMENTS)
+    then = _deployments(session, rows)
+    # The gate reads the whole file: nobody else may lack the connection meanwhile.
+    session.close()
+    rules = registry.evaluate_gate(storage, version, champion=champion)
     return ModelVersionDetail(
-        **shown.model_dump(),
-        gate=[RuleResponse(**asdict(rule)) for rule in rules],
-        deployments=_deployments(session, then),
+        **shown.model_dump(), gate=[RuleResponse(**asdict(rule)) for rule in rules], deployments=then
     )
 
 

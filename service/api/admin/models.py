@@ -1,5 +1,7 @@
 """The checkpoints that the service knows, and which of them answers."""
 
+from anyio import to_thread
+
 from service.api.access.principals import AnyResources, ModelManager, ModelReader
 from service.api.actions.registry import (
     list_deployments,
@@ -43,10 +45,14 @@ def post_rollback(
 
 
 @router.get("/models/{model_id}", summary="Read a model version", responses=problem_responses(404))
-def get_model(model_id: str, principal: ModelReader, resources: AnyResources) -> ModelVersionDetail:
+async def get_model(model_id: str, principal: ModelReader, resources: AnyResources) -> ModelVersionDetail:
     """Return a checkpoint's card, the promotion gate's rules as they stand now, and when it answered."""
-    with resources.sessions_for(principal).open() as session:
-        return read_model(session, resources.storage, model_id)
+
+    def read() -> ModelVersionDetail:
+        with resources.sessions_for(principal).open() as session:
+            return read_model(session, resources.storage, model_id)
+
+    return await to_thread.run_sync(read, limiter=resources.hashing)
 
 
 @router.post(

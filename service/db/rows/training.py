@@ -5,11 +5,13 @@ from typing import Any, ClassVar
 
 from sqlalchemy import (
     JSON,
+    ColumnElement,
     ForeignKey,
     Index,
     String,
     Text,
     UniqueConstraint,
+    select,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -104,6 +106,16 @@ class TrainingFoldRow(JobRow, OrganisationOwned, Base):
     outcome: Mapped[dict[str, Any] | None]
 
     run: Mapped[TrainingRunRow] = relationship(lazy="raise", back_populates="folds")
+
+    @classmethod
+    def still_wanted(cls) -> ColumnElement[bool]:
+        """Return the condition that its run is in training: under one that is over no fold begins."""
+        return (
+            select(TrainingRunRow.id)
+            .where(TrainingRunRow.id == cls.run_id, TrainingRunRow.state == RunState.TRAINING)
+            .correlate(cls)
+            .exists()
+        )
 
 
 class TrainingLogRow(OrganisationOwned, Base):

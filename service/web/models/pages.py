@@ -1,7 +1,9 @@
 """The list of models and the page of each, with what an administrator may do there."""
 
+from functools import partial
 from typing import Annotated
 
+from anyio import to_thread
 from fastapi import APIRouter, Depends, Form, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
@@ -74,11 +76,13 @@ def roll_back(
 
 
 @router.get("/{model_id}")
-def show_model(
+async def show_model(
     request: Request, model_id: str, principal: Reader, resources: AnyResources, *, done: str = ""
 ) -> HTMLResponse:
     """Show what a model is, whether it passes the gate, and when it answered."""
-    return _model_page(request, principal, resources, model_id, done=_(wording.DONE.get(done, "")))
+    said = _(wording.DONE.get(done, ""))
+    show = partial(_model_page, request, principal, resources, model_id, done=said)
+    return await to_thread.run_sync(show, limiter=resources.hashing)
 
 
 @router.post("/{model_id}/promote")
@@ -161,8 +165,8 @@ def _model_page(
     typed: dict[str, str] | None = None,
 ) -> HTMLResponse:
     with resources.sessions_for(principal).open() as session:
-        model = read_model(session, resources.storage, model_id)
         active = _answering(session)
+        model = read_model(session, resources.storage, model_id)
     failed = [rule for rule in model.gate if rule.passed is False]
     return page(
         request,

@@ -55,6 +55,9 @@ REFUSALS = {
         "The model's file in storage is not the one that was registered. Nothing was changed: register the "
         "file again."
     ),
+    "encryption_key_missing": marked(
+        "The key that the model's file is encrypted with is gone. Nothing was changed: put the key back."
+    ),
     "gate_not_passed": marked(
         "Nothing was changed: rules of the gate failed, and nobody said why they should not matter."
     ),

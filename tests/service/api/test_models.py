@@ -1,14 +1,19 @@
 """The registry over REST: who may look, who may promote, and what is told of it."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
+from service.api.resources import HASHING_THREADS
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, ModelVersionRow, TrainingRunRow, UserRow
 from service.identity.roles import Role
 from service.identity.scopes import Scope
+from service.registry import gate
 from tests.service.api.serving import CARD, Serving
 
 FIGURE = {"value": 0.9, "low": 0.85, "high": 0.94}
@@ -116,6 +121,34 @@ def test_a_rollback_goes_back_past_what_is_gone_and_says_so(served: Serving, chi
     assert [(one["version"], one["code"]) for one in done.json()["skipped"]] == [("2", "checkpoint_missing")]
     again = served.client.post(back, headers=chief, json={"reason": "once more"})
     assert (again.status_code, again.json()["code"]) == (409, "nothing_to_roll_back_to")
+
+
+@pytest.mark.parametrize("path", [MODELS, "/models"])
+def test_files_are_read_through_a_few_at_once_and_without_the_database(
+    served: Serving, chief: dict[str, str], monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    address, headers = f"{path}/{served.add_model('1', SOUND)}", chief if path == MODELS else None
+    if headers is None:
+        served.log_in("chief")
+    lock, at_once, most, connections = threading.Lock(), 0, 0, []
+
+    def slow(_storage: object, _version: object) -> None:
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+            connections.append(served.resources.engine.pool.checkedout())
+        time.sleep(0.1)
+        with lock:
+            at_once -= 1
+
+    monkeypatch.setattr(gate, "require_intact", slow)
+    assert served.client.get(address, headers=headers).status_code == 200
+    assert connections == [0]
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: served.client.get(address, headers=headers), range(6)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert most == HASHING_THREADS
 
 
 def test_deployments_are_listed_in_pages(served: Serving, chief: dict[str, str]) -> None:

@@ -1,9 +1,13 @@
 """The registry of checkpoints from the command line."""
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
 from model import demonstration_checkpoint
 from model.card import read_card
+from service.registry import promoting
 
 
 @pytest.fixture
@@ -31,6 +35,19 @@ def test_the_demonstration_model_answers_where_none_is_named(at, restnet, restne
     _, [listed] = restnet_json("models", "list", *at)
     assert listed["active"] is True
     assert listed["sha256"] in told
+
+
+def test_others_write_while_a_file_is_read_through(at, tmp_path, restnet, monkeypatch):
+    wrote = []
+
+    def meanwhile(_storage, _version):
+        with closing(sqlite3.connect(tmp_path / "data" / "restnet.db", timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            wrote.append(other.execute("SELECT count(*) FROM model_versions").fetchone())
+
+    monkeypatch.setattr(promoting, "require_intact", meanwhile)
+    assert restnet("models", "import", *at)[0] == 0
+    assert wrote == [(1,)]
 
 
 def test_a_further_import_is_registered_and_answers_when_it_is_promoted(at, other, restnet, restnet_json):

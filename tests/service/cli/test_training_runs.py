@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, event, select
 
 from service.db.engine import make_engine, session_factory
 from service.db.rows import TrainingRunRow
@@ -69,9 +69,13 @@ def test_runs_are_queued_shown_stopped_and_gone_on_with(cohort: str, restnet: An
         "Cancelled.",
         "Resumed; folds left: 0.",
     ]
+    looked: list[str] = []
+    event.listen(Engine, "before_cursor_execute", note := lambda *call: looked.append(call[2]))
     status, printed, _ = restnet("training", "list")
+    event.remove(Engine, "before_cursor_execute", note)
     assert status == 0
     assert run_id in printed
+    assert sum("FROM training_folds" in statement for statement in looked) == 1 < len(runs)
 
 
 def test_what_cannot_be_is_refused_with_its_code(cohort: str, restnet: Any, tmp_path: Path) -> None:

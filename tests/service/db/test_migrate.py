@@ -18,9 +18,10 @@ from service.audit import record
 from service.audit.verification import verify
 from service.correlation import correlated
 from service.db import migrate
+from service.db.base import utc_now
 from service.db.engine import make_engine, session_factory
 from service.db.organisations import DEFAULT_ORGANISATION, DEFAULT_ORGANISATION_ID
-from service.db.rows import AuditEventRow, Base, PredictionRow
+from service.db.rows import AuditEventRow, Base, PredictionRow, TrainingFoldRow, TrainingRunRow
 from service.identity.accounts import secret_hash
 from service.identity.actor import Actor
 from service.identity.api_keys import find_api_key
@@ -81,6 +82,8 @@ OLD_ROWS = {
         "subject_id": "s",
     },
 }
+
+RUN = {"organisation_id": DEFAULT_ORGANISATION_ID, "cohort_folder": "/cohorts/a", "device": "cpu"}
 
 UPGRADE = "import sys; from service.db.migrate import upgrade; upgrade(sys.argv[1])"
 
@@ -162,6 +165,31 @@ def test_jobs_outlive_the_way_back_and_forward(sessions: sessionmaker[Session], 
     with sessions() as session:
         row = session.get_one(PredictionRow, job_id)
         assert (row.state, row.scan_id, row.request_id) == ("queued", scan_id, None)
+
+
+@BOTH_DATABASES
+def test_no_run_that_failed_comes_back_as_one_that_succeeded(sessions: sessionmaker[Session]) -> None:
+    ids = {}
+    with sessions.begin() as session:
+        for state in ("failed", "cancelled", "succeeded", "training"):
+            over = None if state == "training" else utc_now()
+            run = TrainingRunRow(**RUN, run_folder=state, state=state, finished_at=over)
+            session.add(run)
+            session.flush()
+            session.add(TrainingFoldRow(organisation_id=run.organisation_id, run_id=run.id, fold=0))
+            ids[run.id] = state
+        session.add(TrainingRunRow(**RUN, run_folder="unplanned", state="failed", finished_at=utc_now()))
+    engine = sessions.kw["bind"]
+    migrate.downgrade(engine.url.render_as_string(hide_password=False), "0015")
+    migrate.upgrade(engine)
+    with sessions() as session:
+        found = {ids[run.id]: run.state for run in session.scalars(select(TrainingRunRow))}
+    assert found == {
+        "failed": "training",
+        "cancelled": "training",
+        "succeeded": "succeeded",
+        "training": "training",
+    }
 
 
 def test_a_key_from_before_there_were_scopes_keeps_all_that_its_role_allows(database_url: str) -> None:

@@ -1,11 +1,13 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -13,6 +15,7 @@ import pytest
 
 from service.embedded import supervisor
 from service.embedded.supervisor import AlreadyServingError, Child, HostUnknownError, PortInUseError, serve
+from service.registry import promoting
 from service.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -92,6 +95,22 @@ def test_what_serve_and_its_children_write_is_private(
 
 
 @pytest.mark.enable_socket
+def test_others_write_while_the_first_model_is_read_through(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrote = []
+
+    def meanwhile(_storage: object, _version: object) -> None:
+        with closing(sqlite3.connect(settings.data_dir / "restnet.db", timeout=0)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            wrote.append(other.execute("SELECT count(*) FROM model_versions").fetchone())
+
+    monkeypatch.setattr(promoting, "require_intact", meanwhile)
+    supervisor.prepare(settings, demo=False)
+    supervisor.prepare(settings, demo=False)
+    assert wrote == [(1,)], "read through once, at the first start"
+
+
 def test_a_port_in_use_is_said(settings: Settings) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

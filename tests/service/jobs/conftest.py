@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.job import JobRow
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import ExplanationRow, PredictionRow, TrainingFoldRow, TrainingRunRow
+from service.db.rows import ExplanationRow, PredictionRow, RunState, TrainingFoldRow, TrainingRunRow
 
 
 @dataclass
@@ -84,6 +84,8 @@ def queue(request: pytest.FixtureRequest, sessions: sessionmaker[Session], scan_
             run_folder="/runs/a",
             cohort_folder="/cohorts/a",
             device="cpu",
+            # No fold begins under a run that is not.
+            state=RunState.TRAINING,
         )
         session.add(run)
     return Queue(TrainingFoldRow, sessions, "training", run.id)

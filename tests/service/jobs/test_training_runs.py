@@ -1,5 +1,7 @@
 """A run on its way: its folds decide when it moves, whoever looks, and in whatever order."""
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import AuditEventRow, CohortRow, TrainingFoldRow, TrainingLogRow, TrainingRunRow
 from service.identity.actor import Actor
 from service.jobs import training_log
+from service.jobs.change import change, lock
 from service.training_request import TrainingRequest
+from service.worker.epoch_notes import EpochNotes
 from tests.service.conftest import BOTH_DATABASES
 
 pytestmark = BOTH_DATABASES
@@ -193,6 +197,105 @@ def test_a_run_that_waits_or_is_planned_is_cancelled_too(course: Course) -> None
     assert course.states() == ["cancelled"]
 
 
+def aside(act: Callable[[], object]) -> threading.Thread:
+    """Let somebody else do something at the same time, and reach what they have to wait for."""
+    thread = threading.Thread(target=act)
+    thread.start()
+    thread.join(0.3)
+    return thread
+
+
+def test_a_cancellation_waits_for_who_plans_and_stops_the_folds_they_queue(course: Course) -> None:
+    assert course.claim()
+    with course.sessions.begin() as session:
+        assert jobs.begin_training(session, course.id, owner="p#1", plan=PLAN, outcomes={}, actor=ACTOR)
+        cancelling = aside(course.cancel)
+    cancelling.join()
+    assert course.states() == ["cancelled", "cancelled", "cancelled"]
+    assert course.events() == ["queued", "planned", "cancelled"]
+
+
+def test_a_cancellation_and_a_fold_that_fails_do_not_wait_for_each_other(trained: Course) -> None:
+    trained.train(1, error="training_diverged")
+    refused = []
+
+    def cancel() -> None:
+        try:
+            trained.cancel()
+        except jobs.TrainingRunOverError as error:
+            refused.append(error.found)
+
+    with trained.sessions.begin() as session:
+        run = session.get_one(TrainingRunRow, trained.id)
+        change(session, TrainingRunRow, run.id, TrainingRunRow.state == "training", {"progress": 0.5})
+        cancelling = aside(cancel)
+        assert jobs.settle(session, run.id) is not None
+    cancelling.join()
+    assert trained.states() == ["failed", "cancelled", "failed"]
+    assert refused == ["failed"]
+
+
+def test_a_cancellation_and_a_fold_that_tells_of_itself_do_not_wait_for_each_other(
+    trained: Course, tmp_path: Path
+) -> None:
+    fold = trained.folds()[0]
+    with trained.sessions.begin() as session:
+        assert jobs.claim(session, TrainingFoldRow, fold.id, owner="w#1", lease_s=60)
+    with trained.sessions.begin() as session:
+        lock(session, TrainingRunRow, trained.id)
+        telling = aside(EpochNotes(trained.sessions, fold, "w#1", tmp_path).begin)
+        jobs.cancel_run(session, session.get_one(TrainingRunRow, trained.id), actor=ACTOR)
+    telling.join()
+    assert trained.events()[-2:] == ["cancelled", "fold_begun"]
+
+
+def test_no_fold_begins_or_counts_under_a_run_that_is_over(trained: Course) -> None:
+    begun, waiting = trained.folds()
+    with trained.sessions.begin() as session:
+        assert jobs.claim(session, TrainingFoldRow, begun.id, owner="w#1", lease_s=60)
+        over = {"state": "cancelled"}
+        assert change(session, TrainingRunRow, trained.id, TrainingRunRow.state == "training", over)
+    with trained.sessions.begin() as session:
+        assert jobs.claim(session, TrainingFoldRow, waiting.id, owner="w#1", lease_s=60) is None
+        assert not jobs.finish_fold(session, begun.id, owner="w#1", outcome=OUTCOME)
+
+
+def test_the_log_says_why_a_run_failed_whoever_ended_it(course: Course) -> None:
+    def last() -> tuple[str, Any]:
+        with course.sessions() as session:
+            [line] = jobs.newest_lines(session, course.id, limit=1)
+        return line.event, line.details
+
+    mine: dict[str, Any] = {"owner": "p#1", "code": "storage_unavailable", "message": "away"}
+    assert course.claim()
+    with course.sessions.begin() as session:
+        assert jobs.wait(session, TrainingRunRow, course.id, **mine, wait_s=0)
+    assert course.claim()
+    with course.sessions.begin() as session:
+        assert jobs.postpone(session, TrainingRunRow, course.id, **mine, backoff_s=0)
+    assert last()[0] == "queued", "it only waits"
+
+    assert course.claim()
+    with course.sessions.begin() as session:
+        assert jobs.postpone(session, TrainingRunRow, course.id, **mine, backoff_s=0)
+    assert last() == ("failed", {"code": "storage_unavailable", "message": "away"})
+    course.resume()
+    assert course.claim()
+    with course.sessions.begin() as session:
+        fault = mine | {"code": "internal_error", "message": "it broke"}
+        assert jobs.fail(session, TrainingRunRow, course.id, **fault)
+        assert not jobs.fail(session, TrainingRunRow, course.id, **fault)
+    assert last() == ("failed", {"code": "internal_error", "message": "it broke"})
+    course.resume()
+    for _attempt in range(2):
+        with course.sessions.begin() as session:
+            assert jobs.claim(session, TrainingRunRow, course.id, owner="p#1", lease_s=-1)
+            jobs.sweep(session, TrainingRunRow, republish_s=30)
+    assert last()[0] == "failed"
+    assert last()[1]["code"] == "worker_lost"
+    assert course.events() == ["queued", "failed", "resumed", "failed", "resumed", "failed"]
+
+
 def test_what_is_over_is_neither_cancelled_nor_gone_on_with(trained: Course) -> None:
     with pytest.raises(jobs.TrainingRunNotResumableError, match="training"):
         trained.resume()
@@ -216,6 +319,22 @@ def test_folds_of_a_command_fail_no_run_before_all_are_over(sessions: sessionmak
     assert course.states() == ["failed", "failed", "succeeded"]
     with pytest.raises(jobs.TrainingRunNotResumableError, match="restnet train"):
         course.resume()
+
+
+def test_no_line_appears_before_one_that_was_read(trained: Course) -> None:
+    def note(event: str) -> None:
+        with trained.sessions.begin() as session:
+            jobs.note(session, session.get_one(TrainingRunRow, trained.id), event, fold=0)
+
+    with trained.sessions.begin() as session:
+        jobs.note(session, session.get_one(TrainingRunRow, trained.id), "first", fold=1)
+        writing = aside(lambda: note("second"))
+        with trained.sessions() as reader:
+            seen = list(jobs.lines_of(reader, trained.id, limit=100))
+    writing.join()
+    with trained.sessions() as reader:
+        seen += jobs.lines_of(reader, trained.id, after=seen[-1].id, limit=100)
+    assert [line.event for line in seen] == ["queued", "planned", "first", "second"]
 
 
 def test_a_log_keeps_its_newest_lines(trained: Course, monkeypatch: pytest.MonkeyPatch) -> None:

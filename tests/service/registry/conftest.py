@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 from service.db.rows import ModelVersionRow
 from service.identity.actor import Actor
 from service.registry.registering import register
-from service.storage import FolderStorage
+from service.storage import FolderStorage, Storage
 
 ACTOR = Actor("user:chief", "127.0.0.1")
 FIGURE = {"value": 0.9, "low": 0.85, "high": 0.94}
@@ -42,7 +42,7 @@ class Registry:
 
     folder: Path
     sessions: sessionmaker[Session]
-    storage: FolderStorage
+    storage: Storage
 
     def file(self, version: str, **changes: Any) -> Path:
         """Write a checkpoint whose card differs in what is said."""

@@ -1,10 +1,12 @@
 """Promotions and rollbacks: whole, told, one at a time, and refused before anything has changed."""
 
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from pyrage import encrypt, x25519
+from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.audit.verification import verify
@@ -24,6 +26,9 @@ from service.registry import (
     promote,
     roll_back,
 )
+from service.settings import Settings
+from service.storage import open_as_kept, open_storage
+from service.storage.key_file import make_key_file
 from tests.service.conftest import BOTH_DATABASES
 from tests.service.registry.conftest import ACTOR, CARD, Registry
 
@@ -86,6 +91,17 @@ def test_the_history_says_what_answered_when_by_whom_and_why(registry: Registry)
             {"sha256": first.sha256, "replaced": second.id, "reason": "worse after all", "skipped": []},
         ),
     ]
+
+
+def test_a_history_leaves_the_cards_in_the_database(registry: Registry) -> None:
+    for name in "12":
+        promoted(registry, registry.add(name))
+    with registry.sessions() as session:
+        rows = deployments(session)
+        assert [inspect(row.model_version).unloaded for row in rows] == [{"card"}, {"card"}]
+        champion = active_model(session)
+    assert champion is not None
+    assert champion.card["version"] == "2", "the gate compares with it"
 
 
 def test_what_answers_already_is_not_promoted_again(registry: Registry) -> None:
@@ -238,6 +254,24 @@ def test_a_rollback_passes_over_versions_whose_files_are_not_intact(registry: Re
         ("3", "checkpoint_missing"),
         ("2", "checkpoint_damaged"),
     ]
+
+
+def test_a_rollback_passes_over_a_version_whose_key_is_gone(
+    sessions: sessionmaker[Session], tmp_path: Path
+) -> None:
+    settings = Settings(data_dir=tmp_path, encryption_key_file=tmp_path / "keys.txt")
+    make_key_file(tmp_path / "keys.txt")
+    registry = Registry(tmp_path, sessions, open_storage(settings))
+    versions = [registry.add(name) for name in "123"]
+    for version in versions:
+        promoted(registry, version)
+    with open_as_kept(settings).receive(max_bytes=10_000) as upload:
+        upload.write(encrypt(b"weights", [x25519.Identity.generate().to_public()]))
+        open_as_kept(settings).promote(upload, versions[1].storage_key)
+    with sessions.begin() as session:
+        done = roll_back(session, registry.storage, actor=ACTOR)
+    assert done.deployment.model_version.version == "1"
+    assert [(one.version, one.code) for one in done.skipped] == [("2", "encryption_key_missing")]
 
 
 def test_without_a_way_back_nothing_changes(registry: Registry) -> None:

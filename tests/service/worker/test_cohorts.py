@@ -4,13 +4,16 @@ import shutil
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.db.rows import AuditEventRow, CohortRow
+from service.db.rows import AuditEventRow, CohortRow, CohortState
 from service.identity.actor import program
+from service.worker import cohorts
 from service.worker.cohorts import CohortNameTakenError, look_after_cohorts, register_cohort
 from tests.training.validation.tiny_cohorts import tiny_store
+from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.index import CohortNotFoundError
 
 ACTOR = program("sweeper")
@@ -74,6 +77,57 @@ def test_a_changed_cohort_is_registered_anew_under_its_name(
         again = register_cohort(session, store.folder, actor=ACTOR)
     assert (again.id, again.name, again.state) == (first.id, "mine", "present")
     assert again.fingerprint != first.fingerprint
+
+
+def test_a_cohort_that_is_registered_anew_while_it_is_looked_at_stays_present(
+    sessions: sessionmaker[Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tiny_store(tmp_path / "a")
+    look(sessions, tmp_path)
+    shutil.rmtree(store.folder)
+    tiny_store(store.folder, seed=3)
+    judge = cohorts._state_now
+
+    def meanwhile(row: CohortRow) -> CohortState:
+        state = judge(row)
+        with sessions.begin() as session:
+            register_cohort(session, store.folder, actor=ACTOR)
+        return state
+
+    with monkeypatch.context() as patched:
+        patched.setattr(cohorts, "_state_now", meanwhile)
+        assert look(sessions, tmp_path) == {"tiny": "present"}
+    assert look(sessions, tmp_path) == {"tiny": "present"}
+
+
+def test_a_mark_that_came_too_late_is_taken_back(sessions: sessionmaker[Session], tmp_path: Path) -> None:
+    tiny_store(tmp_path / "a")
+    look(sessions, tmp_path)
+    with sessions.begin() as session:
+        session.execute(update(CohortRow).values(state=CohortState.CHANGED))
+    assert look(sessions, tmp_path) == {"tiny": "present"}
+
+
+@pytest.mark.parametrize("wrong", [PermissionError("no"), OperationalError("", {}, Exception())])
+def test_one_cohort_that_cannot_be_read_keeps_nobody_from_the_others(
+    sessions: sessionmaker[Session], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: Exception
+) -> None:
+    for number, name in enumerate("abcd"):
+        tiny_store(tmp_path / name, seed=number)
+    read = CohortStore.open
+
+    def open_(folder: Path) -> CohortStore:
+        if folder.name in "ac":
+            raise wrong
+        return read(folder)
+
+    with sessions.begin() as session:
+        for name in "ab":
+            register_cohort(session, tmp_path / name, actor=ACTOR, name=name)
+        session.execute(update(CohortRow).values(state=CohortState.CHANGED))
+    monkeypatch.setattr(CohortStore, "open", open_)
+    assert look(sessions, tmp_path) == {"a": "changed", "b": "present", "tiny": "present"}
+    assert known(sessions)["tiny"].folder == str(tmp_path / "d")
 
 
 def test_a_taken_name_and_what_is_no_cohort_are_refused(

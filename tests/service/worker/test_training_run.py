@@ -7,17 +7,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
+from model.errors import DeviceUnavailableError
 from service import jobs
+from service.db.base import utc_now
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import ModelVersionRow, TrainingLogRow, TrainingRunRow
+from service.db.rows import ModelVersionRow, TrainingFoldRow, TrainingLogRow, TrainingRunRow
 from service.identity.actor import Actor
 from service.registry import active_model, origins_of
 from service.settings import Settings
+from service.storage import StorageUnavailableError
 from service.training_request import TrainingRequest
-from service.worker import training_needs
+from service.worker import training_needs, training_run
 from service.worker.cohorts import register_cohort
 from service.worker.fold import run_fold
 from service.worker.runtime import Runtime, open_runtime
@@ -26,6 +29,7 @@ from service.worker.training_run import run_training
 from tests.training.validation.tiny_cohorts import tiny_store
 from training.cohort.store.cohort_store import CohortStore
 from training.fitting.settings import read_settings
+from training.run_files import RunFolderError
 from training.runs import CHECKPOINT_FILE, read_run
 
 QUICK: dict[str, Any] = {
@@ -118,6 +122,28 @@ def test_a_run_is_planned_trained_and_finished_in_turn(runtime: Runtime, ask: Ca
     assert took < needed, "the run took more than was asked for"
 
 
+def test_a_run_waits_for_outcomes_that_another_machine_has_just_written(
+    runtime: Runtime, ask: Callable[..., str]
+) -> None:
+    def look(**changes: Any) -> TrainingRunRow:
+        with runtime.sessions.begin() as session:
+            session.execute(update(TrainingRunRow).values(not_before=None, **changes))
+        run_training(runtime, run_id)
+        return row_of(runtime.sessions, run_id)
+
+    run_id = ask()
+    run_training(runtime, run_id)
+    folder = Path(row_of(runtime.sessions, run_id).run_folder)
+    with runtime.sessions.begin() as session:
+        session.execute(update(TrainingFoldRow).values(state="succeeded"))
+        assert jobs.settle(session, run_id) is not None
+    row = look()
+    assert (row.state, row.error_code, row.attempts) == ("queued", "folds_not_seen", 0)
+    assert not (folder / CHECKPOINT_FILE).exists()
+    row = look(queued_at=utc_now(-training_run.FOLDER_PATIENCE_S))
+    assert (row.state, row.error_code) == ("failed", RunFolderError.code)
+
+
 def test_no_run_begins_on_a_disk_or_in_a_memory_that_is_too_small(
     runtime: Runtime, ask: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,6 +163,25 @@ def test_no_run_begins_on_a_disk_or_in_a_memory_that_is_too_small(
         jobs.resume_run(session, session.get_one(TrainingRunRow, run_id), actor=ACTOR)
     run_training(runtime, run_id)
     assert row_of(runtime.sessions, run_id).state == "training"
+
+
+def test_a_run_that_waits_for_the_storage_has_not_failed_and_a_fault_of_ours_is_told(
+    runtime: Runtime, ask: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def plan(*_asked: object) -> None:
+        raise wrong
+
+    wrong: Exception = StorageUnavailableError("away")
+    run_id = ask()
+    monkeypatch.setattr(training_run, "_plan", plan)
+    run_training(runtime, run_id)
+    assert row_of(runtime.sessions, run_id).state == "queued"
+    with runtime.sessions() as session:
+        assert [line.event for line in jobs.newest_lines(session, run_id, limit=9)] == ["queued"]
+    wrong = DeviceUnavailableError(expected="cuda")
+    assert refused(runtime, ask())[0] == "device_unavailable"
+    wrong = KeyError("a fault")
+    assert refused(runtime, ask())[0] == "internal_error"
 
 
 def test_a_cohort_that_changed_after_the_request_is_not_trained_on(
