@@ -94,7 +94,6 @@ def test_what_serve_and_its_children_write_is_private(
     assert modes == [0o700, 0o600]
 
 
-@pytest.mark.enable_socket
 def test_others_write_while_the_first_model_is_read_through(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +110,7 @@ def test_others_write_while_the_first_model_is_read_through(
     assert wrote == [(1,)], "read through once, at the first start"
 
 
+@pytest.mark.enable_socket
 def test_a_port_in_use_is_said(settings: Settings) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
