@@ -26,6 +26,9 @@ SMOOTHING_MM = 4.0  # sigma; the reference is as smooth
 HIGH_PASS_MM = 12.0  # sigma; slower differences between the sides are coil sensitivity, not anatomy
 TOO_FEW_POINTS = 1000
 OUTLIER_SD = 3.0
+# Of the brain's brightest: what float32 maps resolve. Smaller differences between the sides are rounding, and point
+# another way on another processor.
+RESOLVED = 10 * float(np.finfo(np.float32).eps)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def left_right_evidence(values: Volume, affine: Affine, pose: Affine) -> float:
     -------
     float
         -1 to 1; above 0 where right and left look as the affine says, below 0 where they look swapped; the
-        negative of it for the mirrored scan. 0 where too little is in view.
+        negative of it for the mirrored scan. 0 where too little is in view, or the sides are the same.
     """
     reference = _reference()
     scan, seen = _on_lattice(np.nan_to_num(np.maximum(values, 0), posinf=0), affine, pose, reference)
@@ -69,6 +72,8 @@ def left_right_evidence(values: Volume, affine: Affine, pose: Affine) -> float:
     contrast = _contrast(scan, reference, compared)
     expected = np.tensordot(contrast, reference.odd[:, compared], axes=1)
     found = _high_pass(np.where(seen, scan - scan[::-1], 0))[compared]
+    if found.std() < RESOLVED:
+        return 0.0
     limit = OUTLIER_SD * found.std()
     found = np.clip(found, -limit, limit)
     size = np.sqrt((expected @ expected) * (found @ found))

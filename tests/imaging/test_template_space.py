@@ -258,7 +258,10 @@ def test_sides_that_look_alike_are_said_to_rest_on_the_header():
     template = template_brain()
     symmetric = (0.2 + template.grey_matter) * template.mask
 
-    assert codes(Maps(np.zeros_like(symmetric), symmetric, template.affine)) == {"left_right_unverified"}
+    decision = decide(Maps(np.zeros_like(symmetric), symmetric, template.affine))
+
+    assert {warning.code for warning in decision.warnings} == {"left_right_unverified"}
+    assert decision.scores["left_right_evidence"] == 0, "rounding was read as asymmetry"
 
 
 @pytest.fixture(scope="module")
