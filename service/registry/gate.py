@@ -133,13 +133,13 @@ def _preprocessing_unchanged(card: Mapping[str, Any], reference: Mapping[str, An
     expected = "the preprocessing of the model that answers"
     if reference is None:
         return Rule("preprocessing_unchanged", None, expected, "no other model answers", overridable=True)
-    own, theirs = _written_out(card), _written_out(reference)
+    own, theirs = preprocessing_of(card), preprocessing_of(reference)
     changed = sorted(field for field in own.keys() | theirs.keys() if own.get(field) != theirs.get(field))
     found = ", ".join(f"{field}: {own.get(field)} instead of {theirs.get(field)}" for field in changed)
     return Rule("preprocessing_unchanged", not changed, expected, found or AS_EXPECTED, overridable=True)
 
 
-def _written_out(card: Mapping[str, Any]) -> Mapping[str, Any]:
+def preprocessing_of(card: Mapping[str, Any]) -> dict[str, Any]:
     """Give a card's preprocessing with every field: one that is not written has its default."""
     return PreprocessingSpec().to_json() | (card.get("preprocessing") or {})
 

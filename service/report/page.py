@@ -1,14 +1,14 @@
 """A report as one HTML file: its style in it, its pictures and drawings too, and no script anywhere."""
 
 import base64
-import hashlib
 from functools import cache
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from service.report.contents import Report
+from service.report.one_file import policy_of_the_answer, policy_of_the_file, templates_in
 from service.web.language import Language, _, spoken
 from service.web.wording import NOTICE
 
@@ -17,36 +17,23 @@ TEMPLATES = Path(__file__).resolve().parent / "templates"
 
 @cache
 def _environment() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = templates_in(TEMPLATES)
     made.filters["data_address"] = _data_address
     return made
 
 
 @cache
-def _style(language: Language) -> str:
+def style_of_paper(language: Language) -> str:
+    """Return the style of what is printed, with the notice at the foot of every sheet."""
     with spoken(language):
         # On every sheet of paper; ours, so that it needs no escaping.
         notice = _(NOTICE)
     return (TEMPLATES / "report.css").read_text(encoding="utf-8").replace("NOTICE", notice)
 
 
-@cache
-def _policy_of_the_file(language: Language) -> str:
-    digest = base64.b64encode(hashlib.sha256(_style(language).encode()).digest()).decode()
-    return (
-        f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; form-action 'none'; base-uri 'none'"
-    )
-
-
 def content_security_policy(language: Language) -> str:
     """Return the policy for the answer that holds a report: its own style and pictures, and nothing else."""
-    return f"{_policy_of_the_file(language)}; frame-ancestors 'none'"
+    return policy_of_the_answer(style_of_paper(language))
 
 
 def render(report: Report) -> str:
@@ -60,8 +47,8 @@ def render(report: Report) -> str:
     return template.render(
         report=report,
         drawn=drawn,
-        style=Markup(_style(report.language)),  # noqa: S704  (a file of ours)
-        policy=_policy_of_the_file(report.language),
+        style=Markup(style_of_paper(report.language)),  # noqa: S704  (a file of ours)
+        policy=policy_of_the_file(style_of_paper(report.language)),
     )
 
 

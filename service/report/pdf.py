@@ -1,41 +1,22 @@
-"""A report as a PDF of at most two pages, set by Typst within this process.
-
-Typst is given a template of ours and the report as JSON beside it: a value of JSON is text there, never
-markup. All that it may read lies in memory, but for its fonts.
-"""
+"""A report as a PDF of at most two pages."""
 
 import base64
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import datetime
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 from service.report.contents import Report, ReportPicture
 from service.report.fitting import ROOMS, Room, fit
 from service.report.page import TEMPLATES
-
-if TYPE_CHECKING:
-    import typst
-
-# Source Sans 3 for the PDF lies among the pages' packages; without it Typst's own letters are taken.
-FONTS = Path(__file__).resolve().parents[1] / "web" / "static" / "vendor"
+from service.report.typesetting import refusal, set_pages
 
 # What the template says of a document that has more pages than its room.
 TOO_LONG = "more pages than there is room for"
-# What Typst says of a letter that no font has.
-_NO_FONT = "could not be displayed"
 
 
 def write_pdf(report: Report) -> bytes:
     """Set a report, shortened until it fits two pages.
 
-    The PDF is tagged and says so (PDF/UA-1). Where a letter is in no font it is no longer PDF/UA, which
-    forbids that, and the report says it.
-
-    The same report is the same file.
+    Where a letter is in no font the report says it. The same report is the same file.
 
     Raises
     ------
@@ -54,40 +35,14 @@ def write_pdf(report: Report) -> bytes:
                     raise
         return _set(fit(report, ROOMS[-1]), ROOMS[-1])
     except typst.TypstError as error:
-        # What stands in quotes, and what the error hangs on to, may be what somebody typed.
-        said, _, _ = error.message.partition("`")
-        message = f"expected Typst to set a report, found: {said}"
-        raise RuntimeError(message) from None
+        raise refusal(error) from None
 
 
 def _set(report: Report, room: Room) -> bytes:
-    import typst  # noqa: PLC0415
-
-    try:
-        return _compile(_files(report, room, unshown=False), made_at=report.made_at, standards=["ua-1"])
-    except typst.TypstError as error:
-        if _NO_FONT not in error.message:
-            raise
-    return _compile(_files(report, room, unshown=True), made_at=report.made_at, standards=[])
-
-
-@cache
-def _fonts() -> "typst.Fonts":
-    import typst  # noqa: PLC0415
-
-    # The system's are left out: the same report looks the same on every machine.
-    return typst.Fonts(include_system_fonts=False, font_paths=[FONTS] if FONTS.is_dir() else [])
-
-
-def _compile(files: Mapping[str, bytes], *, made_at: datetime, standards: list[str]) -> bytes:
-    import typst  # noqa: PLC0415
-
-    # A moment of the PDF's own data is one of whole seconds.
-    timestamp = made_at.replace(microsecond=0)
-    pdf: bytes = typst.compile(  # type: ignore[call-overload]  # the stub knows no files in memory
-        dict(files), format="pdf", font_paths=_fonts(), pdf_standards=standards, timestamp=timestamp
+    return set_pages(
+        lambda unshown: _files(report, room, unshown=unshown),
+        made_at=report.made_at,
     )
-    return pdf
 
 
 def _files(report: Report, room: Room, *, unshown: bool) -> dict[str, bytes]:

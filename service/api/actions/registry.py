@@ -34,7 +34,7 @@ def list_models(session: Session) -> list[ModelVersionResponse]:
     """Show every registered version, newest first."""
     newest = select(ModelVersionRow).order_by(ModelVersionRow.created_at.desc(), ModelVersionRow.id.desc())
     rows = session.scalars(newest).all()
-    return _versions(session, rows)
+    return show_versions(session, rows)
 
 
 def read_model(session: Session, storage: Storage, model_id: str) -> ModelVersionDetail:
@@ -46,7 +46,7 @@ def read_model(session: Session, storage: Storage, model_id: str) -> ModelVersio
         If there is no such version.
     """
     version = registry.require_version(session, row_id(model_id))
-    [shown] = _versions(session, [version])
+    [shown] = show_versions(session, [version])
     champion = registry.active_model(session)
     rows = registry.deployments(session, model_version_id=version.id, limit=_SHOWN_DEPLOYMENTS)
     then = _deployments(session, rows)
@@ -115,7 +115,8 @@ def roll_back_model(
     return RollbackResponse(**shown.model_dump(), skipped=skipped)
 
 
-def _versions(session: Session, rows: Sequence[ModelVersionRow]) -> list[ModelVersionResponse]:
+def show_versions(session: Session, rows: Sequence[ModelVersionRow]) -> list[ModelVersionResponse]:
+    """Show some versions, in their order."""
     current = registry.open_deployment(session)
     names = _names_of(session, {row.added_by for row in rows if row.added_by})
     # The session shows an account the runs of its own organisation.

@@ -153,7 +153,7 @@ TRY_LATER = (
 OUTAGE_RETRY_S = 10
 """How soon a client may try again what is away for now, in seconds."""
 
-_READ_BY_PEOPLE = ("/report.html", "/report.pdf")
+_READ_BY_PEOPLE = ("/report.html", "/report.pdf", "/change-plan.html", "/change-plan.pdf")
 """What the pages link to for a tab of its own, although programs ask for it too."""
 
 Renderer = Callable[[Request, Problem], Response]

@@ -57,6 +57,8 @@ SCOPE_OF_ROUTE = {
     ("GET", "/api/v1/admin/training-runs"): Scope.ADMIN,
     ("GET", "/api/v1/admin/training-runs/{run_id}"): Scope.ADMIN,
     ("GET", "/api/v1/admin/training-runs/{run_id}/log"): Scope.ADMIN,
+    ("GET", "/api/v1/admin/training-runs/{run_id}/change-plan.html"): Scope.ADMIN,
+    ("GET", "/api/v1/admin/training-runs/{run_id}/change-plan.pdf"): Scope.ADMIN,
     ("POST", "/api/v1/admin/training-runs/{run_id}/cancel"): Scope.ADMIN,
     ("POST", "/api/v1/admin/training-runs/{run_id}/resume"): Scope.ADMIN,
     ("GET", "/api/v1/admin/reviews/counts"): Scope.ADMIN,

@@ -190,6 +190,8 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         ("POST", "/api/v1/admin/training-runs"),
         ("GET", "/api/v1/admin/training-runs/{run_id}"),
         ("GET", "/api/v1/admin/training-runs/{run_id}/log"),
+        ("GET", "/api/v1/admin/training-runs/{run_id}/change-plan.html"),
+        ("GET", "/api/v1/admin/training-runs/{run_id}/change-plan.pdf"),
         ("POST", "/api/v1/admin/training-runs/{run_id}/cancel"),
         ("POST", "/api/v1/admin/training-runs/{run_id}/resume"),
         ("GET", "/api/v1/admin/reviews/counts"),

@@ -70,6 +70,8 @@ REST = {
     ("GET", "/api/v1/admin/training-runs"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/training-runs/{run_id}"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/training-runs/{run_id}/log"): {Role.ADMINISTRATOR},
+    ("GET", "/api/v1/admin/training-runs/{run_id}/change-plan.html"): {Role.ADMINISTRATOR},
+    ("GET", "/api/v1/admin/training-runs/{run_id}/change-plan.pdf"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/training-runs/{run_id}/cancel"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/training-runs/{run_id}/resume"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/reviews/counts"): {Role.ADMINISTRATOR},

@@ -60,6 +60,8 @@ NOBODYS = {
     "/api/v1/admin/training-runs",
     "/api/v1/admin/training-runs/{run_id}",
     "/api/v1/admin/training-runs/{run_id}/log",
+    "/api/v1/admin/training-runs/{run_id}/change-plan.html",
+    "/api/v1/admin/training-runs/{run_id}/change-plan.pdf",
     "/training",
     "/training/new",
     "/training/{run_id}",

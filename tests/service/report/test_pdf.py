@@ -8,7 +8,7 @@ import pypdfium2
 import pytest
 import typst
 
-from service.report import pdf as pdf_module
+from service.report import typesetting
 from service.report.contents import Fact, Report
 from service.report.fitting import CONTINUED, cut
 from service.report.pdf import write_pdf
@@ -208,10 +208,10 @@ def test_the_same_report_is_the_same_file_and_carries_its_moment() -> None:
 def test_without_the_pages_packages_it_has_other_letters(
     monkeypatch: pytest.MonkeyPatch, tmp_path: pytest.TempPathFactory
 ) -> None:
-    pdf_module._fonts.cache_clear()
-    monkeypatch.setattr(pdf_module, "FONTS", tmp_path)
+    typesetting._fonts.cache_clear()
+    monkeypatch.setattr(typesetting, "FONTS", tmp_path)
     text = pages_of(write_pdf(made_up_report()))
-    pdf_module._fonts.cache_clear()
+    typesetting._fonts.cache_clear()
     assert "Probability of ADHD" in text[0]
 
 
@@ -221,9 +221,9 @@ def test_a_refusal_of_the_compiler_tells_nothing_that_was_typed(monkeypatch: pyt
         error.message = "PDF error: the text `SECRET` is not"
         raise error
 
-    monkeypatch.setattr(pdf_module, "_compile", refuse)
+    monkeypatch.setattr(typesetting, "_compile", refuse)
     with pytest.raises(
-        RuntimeError, match=r"^expected Typst to set a report, found: PDF error: the text $"
+        RuntimeError, match=r"^expected Typst to set a document, found: PDF error: the text $"
     ) as refused:
         write_pdf(made_up_report())
     assert "SECRET" not in str(refused.value)
