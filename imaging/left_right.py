@@ -26,8 +26,8 @@ SMOOTHING_MM = 4.0  # sigma; the reference is as smooth
 HIGH_PASS_MM = 12.0  # sigma; slower differences between the sides are coil sensitivity, not anatomy
 TOO_FEW_POINTS = 1000
 OUTLIER_SD = 3.0
-# Of the brain's brightest: what float32 maps resolve. Smaller differences between the sides are rounding, and point
-# another way on another processor.
+# Of the brain's brightest: what float32 maps resolve. Smaller differences between the sides are rounding, and
+# point another way on another processor.
 RESOLVED = 10 * float(np.finfo(np.float32).eps)
 
 
