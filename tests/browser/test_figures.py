@@ -9,7 +9,7 @@ from tests.browser.every_page import OF_THE_CLINICIAN
 from tests.browser.figures import cost_of
 from tests.browser.seeding import Seeded, seeded_site
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.enable_socket]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timed, pytest.mark.enable_socket]
 
 MOST_BYTES = 150_000
 # A second is what benchmarks/pages.py asks for on a quiet machine; these tests share theirs.

@@ -15,6 +15,7 @@ from tests.servers import end
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.enable_socket]
 
 
+@pytest.mark.timed
 def test_every_line_is_structured_even_when_a_child_is_killed(make_workplace: MakeWorkplace) -> None:
     place = make_workplace(log_format="json", max_attempts=1)
     log, said = place.marks / "log", place.marks / "said"

@@ -99,6 +99,7 @@ def test_the_web_process_opens_no_scan_itself(settings: Settings, key: str) -> N
     until(lambda: not server.is_running())
 
 
+@pytest.mark.timed
 def test_it_answers_within_three_seconds(settings: Settings) -> None:
     took = []
     # The quickest of three: whatever else a machine does can only add to it.
