@@ -1,3 +1,4 @@
+import time
 from uuid import uuid4
 
 import pytest
@@ -37,7 +38,11 @@ def test_positions_in_the_queue(queue: Queue) -> None:
             assert jobs.queue_positions(session, rows) == told
             return places
 
-    ids = [queue.add() for _ in range(3)]
+    ids = []
+    for _ in range(3):
+        ids.append(queue.add())
+        # SQLite's clock has milliseconds; who comes within the same one is ordered by chance.
+        time.sleep(0.002)
     assert positions() == [1, 2, 3]
     queue.claim(ids[0])
     assert positions() == [None, 1, 2]
