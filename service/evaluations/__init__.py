@@ -13,12 +13,18 @@ from service.evaluations.errors import (
     EvaluationSetNotFoundError,
     NoEvaluationSetError,
 )
+from service.evaluations.reading import (
+    is_current,
+    newest_of,
+    read_evaluation,
+    sets_with_cohorts,
+    with_names,
+)
 from service.evaluations.requests import (
     cancel_evaluation,
     finish_evaluation,
     request_after_training,
     request_evaluation,
-    require_evaluation,
     unannounced,
 )
 from service.evaluations.sets import FEWEST_OF_A_CLASS, add_set, find_set, lock_people, use_set
@@ -35,10 +41,14 @@ __all__ = [
     "cancel_evaluation",
     "find_set",
     "finish_evaluation",
+    "is_current",
     "lock_people",
+    "newest_of",
+    "read_evaluation",
     "request_after_training",
     "request_evaluation",
-    "require_evaluation",
+    "sets_with_cohorts",
     "unannounced",
     "use_set",
+    "with_names",
 ]

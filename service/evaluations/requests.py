@@ -11,7 +11,7 @@ from service import jobs
 from service.audit import record
 from service.db.job import JobState
 from service.db.rows import EvaluationRow, EvaluationSetRow, EvaluationState, ModelVersionRow
-from service.evaluations.errors import EvaluationNotFoundError, EvaluationOverError, NoEvaluationSetError
+from service.evaluations.errors import EvaluationOverError, NoEvaluationSetError
 from service.identity.actor import Actor
 from service.registry import ModelAlreadyActiveError, NoActiveModelError, active_model
 from service.registry.comparison import evaluation_of, set_in_use
@@ -90,20 +90,6 @@ def request_after_training(
         return request_evaluation(session, challenger, actor=actor, max_attempts=max_attempts)
     except (NoActiveModelError, ModelAlreadyActiveError, NoEvaluationSetError):
         return None
-
-
-def require_evaluation(session: Session, evaluation_id: str) -> EvaluationRow:
-    """Return the evaluation of an id.
-
-    Raises
-    ------
-    EvaluationNotFoundError
-        If there is none.
-    """
-    row = session.get(EvaluationRow, evaluation_id, populate_existing=True)
-    if row is None:
-        raise EvaluationNotFoundError
-    return row
 
 
 def cancel_evaluation(session: Session, row: EvaluationRow, *, actor: Actor) -> EvaluationRow:

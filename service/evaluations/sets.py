@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import or_, select, update
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
 from service.audit import record
 from service.cohorts import CohortNotUsableError
@@ -14,6 +14,7 @@ from service.evaluations.errors import (
     EvaluationSetNameTakenError,
     EvaluationSetNotFoundError,
 )
+from service.evaluations.reading import sets_with_cohorts
 from service.identity.actor import Actor
 from service.registry.comparison import set_in_use
 
@@ -86,8 +87,7 @@ def find_set(session: Session, named: str) -> EvaluationSetRow:
     """
     # A set may be named like another one's id: the id goes first.
     meant = or_(EvaluationSetRow.id == named, EvaluationSetRow.name == named)
-    query = select(EvaluationSetRow).where(meant).options(joinedload(EvaluationSetRow.cohort))
-    found = session.scalars(query).all()
+    found: Sequence[EvaluationSetRow] = session.scalars(sets_with_cohorts().where(meant)).all()
     if not found:
         raise EvaluationSetNotFoundError
     return next((one for one in found if one.id == named), found[0])

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Select, case, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
-from service import registry
+from service import evaluations, registry
 from service.api.actions.naming import names_of
 from service.api.evaluation_payloads import (
     ComparedModel,
@@ -17,16 +16,6 @@ from service.api.evaluation_payloads import (
     EvaluationSetResponse,
 )
 from service.db.rows import EvaluationRow, EvaluationSetRow, EvaluationState, ModelVersionRow
-from service.registry.comparison import set_in_use
-
-
-def evaluations_with_names() -> Select[Any]:
-    """Return a query of evaluations with what :func:`evaluation_responses` names, without the cards."""
-    without_card = [
-        joinedload(version).defer(ModelVersionRow.card)
-        for version in (EvaluationRow.champion, EvaluationRow.challenger)
-    ]
-    return select(EvaluationRow).options(*without_card, joinedload(EvaluationRow.evaluation_set))
 
 
 def set_responses(session: Session, rows: Sequence[EvaluationSetRow]) -> list[EvaluationSetResponse]:
@@ -55,7 +44,7 @@ def set_responses(session: Session, rows: Sequence[EvaluationSetRow]) -> list[Ev
 
 
 def evaluation_responses(session: Session, rows: Sequence[EvaluationRow]) -> list[EvaluationResponse]:
-    """Describe evaluations of :func:`evaluations_with_names`."""
+    """Describe evaluations of :func:`service.evaluations.with_names`."""
     return [EvaluationResponse(**one) for one in _described(session, rows)]
 
 
@@ -67,18 +56,7 @@ def evaluation_detail(session: Session, row: EvaluationRow) -> EvaluationDetailR
 
 def newest_evaluation(session: Session, model_version_id: str) -> EvaluationDetailResponse | None:
     """Describe the evaluation of a challenger that the gate goes by, else its newest; None without one."""
-    champion, people = registry.active_model(session), set_in_use(session)
-    counts = case(
-        (
-            (EvaluationRow.champion_id == (champion.id if champion else ""))
-            & (EvaluationRow.evaluation_set_id == (people.id if people else "")),
-            0,
-        ),
-        else_=1,
-    )
-    query = evaluations_with_names().where(EvaluationRow.challenger_id == model_version_id)
-    newest = query.order_by(counts, EvaluationRow.queued_at.desc(), EvaluationRow.id.desc())
-    row: EvaluationRow | None = session.scalars(newest.limit(1)).one_or_none()
+    row = evaluations.newest_of(session, model_version_id)
     return None if row is None else evaluation_detail(session, row)
 
 
@@ -91,10 +69,7 @@ def _described(session: Session, rows: Sequence[EvaluationRow]) -> list[dict[str
             "status": row.state,
             "progress": row.progress,
             "cancel_requested": row.cancel_requested,
-            "current": champion is not None
-            and row.champion_id == champion.id
-            and row.challenger_id != champion.id
-            and row.evaluation_set.in_use,
+            "current": evaluations.is_current(row, champion),
             "champion": _model(row.champion),
             "challenger": _model(row.challenger),
             "evaluation_set": EvaluationSetName(id=row.evaluation_set.id, name=row.evaluation_set.name),

@@ -1,14 +1,12 @@
 """Adding and choosing evaluation sets, and comparing models on them, as an account may."""
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session
 
 from service import evaluations, registry
 from service.api.access.principal import Principal
 from service.api.actions.describing_evaluations import (
     evaluation_detail,
     evaluation_responses,
-    evaluations_with_names,
     set_responses,
 )
 from service.api.actions.viewing import row_id
@@ -27,7 +25,7 @@ from service.queue import announce
 
 def list_sets(session: Session) -> list[EvaluationSetResponse]:
     """Describe every evaluation set, by name."""
-    query = select(EvaluationSetRow).options(joinedload(EvaluationSetRow.cohort))
+    query = evaluations.sets_with_cohorts()
     return set_responses(session, session.scalars(query.order_by(EvaluationSetRow.name)).all())
 
 
@@ -82,7 +80,7 @@ def start_evaluation(resources: Resources, principal: Principal, model_id: str) 
             actor=principal.actor,
             max_attempts=resources.settings.max_attempts,
         )
-        row = _with_names(session, row.id)
+        row = evaluations.read_evaluation(session, row.id)
         waiting = row.state == EvaluationState.QUEUED and row.published_at is None
         answer = evaluation_detail(session, row)
     if waiting:
@@ -99,7 +97,7 @@ def list_evaluations(session: Session, *, cursor: str | None, limit: int) -> Eva
         If the cursor is none.
     """
     paged = newest_first(
-        evaluations_with_names(), EvaluationRow.created_at, EvaluationRow.id, cursor=cursor, limit=limit
+        evaluations.with_names(), EvaluationRow.created_at, EvaluationRow.id, cursor=cursor, limit=limit
     )
     rows = session.scalars(paged).all()
     shown = rows[:limit]
@@ -115,7 +113,7 @@ def read_evaluation(session: Session, evaluation_id: str) -> EvaluationDetailRes
     EvaluationNotFoundError
         If there is none with this id.
     """
-    return evaluation_detail(session, _with_names(session, row_id(evaluation_id)))
+    return evaluation_detail(session, evaluations.read_evaluation(session, row_id(evaluation_id)))
 
 
 def stop_evaluation(session: Session, principal: Principal, evaluation_id: str) -> EvaluationDetailResponse:
@@ -125,28 +123,16 @@ def stop_evaluation(session: Session, principal: Principal, evaluation_id: str) 
     ------
     EvaluationNotFoundError, EvaluationOverError
     """
-    row = evaluations.require_evaluation(session, row_id(evaluation_id))
+    row = evaluations.read_evaluation(session, row_id(evaluation_id))
     evaluations.cancel_evaluation(session, row, actor=principal.actor)
-    answer = evaluation_detail(session, _with_names(session, row.id))
+    answer = evaluation_detail(session, evaluations.read_evaluation(session, row.id))
     session.commit()
     return answer
 
 
-def _with_names(session: Session, evaluation_id: str) -> EvaluationRow:
-    session.flush()
-    query = evaluations_with_names().where(EvaluationRow.id == evaluation_id)
-    found = query.execution_options(populate_existing=True)
-    row: EvaluationRow | None = session.scalars(found).one_or_none()
-    if row is None:
-        raise evaluations.EvaluationNotFoundError
-    return row
-
-
 def _committed(session: Session, row: EvaluationSetRow) -> EvaluationSetResponse:
     session.flush()
-    query = select(EvaluationSetRow).where(EvaluationSetRow.id == row.id)
-    with_cohort = query.options(joinedload(EvaluationSetRow.cohort))
-    found = session.scalars(with_cohort.execution_options(populate_existing=True)).one()
-    [answer] = set_responses(session, [found])
+    query = evaluations.sets_with_cohorts().where(EvaluationSetRow.id == row.id)
+    [answer] = set_responses(session, session.scalars(query.execution_options(populate_existing=True)).all())
     session.commit()
     return answer

@@ -8,7 +8,13 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.job import JobRow
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import ExplanationRow, PredictionRow, RunState, TrainingFoldRow, TrainingRunRow
+from service.db.rows import (
+    ExplanationRow,
+    PredictionRow,
+    RunState,
+    TrainingFoldRow,
+    TrainingRunRow,
+)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Evaluations in this process, with real trainings: what each challenger comes to before the service's gate."""
+"""Evaluations in this process, of real trainings: what each challenger comes to before the gate."""
 
 import shutil
 import threading
@@ -148,9 +148,7 @@ class Place:
     def promote(self, challenger: str, why: str | None = None) -> None:
         with self.runtime.sessions.begin() as session:
             version = session.get_one(ModelVersionRow, challenger)
-            promote(
-                session, self.runtime.storage, version, actor=ACTOR, reason="better", override_reason=why
-            )
+            promote(session, self.runtime.storage, version, actor=ACTOR, reason="better", override_reason=why)
 
 
 @pytest.fixture
@@ -247,7 +245,7 @@ def test_another_preprocessing_is_stopped_by_name_and_nobody_overrules_it(
     challenger = place.add(place.made.champion, path)
     place.evaluated(challenger)
     assert place.failed(challenger)["same_preprocessing"] == "tr_s None"
-    with pytest.raises(GateNotPassedError, match="same_preprocessing: expected tr_s 2.0"):
+    with pytest.raises(GateNotPassedError, match=r"same_preprocessing: expected tr_s 2\.0"):
         place.promote(challenger, WHY)
 
 
