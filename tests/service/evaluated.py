@@ -7,7 +7,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service.db.rows import CohortRow, EvaluationRow, EvaluationSetRow, EvaluationState
+from service.db.rows import CohortRow, EvaluationRow, EvaluationSetRow, EvaluationState, ModelVersionRow
+from service.registry import active_model
+from service.registry.comparison import evaluation_of
 
 FINGERPRINT = "e" * 64
 RULES = (
@@ -156,3 +158,14 @@ def evaluate(
     session.add(row)
     session.flush()
     return row
+
+
+def let_pass(session: Session, challenger: str) -> None:
+    """Have a version compared with the one that answers, and pass, where nobody has compared the two."""
+    champion = active_model(session)
+    version = session.get(ModelVersionRow, challenger)
+    if champion is None or version is None or champion.id == challenger:
+        return
+    known = evaluation_of(session, version, champion=champion, people=add_set(session))
+    if known is None:
+        evaluate(session, champion=champion.id, challenger=challenger)

@@ -21,6 +21,7 @@ from service.api.actions.evaluating import (
 from service.api.actions.training import list_cohorts
 from service.api.actions.viewing import row_id
 from service.api.evaluation_payloads import EvaluationSetRequest
+from service.api.model_payloads import RuleResponse
 from service.api.problems.handlers import status_of
 from service.api.resources import Resources
 from service.errors import ServiceError
@@ -140,12 +141,17 @@ def comparison_of(model_id: str, principal: Principal, resources: Resources) -> 
     measured = found is not None and found.outcome is not None and found.outcome["together"] is not None
     return {
         "found": found,
-        "measured": measured,
+        "side_by_side": measured,
+        "judged": [] if found is None or found.outcome is None else _rules(found.outcome),
         "in_use": in_use,
         "comparable": champion is not None and champion.id != row_id(model_id) and in_use is not None,
         "figures": figures,
         "evaluation": wording,
     }
+
+
+def _rules(outcome: dict[str, Any]) -> list[RuleResponse]:
+    return [RuleResponse(**rule) for rule in outcome["rules"]]
 
 
 def _to_model(model_id: str) -> RedirectResponse:
