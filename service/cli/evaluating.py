@@ -12,6 +12,9 @@ from service.cli.usage import AsJson
 if TYPE_CHECKING:
     from service.db.rows import EvaluationRow, EvaluationSetRow, ModelVersionRow
 
+# As REST takes it.
+NAME_LENGTH = 100
+
 app = typer.Typer(no_args_is_help=True)
 
 EvaluationId = Annotated[str, typer.Argument(help="As `restnet evaluation list` gives it.")]
@@ -36,6 +39,8 @@ def add(
     from service import evaluations
     from service.cohorts import find_cohort
 
+    if not (0 < len(name) <= NAME_LENGTH and name.isprintable() and name == name.strip()):
+        raise typer.BadParameter(f"a set needs a name of up to {NAME_LENGTH} printable characters")
     with migrated_session(load_settings(data_dir)) as session:
         added = evaluations.add_set(
             session,
