@@ -13,16 +13,17 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.job import JobRow
 from service.db.restricted import OrganisationSessions
-from service.db.rows import ExplanationRow, PredictionRow, TrainingFoldRow, TrainingRunRow
+from service.db.rows import EvaluationRow, ExplanationRow, PredictionRow, TrainingFoldRow, TrainingRunRow
 from service.embedded import filebroker
 from service.logs import get_logger
 from service.settings import Settings
 
-QueueName = Literal["inference", "explanation", "planning", "training", "maintenance"]
+QueueName = Literal["inference", "explanation", "evaluation", "planning", "training", "maintenance"]
 QUEUES: tuple[QueueName, ...] = get_args(QueueName)
 
 PREDICTION_RUN = "prediction.run"
 EXPLANATION_RUN = "explanation.run"
+EVALUATION_RUN = "evaluation.run"
 TRAINING_RUN = "training.run"
 TRAINING_FOLD = "training.fold"
 MAINTENANCE_SWEEP = "maintenance.sweep"
@@ -31,6 +32,8 @@ MAINTENANCE_SWEEP = "maintenance.sweep"
 _TASKS: dict[type[JobRow], tuple[str, QueueName]] = {
     PredictionRow: (PREDICTION_RUN, "inference"),
     ExplanationRow: (EXPLANATION_RUN, "explanation"),
+    # Minutes each: whoever waits to see what drove an answer does not wait for that on another machine.
+    EvaluationRow: (EVALUATION_RUN, "evaluation"),
     # Not the queue of the folds, nor any that a worker of folds takes: a run is planned, and finished, in
     # seconds, and would wait behind other runs for hours.
     TrainingRunRow: (TRAINING_RUN, "planning"),

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.evaluation_payloads import EvaluationResponse
 from service.registry import NO_MODEL, OVERRIDE_REASON_MIN_LENGTH, REASON_MAX_LENGTH, Kind
 
 # Lines and tabs pass, other control characters do not: no database takes all of them.
@@ -144,6 +145,9 @@ class ModelVersionDetail(ModelVersionResponse):
     """A registered checkpoint with the gate's rules as they stand now, and when it answered."""
 
     gate: list[RuleResponse]
+    evaluation: EvaluationResponse | None = Field(
+        description="As challenger: the one that the gate goes by, else the newest; null where there is none"
+    )
     deployments: list[DeploymentResponse]
 
 

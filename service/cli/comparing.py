@@ -1,15 +1,12 @@
 """``restnet compare``: a challenger beside the model in use, on people that neither was trained on."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from service.cli.output import print_json, progress_bar, say
 from service.cli.usage import AsJson
-
-if TYPE_CHECKING:
-    from training.challenge.challenge import Challenge
 
 # As the table names them: what has an interval and a difference, and what is one number.
 _FIGURES = {"auc": "AUC", "sensitivity": "sensitivity", "specificity": "specificity", "brier": "Brier"}
@@ -74,21 +71,22 @@ def compare(
     if as_json:
         print_json(found.to_json())
     else:
-        _show(found)
+        show_challenge(found.to_json())
 
 
-def _show(found: "Challenge") -> None:
-    people = found.evaluation
+def show_challenge(found: dict[str, Any]) -> None:
+    """Print a `Challenge`, as it writes itself as JSON, for people."""
+    people = found["evaluation_set"]
     kind = "simulated subjects" if people["simulated"] else "people"
     say(f"On {people['subjects']} {kind} of cohort {people['cohort']}, locked as", bold=True)
     say(people["fingerprint"])
-    together = found.to_json()["together"]
-    if together is not None:
-        _show_figures(together)
-    for rule in found.rules:
-        word, colour = ("passed", "green") if rule.passed else ("failed", "red")
-        say(f"  {word}  {rule.name}: expected {rule.expected}, found {rule.found}", fg=colour)
-    may = "may" if found.passed else "may not"
+    if found["together"] is not None:
+        _show_figures(found["together"])
+    for rule in found["rules"]:
+        word, colour = ("passed", "green") if rule["passed"] else ("failed", "red")
+        said = f"  {word}  {rule['name']}: expected {rule['expected']}, found {rule['found']}"
+        say(said, fg=colour)
+    may = "may" if found["passed"] else "may not"
     say(f"The challenger {may} take the champion's place.", bold=True)
 
 

@@ -200,10 +200,14 @@ def _children(host: str, port: int) -> tuple[Child, ...]:
     return (
         Child("web", ("service.api.main", "--host", host, "--port", str(port))),
         Child("inference", ("service.worker", "--queue", "inference")),
-        # Beside a fold, which takes hours, an explanation would wait for them; so would a run to be planned.
+        # Beside a fold, which takes hours, an explanation would wait for them; so would a challenger to be
+        # compared, or a run to be planned.
         Child(
             "explanation",
-            ("service.worker", "--queue", "explanation", "--queue", "planning"),
+            (
+                *("service.worker", "--queue", "explanation", "--queue", "evaluation"),
+                *("--queue", "planning"),
+            ),
             niceness=LOWEST_PRIORITY,
         ),
         # The sweeper is a thread that sleeps; what needs the processor here is a fold.

@@ -7,6 +7,7 @@ table says which one answers and which did when (:mod:`service.registry.history`
 and nothing loads the network.
 """
 
+from service.registry.comparison import judge_comparison
 from service.registry.errors import (
     CheckpointDamagedError,
     CheckpointMissingError,
@@ -50,6 +51,7 @@ __all__ = [
     "earlier_versions",
     "evaluate_gate",
     "find_version",
+    "judge_comparison",
     "let_answer",
     "open_deployment",
     "origins_of",

@@ -1,6 +1,7 @@
 """The promotion gate: rules that a version has to meet before it answers, judged without any data.
 
-A rule that needs a data set is evaluated elsewhere and joins these as another :class:`Rule`.
+A rule that needs a data set is evaluated by a worker and joins these as another :class:`Rule`
+(:mod:`service.registry.comparison`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ MEASURED = ("auc", "balanced_accuracy", "sensitivity", "specificity")
 PROTOCOL = "nested"
 """The protocol whose figures were measured on people that nothing was chosen by (docs/science.md)."""
 AS_EXPECTED = "as expected"
+NO_OTHER_MODEL = "no other model answers"
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,11 @@ class Rule:
 
 
 def evaluate_gate(
-    storage: Storage, version: ModelVersionRow, *, champion: ModelVersionRow | None
+    storage: Storage,
+    version: ModelVersionRow,
+    *,
+    champion: ModelVersionRow | None,
+    compared: Sequence[Rule],
 ) -> tuple[Rule, ...]:
     """Judge every rule for a version.
 
@@ -55,8 +61,10 @@ def evaluate_gate(
     version : ModelVersionRow
     champion : ModelVersionRow or None
         The one that answers; None where none does.
+    compared : sequence of Rule
+        Of :func:`service.registry.comparison.judge_comparison`, which needs the database and no file.
     """
-    return (_file_intact(storage, version), *judge_card(version, champion=champion))
+    return (_file_intact(storage, version), *judge_card(version, champion=champion), *compared)
 
 
 def judge_card(version: ModelVersionRow, *, champion: ModelVersionRow | None) -> tuple[Rule, ...]:
@@ -132,7 +140,7 @@ def _preprocessing_known(card: Mapping[str, Any]) -> Rule:
 def _preprocessing_unchanged(card: Mapping[str, Any], reference: Mapping[str, Any] | None) -> Rule:
     expected = "the preprocessing of the model that answers"
     if reference is None:
-        return Rule("preprocessing_unchanged", None, expected, "no other model answers", overridable=True)
+        return Rule("preprocessing_unchanged", None, expected, NO_OTHER_MODEL, overridable=True)
     own, theirs = preprocessing_of(card), preprocessing_of(reference)
     changed = sorted(field for field in own.keys() | theirs.keys() if own.get(field) != theirs.get(field))
     found = ", ".join(f"{field}: {own.get(field)} instead of {theirs.get(field)}" for field in changed)

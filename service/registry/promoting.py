@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 from service.audit import record
 from service.db.rows import ModelDeploymentRow, ModelVersionRow
 from service.identity.actor import Actor
+from service.registry.comparison import judge_comparison
 from service.registry.errors import ModelAlreadyActiveError
 from service.registry.gate import judge_card, require_passed
 from service.registry.history import active_model
@@ -63,7 +64,7 @@ def promote(
         raise ModelAlreadyActiveError
     # The gate's first rule: what is wrong with a file has codes of its own.
     require_intact(storage, version)
-    rules = judge_card(version, champion=champion)
+    rules = (*judge_card(version, champion=champion), *judge_comparison(session, version, champion=champion))
     overridden = require_passed(rules, override_reason=override_reason)
     deployment = succeed(
         session,

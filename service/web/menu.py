@@ -34,6 +34,7 @@ ENTRIES = (
     Entry("/users", marked("Users"), Permission.MANAGE_USERS),
     Entry("/keys", marked("API keys"), Permission.MANAGE_KEYS),
     Entry("/models", marked("Models"), Permission.READ_MODELS),
+    Entry("/evaluation", marked("Evaluation"), Permission.READ_MODELS),
     Entry("/training", marked("Training"), Permission.TRAIN_MODELS),
     Entry("/reviews", marked("Reviews"), Permission.COUNT_REVIEWS),
     Entry("/audit", marked("Audit"), Permission.READ_AUDIT),

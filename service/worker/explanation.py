@@ -5,8 +5,6 @@ machine whose other cores answer for scans it must not keep them waiting.
 """
 
 import gzip
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +25,7 @@ from service.worker.job import Work, Write, run_job
 from service.worker.patience import entered
 from service.worker.picturing import picture_enclosed
 from service.worker.runtime import Runtime
+from service.worker.threads import one_thread
 
 if TYPE_CHECKING:
     from model.explanation import Explanation
@@ -68,7 +67,7 @@ def _explain(runtime: Runtime, row: ExplanationRow, owner: str, heartbeat: Heart
             progress=lambda done: heartbeat.report(_READ * done),
             check=heartbeat.check,
         )
-    with _one_thread():
+    with one_thread():
         found = explain(
             predictor,
             network_input,
@@ -92,18 +91,6 @@ EXPLANATION = Work(
     out_of_reach="expected the service's own storage to answer, found it away",
     limited=True,
 )
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    import torch  # noqa: PLC0415
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _draw(

@@ -9,6 +9,7 @@ from service import jobs, logs
 from service.db.rows import ExplanationRow, ExplanationState, TrainingFoldRow
 from service.errors import ServiceError
 from service.queue import (
+    EVALUATION_RUN,
     EXPLANATION_RUN,
     MAINTENANCE_SWEEP,
     PREDICTION_RUN,
@@ -85,6 +86,14 @@ def explain(explanation_id: str) -> None:
     run_explanation(process_runtime(), explanation_id)
 
 
+@shared_task(name=EVALUATION_RUN)  # type: ignore[untyped-decorator]
+def evaluate(evaluation_id: str) -> None:
+    """Set one challenger beside the champion."""
+    from service.worker.evaluation import run_evaluation  # noqa: PLC0415
+
+    run_evaluation(process_runtime(), evaluation_id)
+
+
 @shared_task(name=TRAINING_FOLD)  # type: ignore[untyped-decorator]
 def train(fold_id: str) -> None:
     """Train one fold, and move its run on where it was the last."""
@@ -105,15 +114,18 @@ def train(fold_id: str) -> None:
 
 @shared_task(name=TRAINING_RUN)  # type: ignore[untyped-decorator]
 def advance(run_id: str) -> None:
-    """Plan one training run, or finish it."""
+    """Plan one training run, or finish it; a challenger that it has made is compared next."""
+    from service.worker.evaluation import announce_evaluations  # noqa: PLC0415
     from service.worker.training_run import announce_folds, run_training  # noqa: PLC0415
 
     runtime = process_runtime()
     run_training(runtime, run_id)
     try:
         announce_folds(current_app, runtime, run_id)
+        announce_evaluations(current_app, runtime)
     except DBAPIError as error:
-        log.warning("folds_not_announced", reason=type(error).__name__)
+        # What nobody was told of is left to the sweep.
+        log.warning("jobs_not_announced", reason=type(error).__name__)
 
 
 def _announce_explanation(runtime: Runtime, prediction_id: str) -> None:

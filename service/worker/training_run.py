@@ -8,7 +8,7 @@ from celery import Celery
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service import jobs
+from service import evaluations, jobs
 from service.cohorts import CohortNotUsableError
 from service.db.base import utc_now
 from service.db.rows import CohortRow, FoldState, RunState, TrainingFoldRow, TrainingRunRow
@@ -175,9 +175,17 @@ def _finish(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartb
         version = register(session, runtime.storage, folder / CHECKPOINT_FILE, actor=actor, run_id=row.id)
     measured = cast("dict[str, Any]", card.metrics)
     metrics = {name: measured[name]["value"] for name in _FIGURES}
-    return lambda session: jobs.end_well(
-        session, row.id, owner=owner, model_version_id=version.id, metrics=as_json(metrics)
-    )
+    metrics = as_json(metrics)
+
+    def end(session: Session) -> bool:
+        if not jobs.end_well(session, row.id, owner=owner, model_version_id=version.id, metrics=metrics):
+            return False
+        evaluations.request_after_training(
+            session, version.id, actor=actor, max_attempts=runtime.settings.max_attempts
+        )
+        return True
+
+    return end
 
 
 def _require_folder(folder: Path) -> None:

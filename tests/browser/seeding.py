@@ -18,6 +18,7 @@ from service.db.migrate import upgrade
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import (
     CohortRow,
+    EvaluationState,
     ExplanationState,
     ModelVersionRow,
     PredictionRow,
@@ -44,6 +45,7 @@ from tests.service.api.serving import (
     web_process,
 )
 from tests.service.api.training_rows import add_runs
+from tests.service.evaluated import evaluate, outcome
 
 # Who has uploaded nothing and sees nobody else's; who logs in with a code too.
 NEWCOMER, WITH_CODE = "newcomer", "with-a-code"
@@ -165,6 +167,23 @@ def _add_models(sessions: sessionmaker[Session], storage: Storage) -> dict[str, 
             if name == "sound":
                 let_answer(session, version)
                 let_answer(session, answering)
+            found = outcome() if name == "sound" else outcome("auc_not_worse", "no_leak")
+            evaluate(session, champion=answering.id, challenger=version.id, found=found)
+        under_way = {"being-compared": EvaluationState.EVALUATING, "not-compared": EvaluationState.FAILED}
+        for name, state in under_way.items():
+            version = ModelVersionRow(
+                name=CARD["name"],
+                version=name,
+                sha256=name.ljust(64, "0"),
+                storage_key="models/b.st",
+                card=CARD,
+            )
+            session.add(version)
+            session.flush()
+            failure = {"error_code": "evaluation_set_changed", "error_message": "expected others"}
+            said = failure if state == EvaluationState.FAILED else {}
+            evaluate(session, champion=answering.id, challenger=version.id, state=state, **said)
+            pages[name] = f"/models/{version.id}"
     return pages
 
 

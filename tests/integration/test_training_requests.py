@@ -142,7 +142,7 @@ def test_runs_are_planned_trained_and_registered_but_do_not_answer(
 ) -> None:
     training = make_training(broker=broker, database=database)
     place = training.place
-    place.worker("explanation", "planning")
+    place.worker("explanation", "evaluation", "planning")
     place.worker("maintenance", "training")
     with place.sessions() as session:
         active = require_active(session)

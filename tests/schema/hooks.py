@@ -59,6 +59,20 @@ def _ask_for_training(case):
             case.path_parameters["run_id"] = KNOWN["runs"][-1 if of_resume else -2]
 
 
+def _ask_for_evaluation(case):
+    """Name a cohort, a set and evaluations that are there."""
+    path = case.operation.path
+    if path.endswith("/evaluation-sets") and case.method == "POST":
+        asked["sets"] += 1
+        if asked["sets"] % 2 and case.meta.generation.mode.is_positive and not _is_systematic(case):
+            case.body = {"name": f"set {asked['sets']}", "cohort": "tiny", "selection": "all", "where": []}
+    for parameter, known in (("set_id", KNOWN["sets"]), ("evaluation_id", KNOWN["evaluations"])):
+        if f"{{{parameter}}}" in path:
+            asked[path] += 1
+            if asked[path] % 2:
+                case.path_parameters[parameter] = known[0]
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Follow ended predictions only, and name raw files: OpenAPI can require a header for no kind of body."""
@@ -80,6 +94,7 @@ def before_call(context, case, kwargs):
             if case.operation.path == PROMOTE and KNOWN["models"]:
                 case.path_parameters["model_id"] = KNOWN["models"].pop()
     _ask_for_training(case)
+    _ask_for_evaluation(case)
     # What is made up to be refused stays as it is; so do the systematic ones, which are judged as they were.
     if (
         case.operation.path.startswith(BEGIN)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from service.db.rows import PredictionState
+from service.db.rows import EvaluationRow, EvaluationState, PredictionState
 from service.identity.roles import Role
 from service.settings import Settings
 from tests.service.api.serving import (
@@ -18,6 +18,7 @@ from tests.service.api.serving import (
     serving,
 )
 from tests.service.api.tus_client import Client
+from tests.service.evaluated import add_set, outcome
 from tests.service.test_population import POPULATION
 
 
@@ -63,6 +64,10 @@ class Known:
         Registered models that have not answered; others have, so that there is a way back.
     runs : list of str
         Training runs, which wait; the last one was cancelled.
+    sets : list of str
+        Evaluation sets, of which the first is in use.
+    evaluations : list of str
+        Evaluations, which wait; the last one is over.
     """
 
     asking: dict[Role, Account]
@@ -70,6 +75,8 @@ class Known:
     keys: list[str]
     models: list[str]
     runs: list[str]
+    sets: list[str]
+    evaluations: list[str]
 
 
 def settings_of(folder: Path, template: Path) -> Settings:
@@ -105,7 +112,15 @@ def populate(folder: Path) -> Known:
         service.register_cohort()
         runs = [run["id"] for run in service.train(near, seeds=[0, 1, 2])]
         service.client.post(f"/api/v1/admin/training-runs/{runs[-1]}/cancel", headers=near)
-    return Known(asking, stranger, keys, models[10:], runs)
+        with service.sessions.begin() as session:
+            sets = [add_set(session, name, in_use=name == "a").id for name in "abc"]
+        address = "/api/v1/admin/models/{}/evaluations"
+        asked = [service.client.post(address.format(id_), headers=near) for id_ in models[:4]]
+        evaluations = [answer.json()["id"] for answer in asked]
+        with service.sessions.begin() as session:
+            last = session.get_one(EvaluationRow, evaluations[-1])
+            last.state, last.outcome, last.passed = EvaluationState.SUCCEEDED, outcome(), True
+    return Known(asking, stranger, keys, models[10:], runs, sets, evaluations)
 
 
 def _add_scans(service: Serving, account: Account, model_version_id: str) -> None:

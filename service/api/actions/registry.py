@@ -1,6 +1,6 @@
 """Looking at models, promoting them and rolling back, as an account may."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 
 from sqlalchemy import select
@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 
 from service import registry
 from service.api.access.principal import Principal
+from service.api.actions.describing_evaluations import newest_evaluation
+from service.api.actions.naming import names_of
 from service.api.actions.viewing import row_id
 from service.api.cursor import decode_number, encode_number
 from service.api.model_payloads import (
@@ -22,7 +24,7 @@ from service.api.model_payloads import (
     RuleResponse,
     SkippedVersion,
 )
-from service.db.rows import ApiKeyRow, ModelDeploymentRow, ModelVersionRow, UserRow
+from service.db.rows import ModelDeploymentRow, ModelVersionRow
 from service.registry import Kind
 from service.storage import Storage
 
@@ -48,13 +50,18 @@ def read_model(session: Session, storage: Storage, model_id: str) -> ModelVersio
     version = registry.require_version(session, row_id(model_id))
     [shown] = show_versions(session, [version])
     champion = registry.active_model(session)
+    compared = registry.judge_comparison(session, version, champion=champion)
+    evaluation = newest_evaluation(session, version.id)
     rows = registry.deployments(session, model_version_id=version.id, limit=_SHOWN_DEPLOYMENTS)
     then = _deployments(session, rows)
     # The gate reads the whole file: nobody else may lack the connection meanwhile.
     session.close()
-    rules = registry.evaluate_gate(storage, version, champion=champion)
+    rules = registry.evaluate_gate(storage, version, champion=champion, compared=compared)
     return ModelVersionDetail(
-        **shown.model_dump(), gate=[RuleResponse(**asdict(rule)) for rule in rules], deployments=then
+        **shown.model_dump(),
+        gate=[RuleResponse(**asdict(rule)) for rule in rules],
+        evaluation=evaluation,
+        deployments=then,
     )
 
 
@@ -118,7 +125,7 @@ def roll_back_model(
 def show_versions(session: Session, rows: Sequence[ModelVersionRow]) -> list[ModelVersionResponse]:
     """Show some versions, in their order."""
     current = registry.open_deployment(session)
-    names = _names_of(session, {row.added_by for row in rows if row.added_by})
+    names = names_of(session, {row.added_by for row in rows if row.added_by})
     # The session shows an account the runs of its own organisation.
     origins = registry.origins_of(session, [row.id for row in rows])
     shown = []
@@ -142,7 +149,7 @@ def show_versions(session: Session, rows: Sequence[ModelVersionRow]) -> list[Mod
 
 
 def _deployments(session: Session, rows: Sequence[ModelDeploymentRow]) -> list[DeploymentResponse]:
-    names = _names_of(session, {row.actor for row in rows})
+    names = names_of(session, {row.actor for row in rows})
     return [
         DeploymentResponse(
             id=row.id,
@@ -159,18 +166,3 @@ def _deployments(session: Session, rows: Sequence[ModelDeploymentRow]) -> list[D
         )
         for row in rows
     ]
-
-
-def _names_of(session: Session, actors: Collection[str]) -> dict[str, str]:
-    """Name accounts by their actors, as far as the session sees them; a program is its own name."""
-    named = {actor: actor for actor in actors if ":" not in actor}
-    user_ids = [actor.removeprefix("user:") for actor in actors if actor.startswith("user:")]
-    if user_ids:
-        users = select(UserRow.id, UserRow.username).where(UserRow.id.in_(user_ids))
-        named |= {f"user:{id_}": username for id_, username in session.execute(users)}
-    key_ids = [actor.removeprefix("key:") for actor in actors if actor.startswith("key:")]
-    if key_ids:
-        keys = select(ApiKeyRow.id, UserRow.username).join(UserRow, UserRow.id == ApiKeyRow.user_id)
-        keys = keys.where(ApiKeyRow.id.in_(key_ids))
-        named |= {f"key:{id_}": username for id_, username in session.execute(keys)}
-    return named

@@ -1,12 +1,23 @@
-"""``/api/v1/admin``: accounts, API keys, counts of reviews and audit of an organisation; models, training."""
+"""``/api/v1/admin``: of an organisation accounts, keys, reviews and audit; models, training, evaluations."""
 
-from service.api.admin import audit, change_plans, invitations, keys, models, reviews, training, users
+from service.api.admin import (
+    audit,
+    change_plans,
+    evaluations,
+    invitations,
+    keys,
+    models,
+    reviews,
+    training,
+    users,
+)
 
 ROUTERS = (
     users.router,
     invitations.router,
     keys.router,
     models.router,
+    evaluations.router,
     training.router,
     change_plans.router,
     reviews.router,

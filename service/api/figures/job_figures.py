@@ -15,6 +15,7 @@ from service.db.base import utc_now
 from service.db.job import JobRow, JobState
 from service.db.rows import (
     JOB_KINDS,
+    EvaluationRow,
     ExplanationRow,
     ModelVersionRow,
     PredictionRow,
@@ -27,6 +28,7 @@ from service.jobs.ended import EndedJob, EndedJobs
 NAMES: dict[type[JobRow], str] = {
     PredictionRow: "prediction",
     ExplanationRow: "explanation",
+    EvaluationRow: "evaluation",
     TrainingRunRow: "run",
     TrainingFoldRow: "fold",
 }

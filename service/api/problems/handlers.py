@@ -12,7 +12,18 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from imaging.errors import ScanError
-from service import cohorts, enclosure, explanations, jobs, rates, registry, report, reviews, storage
+from service import (
+    cohorts,
+    enclosure,
+    evaluations,
+    explanations,
+    jobs,
+    rates,
+    registry,
+    report,
+    reviews,
+    storage,
+)
 from service.api.edge import upload_slots
 from service.api.problems import refusals
 from service.api.problems.problem import Problem, problem, problem_response
@@ -56,6 +67,12 @@ STATUSES: dict[type[Exception], int] = {
     enclosure.ReaderDiedError: 422,
     enclosure.ReaderMemoryError: 422,
     enclosure.ReaderTimeLimitError: 422,
+    evaluations.EvaluationCohortTooSmallError: 422,
+    evaluations.EvaluationNotFoundError: 404,
+    evaluations.EvaluationOverError: 409,
+    evaluations.EvaluationSetNameTakenError: 409,
+    evaluations.EvaluationSetNotFoundError: 404,
+    evaluations.NoEvaluationSetError: 409,
     explanations.ExplanationFileError: 500,
     invitations.InvitationNotFoundError: 404,
     invitations.InvitationNotValidError: 404,

@@ -5,6 +5,7 @@ from service.db.job import JobRow
 from service.db.rows.accounts import ApiKeyRow, SessionRow, UserRow
 from service.db.rows.audit import AuditEventRow, AuditHeadRow
 from service.db.rows.cohorts import CohortRow, CohortState
+from service.db.rows.evaluations import EvaluationRow, EvaluationSetRow, EvaluationState
 from service.db.rows.explanations import EXPLAINING, ExplanationRow, ExplanationState
 from service.db.rows.invitations import InvitationRow
 from service.db.rows.logins import (
@@ -34,6 +35,9 @@ __all__ = [
     "Base",
     "CohortRow",
     "CohortState",
+    "EvaluationRow",
+    "EvaluationSetRow",
+    "EvaluationState",
     "ExplanationRow",
     "ExplanationState",
     "FoldState",
@@ -62,4 +66,10 @@ __all__ = [
 ]
 
 # Every kind of job, in the order in which a sweep looks after them.
-JOB_KINDS: tuple[type[JobRow], ...] = (PredictionRow, ExplanationRow, TrainingRunRow, TrainingFoldRow)
+JOB_KINDS: tuple[type[JobRow], ...] = (
+    PredictionRow,
+    ExplanationRow,
+    EvaluationRow,
+    TrainingRunRow,
+    TrainingFoldRow,
+)

@@ -26,6 +26,7 @@ from service.errors import ServiceError
 from service.identity.permissions import Permission
 from service.registry import NO_MODEL, OVERRIDE_REASON_MIN_LENGTH, REASON_MAX_LENGTH
 from service.web.access import allowed_by_form, allowed_on_page
+from service.web.evaluation.pages import comparison_of
 from service.web.language import _
 from service.web.models import card, wording
 from service.web.prediction.model import measured_on, training_subjects
@@ -167,6 +168,7 @@ def _model_page(
     with resources.sessions_for(principal).open() as session:
         active = _answering(session)
         model = read_model(session, resources.storage, model_id)
+    comparison = comparison_of(model.id, principal, resources)
     failed = [rule for rule in model.gate if rule.passed is False]
     return page(
         request,
@@ -177,6 +179,7 @@ def _model_page(
         done=done,
         typed=typed or {"reason": "", "override_reason": ""},
         model=model,
+        **comparison,
         card=card,
         measured_on=measured_on(model.card),
         training_subjects=training_subjects(model.card),

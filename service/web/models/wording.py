@@ -2,6 +2,7 @@
 
 from service.api.model_payloads import RuleResponse
 from service.registry import Kind
+from service.registry.comparison import COMPARED, NO_SET, NOT_COMPARED, OUTDATED, STOPPED, UNDER_WAY
 from service.registry.gate import AS_EXPECTED
 from service.web.language import _, marked
 
@@ -35,12 +36,74 @@ RULES = {
         marked("Sound protocol"),
         marked("measured by nested cross-validation, on people by whom nothing was chosen"),
     ),
+    COMPARED: (
+        marked("Compared"),
+        marked("measured beside the model that answers, on the evaluation set in use"),
+    ),
+    "intact": (marked("Loads"), marked("the file that was registered loads as a model")),
+    "same_preprocessing": (
+        marked("Preprocessing of the set"),
+        marked("scans are prepared as those of the evaluation set are"),
+    ),
+    "no_leak": (marked("No leak"), marked("nobody of the evaluation set was trained on")),
+    "evidence_finished": (
+        marked("Evidence finished"),
+        marked("cross-validated figures with intervals, under a protocol that leaks nothing"),
+    ),
+    "claims_hold": (
+        marked("Claims hold"),
+        marked("the AUC that its card claims is borne out by these people"),
+    ),
+    "better_than_chance": (
+        marked("Better than chance"),
+        marked("the interval of its AUC lies above that of chance"),
+    ),
+    "auc_not_worse": (
+        marked("AUC not worse"),
+        marked("the interval of the difference leaves no room for a loss beyond the margin"),
+    ),
+    "sensitivity_not_worse": (
+        marked("Sensitivity not worse"),
+        marked("the interval of the difference leaves no room for a loss beyond the margin"),
+    ),
+    "calibrated": (
+        marked("Calibrated"),
+        marked("its probabilities are no further from the truth than chance allows"),
+    ),
+    "coverage_kept": (
+        marked("Coverage kept"),
+        marked("its sets hold the diagnosis as often as its card promises"),
+    ),
+    "backends_agree": (
+        marked("Backends agree"),
+        marked("what serves here computes what the networks themselves do"),
+    ),
+    "fast_enough": (
+        marked("Fast enough"),
+        marked("a scan takes not much longer than with the model that answers"),
+    ),
 }
+# Of these the limit is a number that the comparison itself states.
+WITH_LIMITS = frozenset(
+    {
+        "same_preprocessing",
+        "auc_not_worse",
+        "sensitivity_not_worse",
+        "calibrated",
+        "coverage_kept",
+        "fast_enough",
+    }
+)
 _FOUND = {
     AS_EXPECTED: marked("as expected"),
     "no file": marked("the file is gone"),
     "storage is away": marked("storage does not answer"),
     "no other model answers": marked("no other model answers"),
+    NO_SET: marked("no evaluation set is in use: choose one, then compare"),
+    NOT_COMPARED: marked("not compared: start the evaluation"),
+    OUTDATED: marked("compared with another model or on another set: start the evaluation"),
+    UNDER_WAY: marked("being compared: wait for the evaluation"),
+    STOPPED: marked("the evaluation was cancelled: start it again"),
     "fields that do not read": marked("fields that cannot be read"),
 }
 REFUSALS = {

@@ -15,6 +15,7 @@ from service.identity.roles import Role
 from service.identity.scopes import Scope
 from service.registry import gate
 from tests.service.api.serving import CARD, Serving
+from tests.service.evaluated import let_pass
 
 FIGURE = {"value": 0.9, "low": 0.85, "high": 0.94}
 SOUND = CARD | {
@@ -30,7 +31,10 @@ def chief(served: Serving) -> dict[str, str]:
 
 
 def promote(served: Serving, key: dict[str, str], model: str, **more: Any) -> Any:
+    """Promote a model that has been compared, and has passed, as far as there is one to compare with."""
     body = {"reason": "better"} | more
+    with served.sessions.begin() as session:
+        let_pass(session, model)
     return served.client.post(f"{MODELS}/{model}/promote", headers=key, json=body)
 
 
@@ -56,6 +60,7 @@ def test_a_promotion_is_answered_shown_and_told(served: Serving, chief: dict[str
         "preprocessing_unchanged": True,
         "evidence_complete": True,
         "protocol": True,
+        "compared_with_champion": False,
     }
     [then] = one["deployments"]
     assert (then["number"], then["ended_at"]) == (1, done["started_at"])

@@ -43,6 +43,14 @@ BODIES = {
 OF_THE_INSTALLATION = {
     "/api/v1/admin/models/{model_id}",
     "/api/v1/admin/models/{model_id}/promote",
+    "/api/v1/admin/models/{model_id}/evaluations",
+    "/api/v1/admin/evaluations/{evaluation_id}",
+    "/api/v1/admin/evaluations/{evaluation_id}/cancel",
+    "/api/v1/admin/evaluation-sets/{set_id}/use",
+    "/evaluation/{set_id}/use",
+    "/models/{model_id}/comparison",
+    "/models/{model_id}/evaluations",
+    "/models/{model_id}/evaluations/{evaluation_id}/cancel",
     "/models/{model_id}",
     "/models/{model_id}/promote",
 }

@@ -9,6 +9,9 @@ from model import demonstration_checkpoint
 from model.card import read_card
 from service.registry import promoting
 
+# No set of people to compare on is chosen: whoever promotes has to say why nothing was compared.
+UNCOMPARED = ("--override-reason", "there are no people to compare them on")
+
 
 @pytest.fixture
 def at(tmp_path):
@@ -59,7 +62,7 @@ def test_a_further_import_is_registered_and_answers_when_it_is_promoted(at, othe
     assert (kept["id"], kept["active"], second["active"]) == (first["id"], True, False)
     assert (second["answering_since"], second["added_by"]) == (None, "command-line")
 
-    _, promoted = restnet_json("models", "promote", second["version"], "--reason", "better", *at)
+    _, promoted = restnet_json("models", "promote", second["version"], "--reason", "better", *UNCOMPARED, *at)
     assert (promoted["model_version_id"], promoted["kind"]) == (second["id"], "promotion")
     _, again = restnet_json("models", "promote", second["id"], "--reason", "better", *at)
     assert again["error"]["code"] == "model_already_active"
@@ -82,7 +85,7 @@ def test_a_further_import_is_registered_and_answers_when_it_is_promoted(at, othe
 
 def test_an_import_can_be_promoted_at_once_and_the_same_bytes_are_one_version(at, other, restnet_json):
     _, first = restnet_json("models", "import", *at)
-    _, second = restnet_json("models", "import", other, "--promote", "--reason", "better", *at)
+    _, second = restnet_json("models", "import", other, "--promote", "--reason", "better", *UNCOMPARED, *at)
     assert second["active"] is True
     _, again = restnet_json("models", "import", *at)
     assert (again["id"], again["active"]) == (first["id"], False)
@@ -98,17 +101,20 @@ def test_a_model_that_fails_the_gate_needs_somebody_who_says_why(at, tmp_path, r
     _, registered = restnet_json("models", "import", paper, *at)
     status, refused = restnet_json("models", "promote", registered["id"], "--reason", "x", *at)
     assert (status, refused["error"]["code"]) == (2, "gate_not_passed")
-    assert [rule["found"] for rule in refused["error"]["rules"]] == ["paper"]
+    assert [rule["found"] for rule in refused["error"]["rules"]] == [
+        "paper",
+        "no evaluation set is in use: choose one, then compare",
+    ]
     allow = ("--override-reason", "to compare with the paper")
     status, _, said = restnet("models", "promote", registered["id"], "--reason", "x", *allow, *at)
-    assert (status, said.strip()) == (0, "overruled: protocol")
+    assert (status, said.strip()) == (0, "overruled: protocol, compared_with_champion")
     _, history = restnet_json("models", "history", *at)
     assert history[0]["overridden"]["reason"] == "to compare with the paper"
 
 
 def test_a_rollback_names_what_it_passed_over(at, other, tmp_path, restnet, restnet_json):
     _, first = restnet_json("models", "import", *at)
-    restnet_json("models", "import", other, "--promote", *at)
+    restnet_json("models", "import", other, "--promote", *UNCOMPARED, *at)
     [file] = (tmp_path / "data" / "storage" / "models").glob(f"{first['sha256']}*")
     file.unlink()
     status, refused = restnet_json("models", "rollback", *at)

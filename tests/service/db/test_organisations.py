@@ -4,6 +4,8 @@ from service.db.rows import (
     AuditEventRow,
     AuditHeadRow,
     CohortRow,
+    EvaluationRow,
+    EvaluationSetRow,
     LoginAttemptRow,
     ModelDeploymentRow,
     ModelVersionRow,
@@ -17,6 +19,8 @@ OF_THE_INSTALLATION = {
     ModelVersionRow,
     ModelDeploymentRow,
     CohortRow,
+    EvaluationSetRow,
+    EvaluationRow,
     WorkerRow,
     AuditHeadRow,
     # From before it is known who logs in, and so whose the login is.

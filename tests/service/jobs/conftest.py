@@ -8,7 +8,16 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.job import JobRow
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import ExplanationRow, PredictionRow, RunState, TrainingFoldRow, TrainingRunRow
+from service.db.rows import (
+    EvaluationRow,
+    ExplanationRow,
+    ModelVersionRow,
+    PredictionRow,
+    RunState,
+    TrainingFoldRow,
+    TrainingRunRow,
+)
+from tests.service.evaluated import add_set
 
 
 @dataclass
@@ -47,6 +56,26 @@ class Queue:
                 session.add(run)
                 session.flush()
                 return run.id
+            if self.kind is EvaluationRow:
+                challenger = ModelVersionRow(
+                    name="n", version=str(self.added), sha256=f"{self.added:064}", storage_key="m/a", card={}
+                )
+                champion = ModelVersionRow(
+                    name="n", version="0", sha256=f"{self.added:f>64}", storage_key="m/b", card={}
+                )
+                session.add_all([challenger, champion])
+                session.flush()
+                people = add_set(session).id
+                evaluation = EvaluationRow(
+                    champion_id=champion.id,
+                    challenger_id=challenger.id,
+                    evaluation_set_id=people,
+                    requested_by="test",
+                    max_attempts=max_attempts,
+                )
+                session.add(evaluation)
+                session.flush()
+                return evaluation.id
             fold = TrainingFoldRow(
                 organisation_id=DEFAULT_ORGANISATION_ID,
                 run_id=self.subject_id,
@@ -70,12 +99,14 @@ class Queue:
             return jobs.sweep(session, self.kind, republish_s=republish_s)
 
 
-@pytest.fixture(params=["predictions", "explanations", "runs", "folds"])
+@pytest.fixture(params=["predictions", "explanations", "evaluations", "runs", "folds"])
 def queue(request: pytest.FixtureRequest, sessions: sessionmaker[Session], scan_id: str) -> Queue:
     if request.param == "predictions":
         return Queue(PredictionRow, sessions, "preprocessing", scan_id)
     if request.param == "explanations":
         return Queue(ExplanationRow, sessions, "explaining", scan_id)
+    if request.param == "evaluations":
+        return Queue(EvaluationRow, sessions, "evaluating", scan_id)
     if request.param == "runs":
         return Queue(TrainingRunRow, sessions, "planning", scan_id)
     with sessions.begin() as session:

@@ -74,7 +74,7 @@ def test_a_file_is_intact_missing_damaged_or_out_of_reach(
     added = registry.add("1")
 
     def found() -> tuple[bool | None, str, bool]:
-        rule = evaluate_gate(registry.storage, added, champion=None)[0]
+        rule = evaluate_gate(registry.storage, added, champion=None, compared=())[0]
         return rule.passed, rule.found, rule.overridable
 
     assert found() == (True, "as expected", False)

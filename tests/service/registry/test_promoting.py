@@ -30,11 +30,14 @@ from service.settings import Settings
 from service.storage import open_as_kept, open_storage
 from service.storage.key_file import make_key_file
 from tests.service.conftest import BOTH_DATABASES
+from tests.service.evaluated import let_pass
 from tests.service.registry.conftest import ACTOR, CARD, Registry
 
 
 def promoted(registry: Registry, version: ModelVersionRow, **more: Any) -> ModelDeploymentRow:
+    """Promote a version that has been compared, and has passed, as far as there is one to compare with."""
     with registry.sessions.begin() as session:
+        let_pass(session, version.id)
         return promote(session, registry.storage, version, actor=ACTOR, **{"reason": "better"} | more)
 
 
@@ -139,6 +142,9 @@ def test_of_many_at_once_one_wins_and_the_others_hear_of_it(
     if not first_of_all:
         promoted(registry, registry.add("0"))
     candidates = [registry.add(str(number)) for number in range(1, 5)]
+    for version in candidates:
+        with registry.sessions.begin() as session:
+            let_pass(session, version.id)
     together = threading.Barrier(len(candidates))
     judge = promoting.judge_card
 

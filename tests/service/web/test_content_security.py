@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
-from service.db.rows import CohortRow, PredictionState
+from service.db.rows import CohortRow, EvaluationState, ModelVersionRow, PredictionState
 from service.identity.accounts import require_user
 from service.identity.roles import Role
 from service.web.rendering import FOLDER, environment
+from tests.service.answering import let_answer
 from tests.service.api.serving import PASSWORD, Serving, make_settings, sample_result, scan_bytes, serving
 from tests.service.api.training_rows import add_runs
+from tests.service.evaluated import add_set, evaluate, outcome
 from tests.service.web.test_login import log_in
 from tests.service.web.test_second_factor import code_of
 
@@ -136,16 +138,46 @@ def pages(served: Serving) -> Iterator[str]:
         served.log_in(served.user("chief", Role.ADMINISTRATOR))
         yield served.client.get("/reviews", headers=HTML).text
         yield from _models(served, model_version_id)
-        yield served.client.get("/training", headers=HTML).text
-        cohort_id = served.register_cohort("<b>tiny</b>")
-        with served.sessions.begin() as session:
-            cohort = session.get_one(CohortRow, cohort_id)
-            runs = add_runs(session, cohort, model_version_id=model_version_id)
-        yield served.client.get("/training", headers=HTML).text
-        yield served.client.get("/training/new", headers=HTML).text
-        for run_id in runs.values():
-            yield served.client.get(f"/training/{run_id}", headers=HTML).text
+        yield from _evaluations(served)
+        yield from _training(served, model_version_id)
         yield from administration(served)
+
+
+def _training(served: Serving, model_version_id: str) -> Iterator[str]:
+    """A run in each state, of a cohort with an odd name."""
+    yield served.client.get("/training", headers=HTML).text
+    cohort_id = served.register_cohort("<b>tiny</b>")
+    with served.sessions.begin() as session:
+        cohort = session.get_one(CohortRow, cohort_id)
+        runs = add_runs(session, cohort, model_version_id=model_version_id)
+    yield served.client.get("/training", headers=HTML).text
+    yield served.client.get("/training/new", headers=HTML).text
+    for run_id in runs.values():
+        yield served.client.get(f"/training/{run_id}", headers=HTML).text
+
+
+def _evaluations(served: Serving) -> Iterator[str]:
+    """Sets, evaluations that wait, failed and are over, and one that no longer counts."""
+    one, two, three, four = (served.add_model(f"e{number}") for number in range(4))
+    with served.sessions.begin() as session:
+        let_answer(session, session.get_one(ModelVersionRow, one))
+        add_set(session, "<b>held out</b>")
+        evaluate(session, champion=one, challenger=two, found=outcome("auc_not_worse"))
+        evaluate(session, champion=one, challenger=three, state=EvaluationState.EVALUATING)
+        failure = {"error_code": "evaluation_set_changed", "error_message": "<script>x</script>"}
+        evaluate(session, champion=one, challenger=four, state=EvaluationState.FAILED, **failure)
+    served.register_cohort("<i>people</i>")
+    page = served.client.get("/evaluation", headers=HTML).text
+    yield page
+    token = page.partition('name="csrf_token" value="')[2].partition('"')[0]
+    form = {"csrf_token": token, "name": "<script>x</script>", "cohort": "nobody"}
+    yield served.client.post("/evaluation", data=form, headers=HTML).text
+    for model in (one, two, three, four):
+        yield served.client.get(f"/models/{model}", headers=HTML).text
+    yield served.client.get(f"/models/{three}/comparison", headers=HTML | {"HX-Request": "true"}).text
+    with served.sessions.begin() as session:
+        let_answer(session, session.get_one(ModelVersionRow, four))
+    yield served.client.get(f"/models/{two}", headers=HTML).text
 
 
 def _models(served: Serving, answering: str) -> Iterator[str]:

@@ -14,18 +14,21 @@ from model.errors import DeviceUnavailableError
 from service import jobs
 from service.db.base import utc_now
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import ModelVersionRow, TrainingFoldRow, TrainingLogRow, TrainingRunRow
+from service.db.rows import EvaluationRow, ModelVersionRow, TrainingFoldRow, TrainingLogRow, TrainingRunRow
 from service.identity.actor import Actor
+from service.queue import make_celery
 from service.registry import active_model, origins_of
 from service.settings import Settings
 from service.storage import StorageUnavailableError
 from service.training_request import TrainingRequest
-from service.worker import training_needs, training_run
+from service.worker import evaluation, training_needs, training_run
 from service.worker.cohorts import register_cohort
 from service.worker.fold import run_fold
 from service.worker.runtime import Runtime, open_runtime
 from service.worker.training_needs import available_memory_bytes, needs_of, threads_of_a_fold
 from service.worker.training_run import run_training
+from tests.service.answering import let_answer
+from tests.service.evaluated import add_set
 from tests.training.validation.tiny_cohorts import tiny_store
 from training.cohort.store.cohort_store import CohortStore
 from training.fitting.settings import read_settings
@@ -120,6 +123,42 @@ def test_a_run_is_planned_trained_and_finished_in_turn(runtime: Runtime, ask: Ca
         sum(file.stat().st_size for file in Path(row.run_folder).rglob("*") if file.is_file()),
     )
     assert took < needed, "the run took more than was asked for"
+
+
+def test_a_challenger_is_compared_by_itself_where_a_model_answers_and_a_set_is_in_use(
+    runtime: Runtime, ask: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(**changes: Any) -> TrainingRunRow:
+        run_id = ask(**changes)
+        run_training(runtime, run_id)
+        with runtime.sessions() as session:
+            folds = [fold.id for fold in jobs.folds_of_run(session, run_id)]
+        for fold_id in folds:
+            run_fold(runtime, fold_id)
+            with runtime.sessions.begin() as session:
+                jobs.settle(session, run_id)
+        run_training(runtime, run_id)
+        return row_of(runtime.sessions, run_id)
+
+    first = trained()
+    with runtime.sessions.begin() as session:
+        assert session.scalars(select(EvaluationRow)).all() == []
+        add_set(session)
+        let_answer(session, session.get_one(ModelVersionRow, first.model_version_id))
+    second = trained(seeds=[1])
+    assert second.state == "succeeded"
+    with runtime.sessions() as session:
+        [row] = session.scalars(select(EvaluationRow))
+    assert (row.champion_id, row.challenger_id) == (first.model_version_id, second.model_version_id)
+    assert (row.state, row.requested_by) == ("queued", "worker")
+    told: list[str] = []
+    monkeypatch.setattr(evaluation, "announce", lambda _app, _sessions, _kind, job_id: told.append(job_id))
+    evaluation.announce_evaluations(make_celery(runtime.settings), runtime)
+    assert told == [row.id]
+    # The same bytes once more answer already, or are compared already.
+    assert trained().state == trained(seeds=[1]).state == "succeeded"
+    with runtime.sessions() as session:
+        assert len(session.scalars(select(EvaluationRow)).all()) == 1
 
 
 def test_a_run_waits_for_outcomes_that_another_machine_has_just_written(

@@ -8,6 +8,7 @@ import pytest
 
 from service.identity.roles import Role
 from tests.service.api.serving import CARD, Serving
+from tests.service.evaluated import let_pass
 from tests.service.web.prediction.test_page import described_card
 
 HTML = {"Accept": "text/html"}
@@ -34,6 +35,9 @@ def models(served: Serving) -> dict[str, str]:
     address = f"/api/v1/admin/models/{made['11']}/promote"
     answer = served.client.post(address, headers=served.key("chief", Role.ADMINISTRATOR), json=promote)
     assert answer.status_code == 200
+    with served.sessions.begin() as session:
+        for version in ("12", "13"):
+            let_pass(session, made[version])
     return made
 
 

@@ -1,0 +1,72 @@
+"""What the gate asks of a version beside the one that answers: that both were measured on the set in use."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from service.db.rows import EvaluationRow, EvaluationSetRow, EvaluationState, ModelVersionRow
+from service.registry.gate import AS_EXPECTED, NO_OTHER_MODEL, Rule
+
+COMPARED = "compared_with_champion"
+NO_SET = "no evaluation set is in use: choose one, then compare"
+NOT_COMPARED = "not compared: start the evaluation"
+OUTDATED = "compared with another model or on another set: start the evaluation"
+UNDER_WAY = "being compared: wait for the evaluation"
+STOPPED = "the evaluation was cancelled: start it again"
+FAILED = "the evaluation failed"
+_EXPECTED = "both measured on the evaluation set in use, the model that answers and this one"
+
+
+def set_in_use(session: Session) -> EvaluationSetRow | None:
+    """Return the set that models are compared on; None where nobody has chosen one."""
+    query = select(EvaluationSetRow).where(EvaluationSetRow.in_use)
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
+def evaluation_of(
+    session: Session, challenger: ModelVersionRow, *, champion: ModelVersionRow, people: EvaluationSetRow
+) -> EvaluationRow | None:
+    """Return the evaluation of two versions on a set as it is now; None where nobody has asked for it."""
+    query = select(EvaluationRow).where(
+        EvaluationRow.challenger_id == challenger.id,
+        EvaluationRow.champion_id == champion.id,
+        EvaluationRow.evaluation_set_id == people.id,
+    )
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
+def judge_comparison(
+    session: Session, version: ModelVersionRow, *, champion: ModelVersionRow | None
+) -> tuple[Rule, ...]:
+    """Judge whether a version was compared with the one that answers, and give the rules of that comparison.
+
+    Parameters
+    ----------
+    session : Session
+    version : ModelVersionRow
+    champion : ModelVersionRow or None
+        The one that answers; with none, or with the version itself, there is nothing to compare.
+    """
+    if champion is None or champion.id == version.id:
+        return (_compared(NO_OTHER_MODEL, passed=None),)
+    people = set_in_use(session)
+    if people is None:
+        return (_compared(NO_SET, passed=False),)
+    row = evaluation_of(session, version, champion=champion, people=people)
+    if row is None or row.outcome is None:
+        return (_compared(_lacking(session, version, row), passed=False),)
+    return (_compared(AS_EXPECTED, passed=True), *(Rule(**rule) for rule in row.outcome["rules"]))
+
+
+def _lacking(session: Session, version: ModelVersionRow, row: EvaluationRow | None) -> str:
+    """Say what has to be done before there is a comparison to go by."""
+    if row is None:
+        succeeded = EvaluationRow.state == EvaluationState.SUCCEEDED
+        ever = select(EvaluationRow.id).where(EvaluationRow.challenger_id == version.id, succeeded)
+        return NOT_COMPARED if session.scalar(ever.limit(1)) is None else OUTDATED
+    if row.state == EvaluationState.FAILED:
+        return f"{FAILED}: {row.error_code}"
+    return STOPPED if row.state == EvaluationState.CANCELLED else UNDER_WAY
+
+
+def _compared(found: str, *, passed: bool | None) -> Rule:
+    return Rule(COMPARED, passed, _EXPECTED, found, overridable=True)

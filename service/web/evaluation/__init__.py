@@ -1,0 +1,1 @@
+"""The pages about evaluation: whom models are compared on, and a model beside the one that answers."""
