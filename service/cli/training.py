@@ -244,7 +244,7 @@ def _added(store: "CohortStore", folder: Path | None, *, split: "Split", quiet: 
         return None
     added = choose_added(store, CohortStore.open(folder), split=split)
     if not quiet:
-        left_out = ", ".join(f"{number} ({why})" for why, number in sorted(added.left_out.items()))
+        left_out = ", ".join(f"{len(ids)} ({why})" for why, ids in sorted(added.left_out.items()))
         say(f"Added to every fold's training: {len(added.people)}; left out: {left_out or 'nobody'}")
     return added
 

@@ -82,6 +82,8 @@ def begin_training(
         )
     session.flush()
     note(session, run, "planned", details=plan)
+    if plan.get("reviewed") is not None:
+        note(session, run, "reviewed_added", details=plan["reviewed"])
     record(
         session,
         actor=actor,

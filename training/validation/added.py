@@ -6,7 +6,6 @@ chosen, so that a fold needs nothing but the run and the cohort, on whatever mac
 """
 
 import shutil
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,14 +47,14 @@ class Addition:
         That they are of.
     people : tuple of Subject
         Labelled, each with every scan of theirs.
-    left_out : mapping of str to int
-        People by why they are not among them: ``without_label``, ``same_scan`` or ``same_id`` as somebody of
+    left_out : mapping of str to tuple of str
+        Ids by why they are not among them: ``without_label``, ``same_scan`` or ``same_id`` as somebody of
         the cohort, ``site_unknown`` where sites are left out.
     """
 
     store: CohortStore
     people: tuple[Subject, ...]
-    left_out: Mapping[str, int]
+    left_out: Mapping[str, tuple[str, ...]]
 
     def record(self) -> AddedRecord | None:
         """Say who they are together, for the run's record; None where there is nobody."""
@@ -93,20 +92,24 @@ def choose_added(cohort: CohortStore, added: CohortStore, *, split: Split = "str
     _require_alike(cohort, added)
     known = {subject.subject_id for subject in cohort.subjects}
     digests = {digest for scan in cohort.scans for digest in (scan.series_sha256, scan.source_sha256)}
-    people, left_out = [], Counter[str]()
+    people: list[Subject] = []
+    left_out: dict[str, list[str]] = {}
     for subject in added.subjects:
         scans = added.scans_of(subject.subject_id)
+        reason = None
         if subject.label is None:
-            left_out["without_label"] += 1
+            reason = "without_label"
         elif any(not digests.isdisjoint((scan.series_sha256, scan.source_sha256)) for scan in scans):
-            left_out["same_scan"] += 1
+            reason = "same_scan"
         elif subject.subject_id in known:
-            left_out["same_id"] += 1
+            reason = "same_id"
         elif split == "leave_site_out" and not subject.site.strip():
-            left_out["site_unknown"] += 1
-        else:
+            reason = "site_unknown"
+        if reason is None:
             people.append(subject)
-    return Addition(added, tuple(people), dict(left_out))
+        else:
+            left_out.setdefault(reason, []).append(subject.subject_id)
+    return Addition(added, tuple(people), {reason: tuple(ids) for reason, ids in left_out.items()})
 
 
 def keep_added(run: Path, addition: Addition) -> None:

@@ -53,6 +53,7 @@ SCOPE_OF_ROUTE = {
     ("POST", "/api/v1/admin/models/rollback"): Scope.ADMIN,
     ("GET", "/api/v1/admin/deployments"): Scope.MODELS_READ,
     ("GET", "/api/v1/admin/cohorts"): Scope.ADMIN,
+    ("GET", "/api/v1/admin/reviewed-scans"): Scope.ADMIN,
     ("POST", "/api/v1/admin/training-runs"): Scope.ADMIN,
     ("GET", "/api/v1/admin/training-runs"): Scope.ADMIN,
     ("GET", "/api/v1/admin/training-runs/{run_id}"): Scope.ADMIN,

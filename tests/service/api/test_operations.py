@@ -186,6 +186,7 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         ("POST", "/api/v1/admin/models/rollback"),
         ("GET", "/api/v1/admin/deployments"),
         ("GET", "/api/v1/admin/cohorts"),
+        ("GET", "/api/v1/admin/reviewed-scans"),
         ("GET", "/api/v1/admin/training-runs"),
         ("POST", "/api/v1/admin/training-runs"),
         ("GET", "/api/v1/admin/training-runs/{run_id}"),

@@ -66,6 +66,7 @@ REST = {
     ("POST", "/api/v1/admin/models/rollback"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/deployments"): {Role.ADMINISTRATOR, Role.RESEARCHER},
     ("GET", "/api/v1/admin/cohorts"): {Role.ADMINISTRATOR},
+    ("GET", "/api/v1/admin/reviewed-scans"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/training-runs"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/training-runs"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/training-runs/{run_id}"): {Role.ADMINISTRATOR},

@@ -170,7 +170,7 @@ def test_whoever_might_be_of_the_cohort_is_left_out(store, tmp_path):
         store, write_store(tmp_path / "other", subjects=people, series=series, spec=SPEC, name="other")
     )
     assert [one.subject_id for one in found.people] == ["901"]
-    assert found.left_out == {"same_scan": 1, "same_id": 1, "without_label": 1}
+    assert found.left_out == {"same_scan": ("902",), "same_id": ("107",), "without_label": ("904",)}
 
 
 def test_people_prepared_or_described_in_another_way_are_refused(store, tmp_path):
@@ -206,7 +206,7 @@ def test_nobody_of_the_site_left_out_is_added_to_its_fold(store, watched, tmp_pa
         spec=SPEC,
     )
     addition = choose_added(store, source, split="leave_site_out")
-    assert addition.left_out == {"site_unknown": 1}
+    assert addition.left_out == {"site_unknown": ("903",)}
     settings = QUICK.model_copy(update={"epochs": 1})
     run = tmp_path / "run"
     record = plan_run(
