@@ -78,6 +78,12 @@ class TrainingRequest(BaseModel):
         default="auto", description="Where the folds are trained; `auto` takes a GPU where there is one."
     )
 
+    reviewed_scans: bool = Field(
+        default=False,
+        description="Train also on scans whose people agreed to it and whose diagnosis a review confirms; "
+        "none of them is measured.",
+    )
+
     protocol: Literal["nested", "paper"] = Field(
         default="nested",
         description="Early stop on an inner part of the training folds, or on the training loss (paper).",
@@ -182,10 +188,10 @@ class TrainingRequest(BaseModel):
         Yields
         ------
         dict
-            ``selection``, ``where``, ``split``, ``device`` and ``settings``; only settings that are not the
-            default, so that what has no effect is not asked for.
+            ``selection``, ``where``, ``split``, ``device``, ``reviewed_scans`` and ``settings``; only those
+            settings that are not the default, so that what has no effect is not asked for.
         """
-        about = self.model_dump(include={"selection", "where", "split", "device"})
+        about = self.model_dump(include={"selection", "where", "split", "device", "reviewed_scans"})
         fields = type(self).model_fields
         apart = {"cohort", "networks", "rnns", "seeds", *about}
         shared = {
@@ -199,5 +205,5 @@ class TrainingRequest(BaseModel):
 
 def shared_settings() -> tuple[str, ...]:
     """Name the settings that stand here and in `TrainingSettings`."""
-    apart = {"cohort", "selection", "where", "networks", "rnns", "seeds", "split", "device"}
+    apart = {"cohort", "selection", "where", "networks", "rnns", "seeds", "split", "device", "reviewed_scans"}
     return tuple(name for name in TrainingRequest.model_fields if name not in apart)

@@ -6,6 +6,8 @@
       run.json               what was asked, on what, with which code         (RunRecord)
       subjects.tsv           who took part, in which fold, with confounds     (RunSubject)
       population.json        who they are together, for the card; none before (Population)
+      added/                 people who are trained on beside every fold's own and stand in none, if any: a
+                             small cohort (`training.validation.added`)
       folds/0/outcome.json   what one fold came to, once it is finished       (FoldOutcome)
       folds/0/epochs.csv     its losses by epoch, beside TensorBoard events   (EpochRecord)
       folds/0/...            its weights and what is needed to resume: `training.validation`'s own affair
@@ -22,6 +24,8 @@ Every file is written whole or not at all, and read only where each value is one
 written (`training.run_files`): the types of the fields say which. Nothing here needs torch.
 """
 
+import hashlib
+import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +53,7 @@ OUTCOME_FILE = "outcome.json"
 EPOCHS_FILE = "epochs.csv"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 CONNECTIVITY_FILE = "connectivity.json"
+ADDED_FOLDER = "added"
 
 # What a prediction calls somebody, whatever the condition.
 CASE: Final = "case"
@@ -104,6 +109,26 @@ def _of_their_kinds(settings: dict[str, JsonValue]) -> dict[str, JsonValue]:
     return settings
 
 
+class AddedRecord(BaseModel):
+    """People who are trained on in every fold and measured in none.
+
+    Attributes
+    ----------
+    name : str
+        Of the cohort that they come from.
+    fingerprint : str
+        Of exactly these, as the store gives it.
+    n_subjects, n_cases : int
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Name
+    fingerprint: str
+    n_subjects: Ordinal
+    n_cases: Count
+
+
 class RunRecord(BaseModel):
     """What a run was asked to do, and on what.
 
@@ -131,6 +156,8 @@ class RunRecord(BaseModel):
     machine : dict
         As planned: ``threads``, which workers keep to. What a fold was really trained with is in its
         `FoldOutcome`. Earlier versions also named a device and a precision, which a fold need not have had.
+    added : AddedRecord or None
+        Whoever is trained on beside the cohort's people; written where there is somebody.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -149,6 +176,15 @@ class RunRecord(BaseModel):
     n_parameters: Count
     machine: dict[str, JsonValue]
     code_version: str
+    added: AddedRecord | None = Field(default=None, exclude_if=lambda added: added is None)
+
+    @property
+    def trained_fingerprint(self) -> str:
+        """Names exactly whom the run was trained on: the cohort's people, and whoever was added."""
+        if self.added is None:
+            return self.cohort_fingerprint
+        parts = json.dumps([self.cohort_fingerprint, self.added.fingerprint])
+        return hashlib.sha256(parts.encode()).hexdigest()
 
     @property
     def people(self) -> str:
@@ -176,7 +212,9 @@ class FoldOutcome(BaseModel):
     Attributes
     ----------
     n_training, n_stopping, n_calibration, n_test : int
-        Subjects; the inner parts are empty under the protocol "paper".
+        Subjects of the cohort; the inner parts are empty under the protocol "paper".
+    n_added : int
+        People who were fitted beside ``n_training`` and stand in no fold; written where there are any.
     epochs_run, best_epoch : int
         From 1; the weights are those after ``best_epoch``.
     offset, temperature, threshold : float
@@ -202,6 +240,7 @@ class FoldOutcome(BaseModel):
     n_stopping: Count
     n_calibration: Count
     n_test: Count
+    n_added: Count = Field(default=0, exclude_if=lambda n_added: not n_added)
     epochs_run: Ordinal
     best_epoch: Annotated[Ordinal, AfterValidator(_that_was_run)]
     offset: Number

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from service.reviews import REASON_MAX_LENGTH, Diagnosis, OwnDecision, Verdict
 
@@ -22,6 +22,14 @@ Reason = Annotated[
     ),
 ]
 
+TrainingConsent = Annotated[
+    StrictBool | None,
+    Field(
+        description="Whether the person, or a guardian, lets the scan be trained on. Not given: nothing new; "
+        "the newest word counts, and false withdraws an earlier consent"
+    ),
+]
+
 
 class AcceptedReview(BaseModel):
     """The reviewer goes along with the model's answer."""
@@ -31,6 +39,7 @@ class AcceptedReview(BaseModel):
     verdict: Literal[Verdict.ACCEPTED]
     reason: Reason | None = None
     diagnosis: Diagnosis | None = Field(default=None, description="The final clinical one, where it is known")
+    training_consent: TrainingConsent = None
 
 
 class OverriddenReview(BaseModel):
@@ -42,6 +51,7 @@ class OverriddenReview(BaseModel):
     decision: OwnDecision = Field(description="Not the model's own; `cannot_tell` is its `uncertain`")
     reason: Reason
     diagnosis: Diagnosis | None = Field(default=None, description="The final clinical one, where it is known")
+    training_consent: TrainingConsent = None
 
 
 ReviewRequest = Annotated[AcceptedReview | OverriddenReview, Field(discriminator="verdict")]
@@ -57,6 +67,7 @@ class ReviewResponse(BaseModel):
     decision: OwnDecision | None = Field(description="The reviewer's own word; null when they accepted")
     reason: str | None
     diagnosis: Diagnosis | None
+    training_consent: bool | None = Field(description="What this review says of it; null says nothing")
     created_at: datetime
 
 

@@ -33,6 +33,16 @@ class CohortList(BaseModel):
     items: list[CohortResponse]
 
 
+class ReviewedScansResponse(BaseModel):
+    """Whom a training may take of the reviewed scans, before anything is compared with its cohort."""
+
+    people: int = Field(description="With a consent that stands, one diagnosis and a pseudonym")
+    scans: int
+    cases: int = Field(description="People with ADHD")
+    controls: int
+    left_out: dict[str, int] = Field(description="Scans with a consent that are not taken, by why")
+
+
 class TrainingErrorResponse(BaseModel):
     """Why a run or a fold failed."""
 
@@ -96,6 +106,7 @@ class TrainingRunBase(BaseModel):
     where: list[str]
     split: str | None
     device: str
+    reviewed_scans: bool = Field(description="Whether reviewed scans are added; `plan` says how many")
     settings: dict[str, Any] = Field(description="Those that were asked for; the others are the defaults")
     plan: dict[str, Any] | None = Field(description="What planning found; null before it")
     remaining_s: float | None = Field(description="At most, at the pace so far; null while unknown")

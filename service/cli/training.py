@@ -16,8 +16,10 @@ from service.cli.usage import AsJson, named_path
 if TYPE_CHECKING:
     from model.predictor import Device
     from service.cli.training_watch import FailedFold
+    from training.cohort.store.cohort_store import CohortStore
     from training.fitting.settings import TrainingSettings
     from training.runs import Split
+    from training.validation.added import Addition
 
 _ALL = "all"
 _FIGURES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc")
@@ -63,6 +65,13 @@ def train(
     leave_site_out: Annotated[
         bool, typer.Option("--leave-site-out", help="A fold for each institution instead.")
     ] = False,
+    add_training: Annotated[
+        Path | None,
+        typer.Option(
+            "--add-training",
+            help="A second cohort, whose people every fold is also fitted to; none of them is measured.",
+        ),
+    ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU where there is one.")
     ] = "auto",
@@ -119,6 +128,7 @@ def train(
     subjects = select_subjects(store.subjects, select, where=where or (), seed=settings.seed)
     split: Split = "leave_site_out" if leave_site_out else "stratified"
     selection = _in_words(select, where or (), seed=settings.seed)
+    added = _added(store, add_training, split=split, quiet=as_json)
 
     def each_network(train_one: "Callable[[TrainingSettings, Path], Path]") -> list[Path]:
         if _ALL not in single.values():
@@ -137,6 +147,7 @@ def train(
                 device=device,
                 split=split,
                 selection=selection,
+                added=added,
                 processes=processes or 1,
                 threads=threads,
                 progress=partial(display.update, folder),
@@ -156,6 +167,7 @@ def train(
             device=device,
             split=split,
             selection=selection,
+            added=added,
             threads=threads,
         )
         return folder
@@ -223,6 +235,20 @@ def _in_words(select: str, where: Sequence[str], *, seed: int) -> str:
     return f"{words} where {' and '.join(where)}" if where else words
 
 
+def _added(store: "CohortStore", folder: Path | None, *, split: "Split", quiet: bool) -> "Addition | None":
+    """Choose who of a second cohort every fold is also fitted to, and say how many."""
+    from training.cohort.store.cohort_store import CohortStore
+    from training.validation.added import choose_added
+
+    if folder is None:
+        return None
+    added = choose_added(store, CohortStore.open(folder), split=split)
+    if not quiet:
+        left_out = ", ".join(f"{len(ids)} ({why})" for why, ids in sorted(added.left_out.items()))
+        say(f"Added to every fold's training: {len(added.people)}; left out: {left_out or 'nobody'}")
+    return added
+
+
 def _summary(run: Path) -> dict[str, Any]:
     """Say what a finished run came to, from its folder alone."""
     from model.card import read_card
@@ -240,6 +266,7 @@ def _summary(run: Path) -> dict[str, Any]:
         "split": record.split,
         "n_subjects": len(subjects),
         "n_cases": sum(subject.label for subject in subjects),
+        "added": None if record.added is None else record.added.model_dump(),
         "settings": record.settings,
         "machine": record.machine,
         "n_parameters": record.n_parameters,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from imaging.words import counted
 from service.cli.database import DataDir, load_settings, migrated_sessions
 from service.cli.output import ACTOR, in_utc, print_json, print_table, say
 from service.cli.usage import AsJson
@@ -42,6 +43,13 @@ def start(
         bool, typer.Option("--leave-site-out", help="A fold for each institution instead.")
     ] = False,
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option()] = "auto",
+    with_reviewed_scans: Annotated[
+        bool,
+        typer.Option(
+            "--with-reviewed-scans",
+            help="Train also on scans whose people agreed; `restnet training reviewed-scans` counts them.",
+        ),
+    ] = False,
     config: Annotated[
         Path | None, typer.Option(help="JSON file of a request as REST takes it; options win over it.")
     ] = None,
@@ -67,6 +75,7 @@ def start(
         "where": where,
         "split": "leave_site_out" if leave_site_out else None,
         "device": device,
+        "reviewed_scans": True if with_reviewed_scans else None,
     }
     asked = _read_request(cohort, config, {name: value for name, value in given.items() if value is not None})
     settings = load_settings(data_dir)
@@ -89,6 +98,25 @@ def start(
             announce(queue, sessions, TrainingRunRow, run.id)
         queue.close()
     _print(answer, as_json=as_json)
+
+
+@app.command("reviewed-scans")
+def reviewed_scans(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Count the people whose scans may be trained on, and say which scans with a consent may not, and why."""
+    from service.db.organisations import DEFAULT_ORGANISATION_ID
+    from service.reviews import consented_people
+
+    with migrated_sessions(load_settings(data_dir)) as sessions, sessions() as session:
+        found = consented_people(session, organisation_id=DEFAULT_ORGANISATION_ID)
+    if as_json:
+        counts = {"people": len(found.people), "scans": found.n_scans, "cases": found.n_cases}
+        counts["controls"] = len(found.people) - found.n_cases
+        print_json(counts | {"left_out": dict(found.left_out)})
+        return
+    n_controls = len(found.people) - found.n_cases
+    say(f"{len(found.people)} people with {found.n_scans} scans: {found.n_cases} ADHD, {n_controls} control")
+    for reason, number in sorted(found.left_out.items()):
+        say(f"left out: {counted(number, 'scan')} ({reason})")
 
 
 @app.command("list")

@@ -45,6 +45,7 @@ from service.jobs.training_requests import (
     TrainingRunNotResumableError,
     TrainingRunOverError,
     cancel_run,
+    has_reviewed_scans,
     request_runs,
     resume_run,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "folds_of",
     "folds_of_run",
     "hand_back",
+    "has_reviewed_scans",
     "lines_of",
     "mark_published",
     "newest_lines",

@@ -138,7 +138,8 @@ def resume_run(
     Raises
     ------
     TrainingRunNotResumableError
-        If it is at work, has succeeded, is about to stop, or was begun by ``restnet train``.
+        If it is at work, has succeeded, is about to stop, was begun by ``restnet train``, or would need
+        copies of reviewed scans again.
     """
     lock(session, TrainingRunRow, run.id)
     session.refresh(run)
@@ -148,6 +149,10 @@ def resume_run(
     if any(fold.state not in TERMINAL for fold in folds):
         raise TrainingRunNotResumableError(f"one that is {run.state.value} and has folds that still stop")
     unfinished = [fold for fold in folds if fold.state != FoldState.SUCCEEDED]
+    if unfinished and has_reviewed_scans(run):
+        raise TrainingRunNotResumableError(
+            "one with reviewed scans, whose copies go when it ends: ask anew, with the consents of today"
+        )
     over = TrainingRunRow.state.in_([RunState.FAILED, RunState.CANCELLED])
     if unfinished:
         going_on = {**FRESH, **origin(), "state": RunState.TRAINING, "started_at": run.started_at}
@@ -166,6 +171,11 @@ def resume_run(
     note(session, run, "resumed", details={"n_folds": len(unfinished)})
     _record(session, run, actor, action="training.resume")
     return waiting
+
+
+def has_reviewed_scans(run: TrainingRunRow) -> bool:
+    """Say whether a run was asked to train on reviewed scans too."""
+    return bool((run.request or {}).get("reviewed_scans"))
 
 
 def _named(settings: dict[str, object]) -> dict[str, object]:

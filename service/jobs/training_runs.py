@@ -82,12 +82,16 @@ def begin_training(
         )
     session.flush()
     note(session, run, "planned", details=plan)
+    reviewed = plan.get("reviewed")
+    if reviewed is not None:
+        note(session, run, "reviewed_added", details=reviewed)
     record(
         session,
         actor=actor,
         action="training.start",
         subject_kind="training_run",
         subject_id=run.id,
+        details=None if reviewed is None else {"reviewed": reviewed},
         organisation_id=run.organisation_id,
     )
     return True

@@ -86,6 +86,8 @@ class ReviewWords:
     by, at : str
     diagnosis : str
         Empty where none was given.
+    consent : str
+        To training on the scan; empty where it says nothing of it.
     reason : str
         As it was typed; empty where none was given.
     """
@@ -94,6 +96,7 @@ class ReviewWords:
     by: str
     at: str
     diagnosis: str
+    consent: str
     reason: str
 
 

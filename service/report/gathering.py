@@ -233,5 +233,6 @@ def _review(written: ReviewResponse) -> ReviewWords:
         by=written.reviewer or _("An account that is gone"),
         at=moment(written.created_at),
         diagnosis=_(wording.DIAGNOSES[written.diagnosis.value]) if written.diagnosis else "",
+        consent="" if written.training_consent is None else _(wording.CONSENTS[written.training_consent]),
         reason=written.reason or "",
     )

@@ -1,9 +1,11 @@
 """A clinician's word on a prediction: written once, kept beside the earlier ones, and counted.
 
 :mod:`service.reviews.writing` adds one, :mod:`service.reviews.counting` puts an organisation's reviews beside
-what the model said. They go with their scan (:mod:`service.retention`). Nothing here knows of HTTP.
+what the model said, :mod:`service.reviews.consenting` finds whose scans may be trained on. They go with their
+scan (:mod:`service.retention`). Nothing here knows of HTTP.
 """
 
+from service.reviews.consenting import Consented, ConsentedPerson, consented_people
 from service.reviews.counting import ReviewCounts, count_reviews
 from service.reviews.words import AGREES_WITH, REASON_MAX_LENGTH, Diagnosis, OwnDecision, Verdict
 from service.reviews.writing import OverrideAgreesError, review_prediction
@@ -11,11 +13,14 @@ from service.reviews.writing import OverrideAgreesError, review_prediction
 __all__ = [
     "AGREES_WITH",
     "REASON_MAX_LENGTH",
+    "Consented",
+    "ConsentedPerson",
     "Diagnosis",
     "OverrideAgreesError",
     "OwnDecision",
     "ReviewCounts",
     "Verdict",
+    "consented_people",
     "count_reviews",
     "review_prediction",
 ]

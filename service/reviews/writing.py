@@ -33,6 +33,7 @@ def review_prediction(
     decision: OwnDecision | None,
     reason: str | None,
     diagnosis: Diagnosis | None,
+    training_consent: bool | None = None,
 ) -> ReviewRow:
     """Add a review; the earlier ones stay as they are.
 
@@ -51,6 +52,8 @@ def review_prediction(
         Up to `REASON_MAX_LENGTH` characters. It may describe a person: neither the log nor the audit has it.
     diagnosis : Diagnosis or None
         Where it is known.
+    training_consent : bool or None
+        Whether the person, or a guardian, lets the scan be trained on; None says nothing new.
 
     Raises
     ------
@@ -79,6 +82,7 @@ def review_prediction(
         decision=decision,
         reason=reason,
         diagnosis=diagnosis,
+        training_consent=training_consent,
     )
     session.add(row)
     session.flush()
@@ -86,13 +90,16 @@ def review_prediction(
     wanted = select(PredictionRow.id).where(PredictionRow.id == prediction_id, PredictionRow.still_wanted())
     if session.scalars(wanted).one_or_none() is None:
         raise jobs.PredictionNotFoundError(prediction_id)
+    details: dict[str, object] = {"review_id": row.id, "verdict": verdict.value}
+    if training_consent is not None:
+        details["training_consent"] = training_consent
     record(
         session,
         actor=actor,
         action="prediction.review",
         subject_kind="prediction",
         subject_id=prediction_id,
-        details={"review_id": row.id, "verdict": verdict.value},
+        details=details,
         organisation_id=row.organisation_id,
     )
     return row

@@ -107,6 +107,12 @@ DIAGNOSES = {
     "control": marked("control, no disorder"),
     "other": marked("another disorder, not ADHD"),
 }
+# What a review says of training on the scan, and how the form asks for it.
+CONSENTS = {True: marked("consent to training"), False: marked("no consent to training")}
+CONSENT_CHOICES = {
+    "yes": marked("Yes: they have agreed"),
+    "no": marked("No, or they have withdrawn it"),
+}
 
 
 def review(written: ReviewResponse) -> str:

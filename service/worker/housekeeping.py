@@ -24,6 +24,7 @@ RETENTION_S = 600.0
 REMOVAL_S = 30.0
 HEAD_S = 600.0
 COHORTS_S = 60.0
+COPIES_S = 60.0
 # How often the thread looks whether a chore is due.
 LOOK_S = 1.0
 
@@ -39,7 +40,7 @@ class _Chore:
 
 
 class Housekeeping:
-    """Retention, removal of files, tidying of the storage, the cohorts, and the audit's anchors in the log.
+    """Retention, removal of files and copies, tidying of the storage, the cohorts, and the audit's anchors.
 
     Any number of processes may do this at once: what one has done, the next finds done.
     """
@@ -72,6 +73,7 @@ class Housekeeping:
             _Chore("quarantine_not_purged", self._purge_quarantine, TIDY_S),
             _Chore("orphans_not_removed", self._remove_orphans, TIDY_S),
             _Chore("cohorts_not_looked_after", self._look_after_cohorts, COHORTS_S),
+            _Chore("reviewed_copies_not_removed", self._remove_reviewed_copies, COPIES_S),
         )
         while not self._stopped.wait(LOOK_S):
             for chore in chores:
@@ -115,6 +117,14 @@ class Housekeeping:
         from service.worker.cohorts import look_after_cohorts  # noqa: PLC0415
 
         look_after_cohorts(self._sessions, folder, actor=self._actor)
+
+    def _remove_reviewed_copies(self) -> None:
+        if not self._settings.runs_dir.is_dir():
+            return
+        # As late as that of the cohorts, and for the same reason.
+        from service.worker.reviewed_copies import remove_copies  # noqa: PLC0415
+
+        remove_copies(self._sessions, self._settings.runs_dir)
 
     def _remove_orphans(self) -> None:
         remove_orphans(self._sessions, self._storage)

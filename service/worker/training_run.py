@@ -16,8 +16,10 @@ from service.errors import ServiceError, as_json
 from service.identity.actor import program
 from service.queue import announce
 from service.registry.registering import register
+from service.storage import EncryptionKeyMissingError
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
+from service.worker.reviewed_copies import discard_staging
 from service.worker.runtime import Runtime
 from service.worker.training_needs import needs_of, require_room, threads_of_a_fold
 from training.runs import CHECKPOINT_FILE, SUBJECTS_FILE, read_outcome
@@ -80,6 +82,7 @@ def _advance(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heart
 
 def _plan(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartbeat) -> Write:
     from model.predictor import choose_device  # noqa: PLC0415  (torch)
+    from service.worker.reviewed_addition import add_reviewed  # noqa: PLC0415  (scipy)
     from training.cohort.selecting.selection import default_selection  # noqa: PLC0415
     from training.cohort.selecting.selection import select as select_subjects  # noqa: PLC0415
     from training.cohort.store.cohort_store import CohortStore  # noqa: PLC0415
@@ -97,8 +100,12 @@ def _plan(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartbea
         store.subjects, cohort=store.name, release_unknown=store.release_unknown
     )
     subjects = select_subjects(store.subjects, selection, where=asked["where"], seed=settings.seed)
-    heartbeat.report(0.5)
+    heartbeat.report(0.3)
     folder = Path(row.run_folder)
+    reviewed = None
+    if asked.get("reviewed_scans"):
+        reviewed = add_reviewed(runtime, row, store, heartbeat, split=asked["split"])
+    heartbeat.report(0.8)
     record = plan_run(
         store,
         subjects,
@@ -107,10 +114,22 @@ def _plan(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartbea
         device=cast("Device", row.device),
         split=asked["split"],
         selection=_in_words(selection, asked["where"]),
+        added=None if reviewed is None else reviewed.addition,
         threads=threads_of_a_fold(runtime.settings.training_threads),
     )
     on_gpu = choose_device(cast("Device", row.device)).type == "cuda"
-    plan = _described(record, settings, store=store, subjects=subjects, folder=folder, on_gpu=on_gpu)
+    plan = _described(
+        record,
+        settings,
+        store=store,
+        subjects=subjects,
+        n_added_frames=0 if reviewed is None else reviewed.n_frames,
+        folder=folder,
+        on_gpu=on_gpu,
+    )
+    if reviewed is not None:
+        plan["reviewed"] = reviewed.to_json()
+        discard_staging(folder)
     outcomes = {
         fold: as_json(read_outcome(folder, fold).model_dump(mode="json"))
         for fold in range(len(record.fold_names))
@@ -133,6 +152,7 @@ def _described(
     *,
     store: "CohortStore",
     subjects: "list[Subject]",
+    n_added_frames: int,
     folder: Path,
     on_gpu: bool,
 ) -> dict[str, Any]:
@@ -142,7 +162,8 @@ def _described(
         settings,
         n_parameters=record.n_parameters,
         n_folds=len(record.fold_names),
-        n_frames=sum(scan.n_stored_frames for scan in store.scans if scan.subject_id in chosen),
+        n_frames=n_added_frames
+        + sum(scan.n_stored_frames for scan in store.scans if scan.subject_id in chosen),
         window_frames=store.spec.window_frames,
         on_gpu=on_gpu,
     )
@@ -217,7 +238,7 @@ RUN = Work(
     kind=TrainingRunRow,
     name="training_run",
     do=_advance,
-    awaited=(FoldsNotSeenError,),
+    awaited=(FoldsNotSeenError, EncryptionKeyMissingError),
     out_of_reach="expected the run's and the cohort's folders to be at hand, found the system refusing them",
     limited=False,
 )

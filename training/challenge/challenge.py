@@ -9,6 +9,7 @@ from model.card import ModelCard
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.errors import CheckpointError
 from model.predictor import Device
+from training.added_people import added_index
 from training.challenge.answers import ask
 from training.challenge.leaks import Overlap, find_overlap
 from training.challenge.people import EvaluationSet
@@ -16,7 +17,7 @@ from training.challenge.rules import Margins, Rule, failed, judge
 from training.challenge.side_by_side import SideBySide, set_side_by_side
 from training.cohort.store.cohort_store import CohortStore
 from training.run_files import read_rows
-from training.runs import SUBJECTS_FILE, RunSubject
+from training.runs import SUBJECTS_FILE, RunSubject, read_run
 
 ReportStage = Callable[[str, float], None]
 
@@ -167,11 +168,13 @@ def _fields(spec: dict[str, Any], names: list[str]) -> str:
 
 def _overlap(evaluation: EvaluationSet, origin: Origin, card: ModelCard) -> Overlap | None:
     """Look for the same people; None where the origin is not the challenger's, by the card's fingerprint."""
-    store = CohortStore.open(origin.cohort)
+    record, store = read_run(origin.run), CohortStore.open(origin.cohort)
     trained_on = [person.subject_id for person in read_rows(origin.run, SUBJECTS_FILE, RunSubject)]
-    if store.fingerprint_of(trained_on) != card.cohort_fingerprint:
+    in_the_cohort = store.fingerprint_of(trained_on) == record.cohort_fingerprint
+    if not in_the_cohort or record.trained_fingerprint != card.cohort_fingerprint:
         return None
-    return find_overlap(evaluation, trained_on=trained_on, training_store=store)
+    added = added_index(origin.run, record)
+    return find_overlap(evaluation, trained_on=trained_on, training_store=store, added=added)
 
 
 def _of_stage(progress: ReportStage, stage: str, *, begun: float) -> Callable[[float], None]:

@@ -31,7 +31,11 @@ class Overlap:
 
 
 def find_overlap(
-    evaluation: EvaluationSet, *, trained_on: Iterable[str], training_store: CohortStore
+    evaluation: EvaluationSet,
+    *,
+    trained_on: Iterable[str],
+    training_store: CohortStore,
+    added: CohortStore | None = None,
 ) -> Overlap:
     """Compare the people of an evaluation set with those of a training run.
 
@@ -42,6 +46,8 @@ def find_overlap(
         Ids of the run's subjects.
     training_store : CohortStore
         The cohort that they are of.
+    added : CohortStore, optional
+        Exactly those who were trained on beside them; their series need not be there any more.
 
     Returns
     -------
@@ -54,6 +60,8 @@ def find_overlap(
         if scan.subject_id in trained
         for digest in (scan.series_sha256, scan.source_sha256)
     }
+    if added is not None:
+        digests.update(digest for scan in added.scans for digest in (scan.series_sha256, scan.source_sha256))
     store = evaluation.store
     here = {person.subject_id for person in evaluation.people}
     by_scan = {
@@ -62,4 +70,6 @@ def find_overlap(
         if scan.subject_id in here and not digests.isdisjoint((scan.series_sha256, scan.source_sha256))
     }
     by_name = here & trained if store.name == training_store.name else set()
+    if added is not None and store.name == added.name:
+        by_name |= here & {subject.subject_id for subject in added.subjects}
     return Overlap(by_scan=len(by_scan), by_name=len(by_name), people=len(by_scan | by_name), of=len(here))

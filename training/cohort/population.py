@@ -32,7 +32,12 @@ _DECIMALS = 4
 _TR_DECIMALS = 3
 
 
-def describe_population(store: CohortStore, subjects: Sequence[Subject]) -> Population:
+def describe_population(
+    store: CohortStore,
+    subjects: Sequence[Subject],
+    *,
+    added: tuple[CohortStore, Sequence[Subject]] | None = None,
+) -> Population:
     """Describe exactly these people, from what the cohort keeps of them and their scans.
 
     Parameters
@@ -40,6 +45,9 @@ def describe_population(store: CohortStore, subjects: Sequence[Subject]) -> Popu
     store : CohortStore
     subjects : sequence of Subject
         Of this store, labelled.
+    added : (CohortStore, sequence of Subject), optional
+        Others who are trained on beside them. What their sites are called was typed by somebody, so it is
+        told only where ADHD-200 has the name.
 
     Returns
     -------
@@ -47,9 +55,13 @@ def describe_population(store: CohortStore, subjects: Sequence[Subject]) -> Popu
         Names sites only where nobody exists, or where ADHD-200 has them.
     """
     made_up = store.simulated and not store.mixed
-    scans = {subject.subject_id: store.scans_of(subject.subject_id) for subject in subjects}
+    of_each = [(subject, store.scans_of(subject.subject_id)) for subject in subjects]
     at_sites = Counter(_public_name(subject.site, made_up=made_up) for subject in subjects)
-    tr_s = Counter(tr for own in scans.values() for tr in {round(scan.tr_s, _TR_DECIMALS) for scan in own})
+    if added is not None:
+        of_each += [(subject, added[0].scans_of(subject.subject_id)) for subject in added[1]]
+        at_sites += Counter(_public_name(subject.site, made_up=False) for subject in added[1])
+    subjects, scans = [subject for subject, _ in of_each], [own for _, own in of_each]
+    tr_s = Counter(tr for own in scans for tr in {round(scan.tr_s, _TR_DECIMALS) for scan in own})
     return Population(
         subjects=len(subjects),
         cases=sum(subject.label == 1 for subject in subjects),
@@ -67,19 +79,17 @@ def _public_name(site: str, *, made_up: bool) -> str:
     return site if made_up else site_name(site) or ""
 
 
-def _figures(
-    subjects: Sequence[Subject], scans: Mapping[str, Sequence[StoredScan]]
-) -> dict[FigureName, Spread]:
+def _figures(subjects: Sequence[Subject], scans: Sequence[Sequence[StoredScan]]) -> dict[FigureName, Spread]:
     known: dict[FigureName, list[float]] = {
         "age_years": [subject.age_years for subject in subjects if subject.age_years is not None],
-        "tr_s": _by_person([scan.tr_s for scan in own] for own in scans.values()),
-        "n_frames": _by_person([scan.n_frames for scan in own] for own in scans.values()),
-        "duration_s": _by_person([scan.n_frames * scan.tr_s for scan in own] for own in scans.values()),
-        "dvars_mean": _by_person([scan.dvars_mean for scan in own] for own in scans.values()),
-        "spike_share": _by_person([_spike_share(scan) for scan in own] for own in scans.values()),
+        "tr_s": _by_person([scan.tr_s for scan in own] for own in scans),
+        "n_frames": _by_person([scan.n_frames for scan in own] for own in scans),
+        "duration_s": _by_person([scan.n_frames * scan.tr_s for scan in own] for own in scans),
+        "dvars_mean": _by_person([scan.dvars_mean for scan in own] for own in scans),
+        "spike_share": _by_person([_spike_share(scan) for scan in own] for own in scans),
     }
     for name in _OF_THE_REPORT:
-        known[name] = _by_person([scan.quality.get(name) for scan in own] for own in scans.values())
+        known[name] = _by_person([scan.quality.get(name) for scan in own] for own in scans)
     return {name: _spread(values) for name, values in known.items()}
 
 

@@ -21,11 +21,12 @@ from training.cohort.subjects import Subject
 from training.errors import CohortError
 from training.fitting.settings import TrainingSettings
 from training.runs import RunRecord, Split
+from training.validation.added import Addition, keep_added
 from training.validation.ensemble import write_ensemble
 from training.validation.fold import ReportFold, forget_state, split_fold, train_fold
 from training.validation.fold_processes import train_folds
 from training.validation.folds import Folds, leave_site_out, split_folds
-from training.validation.run_folder import begin_run, gather_predictions, is_finished, run_subjects
+from training.validation.run_folder import begin_run, gather_predictions, is_finished, run_subjects, saving
 
 ReportFinished = Callable[[int], None]
 
@@ -52,6 +53,7 @@ def train_run(
     device: Device = "auto",
     split: Split = "stratified",
     selection: str = "all",
+    added: Addition | None = None,
     processes: int = 1,
     threads: int | None = None,
     progress: ReportFold | None = None,
@@ -72,6 +74,8 @@ def train_run(
         The latter has a fold for each institution, whatever ``settings.folds`` says.
     selection : str
         How the subjects were asked for, for the record.
+    added : Addition, optional
+        People who are fitted in every fold and measured in none.
     processes : int
         Above 1 the folds are trained side by side, each in a process of its own.
     threads : int, optional
@@ -104,6 +108,7 @@ def train_run(
         device=device,
         split=split,
         selection=selection,
+        added=added,
         threads=threads,
     )
     _train_folds(
@@ -129,13 +134,14 @@ def plan_run(
     device: Device = "auto",
     split: Split = "stratified",
     selection: str = "all",
+    added: Addition | None = None,
     threads: int | None = None,
 ) -> RunRecord:
     """Split the subjects and begin the run's folder; `train_fold` can then train each fold, anywhere.
 
     Parameters
     ----------
-    store, subjects, settings, out, device, split, selection, threads
+    store, subjects, settings, out, device, split, selection, added, threads
         As for :func:`train_run`.
 
     Returns
@@ -148,7 +154,7 @@ def plan_run(
     CohortError
         As :func:`train_run`; nothing is left behind then.
     """
-    _keep_test_release(subjects)
+    _keep_test_release([*subjects, *(added.people if added else ())])
     folds = _split(subjects, settings=settings, split=split)
     rows = run_subjects(store, subjects, folds)
     # Both refuse now what would be refused hours later.
@@ -162,9 +168,14 @@ def plan_run(
         settings=settings,
         split=split,
         selection=selection,
+        added=added,
         threads=threads or torch.get_num_threads(),
     )
-    begin_run(out, record, rows, describe_population(store, subjects))
+    others = (added.store, added.people) if added and added.people else None
+    begin_run(out, record, rows, describe_population(store, subjects, added=others))
+    if added is not None and record.added is not None:
+        with saving(out):
+            keep_added(out, added)
     return record
 
 
@@ -250,6 +261,7 @@ def _record(
     settings: TrainingSettings,
     split: Split,
     selection: str,
+    added: Addition | None,
     threads: int,
 ) -> RunRecord:
     with torch.device("meta"):
@@ -268,4 +280,5 @@ def _record(
         n_parameters=n_parameters,
         machine={"threads": threads},
         code_version=version("restnet"),
+        added=None if added is None else added.record(),
     )

@@ -91,7 +91,7 @@ def write_ensemble(run: Path) -> ModelCard:
             "temperature": temperature,
             "decision_rule": "interval" if rule.conformal_quantiles is None else "conformal",
             "conformal_quantiles": rule.conformal_quantiles,
-            "cohort_fingerprint": record.cohort_fingerprint,
+            "cohort_fingerprint": record.trained_fingerprint,
             "trained_on": _trained_on(record, subjects),
             "population": _population(run),
             "intended_use": "demonstration" if record.simulated else "research",
@@ -201,6 +201,23 @@ def _calibrate_on_inner_parts(
 
 
 def _trained_on(record: RunRecord, subjects: Sequence[RunSubject]) -> str:
+    return f"{_of_the_cohort(record, subjects)}{_added(record)}"
+
+
+def _added(record: RunRecord) -> str:
+    """Say who was added, after the cohort's people."""
+    if record.added is None:
+        return ""
+    n_controls = record.added.n_subjects - record.added.n_cases
+    kind = "simulated subject" if record.simulated else "person"
+    people = counted(record.added.n_subjects, kind, "people" if kind == "person" else None)
+    return (
+        f"; and {people} added from {record.added.name}, who are measured nowhere: "
+        f"{record.added.n_cases} with {record.condition}, {counted(n_controls, 'control')}"
+    )
+
+
+def _of_the_cohort(record: RunRecord, subjects: Sequence[RunSubject]) -> str:
     n_cases = sum(subject.label for subject in subjects)
     if record.mixed:
         cohort = f"cohort {record.cohort_name}, which mixes simulated scans with others"

@@ -1,7 +1,8 @@
 """One fold of a run, from the run's folder to its outcome: a function of paths and a number.
 
-In this order: part the other folds, fit, calibrate on what was not fitted, and only then, once every number
-is fixed, look at the fold that is reported. ``outcome.json`` is written last; a fold that has one is done.
+In this order: part the other folds, fit (beside whoever is added and stands in no fold), calibrate on what
+was not fitted, and only then, once every number is fixed, look at the fold that is reported.
+``outcome.json`` is written last; a fold that has one is done.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,6 +41,7 @@ from training.runs import (
     read_outcome,
     read_run,
 )
+from training.validation.added import added_to_fold
 from training.validation.calibrating import DecisionRule, build_in, fit_rule, predict_subjects
 from training.validation.fold_lock import LOCK_PATIENCE_S, fold_alone
 from training.validation.folds import InnerSplit, split_inner
@@ -83,6 +85,8 @@ def train_fold(
         If the folder is no run.
     RunDiffersError
         If the store does not hold the subjects that the run was begun with.
+    AddedPeopleGoneError
+        If the run's folder does not hold the people who were added to it.
     FoldInProgressError
         If another process is at this fold.
     InnerPartWithoutClassError
@@ -105,6 +109,7 @@ def train_fold(
             run,
             fold,
             subjects,
+            added=added_to_fold(run, record, fold),
             store=store,
             settings=settings,
             device=choose_device(device),
@@ -150,6 +155,7 @@ def _train(
     fold: int,
     subjects: Sequence[RunSubject],
     *,
+    added: Sequence[TrainingSubject],
     store: CohortStore,
     settings: TrainingSettings,
     device: torch.device,
@@ -161,7 +167,7 @@ def _train(
     with saving(run):
         fitted = fit(
             network,
-            _with_scans(inner.training, store),
+            [*_with_scans(inner.training, store), *added],
             stopping=_with_scans(inner.stopping, store),
             settings=settings,
             folder=folder,
@@ -199,6 +205,7 @@ def _train(
         n_stopping=len(inner.stopping),
         n_calibration=len(inner.calibration),
         n_test=len(reported),
+        n_added=len(added),
         epochs_run=fitted.epochs_run,
         best_epoch=fitted.best_epoch,
         offset=scaling.offset,

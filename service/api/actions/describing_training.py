@@ -80,6 +80,7 @@ class Describer:
             "where": asked.get("where", []),
             "split": asked.get("split"),
             "device": row.device,
+            "reviewed_scans": jobs.has_reviewed_scans(row),
             "settings": settings,
             "plan": row.plan,
             "remaining_s": left_s,
@@ -131,7 +132,9 @@ def _progress(row: TrainingRunRow, folds: Sequence[TrainingFoldRow]) -> float:
 
 def _resumable(row: TrainingRunRow, folds: Sequence[TrainingFoldRow]) -> bool:
     stopping = any(fold.state in {FoldState.QUEUED, FoldState.TRAINING} for fold in folds)
-    return row.request is not None and row.state in {RunState.FAILED, RunState.CANCELLED} and not stopping
+    lacking = any(fold.state != FoldState.SUCCEEDED for fold in folds) and jobs.has_reviewed_scans(row)
+    over = row.state in {RunState.FAILED, RunState.CANCELLED}
+    return row.request is not None and over and not stopping and not lacking
 
 
 def _error(row: JobRow) -> TrainingErrorResponse | None:

@@ -44,6 +44,7 @@ def add_review(
         decision=review.decision if isinstance(review, OverriddenReview) else None,
         reason=review.reason,
         diagnosis=review.diagnosis,
+        training_consent=review.training_consent,
     )
     # What the database's clock said.
     session.refresh(row, ["created_at"])
@@ -109,5 +110,6 @@ def _response(row: ReviewRow, reviewer: str | None) -> ReviewResponse:
         decision=OwnDecision(row.decision) if row.decision else None,
         reason=row.reason,
         diagnosis=Diagnosis(row.diagnosis) if row.diagnosis else None,
+        training_consent=row.training_consent,
         created_at=row.created_at,
     )

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import Query
 
 from service.api.access.principals import AnyResources, Trainer
+from service.api.actions.reviewed_scans import count_reviewed
 from service.api.actions.training import (
     list_cohorts,
     list_runs,
@@ -18,6 +19,7 @@ from service.api.admin.common import Cursor, Limit, make_router
 from service.api.problems.problem import problem_responses
 from service.api.training_payloads import (
     CohortList,
+    ReviewedScansResponse,
     TrainingGridResponse,
     TrainingLogResponse,
     TrainingRunDetailResponse,
@@ -38,6 +40,13 @@ def get_cohorts(principal: Trainer, resources: AnyResources) -> CohortList:
     """Return every cohort that is registered, by name."""
     with resources.sessions_for(principal).open() as session:
         return CohortList(items=list_cohorts(session))
+
+
+@router.get("/reviewed-scans", summary="Count the scans that may be trained on")
+def get_reviewed_scans(principal: Trainer, resources: AnyResources) -> ReviewedScansResponse:
+    """Return how many people agreed to training, with a confirmed diagnosis and a pseudonym."""
+    with resources.sessions_for(principal).open() as session:
+        return count_reviewed(session, principal, reads=resources.reads)
 
 
 @router.post(

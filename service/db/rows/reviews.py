@@ -11,7 +11,8 @@ class ReviewRow(OrganisationOwned, Base):
     """One review of a prediction; a later one stands beside it and changes nothing here.
 
     ``verdict`` is ``accepted`` or ``overridden``; ``decision`` is the reviewer's own word, which only an
-    override has.
+    override has. ``training_consent`` is what the person, or a guardian, says of training on the scan: true,
+    false, or nothing; the newest word counts (:mod:`service.reviews.consenting`).
     """
 
     __tablename__ = "reviews"
@@ -27,4 +28,5 @@ class ReviewRow(OrganisationOwned, Base):
     decision: Mapped[str | None] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(Text)
     diagnosis: Mapped[str | None] = mapped_column(String(16))
+    training_consent: Mapped[bool | None]
     created_at: Mapped[CreatedAt]

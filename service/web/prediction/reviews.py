@@ -33,9 +33,10 @@ def review(
     answer: Field = "",
     reason: Field = "",
     diagnosis: Field = "",
+    consent: Field = "",
 ) -> Response:
     """Take a review and go back to the page; what cannot be taken is shown again with what was typed."""
-    form = typed(answer=answer, reason=reason, diagnosis=diagnosis)
+    form = typed(answer=answer, reason=reason, diagnosis=diagnosis, consent=consent)
     said = form.read()
     with resources.sessions_for(principal).open() as session:
         row_id = find_prediction(session, principal, prediction_id).id

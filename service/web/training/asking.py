@@ -13,6 +13,7 @@ from service.web.language import _, marked
 _WHOLE = ("folds", "epochs", "patience", "width", "batch_size", "windows_per_subject")
 _NUMBERS = ("learning_rate",)
 _CHOICES = ("cohort", "selection", "protocol", "split", "device", "encoder")
+_TICK = "reviewed_scans"
 # What one part of the form cannot have beside another: the words of each kind of problem.
 _TOGETHER = {
     "without_effect": marked("%(name)s has no effect with %(cause)s: leave it at %(default)s."),
@@ -48,7 +49,7 @@ def blank_form(cohort: str = "") -> Asked:
     """Return the form with the defaults in it."""
     fields = TrainingRequest.model_fields
     texts = {name: _typed(fields[name].default) for name in (*_WHOLE, *_NUMBERS, *_CHOICES)}
-    return Asked(texts | {"cohort": cohort, "seeds": "0"}, networks=["C"], rnns=["lstm"])
+    return Asked(texts | {"cohort": cohort, "seeds": "0", _TICK: ""}, networks=["C"], rnns=["lstm"])
 
 
 def read_form(texts: Mapping[str, str], *, networks: Sequence[str], rnns: Sequence[str]) -> Asked:
@@ -73,6 +74,7 @@ def read_form(texts: Mapping[str, str], *, networks: Sequence[str], rnns: Sequen
     else:
         given |= {"seeds": seeds} if seeds else {}
     given |= {"networks": list(networks), "rnns": list(rnns)}
+    given[_TICK] = bool(texts.get(_TICK))
     if given.get("split") == "leave_site_out":
         # There is a fold for each institution, whatever stands in a field that cannot be empty.
         given.pop("folds", None)
@@ -85,7 +87,7 @@ def read_form(texts: Mapping[str, str], *, networks: Sequence[str], rnns: Sequen
             name = str(problem["loc"][0]) if problem["loc"] else "form"
             problems.setdefault(name, _said(name, problem))
     return Asked(
-        {name: texts.get(name, "") for name in (*_WHOLE, *_NUMBERS, *_CHOICES, "seeds")},
+        {name: texts.get(name, "") for name in (*_WHOLE, *_NUMBERS, *_CHOICES, "seeds", _TICK)},
         networks=networks,
         rnns=rnns,
         request=None if problems else request,

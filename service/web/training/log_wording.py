@@ -14,6 +14,10 @@ LINES: Mapping[str, str] = MappingProxyType(
             "Planned: %(n_subjects)s subjects, %(n_cases)s of them cases, %(n_folds)s folds, "
             "%(n_parameters)s parameters."
         ),
+        "reviewed_added": marked(
+            "Reviewed scans: %(n_people)s people are added to every fold's training, %(n_cases)s of them "
+            "cases; scans left out: %(n_left_out)s."
+        ),
         "fold_begun": marked("Training begins."),
         "fold_resumed": marked("Training goes on after epoch %(epoch)s."),
         "epoch": marked("Epoch %(epoch)s: training loss %(training_loss)s, %(seconds)s s."),

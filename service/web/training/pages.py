@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from service import jobs
 from service.api.access.principal import Principal
 from service.api.access.principals import AnyResources
+from service.api.actions.reviewed_scans import count_reviewed
 from service.api.actions.training import (
     list_cohorts,
     list_runs,
@@ -94,6 +95,7 @@ def ask(
     batch_size: Text = "",
     windows_per_subject: Text = "",
     learning_rate: Text = "",
+    reviewed_scans: Text = "",
 ) -> Response:
     """Queue what the form asks for; what cannot be is said beside its fields."""
     texts = {
@@ -111,6 +113,7 @@ def ask(
         "batch_size": batch_size,
         "windows_per_subject": windows_per_subject,
         "learning_rate": learning_rate,
+        "reviewed_scans": reviewed_scans,
     }
     asked = read_form(texts, networks=networks or [], rnns=rnns or [])
     show_again = partial(_form, request, principal, resources, asked, status=422)
@@ -172,6 +175,7 @@ def _form(
 ) -> HTMLResponse:
     with resources.sessions_for(principal).open() as session:
         cohorts = list_cohorts(session)
+        reviewed = count_reviewed(session, principal, reads=resources.reads)
     return page(
         request,
         "training/new.html",
@@ -179,6 +183,7 @@ def _form(
         status=refusal.status if refusal else status,
         asked=asked,
         cohorts=cohorts,
+        reviewed=reviewed,
         refusal=refusal,
         training=wording,
     )

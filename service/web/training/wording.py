@@ -55,6 +55,22 @@ ENCODERS: Mapping[str, str] = MappingProxyType(
     {"trained": marked("trained"), "frozen": marked("frozen: quick, only the recurrent layer is fitted")}
 )
 
+# Why a scan whose person has agreed is not trained on.
+LEFT_OUT: Mapping[str, str] = MappingProxyType(
+    {
+        "withdrawn": marked("the consent was withdrawn"),
+        "without_pseudonym": marked("there is no pseudonym"),
+        "conflicting_diagnoses": marked("the person's reviews name different diagnoses"),
+        "no_diagnosis": marked("the diagnosis is not ADHD or control, or not given"),
+        "same_file": marked("the same file was uploaded before"),
+        "same_scan": marked("the person is in the cohort, by a scan"),
+        "same_id": marked("the person may be in the cohort, by the pseudonym"),
+        "other_kind": marked("it is simulated and the cohort is not, or the other way round"),
+        "refused": marked("it cannot be prepared as the cohort was"),
+        "site_unknown": marked("its site is not known, and sites are left out"),
+    }
+)
+
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
 

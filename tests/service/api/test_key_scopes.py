@@ -60,6 +60,7 @@ SCOPE_OF_ROUTE = {
     ("GET", "/api/v1/admin/evaluations/{evaluation_id}"): Scope.MODELS_READ,
     ("POST", "/api/v1/admin/evaluations/{evaluation_id}/cancel"): Scope.ADMIN,
     ("GET", "/api/v1/admin/cohorts"): Scope.ADMIN,
+    ("GET", "/api/v1/admin/reviewed-scans"): Scope.ADMIN,
     ("POST", "/api/v1/admin/training-runs"): Scope.ADMIN,
     ("GET", "/api/v1/admin/training-runs"): Scope.ADMIN,
     ("GET", "/api/v1/admin/training-runs/{run_id}"): Scope.ADMIN,

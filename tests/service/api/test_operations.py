@@ -193,6 +193,7 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         ("GET", "/api/v1/admin/evaluations/{evaluation_id}"),
         ("POST", "/api/v1/admin/evaluations/{evaluation_id}/cancel"),
         ("GET", "/api/v1/admin/cohorts"),
+        ("GET", "/api/v1/admin/reviewed-scans"),
         ("GET", "/api/v1/admin/training-runs"),
         ("POST", "/api/v1/admin/training-runs"),
         ("GET", "/api/v1/admin/training-runs/{run_id}"),

@@ -73,6 +73,7 @@ REST = {
     ("GET", "/api/v1/admin/evaluations/{evaluation_id}"): {Role.ADMINISTRATOR, Role.RESEARCHER},
     ("POST", "/api/v1/admin/evaluations/{evaluation_id}/cancel"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/cohorts"): {Role.ADMINISTRATOR},
+    ("GET", "/api/v1/admin/reviewed-scans"): {Role.ADMINISTRATOR},
     ("POST", "/api/v1/admin/training-runs"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/training-runs"): {Role.ADMINISTRATOR},
     ("GET", "/api/v1/admin/training-runs/{run_id}"): {Role.ADMINISTRATOR},

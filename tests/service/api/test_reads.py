@@ -32,6 +32,8 @@ READS = {
     "/api/v1/admin/audit": ("audit.read", "list"),
     "/api/v1/admin/audit/export": ("audit.export", "list"),
     "/api/v1/admin/reviews/counts": ("review.count", "list"),
+    "/api/v1/admin/reviewed-scans": ("review.count", "list"),
+    "/training/new": ("review.count", "list"),
     "/reviews": ("review.count", "list"),
     "/users": ("user.list", "list"),
     "/users/{user_id}": ("user.read", "user_id"),
@@ -68,7 +70,6 @@ NOBODYS = {
     "/api/v1/admin/training-runs/{run_id}/change-plan.html",
     "/api/v1/admin/training-runs/{run_id}/change-plan.pdf",
     "/training",
-    "/training/new",
     "/training/{run_id}",
     # They lead to the page where a form stands.
     "/users/invitations",

@@ -66,6 +66,25 @@ def test_each_review_is_kept_beside_the_earlier_ones(
     assert {item["prediction_id"] for item in found["items"]} == {prediction_id}
 
 
+def test_a_review_may_state_consent_to_training_and_a_later_one_withdraw_it(
+    served: Serving, key: dict[str, str], model: str
+) -> None:
+    prediction_id = finished(served, key, model)
+    for said in ({"training_consent": True}, {}, {"training_consent": False}, {"training_consent": None}):
+        answer = review(served, key, prediction_id, verdict="accepted", diagnosis="adhd", **said)
+        assert answer.status_code == 201, answer.text
+    found = reviews(served, key, prediction_id).json()["items"]
+    assert [one["training_consent"] for one in found] == [None, False, None, True]
+    with served.sessions() as session:
+        events = session.scalars(
+            select(AuditEventRow)
+            .where(AuditEventRow.action == "prediction.review")
+            .order_by(AuditEventRow.sequence)
+        )
+        told = [(event.details or {}).get("training_consent", "not a word") for event in events]
+    assert told == [True, "not a word", False, "not a word"]
+
+
 def test_reviews_are_paged(served: Serving, key: dict[str, str], model: str) -> None:
     prediction_id = finished(served, key, model)
     made = [review(served, key, prediction_id, verdict="accepted").json()["id"] for _ in range(3)]
@@ -90,6 +109,7 @@ def test_reviews_are_paged(served: Serving, key: dict[str, str], model: str) -> 
         (OVERRIDE | {"reason": "a\x00b"}, "body.overridden.reason"),
         (OVERRIDE | {"reason": "x" * 2001}, "body.overridden.reason"),
         (OVERRIDE | {"note": "x"}, "body.overridden.note"),
+        (OVERRIDE | {"training_consent": "yes"}, "body.overridden.training_consent"),
     ],
 )
 def test_what_is_no_review_is_refused_without_repeating_it(

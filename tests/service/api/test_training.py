@@ -5,9 +5,17 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from service.db.rows import AuditEventRow, CohortState, FoldState, RunState, TrainingFoldRow, TrainingRunRow
+from service.db.rows import (
+    AuditEventRow,
+    CohortState,
+    FoldState,
+    RunState,
+    ScanRow,
+    TrainingFoldRow,
+    TrainingRunRow,
+)
 from service.identity.roles import Role
-from tests.service.api.serving import Serving
+from tests.service.api.serving import Serving, sample_result
 
 RUNS = "/api/v1/admin/training-runs"
 
@@ -44,6 +52,41 @@ def test_a_request_queues_a_run_for_each_network_layer_and_seed(served: Serving,
     rest = served.client.get(RUNS, headers=key, params={"cursor": listed["next_cursor"]}).json()
     found = [run["id"] for page in (listed, rest) for run in page["items"]]
     assert sorted(found) == sorted(run["id"] for run in runs)
+
+
+def test_reviewed_scans_are_counted_and_asked_for(served: Serving, key: dict[str, str]) -> None:
+    model = served.register_model()
+    for subject, diagnosis, consent in (("A", "adhd", True), ("B", "control", True), ("C", "adhd", None)):
+        # Another byte is another file, and so another person.
+        accepted = served.upload(key, subject_id=subject)
+        with served.sessions.begin() as session:
+            session.get_one(ScanRow, accepted["scan_id"]).sha256 = subject.lower() * 64
+        served.finish(accepted["prediction_id"], sample_result(), model_version_id=model)
+        said = {"verdict": "accepted", "diagnosis": diagnosis, "training_consent": consent}
+        address = f"/api/v1/predictions/{accepted['prediction_id']}/review"
+        assert served.client.post(address, headers=key, json=said).status_code == 201
+    counts = served.client.get("/api/v1/admin/reviewed-scans", headers=key).json()
+    assert counts == {"people": 2, "scans": 2, "cases": 1, "controls": 1, "left_out": {}}
+    [run] = served.train(key, cohort="tiny", reviewed_scans=True)
+    assert run["reviewed_scans"] is True
+    [plain] = served.train(key, cohort="tiny")
+    assert plain["reviewed_scans"] is False
+    assert refused(served, key, reviewed_scans="yes")[1] == "request_not_valid"
+
+
+def test_a_run_that_lost_its_copies_cannot_be_gone_on_with(served: Serving, key: dict[str, str]) -> None:
+    [run] = served.train(key, cohort="tiny", reviewed_scans=True)
+    with served.sessions.begin() as session:
+        row = session.get_one(TrainingRunRow, run["id"])
+        row.state, row.plan = RunState.CANCELLED, {"fold_names": ["0", "1"], "n_subjects": 40}
+        session.add(
+            TrainingFoldRow(
+                organisation_id=row.organisation_id, run_id=row.id, fold=0, state=FoldState.CANCELLED
+            )
+        )
+    assert served.client.get(f"{RUNS}/{run['id']}", headers=key).json()["resumable"] is False
+    answer = served.client.post(f"{RUNS}/{run['id']}/resume", headers=key)
+    assert (answer.status_code, answer.json()["code"]) == (409, "training_run_not_resumable")
 
 
 def test_a_cohort_is_named_by_its_id_or_its_name(served: Serving, key: dict[str, str]) -> None:

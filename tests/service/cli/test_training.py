@@ -72,6 +72,23 @@ def test_options_win_over_the_file_and_the_file_over_the_defaults(trained):
     assert (settings["network"], settings["rnn"], settings["patience"]) == ("C", "lstm", 5), "the defaults"
 
 
+def test_a_second_cohort_is_trained_on_and_not_measured(restnet, restnet_json, cohort, config, tmp_path):
+    from tests.training.validation.test_added import others
+
+    more = others(tmp_path / "others").folder
+    words = ("train", cohort, "--config", config, "--add-training", more, *QUICK)
+    status, summary = restnet_json(*words, "--out", tmp_path / "run")
+    assert status == 0
+    assert summary["n_subjects"] == sum(summary["metrics"]["confusion"].values()) == 16
+    assert (summary["added"]["name"], summary["added"]["n_subjects"]) == ("others", 5)
+    assert [fold["n_added"] for fold in summary["folds"]] == [5, 5]
+    status, out, _ = restnet(*words, "--out", tmp_path / "run")
+    assert status == 0
+    assert "Added to every fold's training: 5; left out: nobody" in out
+    status, refusal = restnet_json(*words[:4], "--add-training", cohort, *QUICK, "--out", tmp_path / "same")
+    assert (status, refusal["n_subjects"], refusal["added"]) == (0, 16, None)
+
+
 def test_the_checkpoint_answers_for_a_scan(trained, restnet_json, simulated_scan):
     run, _ = trained
     status, answers = restnet_json("predict", simulated_scan, "--checkpoint", run / CHECKPOINT_FILE)

@@ -44,6 +44,25 @@ def test_a_cohort_is_registered_by_name_and_listed(cohort: str, restnet: Any, tm
     assert (status, json.loads(printed)["error"]["code"]) == (2, "cohort_name_taken")
 
 
+def test_reviewed_scans_are_counted_and_asked_for(cohort: str, restnet: Any, data_dir: Path) -> None:
+    assert data_dir
+    status, printed, _ = restnet("training", "reviewed-scans", "--json")
+    assert (status, json.loads(printed)) == (
+        0,
+        {"people": 0, "scans": 0, "cases": 0, "controls": 0, "left_out": {}},
+    )
+    status, printed, _ = restnet("training", "reviewed-scans")
+    assert (status, printed) == (0, "0 people with 0 scans: 0 ADHD, 0 control\n")
+    for words, asked in (((), False), (("--with-reviewed-scans",), True)):
+        status, printed, told = restnet("training", "start", cohort, "--folds", 2, *words, "--json")
+        assert status == 0, told
+        engine = make_engine(Settings().database_url.get_secret_value())
+        with session_factory(engine)() as session:
+            row = session.get_one(TrainingRunRow, json.loads(printed)[0]["id"])
+            assert (row.request or {})["reviewed_scans"] is asked
+        engine.dispose()
+
+
 def test_runs_are_queued_shown_stopped_and_gone_on_with(cohort: str, restnet: Any, data_dir: Path) -> None:
     words = ["--network", "A", "--network", "C", "--seed", 3, "--folds", 2, "--epochs", 1]
     status, printed, told = restnet("training", "start", cohort, *words, "--json")

@@ -51,12 +51,13 @@ PICTURES = (
 )
 
 
-def review(reason: str = "", *, diagnosis: str = "") -> ReviewWords:
+def review(reason: str = "", *, diagnosis: str = "", consent: str = "") -> ReviewWords:
     return ReviewWords(
         said="Overridden: control",
         by="m.keller",
         at="29 November 2026, 07:00 UTC",
         diagnosis=diagnosis,
+        consent=consent,
         reason=reason,
     )
 

@@ -16,9 +16,12 @@ from tests.training.validation.tiny_cohorts import SPEC, tiny_subjects
 from training.challenge.challenge import Origin, challenge
 from training.challenge.people import EvaluationSet, EvaluationSetChangedError, EvaluationSetTooSmallError
 from training.challenge.rules import Margins
+from training.cohort.store.cohort_store import CohortStore
 from training.fitting.logits import subject_logits
 from training.fitting.prepared import TrainingSubject
 from training.runs import CHECKPOINT_FILE
+from training.validation.added import choose_added
+from training.validation.cross_validation import train_run
 
 # So few people leave wide intervals: what is not about margins shall not fail by them.
 WIDE = Margins(auc=0.3, sensitivity=0.5, seconds_ratio=100.0)
@@ -102,6 +105,26 @@ def test_a_challenger_that_has_seen_these_people_is_stopped_whatever_they_were_c
     found, failed = judged(champion, trained(place, store, "leaked"), evaluation)
     assert "no_leak" in failed
     assert next(rule for rule in found.rules if rule.name == "no_leak").found.startswith("4 of 48 (4 by")
+
+
+def test_a_challenger_to_whom_these_people_were_only_added_is_stopped_too(
+    place, champion, evaluation, everybody
+):
+    renamed = [replace(one, subject_id=f"8{one.subject_id}") for one in everybody[80:83]]
+    series = {f"8{one.subject_id}": [series_of(one)] for one in everybody[80:83]}
+    others = write_store(place / "others", subjects=renamed, series=series, spec=SPEC, name="others")
+    first = CohortStore.open(champion.cohort)
+    run = train_run(
+        first,
+        first.subjects,
+        settings=SETTINGS.model_copy(update={"epochs": 1}),
+        out=place / "added-to",
+        device="cpu",
+        added=choose_added(first, others),
+    )
+    found, failed = judged(champion, Origin(run=run, cohort=first.folder), evaluation)
+    assert "no_leak" in failed
+    assert next(rule for rule in found.rules if rule.name == "no_leak").found.startswith("3 of 48 (3 by")
 
 
 def test_another_models_run_or_another_cohort_is_no_record_of_whom_it_was_trained_on(champion, evaluation):

@@ -23,7 +23,7 @@ SERIES_FOLDER = "series"
 # What ingestion leaves beside the series until the cohort is whole.
 JOURNAL_FILE = "ingest.jsonl"
 
-Variant = Literal["filtered", "unfiltered", "bids", "parcels", "simulated"]
+Variant = Literal["filtered", "unfiltered", "bids", "parcels", "simulated", "uploaded"]
 
 
 class CohortNotFoundError(CohortError):

@@ -41,6 +41,7 @@ def run_json(report: RunReport) -> Json:
             "selection": data.record.selection,
             "simulated": data.record.simulated,
         },
+        "added": None if data.record.added is None else data.record.added.model_dump(),
         "n": report.n,
         "n_cases": report.n_cases,
         "missing_folds": list(data.missing),

@@ -105,6 +105,16 @@ def _of_the_run(report: RunReport) -> Iterable[Banner]:
             "different sites are ranked, that lean is taken from the log odds.",
             brief="Every fold is a site that the model was not trained on.",
         )
+    if data.record.added is not None:
+        who = f"{data.record.added.n_subjects} of {data.record.added.name}"
+        yield Banner(
+            weight="note",
+            code="others_added",
+            title="Trained on others besides",
+            text=f"Every fold was also fitted to people who stand in none: {who}. The figures are of the "
+            "cohort's people alone; the baselines were not fitted to the others.",
+            brief="Every fold was also fitted to people who stand in none; the figures are of the cohort's.",
+        )
     if not any(outcome.conformal_quantiles for outcome in data.outcomes):
         yield Banner(
             weight="note",

@@ -74,6 +74,26 @@ def test_every_review_stays_and_the_newest_stands_first(served: Serving, token: 
     assert [row.reason for row in rows(served)] == [None, "first line\nsecond"]
 
 
+def test_consent_to_training_is_said_by_a_choice_and_taken_back_by_another(
+    served: Serving, token: str, address: str
+) -> None:
+    assert '<option value="">Not asked</option>' in shown(served, address)
+    for consent in ("yes", "", "no"):
+        send(served, address, token, answer="accepted", consent=consent)
+    assert [row.training_consent for row in rows(served)] == [True, None, False]
+    text = shown(served, address)
+    assert re.findall(r"· ((?:no )?consent to training)</p>", text) == [
+        "no consent to training",
+        "consent to training",
+    ]
+    assert '<option value="">Not asked</option>' not in text
+    refused = send(served, address, token, answer="accepted", consent="perhaps", reason="kept")
+    assert refused.status_code == 422
+    assert review_form.DIAGNOSIS_UNKNOWN in section(refused.text)
+    assert "kept" in refused.text
+    assert len(rows(served)) == 3
+
+
 def test_the_form_offers_what_differs_from_the_model(served: Serving, token: str, address: str) -> None:
     text = shown(served, address)
     assert re.findall(r'type="radio" name="answer" value="(\w+)"', text) == [

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from service.db.rows import CohortRow, RunState, TrainingRunRow
 from service.identity.roles import Role
-from tests.service.api.serving import Serving
+from tests.service.api.serving import Serving, sample_result
 from tests.service.api.training_rows import add_runs
 
 HTML = {"Accept": "text/html"}
@@ -133,6 +133,48 @@ def test_a_form_makes_a_run_for_each_choice_and_goes_to_it(served: Serving, toke
         assert len(session.scalars(select(TrainingRunRow)).all()) == 13
     whole = ask(served, token, cohort="tiny", split="leave_site_out", folds="none")
     assert whole.status_code == 303, "folds are not used there"
+
+
+def test_the_form_counts_whose_scans_may_be_added_and_a_tick_asks_for_them(
+    served: Serving, token: str
+) -> None:
+    served.register_cohort()
+    model = served.register_model()
+    for subject, said in (
+        ("A", {"training_consent": True, "diagnosis": "adhd"}),
+        (None, {"training_consent": True}),
+    ):
+        about = {} if subject is None else {"subject_id": subject}
+        accepted = served.upload({"X-CSRF-Token": token}, **about)
+        served.finish(accepted["prediction_id"], sample_result(), model_version_id=model)
+        address = f"/api/v1/predictions/{accepted['prediction_id']}/review"
+        sent = served.client.post(
+            address, json={"verdict": "accepted", **said}, headers={"X-CSRF-Token": token}
+        )
+        assert sent.status_code == 201, sent.text
+    page = shown(served, "/training/new")
+    # The same file, so the same person.
+    assert "Now: 1 people with 1 scans, 1 with ADHD, 0 controls." in text_of(page)
+    assert "1: the diagnosis is not ADHD or control, or not given" in text_of(page)
+    assert 'name="reviewed_scans" value="yes" aria-describedby="reviewed-hint">' in page
+    assert ask(served, token, cohort="tiny").status_code == 303
+    assert ask(served, token, cohort="tiny", reviewed_scans="yes").status_code == 303
+    with served.sessions() as session:
+        rows = session.scalars(select(TrainingRunRow).order_by(TrainingRunRow.created_at)).all()
+    assert [(row.request or {})["reviewed_scans"] for row in rows] == [False, True]
+    again = ask(served, token, cohort="tiny", reviewed_scans="yes", epochs="many")
+    assert 'aria-describedby="reviewed-hint" checked>' in again.text
+
+
+def test_a_run_says_how_many_reviewed_people_took_part(served: Serving, runs: dict[RunState, str]) -> None:
+    told = {"n_people": 7, "n_cases": 3, "n_scans": 9, "n_left_out": 2, "left_out": {"withdrawn": 2}}
+    with served.sessions.begin() as session:
+        row = session.get_one(TrainingRunRow, runs[RunState.TRAINING])
+        row.plan = (row.plan or {}) | {"reviewed": told}
+    text = text_of(shown(served, f"/training/{runs[RunState.TRAINING]}"))
+    assert "7 people with 9 scans are trained on and not measured, 3 of them cases" in text
+    assert "2 left out: the consent was withdrawn" in text
+    assert "同意已撤回" in shown(served, f"/training/{runs[RunState.TRAINING]}", CHINESE)
 
 
 def test_what_cannot_be_is_said_beside_its_field_and_nothing_is_lost(served: Serving, token: str) -> None:

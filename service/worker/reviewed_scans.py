@@ -1,0 +1,247 @@
+"""Scans whose people agreed to it, made into a small cohort that a run is also trained on.
+
+A training run takes them as :mod:`service.reviews.consenting` finds them at the moment of its planning. They
+go through the one preprocessing path with the cohort's own specification, and whoever might be one of the
+cohort's people stays out: a person that a fold reports must not have been trained on. Pseudonyms end here.
+The copies lie in the run's folder, from where :mod:`service.worker.reviewed_copies` removes them in the end.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sqlalchemy import select
+
+from imaging import PreparedScan, ScanError
+from imaging.simulation_mark import SIMULATED_SCAN
+from service.db.rows import ScanRow, TrainingRunRow
+from service.enclosure import ReaderDiedError, ReaderMemoryError, ReaderTimeLimitError
+from service.logs import get_logger
+from service.reviews import Consented, ConsentedPerson, consented_people
+from service.storage import StoredFileDamagedError, StoredFileMissingError
+from service.worker.heartbeat import Heartbeat
+from service.worker.patience import entered
+from service.worker.reading import StoredFileChangedError, prepare_enclosed
+from service.worker.reviewed_copies import STAGING
+from service.worker.runtime import Runtime
+from training.cohort.store.cohort_store import CohortStore
+from training.cohort.store.index import StoredScan
+from training.cohort.store.writing import series_name, write_index, write_series
+from training.cohort.subjects import Sex, Subject, plain_id
+
+NAME = "reviewed scans"
+_SEXES: Mapping[str | None, Sex] = {"female": "female", "male": "male"}
+_REFUSALS = (
+    ScanError,
+    ReaderDiedError,
+    ReaderMemoryError,
+    ReaderTimeLimitError,
+    StoredFileChangedError,
+    StoredFileDamagedError,
+    StoredFileMissingError,
+)
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """What became of the scans with a consent.
+
+    Attributes
+    ----------
+    store : CohortStore or None
+        Those that are prepared; None where there are none.
+    left_out : mapping of str to int
+        Scans by why: those of `service.reviews.consenting.Consented`, ``same_scan`` or ``same_id`` as
+        somebody of the cohort, ``other_kind`` (one of the two is simulated), ``refused`` by preprocessing.
+    """
+
+    store: CohortStore | None
+    left_out: Mapping[str, int]
+
+
+def gather_reviewed(
+    runtime: Runtime,
+    row: TrainingRunRow,
+    cohort: CohortStore,
+    heartbeat: Heartbeat,
+    *,
+    progress: tuple[float, float],
+) -> Reviewed:
+    """Prepare the scans that a run may take, beside its folder's own files.
+
+    Parameters
+    ----------
+    runtime, row, heartbeat
+        The run that is being planned.
+    cohort : CohortStore
+    progress : (float, float)
+        What is reported at the start and at the end.
+
+    Raises
+    ------
+    StorageUnavailableError, EncryptionKeyMissingError, EnclosureUnavailableError
+        If scans cannot be read now.
+    """
+    folder = Path(row.run_folder) / STAGING
+    consented = _consented(runtime, row)
+    left_out = Counter(consented.left_out)
+    people = _not_of_the_cohort(runtime, row, consented.people, cohort, left_out)
+    n_scans, n_done = sum(len(person.scans) for person in people), 0
+    begun, ended = progress
+    prepared: list[tuple[ConsentedPerson, list[tuple[ScanRow, StoredScan]]]] = []
+    for person in people:
+        own = []
+        for scan in person.scans:
+            heartbeat.report(begun + (ended - begun) * n_done / n_scans)
+            stored = _store(runtime, scan, cohort, folder, heartbeat, number=n_done, left_out=left_out)
+            if stored is not None:
+                own.append((scan, stored))
+            n_done += 1
+        prepared.append((person, own))
+    # It may have taken hours: what was withdrawn or deleted meanwhile counts.
+    now = {scan.id for person in _consented(runtime, row).people for scan in person.scans}
+    kept = []
+    for person, scans in prepared:
+        own = [one for one in scans if one[0].id in now]
+        left_out["withdrawn"] += len(scans) - len(own)
+        if own:
+            kept.append((person, own))
+    store = _write(folder, kept, cohort) if kept else None
+    return Reviewed(store, dict(+left_out))
+
+
+def _consented(runtime: Runtime, row: TrainingRunRow) -> Consented:
+    with runtime.sessions() as session:
+        return consented_people(session, organisation_id=row.organisation_id)
+
+
+def _not_of_the_cohort(
+    runtime: Runtime,
+    row: TrainingRunRow,
+    people: Sequence[ConsentedPerson],
+    cohort: CohortStore,
+    left_out: Counter[str],
+) -> list[ConsentedPerson]:
+    """Leave out whoever has a file or an id that the cohort has, on any scan of theirs that is kept here."""
+    ids = {plain_id(subject.subject_id) for subject in cohort.subjects}
+    files = {scan.source_sha256 for scan in cohort.scans}
+    others = []
+    for person in people:
+        with runtime.sessions() as session:
+            own = select(ScanRow.sha256).where(
+                ScanRow.organisation_id == row.organisation_id, ScanRow.subject_id.in_(person.pseudonyms)
+            )
+            theirs = {*session.scalars(own), *(scan.sha256 for scan in person.scans)}
+        if not files.isdisjoint(theirs):
+            left_out["same_scan"] += len(person.scans)
+        elif not ids.isdisjoint(map(plain_id, person.pseudonyms)):
+            left_out["same_id"] += len(person.scans)
+        else:
+            others.append(person)
+    return others
+
+
+def _store(
+    runtime: Runtime,
+    scan: ScanRow,
+    cohort: CohortStore,
+    folder: Path,
+    heartbeat: Heartbeat,
+    *,
+    number: int,
+    left_out: Counter[str],
+) -> StoredScan | None:
+    try:
+        prepared = _prepare(runtime, scan, cohort, heartbeat)
+    except _REFUSALS as refusal:
+        log.warning("reviewed_scan_refused", scan_id=scan.id, code=refusal.code)
+        left_out["refused"] += 1
+        return None
+    result = prepared.network_input
+    warnings = tuple(warning.code for warning in result.warnings)
+    if (SIMULATED_SCAN.code in warnings) != cohort.simulated:
+        left_out["other_kind"] += 1
+        return None
+    name = series_name(subject_id="scan", session="1", run=str(number), variant="uploaded")
+    digest = write_series(folder, name, result.series.T)
+    quality = result.quality
+    return StoredScan(
+        subject_id="",
+        session="1",
+        run=str(number),
+        variant="uploaded",
+        tr_s=quality.tr_s,
+        n_frames=quality.n_frames,
+        n_stored_frames=result.n_frames,
+        dvars_mean=quality.dvars_mean,
+        spikes=quality.spikes,
+        quality=quality.to_json(),
+        warnings=warnings,
+        source_name=NAME,
+        source_sha256=scan.sha256,
+        source_stamp="",
+        series_file=name,
+        series_sha256=digest,
+    )
+
+
+def _prepare(runtime: Runtime, scan: ScanRow, cohort: CohortStore, heartbeat: Heartbeat) -> PreparedScan:
+    fetched = runtime.storage.open_local(scan.storage_key, compare=False)
+    with entered(fetched, check=heartbeat.check) as path:
+        runtime.storage_answered()
+        return prepare_enclosed(
+            runtime.enclosure,
+            path,
+            cohort.spec,
+            display_name=scan.display_name,
+            sha256=scan.sha256,
+            stored_sha256=scan.stored_sha256 or scan.sha256,
+            limits=runtime.reader_limits(),
+            progress=lambda _share: None,
+            check=heartbeat.check,
+        )
+
+
+def _write(
+    folder: Path,
+    people: Sequence[tuple[ConsentedPerson, Sequence[tuple[ScanRow, StoredScan]]]],
+    cohort: CohortStore,
+) -> CohortStore:
+    """Write the index: people are numbered in the order of what their scans became."""
+    in_order = sorted(people, key=lambda one: min(stored.series_sha256 for _, stored in one[1]))
+    subjects, scans = [], []
+    for number, (person, own) in enumerate(in_order, start=1):
+        subject = _subject(f"reviewed-{number}", person, [scan for scan, _ in own])
+        subjects.append(subject)
+        scans += [replace(stored, subject_id=subject.subject_id) for _, stored in own]
+    write_index(
+        folder,
+        subjects=subjects,
+        scans=scans,
+        name=NAME,
+        condition=cohort.condition,
+        simulated=cohort.simulated,
+        spec=cohort.spec,
+        source={"kind": "reviews"},
+        label_rule={"cases": "adhd", "controls": "control"},
+        report={},
+    )
+    return CohortStore.open(folder)
+
+
+def _subject(subject_id: str, person: ConsentedPerson, scans: Sequence[ScanRow]) -> Subject:
+    """Describe a person by what was said with the newest scan; a site only where all say the same."""
+    sites = {(scan.site or "").strip() for scan in scans}
+    ages = [scan.age_years for scan in scans if scan.age_years is not None]
+    sexes = [_SEXES[scan.sex] for scan in scans if scan.sex in _SEXES]
+    return Subject(
+        subject_id=subject_id,
+        site=sites.pop() if len(sites) == 1 else "",
+        label=person.label,
+        diagnosis=("control", "adhd")[person.label],
+        age_years=ages[-1] if ages else None,
+        sex=sexes[-1] if sexes else None,
+    )
