@@ -12,6 +12,7 @@ from service.queue import (
     EXPLANATION_RUN,
     MAINTENANCE_SWEEP,
     PREDICTION_RUN,
+    SCORE_RUN,
     TRAINING_FOLD,
     TRAINING_RUN,
     announce,
@@ -71,10 +72,12 @@ def run(prediction_id: str) -> None:
     """Run one prediction."""
     # The worker's parent registers this task and never runs it: it stays free of scipy and nibabel.
     from service.worker.prediction import run_prediction  # noqa: PLC0415
+    from service.worker.score_rounds import queue_shadow  # noqa: PLC0415
 
     runtime = process_runtime()
     run_prediction(runtime, prediction_id)
     _announce_explanation(runtime, prediction_id)
+    queue_shadow(current_app, runtime.sessions, prediction_id)
 
 
 @shared_task(name=EXPLANATION_RUN)  # type: ignore[untyped-decorator]
@@ -83,6 +86,17 @@ def explain(explanation_id: str) -> None:
     from service.worker.explanation import run_explanation  # noqa: PLC0415
 
     run_explanation(process_runtime(), explanation_id)
+
+
+@shared_task(name=SCORE_RUN)  # type: ignore[untyped-decorator]
+def score(score_id: str) -> None:
+    """Score one scan, and queue what its batch has next."""
+    from service.worker.score import run_score  # noqa: PLC0415
+    from service.worker.score_rounds import go_on  # noqa: PLC0415
+
+    runtime = process_runtime()
+    run_score(runtime, score_id)
+    go_on(current_app, runtime.sessions, score_id)
 
 
 @shared_task(name=TRAINING_FOLD)  # type: ignore[untyped-decorator]

@@ -19,6 +19,7 @@ from service.db.rows import (
     ModelVersionRow,
     PredictionRow,
     PredictionState,
+    ScoreRow,
     TrainingFoldRow,
     TrainingRunRow,
 )
@@ -27,6 +28,7 @@ from service.jobs.ended import EndedJob, EndedJobs
 NAMES: dict[type[JobRow], str] = {
     PredictionRow: "prediction",
     ExplanationRow: "explanation",
+    ScoreRow: "score",
     TrainingRunRow: "run",
     TrainingFoldRow: "fold",
 }

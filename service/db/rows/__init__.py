@@ -19,6 +19,15 @@ from service.db.rows.models import ModelDeploymentRow, ModelVersionRow
 from service.db.rows.predictions import RUNNING, IdempotencyRow, PredictionRow, PredictionState, ResultRow
 from service.db.rows.reviews import ReviewRow
 from service.db.rows.scans import FILES_TO_REMOVE, KEPT, ScanRow
+from service.db.rows.scores import (
+    SCORING,
+    Purpose,
+    RescoreRow,
+    RescoreState,
+    ScoreRow,
+    ScoreState,
+    ShadowRow,
+)
 from service.db.rows.training import FoldState, RunState, TrainingFoldRow, TrainingLogRow, TrainingRunRow
 from service.db.rows.workers import WorkerRow
 
@@ -28,6 +37,7 @@ __all__ = [
     "JOB_KINDS",
     "KEPT",
     "RUNNING",
+    "SCORING",
     "ApiKeyRow",
     "AuditEventRow",
     "AuditHeadRow",
@@ -47,13 +57,19 @@ __all__ = [
     "PredictionState",
     "ProviderIdentityRow",
     "ProviderLoginRow",
+    "Purpose",
     "RecoveryCodeRow",
+    "RescoreRow",
+    "RescoreState",
     "ResultRow",
     "ReviewRow",
     "RunState",
     "ScanRow",
+    "ScoreRow",
+    "ScoreState",
     "SecondStepRow",
     "SessionRow",
+    "ShadowRow",
     "TrainingFoldRow",
     "TrainingLogRow",
     "TrainingRunRow",
@@ -62,4 +78,10 @@ __all__ = [
 ]
 
 # Every kind of job, in the order in which a sweep looks after them.
-JOB_KINDS: tuple[type[JobRow], ...] = (PredictionRow, ExplanationRow, TrainingRunRow, TrainingFoldRow)
+JOB_KINDS: tuple[type[JobRow], ...] = (
+    PredictionRow,
+    ExplanationRow,
+    ScoreRow,
+    TrainingRunRow,
+    TrainingFoldRow,
+)
