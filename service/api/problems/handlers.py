@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from imaging.errors import ScanError
-from service import cohorts, enclosure, explanations, jobs, rates, registry, report, reviews, storage
+from service import cohorts, enclosure, explanations, jobs, rates, registry, report, reviews, scoring, storage
 from service.api.edge import upload_slots
 from service.api.problems import refusals
 from service.api.problems.problem import Problem, problem, problem_response
@@ -112,13 +112,19 @@ STATUSES: dict[type[Exception], int] = {
     registry.ModelAlreadyActiveError: 409,
     registry.ModelAmbiguousError: 409,
     registry.ModelNotFoundError: 404,
+    registry.ModelNotInShadowError: 409,
     registry.NoActiveModelError: 409,
     registry.NothingToRollBackToError: 409,
     registry.PromotionConflictError: 409,
     registry.ReasonNotValidError: 422,
+    registry.ShadowTakenError: 409,
     report.ReportNotReadyError: 409,
     reviews.OverrideAgreesError: 409,
     scopes.ScopeError: 422,
+    scoring.NothingToRescoreError: 409,
+    scoring.RescoreNotFoundError: 404,
+    scoring.RescoreOverError: 409,
+    scoring.RescoreRunningError: 409,
     scopes.ScopeNotAllowedError: 422,
     storage.EncryptionKeyFileError: 500,
     storage.EncryptionKeyMissingError: 503,
