@@ -39,8 +39,8 @@ BODIES = {
     "/api/v1/predictions/{prediction_id}/review": {"verdict": "accepted"},
     "/api/v1/admin/users/{user_id}": {"disabled": True},
 }
-# Models answer all organisations: whoever may see them sees all, and only one organisation changes them or lets
-# them score.
+# Models answer all organisations: whoever may see them sees all, and only one organisation changes them or
+# has them score scans.
 OF_THE_INSTALLATION = {
     "/api/v1/admin/models/{model_id}",
     "/api/v1/admin/models/{model_id}/promote",
