@@ -13,17 +13,27 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.job import JobRow
 from service.db.restricted import OrganisationSessions
-from service.db.rows import EvaluationRow, ExplanationRow, PredictionRow, TrainingFoldRow, TrainingRunRow
+from service.db.rows import (
+    EvaluationRow,
+    ExplanationRow,
+    PredictionRow,
+    ScoreRow,
+    TrainingFoldRow,
+    TrainingRunRow,
+)
 from service.embedded import filebroker
 from service.logs import get_logger
 from service.settings import Settings
 
-QueueName = Literal["inference", "explanation", "evaluation", "planning", "training", "maintenance"]
+QueueName = Literal[
+    "inference", "explanation", "evaluation", "scoring", "planning", "training", "maintenance"
+]
 QUEUES: tuple[QueueName, ...] = get_args(QueueName)
 
 PREDICTION_RUN = "prediction.run"
 EXPLANATION_RUN = "explanation.run"
 EVALUATION_RUN = "evaluation.run"
+SCORE_RUN = "score.run"
 TRAINING_RUN = "training.run"
 TRAINING_FOLD = "training.fold"
 MAINTENANCE_SWEEP = "maintenance.sweep"
@@ -34,6 +44,8 @@ _TASKS: dict[type[JobRow], tuple[str, QueueName]] = {
     ExplanationRow: (EXPLANATION_RUN, "explanation"),
     # Minutes each: whoever waits to see what drove an answer does not wait for that on another machine.
     EvaluationRow: (EVALUATION_RUN, "evaluation"),
+    # Not the queue of the explanations, which people wait for.
+    ScoreRow: (SCORE_RUN, "scoring"),
     # Not the queue of the folds, nor any that a worker of folds takes: a run is planned, and finished, in
     # seconds, and would wait behind other runs for hours.
     TrainingRunRow: (TRAINING_RUN, "planning"),
@@ -91,7 +103,7 @@ def make_celery(settings: Settings, *, silence_s: float = BROKER_TIMEOUT_S) -> C
         # may take hours and has none: whether its process is alive is for its lease to tell.
         task_annotations={
             task: {"time_limit": settings.hard_time_limit_s + 60}
-            for task in (PREDICTION_RUN, EXPLANATION_RUN)
+            for task in (PREDICTION_RUN, EXPLANATION_RUN, SCORE_RUN)
         },
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,

@@ -21,9 +21,11 @@ from service.cli import (
     organisations,
     registered_cohorts,
     reports,
+    rescoring,
     retention,
     scans,
     servers,
+    shadow,
     simulation,
     storage,
     training,
@@ -73,8 +75,10 @@ app.add_typer(organisations.app, name="organisations", help="Whose people and sc
 app.add_typer(accounts.users, name="users", help="The people who may log in.")
 app.add_typer(storage.app, name="storage", help="Where scans are kept.")
 app.add_typer(keys.keys, name="keys", help="API keys for programs.")
+models.models.add_typer(shadow.shadow, name="shadow", help="One that scores what another answers.")
 app.add_typer(models.models, name="models", help="The checkpoints that the service knows.")
 app.add_typer(evaluating.app, name="evaluation", help="Challengers beside the model that answers.")
+app.add_typer(rescoring.app, name="rescore", help="A model over earlier scans.")
 app.add_typer(audit.audit, name="audit", help="Who did and saw what.")
 app.add_typer(retention.retention, name="retention", help="What has been kept long enough.")
 

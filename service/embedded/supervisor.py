@@ -206,7 +206,7 @@ def _children(host: str, port: int) -> tuple[Child, ...]:
             "explanation",
             (
                 *("service.worker", "--queue", "explanation", "--queue", "evaluation"),
-                *("--queue", "planning"),
+                *("--queue", "scoring", "--queue", "planning"),
             ),
             niceness=LOWEST_PRIORITY,
         ),

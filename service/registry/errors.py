@@ -66,6 +66,31 @@ class ModelAlreadyActiveError(ServiceError):
         super().__init__("expected a model that does not answer yet, found the one that does")
 
 
+class ShadowTakenError(ServiceError):
+    """A model is in shadow already, and one is enough.
+
+    Attributes
+    ----------
+    found : str
+        Identifier of the version that is.
+    """
+
+    code: ClassVar[str] = "shadow_taken"
+
+    def __init__(self, *, found: str) -> None:
+        self.found = found
+        super().__init__(f"expected no model in shadow, found {found}: end that first")
+
+
+class ModelNotInShadowError(ServiceError):
+    """The model whose shadow mode is to be ended is not in shadow."""
+
+    code: ClassVar[str] = "model_not_in_shadow"
+
+    def __init__(self) -> None:
+        super().__init__("expected a model that is in shadow, found one that is not")
+
+
 class PromotionConflictError(ServiceError):
     """Another model answers than whoever decided had seen.
 

@@ -12,6 +12,7 @@ from service.db.rows import ModelDeploymentRow, ModelVersionRow
 from service.identity.actor import Actor
 from service.registry.errors import PromotionConflictError
 from service.registry.history import open_deployment
+from service.registry.shadowing import end_at_promotion
 
 NO_MODEL = "none"
 """What stands where the identifier of the answering version would, when none answers."""
@@ -58,6 +59,8 @@ def succeed(
 ) -> ModelDeploymentRow:
     """End a deployment and begin the next, if it is still the open one; flushed, not committed.
 
+    Whoever answers is not in shadow any more.
+
     Raises
     ------
     PromotionConflictError
@@ -79,6 +82,7 @@ def succeed(
     except IntegrityError as error:
         # Before the first one there is no row to take turns at: the index decides.
         raise PromotionConflictError(expected=_named(replaced), found="another") from error
+    end_at_promotion(session, version, actor=actor)
     session.refresh(following, ["started_at", "model_version"])
     return following
 

@@ -9,7 +9,16 @@ from service import jobs
 from service.audit import record
 from service.db.base import utc_now
 from service.db.job import TERMINAL
-from service.db.rows import ExplanationRow, IdempotencyRow, PredictionRow, ResultRow, ReviewRow, ScanRow
+from service.db.rows import (
+    SCORING,
+    ExplanationRow,
+    IdempotencyRow,
+    PredictionRow,
+    ResultRow,
+    ReviewRow,
+    ScanRow,
+    ScoreRow,
+)
 from service.identity.actor import Actor
 
 
@@ -55,6 +64,7 @@ def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason
     session.execute(delete(ResultRow).where(ResultRow.prediction_id.in_(ids)))
     session.execute(delete(IdempotencyRow).where(IdempotencyRow.prediction_id.in_(ids)))
     _end_explanations(session, ids)
+    _end_scores(session, scan.id)
     forget_errors(session, scan.id)
     scan.display_name = "deleted"
     scan.subject_id = scan.age_years = scan.sex = scan.site = scan.header = None
@@ -93,6 +103,14 @@ def _end_explanations(session: Session, prediction_ids: list[str]) -> None:
     session.execute(
         update(ExplanationRow).where(of_scan).values(facts=None).execution_options(synchronize_session=False)
     )
+
+
+def _end_scores(session: Session, scan_id: str) -> None:
+    """Remove them; one that runs is told to stop, and its row says until then that the file is read."""
+    of_scan = ScoreRow.scan_id == scan_id
+    for score_id in session.scalars(select(ScoreRow.id).where(of_scan, ScoreRow.state.in_(SCORING))).all():
+        jobs.cancel(session, ScoreRow, score_id)
+    session.execute(delete(ScoreRow).where(of_scan, ScoreRow.state.not_in(SCORING)))
 
 
 def _stop(session: Session, prediction_ids: list[str], *, actor: Actor, organisation_id: str) -> None:

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from sqlalchemy import ColumnElement, and_, exists, or_, select, update
+from sqlalchemy import ColumnElement, and_, delete, exists, or_, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.audit import record
 from service.db.base import utc_now
 from service.db.restricted import OrganisationSessions
-from service.db.rows import EXPLAINING, RUNNING, ExplanationRow, PredictionRow, ScanRow
+from service.db.rows import EXPLAINING, RUNNING, SCORING, ExplanationRow, PredictionRow, ScanRow, ScoreRow
 from service.errors import ServiceError
 from service.identity.actor import Actor
 from service.logs import get_logger
@@ -140,7 +140,8 @@ def _is_read() -> ColumnElement[bool]:
     explained = exists().where(
         of_scan, ExplanationRow.prediction_id == PredictionRow.id, ExplanationRow.state.in_(EXPLAINING)
     )
-    return or_(exists().where(of_scan, PredictionRow.state.in_(RUNNING)), explained)
+    scored = exists().where(ScoreRow.scan_id == ScanRow.id, ScoreRow.state.in_(SCORING))
+    return or_(exists().where(of_scan, PredictionRow.state.in_(RUNNING)), explained, scored)
 
 
 def _require_gone(storage: Storage, key: str) -> None:
@@ -166,6 +167,7 @@ def _note_removed(sessions: Sessions, scan_id: str, *, actor: Actor) -> None:
             return
         # A worker that was still at it when the scan was marked may have said something since.
         forget_errors(session, scan_id)
+        session.execute(delete(ScoreRow).where(ScoreRow.scan_id == scan_id))
         record(
             session,
             actor=actor,

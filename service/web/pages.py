@@ -32,6 +32,7 @@ from service.web.administration import audit, keys, user, users
 from service.web.evaluation import pages as evaluation
 from service.web.language import _, marked, switching
 from service.web.models import pages as models
+from service.web.models import scores
 from service.web.prediction import explanations, reloaded, reviews
 from service.web.rendering import FOLDER, page
 from service.web.training import pages as training
@@ -104,6 +105,7 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
         app.include_router(module.router)
     app.include_router(switching.router)
     app.include_router(models.router)
+    app.include_router(scores.router)
     app.include_router(worklist.router)
     app.include_router(evaluation.router)
     app.include_router(training.router)

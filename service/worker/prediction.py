@@ -1,5 +1,8 @@
 """One prediction: the active model on a stored scan."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from service import jobs
 from service.db.rows import PredictionRow, PredictionState, ScanRow
 from service.registry import CheckpointMissingError, NoActiveModelError
@@ -8,6 +11,9 @@ from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.patience import entered
 from service.worker.runtime import Runtime
+
+if TYPE_CHECKING:
+    from model.predictor import Predictor
 
 
 def run_prediction(runtime: Runtime, prediction_id: str) -> None:
@@ -27,11 +33,7 @@ def _predict(runtime: Runtime, row: PredictionRow, owner: str, heartbeat: Heartb
         with runtime.sessions() as session:
             scan = session.get_one(ScanRow, row.scan_id)
         model_version_id, predictor = runtime.active_model()
-        # Whoever reads it compares it with the digest in the database.
-        fetched = runtime.storage.open_local(scan.storage_key, compare=False)
-        with entered(fetched, check=heartbeat.check) as path:
-            runtime.storage_answered()
-            result = runtime.predict(path, predictor, scan=scan, progress=report, check=heartbeat.check)
+        result = classify_stored(runtime, scan, predictor, progress=report, check=heartbeat.check)
     return lambda session: jobs.finish(
         session,
         row.id,
@@ -40,6 +42,31 @@ def _predict(runtime: Runtime, row: PredictionRow, owner: str, heartbeat: Heartb
         result=result,
         explain=runtime.settings.explanations == "always",
     )
+
+
+def classify_stored(
+    runtime: Runtime,
+    scan: ScanRow,
+    predictor: "Predictor",
+    *,
+    progress: Callable[[str, float], None],
+    check: Callable[[], None],
+) -> dict[str, Any]:
+    """Fetch a stored scan and classify it; returns the object of ``predict --json``.
+
+    Parameters
+    ----------
+    runtime : Runtime
+    scan : ScanRow
+    predictor : Predictor
+    progress, check : callable
+        As :meth:`service.worker.runtime.Runtime.predict` takes them.
+    """
+    # Whoever reads it compares it with the digest in the database.
+    fetched = runtime.storage.open_local(scan.storage_key, compare=False)
+    with entered(fetched, check=check) as path:
+        runtime.storage_answered()
+        return runtime.predict(path, predictor, scan=scan, progress=progress, check=check)
 
 
 PREDICTION = Work(

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # A storage that is back is noticed within this time, in seconds.
 MAX_OUTAGE_PAUSE_S = 30.0
+# A version in shadow and one over earlier scans take turns; each would be loaded again every time.
+KEPT_TO_SCORE = 2
 READING = "service.worker.reading"
 PICTURING = "service.worker.picturing"
 # The time courses of the longest scan, an hour, at three frames a second.
@@ -60,6 +62,7 @@ class Runtime:
     _predictor: "Predictor | None" = None
     _model_version_id: str | None = None
     _explained: "tuple[str, Predictor] | None" = None
+    _scoring: "dict[str, Predictor]" = field(default_factory=dict)
     _outages: int = 0
 
     def outage_pause_s(self) -> float:
@@ -103,6 +106,23 @@ class Runtime:
         if self._explained is None or self._explained[0] != version.id:
             self._explained = (version.id, self._load(version, backend="torch"))
         return self._explained[1]
+
+    def model_to_score(self, version: ModelVersionRow) -> "Predictor":
+        """Return the network of a version, active or not, as it would answer; the last few stay loaded.
+
+        Raises
+        ------
+        CheckpointMissingError, CheckpointError
+            As :meth:`active_model`.
+        """
+        predictor = self._scoring.pop(version.id, None)
+        if predictor is None:
+            while len(self._scoring) >= KEPT_TO_SCORE:
+                self._scoring.pop(next(iter(self._scoring)))
+            predictor = self._load(version, backend=self.settings.backend)
+        # The one that was used last is the last to go.
+        self._scoring[version.id] = predictor
+        return predictor
 
     def reader_limits(self) -> Limits:
         """Return what a child that reads one scan may use."""

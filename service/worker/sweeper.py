@@ -14,12 +14,14 @@ from service.logs import get_logger
 from service.queue import announce, messages_waiting, publish
 from service.settings import Settings
 from service.storage import StorageUnavailableError
+from service.worker.score_rounds import look_after_scores
 
 log = get_logger(__name__)
 
 
 def sweep_all(app: Celery, sessions: sessionmaker[Session], *, republish_s: float) -> None:
-    """Sweep every kind of job, and move on the runs whose last fold ended with nobody to see it."""
+    """Sweep every kind of job, and move on what goes on between jobs: batches, shadow mode, training runs."""
+    look_after_scores(app, sessions)
     for kind in JOB_KINDS:
         sweep_once(app, sessions, kind, republish_s=republish_s)
     settle_runs(app, sessions)

@@ -13,6 +13,7 @@ from service.queue import (
     EXPLANATION_RUN,
     MAINTENANCE_SWEEP,
     PREDICTION_RUN,
+    SCORE_RUN,
     TRAINING_FOLD,
     TRAINING_RUN,
     announce,
@@ -72,10 +73,12 @@ def run(prediction_id: str) -> None:
     """Run one prediction."""
     # The worker's parent registers this task and never runs it: it stays free of scipy and nibabel.
     from service.worker.prediction import run_prediction  # noqa: PLC0415
+    from service.worker.score_rounds import queue_shadow  # noqa: PLC0415
 
     runtime = process_runtime()
     run_prediction(runtime, prediction_id)
     _announce_explanation(runtime, prediction_id)
+    queue_shadow(current_app, runtime.sessions, prediction_id)
 
 
 @shared_task(name=EXPLANATION_RUN)  # type: ignore[untyped-decorator]
@@ -92,6 +95,17 @@ def evaluate(evaluation_id: str) -> None:
     from service.worker.evaluation import run_evaluation  # noqa: PLC0415
 
     run_evaluation(process_runtime(), evaluation_id)
+
+
+@shared_task(name=SCORE_RUN)  # type: ignore[untyped-decorator]
+def score(score_id: str) -> None:
+    """Score one scan, and queue what its batch has next."""
+    from service.worker.score import run_score  # noqa: PLC0415
+    from service.worker.score_rounds import go_on  # noqa: PLC0415
+
+    runtime = process_runtime()
+    run_score(runtime, score_id)
+    go_on(current_app, runtime.sessions, score_id)
 
 
 @shared_task(name=TRAINING_FOLD)  # type: ignore[untyped-decorator]

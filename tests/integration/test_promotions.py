@@ -1,13 +1,10 @@
 """Promotions and rollbacks under a stream of scans: every one is answered, each by one model alone."""
 
-import json
 import threading
 import time
 from pathlib import Path
 
 import pytest
-from safetensors import safe_open
-from safetensors.torch import save_file
 from sqlalchemy import select
 
 from service.audit.verification import verify
@@ -16,28 +13,12 @@ from service.identity.actor import program
 from service.registry import active_model, deployments, promote, roll_back
 from service.registry.registering import register
 from tests.integration.conftest import MakeWorkplace, Workplace
+from tests.service.leaning import leaning
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.enable_socket]
 
 UPLOADS = 12
 ACTOR = program("test")
-# The lean of the second model's answers, in logits: no answer of the one can be taken for the other's.
-LEAN = 3.0
-
-
-def leaning(checkpoint: Path, path: Path) -> Path:
-    """Write a model that is surer of ADHD than another one, on every scan, and says another version."""
-    with safe_open(checkpoint, framework="pt") as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        card = json.loads(file.metadata()["card"])
-    changed = 0
-    for name, tensor in tensors.items():
-        if name.endswith("head.bias"):
-            tensors[name] = tensor + LEAN
-            changed += 1
-    assert changed == card["members"], sorted(tensors)
-    save_file(tensors, path, metadata={"card": json.dumps(card | {"version": "leaning"})})
-    return path
 
 
 @pytest.mark.parametrize(("database", "workers"), [("sqlite", 1), ("postgresql", 2)])

@@ -7,7 +7,9 @@ from service.api.admin import (
     invitations,
     keys,
     models,
+    rescores,
     reviews,
+    shadow,
     training,
     users,
 )
@@ -18,6 +20,8 @@ ROUTERS = (
     keys.router,
     models.router,
     evaluations.router,
+    shadow.router,
+    rescores.router,
     training.router,
     change_plans.router,
     reviews.router,

@@ -20,6 +20,7 @@ from service.db.rows import (
     ModelVersionRow,
     PredictionRow,
     PredictionState,
+    ScoreRow,
     TrainingFoldRow,
     TrainingRunRow,
 )
@@ -29,6 +30,7 @@ NAMES: dict[type[JobRow], str] = {
     PredictionRow: "prediction",
     ExplanationRow: "explanation",
     EvaluationRow: "evaluation",
+    ScoreRow: "score",
     TrainingRunRow: "run",
     TrainingFoldRow: "fold",
 }

@@ -20,6 +20,15 @@ from service.db.rows.models import ModelDeploymentRow, ModelVersionRow
 from service.db.rows.predictions import RUNNING, IdempotencyRow, PredictionRow, PredictionState, ResultRow
 from service.db.rows.reviews import ReviewRow
 from service.db.rows.scans import FILES_TO_REMOVE, KEPT, ScanRow
+from service.db.rows.scores import (
+    SCORING,
+    Purpose,
+    RescoreRow,
+    RescoreState,
+    ScoreRow,
+    ScoreState,
+    ShadowRow,
+)
 from service.db.rows.training import FoldState, RunState, TrainingFoldRow, TrainingLogRow, TrainingRunRow
 from service.db.rows.workers import WorkerRow
 
@@ -29,6 +38,7 @@ __all__ = [
     "JOB_KINDS",
     "KEPT",
     "RUNNING",
+    "SCORING",
     "ApiKeyRow",
     "AuditEventRow",
     "AuditHeadRow",
@@ -51,13 +61,19 @@ __all__ = [
     "PredictionState",
     "ProviderIdentityRow",
     "ProviderLoginRow",
+    "Purpose",
     "RecoveryCodeRow",
+    "RescoreRow",
+    "RescoreState",
     "ResultRow",
     "ReviewRow",
     "RunState",
     "ScanRow",
+    "ScoreRow",
+    "ScoreState",
     "SecondStepRow",
     "SessionRow",
+    "ShadowRow",
     "TrainingFoldRow",
     "TrainingLogRow",
     "TrainingRunRow",
@@ -70,6 +86,7 @@ JOB_KINDS: tuple[type[JobRow], ...] = (
     PredictionRow,
     ExplanationRow,
     EvaluationRow,
+    ScoreRow,
     TrainingRunRow,
     TrainingFoldRow,
 )

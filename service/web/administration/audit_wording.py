@@ -46,6 +46,10 @@ ACTIONS = {
     "model.register": marked("registered a model"),
     "model.promote": marked("let a model answer"),
     "model.rollback": marked("let the model before answer again"),
+    "model.shadow": marked("put a model in shadow"),
+    "model.shadow_end": marked("took a model out of shadow"),
+    "model.rescore": marked("began to score earlier scans"),
+    "rescore.cancel": marked("cancelled a batch of scores"),
     # As it was called until promotions had a history.
     "model.activate": marked("made a model the one that answers"),
     "cohort.register": marked("registered a cohort"),
@@ -75,6 +79,7 @@ KINDS = {
     "model_version": marked("model"),
     "organisation": marked("organisation"),
     "prediction": marked("prediction"),
+    "rescore": marked("batch of scores"),
     "review": marked("review"),
     "scan": marked("scan"),
     "training_run": marked("training run"),

@@ -39,7 +39,8 @@ BODIES = {
     "/api/v1/predictions/{prediction_id}/review": {"verdict": "accepted"},
     "/api/v1/admin/users/{user_id}": {"disabled": True},
 }
-# Models answer all organisations: whoever may see them sees all, and only one organisation changes them.
+# Models answer all organisations: whoever may see them sees all, and only one organisation changes them or
+# has them score scans.
 OF_THE_INSTALLATION = {
     "/api/v1/admin/models/{model_id}",
     "/api/v1/admin/models/{model_id}/promote",
@@ -53,6 +54,20 @@ OF_THE_INSTALLATION = {
     "/models/{model_id}/evaluations/{evaluation_id}/cancel",
     "/models/{model_id}",
     "/models/{model_id}/promote",
+    "/api/v1/admin/models/{model_id}/shadow",
+    "/api/v1/admin/models/{model_id}/shadow/end",
+    "/api/v1/admin/models/{model_id}/shadow/comparison",
+    "/api/v1/admin/models/{model_id}/shadow/changes",
+    "/api/v1/admin/rescores/{rescore_id}",
+    "/api/v1/admin/rescores/{rescore_id}/cancel",
+    "/api/v1/admin/rescores/{rescore_id}/comparison",
+    "/api/v1/admin/rescores/{rescore_id}/changes",
+    "/models/{model_id}/scores",
+    "/models/{model_id}/shadow",
+    "/models/{model_id}/shadow/end",
+    "/models/{model_id}/rescores",
+    "/models/{model_id}/rescores/{rescore_id}",
+    "/models/{model_id}/rescores/{rescore_id}/cancel",
 }
 # Whatever is named, they lead to the page of that name, which says who may see it.
 LEADING_ON = {f"/predictions/{{prediction_id}}/{form}" for form in SECTIONS}

@@ -17,6 +17,8 @@ from tests.service.api.serving import Serving, scan_bytes
         ("GET", "admin/users", "cursor, limit"),
         ("GET", "admin/audit", "action, actor, cursor, limit, since, subject_id, until"),
         ("GET", "admin/models", None),
+        ("GET", "admin/rescores/preview", "limit, since, until"),
+        ("GET", "admin/rescores/x/changes", "cursor, limit"),
         ("GET", "scans/x", None),
         ("POST", "scans", None),
     ],

@@ -12,6 +12,7 @@ from service.audit.verification import verify
 from service.db.rows import AuditEventRow
 from service.identity.roles import Role
 from service.web.prediction.reloaded import SECTIONS
+from tests.service.api.scoring_rows import begin_batch, put_in_shadow, score
 from tests.service.api.serving import PASSWORD, Serving, sample_result
 
 # Each route that shows what the database holds, and the event of showing it.
@@ -35,6 +36,10 @@ READS = {
     "/api/v1/admin/reviewed-scans": ("review.count", "list"),
     "/training/new": ("review.count", "list"),
     "/reviews": ("review.count", "list"),
+    "/api/v1/admin/models/{model_id}/shadow/changes": ("prediction.list", "list"),
+    "/api/v1/admin/rescores/{rescore_id}/changes": ("prediction.list", "list"),
+    "/models/{model_id}/scores": ("prediction.list", "list"),
+    "/models/{model_id}/rescores/{rescore_id}": ("prediction.list", "list"),
     "/users": ("user.list", "list"),
     "/users/{user_id}": ("user.read", "user_id"),
     "/keys": ("api_key.list", "list"),
@@ -56,6 +61,12 @@ NOBODYS = {
     "/api/v1/admin/models",
     "/api/v1/admin/models/{model_id}",
     "/api/v1/admin/deployments",
+    "/api/v1/admin/models/{model_id}/shadow",
+    "/api/v1/admin/models/{model_id}/shadow/comparison",
+    "/api/v1/admin/rescores",
+    "/api/v1/admin/rescores/preview",
+    "/api/v1/admin/rescores/{rescore_id}",
+    "/api/v1/admin/rescores/{rescore_id}/comparison",
     "/models",
     "/models/{model_id}",
     "/api/v1/admin/evaluation-sets",
@@ -89,6 +100,11 @@ def place(served: Serving) -> Callable[[str], str]:
     served.finish(accepted["prediction_id"], sample_result(), model_version_id=served.register_model())
     served.explain(accepted["prediction_id"])
     accepted["name"] = "carpet.png"
+    accepted["model_id"] = served.add_model("2")
+    shadow, batch = put_in_shadow(served, accepted["model_id"]), begin_batch(served, accepted["model_id"])
+    for cause in (shadow, batch):
+        score(served, accepted["prediction_id"], cause)
+    accepted["rescore_id"] = batch.id
     name = served.user("chief", Role.ADMINISTRATOR)
     accepted["user_id"] = served.invite("newcomer", by=name)[0].invited_by
     served.client.post("/login", data={"username": name, "password": PASSWORD})

@@ -1,8 +1,10 @@
 """A queue of each kind of job: what is generic is shown to hold for all of them."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
@@ -13,7 +15,9 @@ from service.db.rows import (
     ExplanationRow,
     ModelVersionRow,
     PredictionRow,
+    RescoreRow,
     RunState,
+    ScoreRow,
     TrainingFoldRow,
     TrainingRunRow,
 )
@@ -45,6 +49,8 @@ class Queue:
             if self.kind is ExplanationRow:
                 prediction = jobs.enqueue(session, scan_id=self.subject_id, max_attempts=max_attempts)
                 return jobs.enqueue_explanation(session, prediction).id
+            if self.kind is ScoreRow:
+                return self._score(session, max_attempts)
             if self.kind is TrainingRunRow:
                 run = TrainingRunRow(
                     organisation_id=DEFAULT_ORGANISATION_ID,
@@ -86,6 +92,23 @@ class Queue:
             session.flush()
             return fold.id
 
+    def _score(self, session: Session, max_attempts: int) -> str:
+        batch = session.get_one(RescoreRow, self.subject_id)
+        prediction = session.scalars(select(PredictionRow).limit(1)).one()
+        prediction = jobs.enqueue(session, scan_id=prediction.scan_id)
+        score = ScoreRow(
+            organisation_id=DEFAULT_ORGANISATION_ID,
+            prediction_id=prediction.id,
+            scan_id=prediction.scan_id,
+            model_version_id=batch.model_version_id,
+            purpose="rescore",
+            rescore_id=batch.id,
+            max_attempts=max_attempts,
+        )
+        session.add(score)
+        session.flush()
+        return score.id
+
     def row(self, job_id: str) -> JobRow:
         with self.sessions() as session:
             return session.get_one(self.kind, job_id)
@@ -99,7 +122,7 @@ class Queue:
             return jobs.sweep(session, self.kind, republish_s=republish_s)
 
 
-@pytest.fixture(params=["predictions", "explanations", "evaluations", "runs", "folds"])
+@pytest.fixture(params=["predictions", "explanations", "evaluations", "scores", "runs", "folds"])
 def queue(request: pytest.FixtureRequest, sessions: sessionmaker[Session], scan_id: str) -> Queue:
     if request.param == "predictions":
         return Queue(PredictionRow, sessions, "preprocessing", scan_id)
@@ -107,6 +130,18 @@ def queue(request: pytest.FixtureRequest, sessions: sessionmaker[Session], scan_
         return Queue(ExplanationRow, sessions, "explaining", scan_id)
     if request.param == "evaluations":
         return Queue(EvaluationRow, sessions, "evaluating", scan_id)
+    if request.param == "scores":
+        with sessions.begin() as session:
+            jobs.enqueue(session, scan_id=scan_id)
+            version = ModelVersionRow(name="n", version="1", sha256="2" * 64, storage_key="k", card={})
+            session.add(version)
+            session.flush()
+            # No score begins for a batch that does not run.
+            batch = RescoreRow(
+                model_version_id=version.id, until=datetime.now(UTC), n_asked=9, actor="test", reason="why"
+            )
+            session.add(batch)
+        return Queue(ScoreRow, sessions, "scoring", batch.id)
     if request.param == "runs":
         return Queue(TrainingRunRow, sessions, "planning", scan_id)
     with sessions.begin() as session:

@@ -10,7 +10,7 @@ from scipy.special import expit
 from imaging import PreprocessingSpec
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.errors import CheckpointError
-from tests.training.challenge.tiny_trainings import cohort, series_of, trained
+from tests.training.challenge.tiny_trainings import SETTINGS, cohort, series_of, trained
 from tests.training.cohort.store.made_up_store import write_store
 from tests.training.validation.tiny_cohorts import SPEC, tiny_subjects
 from training.challenge.challenge import Origin, challenge
