@@ -13,18 +13,25 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.job import JobRow
 from service.db.restricted import OrganisationSessions
-from service.db.rows import ExplanationRow, PredictionRow, TrainingFoldRow, TrainingRunRow
+from service.db.rows import (
+    DriftReferenceRow,
+    ExplanationRow,
+    PredictionRow,
+    TrainingFoldRow,
+    TrainingRunRow,
+)
 from service.embedded import filebroker
 from service.logs import get_logger
 from service.settings import Settings
 
-QueueName = Literal["inference", "explanation", "planning", "training", "maintenance"]
+QueueName = Literal["inference", "explanation", "planning", "evaluation", "training", "maintenance"]
 QUEUES: tuple[QueueName, ...] = get_args(QueueName)
 
 PREDICTION_RUN = "prediction.run"
 EXPLANATION_RUN = "explanation.run"
 TRAINING_RUN = "training.run"
 TRAINING_FOLD = "training.fold"
+DRIFT_REFERENCE = "drift.reference"
 MAINTENANCE_SWEEP = "maintenance.sweep"
 
 # Which task does a kind of job, and the queue that its messages go to.
@@ -35,6 +42,8 @@ _TASKS: dict[type[JobRow], tuple[str, QueueName]] = {
     # seconds, and would wait behind other runs for hours.
     TrainingRunRow: (TRAINING_RUN, "planning"),
     TrainingFoldRow: (TRAINING_FOLD, "training"),
+    # Not a queue that people wait for, nor one whose jobs take hours.
+    DriftReferenceRow: (DRIFT_REFERENCE, "evaluation"),
 }
 
 # How long a request may hang on a broker that does not answer, in seconds, and how long a worker does before

@@ -203,7 +203,7 @@ def _children(host: str, port: int) -> tuple[Child, ...]:
         # Beside a fold, which takes hours, an explanation would wait for them; so would a run to be planned.
         Child(
             "explanation",
-            ("service.worker", "--queue", "explanation", "--queue", "planning"),
+            ("service.worker", "--queue", "explanation", "--queue", "planning", "--queue", "evaluation"),
             niceness=LOWEST_PRIORITY,
         ),
         # The sweeper is a thread that sleeps; what needs the processor here is a fold.

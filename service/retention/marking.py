@@ -9,7 +9,15 @@ from service import jobs
 from service.audit import record
 from service.db.base import utc_now
 from service.db.job import TERMINAL
-from service.db.rows import ExplanationRow, IdempotencyRow, PredictionRow, ResultRow, ReviewRow, ScanRow
+from service.db.rows import (
+    ExplanationRow,
+    IdempotencyRow,
+    PredictionRow,
+    ResultRow,
+    ReviewRow,
+    ScanMeasurementRow,
+    ScanRow,
+)
 from service.identity.actor import Actor
 
 
@@ -52,6 +60,7 @@ def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason
     ids = list(session.scalars(select(PredictionRow.id).where(PredictionRow.scan_id == scan.id)))
     _stop(session, ids, actor=actor, organisation_id=scan.organisation_id)
     session.execute(delete(ReviewRow).where(ReviewRow.prediction_id.in_(ids)))
+    session.execute(delete(ScanMeasurementRow).where(ScanMeasurementRow.prediction_id.in_(ids)))
     session.execute(delete(ResultRow).where(ResultRow.prediction_id.in_(ids)))
     session.execute(delete(IdempotencyRow).where(IdempotencyRow.prediction_id.in_(ids)))
     _end_explanations(session, ids)

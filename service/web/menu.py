@@ -35,6 +35,7 @@ ENTRIES = (
     Entry("/keys", marked("API keys"), Permission.MANAGE_KEYS),
     Entry("/models", marked("Models"), Permission.READ_MODELS),
     Entry("/training", marked("Training"), Permission.TRAIN_MODELS),
+    Entry("/drift", marked("Drift"), Permission.MANAGE_MODELS),
     Entry("/reviews", marked("Reviews"), Permission.COUNT_REVIEWS),
     Entry("/audit", marked("Audit"), Permission.READ_AUDIT),
 )

@@ -31,13 +31,14 @@ def _predict(runtime: Runtime, row: PredictionRow, owner: str, heartbeat: Heartb
         fetched = runtime.storage.open_local(scan.storage_key, compare=False)
         with entered(fetched, check=heartbeat.check) as path:
             runtime.storage_answered()
-            result = runtime.predict(path, predictor, scan=scan, progress=report, check=heartbeat.check)
+            answer = runtime.predict(path, predictor, scan=scan, progress=report, check=heartbeat.check)
     return lambda session: jobs.finish(
         session,
         row.id,
         owner=owner,
         model_version_id=model_version_id,
-        result=result,
+        result=answer.result,
+        embedding=answer.embedding,
         explain=runtime.settings.explanations == "always",
     )
 

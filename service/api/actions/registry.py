@@ -117,7 +117,7 @@ def roll_back_model(
 
 def _versions(session: Session, rows: Sequence[ModelVersionRow]) -> list[ModelVersionResponse]:
     current = registry.open_deployment(session)
-    names = _names_of(session, {row.added_by for row in rows if row.added_by})
+    names = names_of(session, {row.added_by for row in rows if row.added_by})
     # The session shows an account the runs of its own organisation.
     origins = registry.origins_of(session, [row.id for row in rows])
     shown = []
@@ -141,7 +141,7 @@ def _versions(session: Session, rows: Sequence[ModelVersionRow]) -> list[ModelVe
 
 
 def _deployments(session: Session, rows: Sequence[ModelDeploymentRow]) -> list[DeploymentResponse]:
-    names = _names_of(session, {row.actor for row in rows})
+    names = names_of(session, {row.actor for row in rows})
     return [
         DeploymentResponse(
             id=row.id,
@@ -160,7 +160,7 @@ def _deployments(session: Session, rows: Sequence[ModelDeploymentRow]) -> list[D
     ]
 
 
-def _names_of(session: Session, actors: Collection[str]) -> dict[str, str]:
+def names_of(session: Session, actors: Collection[str]) -> dict[str, str]:
     """Name accounts by their actors, as far as the session sees them; a program is its own name."""
     named = {actor: actor for actor in actors if ":" not in actor}
     user_ids = [actor.removeprefix("user:") for actor in actors if actor.startswith("user:")]

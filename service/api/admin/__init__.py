@@ -1,12 +1,13 @@
-"""``/api/v1/admin``: accounts, API keys, counts of reviews and audit of an organisation; models, training."""
+"""``/api/v1/admin``: accounts, API keys, reviews and audit of an organisation; models, training, drift."""
 
-from service.api.admin import audit, invitations, keys, models, reviews, training, users
+from service.api.admin import audit, drift, invitations, keys, models, reviews, training, users
 
 ROUTERS = (
     users.router,
     invitations.router,
     keys.router,
     models.router,
+    drift.router,
     training.router,
     reviews.router,
     audit.router,

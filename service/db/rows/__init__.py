@@ -5,6 +5,13 @@ from service.db.job import JobRow
 from service.db.rows.accounts import ApiKeyRow, SessionRow, UserRow
 from service.db.rows.audit import AuditEventRow, AuditHeadRow
 from service.db.rows.cohorts import CohortRow, CohortState
+from service.db.rows.drift import (
+    DriftAlarmRow,
+    DriftEvaluationRow,
+    DriftReferenceRow,
+    ReferenceState,
+    ScanMeasurementRow,
+)
 from service.db.rows.explanations import EXPLAINING, ExplanationRow, ExplanationState
 from service.db.rows.invitations import InvitationRow
 from service.db.rows.logins import (
@@ -34,6 +41,9 @@ __all__ = [
     "Base",
     "CohortRow",
     "CohortState",
+    "DriftAlarmRow",
+    "DriftEvaluationRow",
+    "DriftReferenceRow",
     "ExplanationRow",
     "ExplanationState",
     "FoldState",
@@ -48,9 +58,11 @@ __all__ = [
     "ProviderIdentityRow",
     "ProviderLoginRow",
     "RecoveryCodeRow",
+    "ReferenceState",
     "ResultRow",
     "ReviewRow",
     "RunState",
+    "ScanMeasurementRow",
     "ScanRow",
     "SecondStepRow",
     "SessionRow",
@@ -62,4 +74,10 @@ __all__ = [
 ]
 
 # Every kind of job, in the order in which a sweep looks after them.
-JOB_KINDS: tuple[type[JobRow], ...] = (PredictionRow, ExplanationRow, TrainingRunRow, TrainingFoldRow)
+JOB_KINDS: tuple[type[JobRow], ...] = (
+    PredictionRow,
+    ExplanationRow,
+    TrainingRunRow,
+    TrainingFoldRow,
+    DriftReferenceRow,
+)

@@ -48,6 +48,10 @@ ACTIONS = {
     "model.rollback": marked("let the model before answer again"),
     # As it was called until promotions had a history.
     "model.activate": marked("made a model the one that answers"),
+    "drift.reference": marked("asked for a drift reference"),
+    "drift.evaluate": marked("asked for a look at drift"),
+    "drift.alarm": marked("raised a drift alarm"),
+    "drift.acknowledge": marked("acknowledged a drift alarm"),
     "cohort.register": marked("registered a cohort"),
     "training.request": marked("asked for a training run"),
     "training.start": marked("started a training run"),
@@ -64,6 +68,7 @@ KINDS = {
     "api_key": marked("API key"),
     "audit": marked("audit"),
     "cohort": marked("cohort"),
+    "drift_alarm": marked("drift alarm"),
     "idempotency_key": marked("idempotency key"),
     "invitation": marked("invitation"),
     "model_version": marked("model"),
