@@ -13,6 +13,7 @@ from service.cli import (
     cohort,
     comparing,
     database,
+    drift,
     explaining,
     health,
     keys,
@@ -73,6 +74,7 @@ app.add_typer(accounts.users, name="users", help="The people who may log in.")
 app.add_typer(storage.app, name="storage", help="Where scans are kept.")
 app.add_typer(keys.keys, name="keys", help="API keys for programs.")
 app.add_typer(models.models, name="models", help="The checkpoints that the service knows.")
+app.add_typer(drift.drift, name="drift", help="Whether scans of late are like those of a reference.")
 app.add_typer(audit.audit, name="audit", help="Who did and saw what.")
 app.add_typer(retention.retention, name="retention", help="What has been kept long enough.")
 

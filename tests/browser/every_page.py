@@ -23,6 +23,7 @@ OF_THE_CLINICIAN = {
 OF_THE_ADMINISTRATOR = {
     "reviews": "/reviews",
     "models": "/models",
+    "drift": "/drift",
     "training": "/training",
     "training-new": "/training/new",
     "users": "/users",

@@ -18,6 +18,7 @@ from tests.service.api.serving import (
     serving,
 )
 from tests.service.api.tus_client import Client
+from tests.service.drift.drift_rows import add_alarm
 from tests.service.test_population import POPULATION
 
 
@@ -63,6 +64,8 @@ class Known:
         Registered models that have not answered; others have, so that there is a way back.
     runs : list of str
         Training runs, which wait; the last one was cancelled.
+    alarms : list of str
+        Drift alarms, which nobody has acknowledged.
     """
 
     asking: dict[Role, Account]
@@ -70,6 +73,7 @@ class Known:
     keys: list[str]
     models: list[str]
     runs: list[str]
+    alarms: list[str]
 
 
 def settings_of(folder: Path, template: Path) -> Settings:
@@ -105,7 +109,9 @@ def populate(folder: Path) -> Known:
         service.register_cohort()
         runs = [run["id"] for run in service.train(near, seeds=[0, 1, 2])]
         service.client.post(f"/api/v1/admin/training-runs/{runs[-1]}/cancel", headers=near)
-    return Known(asking, stranger, keys, models[10:], runs)
+        with service.sessions.begin() as session:
+            alarms = [add_alarm(session, models[9], week=f"2026-W{number:02d}") for number in range(1, 6)]
+    return Known(asking, stranger, keys, models[10:], runs, alarms)
 
 
 def _add_scans(service: Serving, account: Account, model_version_id: str) -> None:

@@ -45,6 +45,8 @@ OF_THE_INSTALLATION = {
     "/api/v1/admin/models/{model_id}/promote",
     "/models/{model_id}",
     "/models/{model_id}/promote",
+    "/api/v1/admin/drift/alarms/{alarm_id}/acknowledge",
+    "/drift/alarms/{alarm_id}/acknowledge",
 }
 # Whatever is named, they lead to the page of that name, which says who may see it.
 LEADING_ON = {f"/predictions/{{prediction_id}}/{form}" for form in SECTIONS}

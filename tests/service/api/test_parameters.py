@@ -17,6 +17,7 @@ from tests.service.api.serving import Serving, scan_bytes
         ("GET", "admin/users", "cursor, limit"),
         ("GET", "admin/audit", "action, actor, cursor, limit, since, subject_id, until"),
         ("GET", "admin/models", None),
+        ("GET", "admin/drift", "model_version_id, site"),
         ("GET", "scans/x", None),
         ("POST", "scans", None),
     ],

@@ -54,6 +54,9 @@ NOBODYS = {
     "/api/v1/admin/models",
     "/api/v1/admin/models/{model_id}",
     "/api/v1/admin/deployments",
+    # Figures of groups of scans.
+    "/api/v1/admin/drift",
+    "/drift",
     "/models",
     "/models/{model_id}",
     "/api/v1/admin/cohorts",

@@ -8,7 +8,14 @@ from sqlalchemy.orm import Session, sessionmaker
 from service import jobs
 from service.db.job import JobRow
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import ExplanationRow, PredictionRow, RunState, TrainingFoldRow, TrainingRunRow
+from service.db.rows import (
+    DriftReferenceRow,
+    ExplanationRow,
+    PredictionRow,
+    RunState,
+    TrainingFoldRow,
+    TrainingRunRow,
+)
 
 
 @dataclass
@@ -47,6 +54,16 @@ class Queue:
                 session.add(run)
                 session.flush()
                 return run.id
+            if self.kind is DriftReferenceRow:
+                reference = DriftReferenceRow(
+                    model_version_id=self.subject_id,
+                    cohort_name="tiny",
+                    requested_by="test",
+                    max_attempts=max_attempts,
+                )
+                session.add(reference)
+                session.flush()
+                return reference.id
             fold = TrainingFoldRow(
                 organisation_id=DEFAULT_ORGANISATION_ID,
                 run_id=self.subject_id,
@@ -70,7 +87,7 @@ class Queue:
             return jobs.sweep(session, self.kind, republish_s=republish_s)
 
 
-@pytest.fixture(params=["predictions", "explanations", "runs", "folds"])
+@pytest.fixture(params=["predictions", "explanations", "runs", "folds", "references"])
 def queue(request: pytest.FixtureRequest, sessions: sessionmaker[Session], scan_id: str) -> Queue:
     if request.param == "predictions":
         return Queue(PredictionRow, sessions, "preprocessing", scan_id)
@@ -78,6 +95,8 @@ def queue(request: pytest.FixtureRequest, sessions: sessionmaker[Session], scan_
         return Queue(ExplanationRow, sessions, "explaining", scan_id)
     if request.param == "runs":
         return Queue(TrainingRunRow, sessions, "planning", scan_id)
+    if request.param == "references":
+        return Queue(DriftReferenceRow, sessions, "measuring", request.getfixturevalue("model_version_id"))
     with sessions.begin() as session:
         run = TrainingRunRow(
             organisation_id=DEFAULT_ORGANISATION_ID,
