@@ -37,6 +37,8 @@ class Plot:
     Attributes
     ----------
     name : str
+    kind : str or None
+        Whose share it is, where it is one.
     points : list of Point
     line : str
         Points of a polyline.
@@ -49,6 +51,7 @@ class Plot:
     """
 
     name: str
+    kind: str | None
     points: list[Point]
     line: str
     band: tuple[float, float] | None
@@ -74,15 +77,18 @@ class Stay:
 
 
 def plots_of(found: FoundResponse, *, site: str) -> list[Plot]:
-    """Draw every number of a site that was compared."""
-    names = dict.fromkeys(one.variable for one in found.findings if one.middle is not None)
+    """Draw what was compared at a site: medians, or shares of the reference's commonest kind."""
+    names = dict.fromkeys(one.variable for one in found.findings)
     bands = found.reference.bands if found.reference is not None else {}
     plots = []
     for name in names:
         own = [one for one in found.findings if one.variable == name and one.site == site]
-        values = {one.week: (one.middle, one.alarm) for one in own if one.middle is not None}
-        if values:
-            plots.append(_plot(name, found.weeks, values, band=bands.get(name)))
+        numbers = {one.week: (one.middle, one.alarm) for one in own if one.middle is not None}
+        shares = {one.week: (one.share, one.alarm) for one in own if one.share is not None}
+        if numbers:
+            plots.append(_plot(name, found.weeks, numbers, band=bands.get(name)))
+        elif shares:
+            plots.append(_plot(name, found.weeks, shares, kind=own[0].kind, between=(0.0, 1.0)))
     return plots
 
 
@@ -123,6 +129,7 @@ def _plot(
     weeks: Sequence[str],
     values: Mapping[str, tuple[float, bool]],
     *,
+    kind: str | None = None,
     band: Sequence[float] | None = None,
     between: tuple[float, float] | None = None,
 ) -> Plot:
@@ -141,6 +148,7 @@ def _plot(
     ]
     return Plot(
         name=name,
+        kind=kind,
         points=points,
         line=" ".join(f"{point.x},{point.y}" for point in points),
         band=None if band is None else (down(band[2]), round(down(band[0]) - down(band[2]), 1)),

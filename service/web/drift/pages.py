@@ -24,6 +24,7 @@ from service.identity.permissions import Permission
 from service.web.access import allowed_by_form, allowed_on_page
 from service.web.drift import drawing, wording
 from service.web.language import _
+from service.web.models.wording import by
 from service.web.rendering import page
 
 Watcher = Annotated[Principal, Depends(allowed_on_page(Permission.MANAGE_MODELS))]
@@ -141,4 +142,5 @@ def _page(
         outside=[one for one in reversed(found.outside_card) if one.site == site] if found else [],
         newest=[newest[name] for name in wording.VARIABLES if name in newest],
         words=wording,
+        by=by,
     )

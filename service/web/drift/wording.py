@@ -9,10 +9,7 @@ from service.api.drift_payloads import (
 )
 from service.db.rows import ReferenceState
 from service.web.language import _, listed, marked
-from service.web.models.wording import by
 from service.web.rendering import percent
-
-__all__ = ["DONE", "REFUSALS", "STATES", "VARIABLES", "VERDICTS", "by", "site_of", "variable_of"]
 
 VERDICTS = {
     Verdict.ALARM.value: marked("Alarm"),
@@ -65,6 +62,13 @@ DONE = {
 def variable_of(name: str) -> str:
     """Name a variable."""
     return _(VARIABLES[name]) if name in VARIABLES else name
+
+
+def title_of(name: str, kind: str | None) -> str:
+    """Name what a plot shows: a variable, or the share of one of its kinds."""
+    if kind is None:
+        return variable_of(name)
+    return _("%(variable)s: share of %(kind)s", variable=variable_of(name), kind=kind_of(kind))
 
 
 def variables_of(drift: DriftResponse) -> str:
