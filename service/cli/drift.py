@@ -24,9 +24,13 @@ Model = Annotated[
 @drift.command("show")
 def show(*, model: Model = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Compare the scans of the last 12 weeks now, and say what differs; raises alarms as the service does."""
+    from service import logs
     from service.drift.evaluating import evaluate_version
 
-    with migrated_sessions(load_settings(data_dir)) as sessions:
+    settings = load_settings(data_dir)
+    # What this prints says it all; the log is the service's.
+    logs.configure(log_format=settings.log_format, log_level="error")
+    with migrated_sessions(settings) as sessions:
         with sessions() as session:
             version = _version(session, model)
             named = f"{version.name} {version.version}"
