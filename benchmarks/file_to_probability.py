@@ -138,7 +138,7 @@ def worker(scan: Path, predictor: Predictor, scratch: Path) -> Iterator[Callable
         with runtime.storage.open_local(KEY) as path:
             return runtime.predict(
                 path, predictor, scan=row, progress=lambda _stage, _done: None, check=lambda: None
-            )
+            ).result
 
     try:
         yield predict

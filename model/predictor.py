@@ -15,6 +15,7 @@ from model.backends import Backend, choose_backend
 from model.card import ModelCard
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.decision import Decision, Interval, bootstrap_interval, calibrated_probability, decide
+from model.embedding import Projection
 from model.errors import DeviceUnavailableError, PreprocessingMismatchError
 from model.full_float32 import full_float32
 from model.networks import RestNetwork
@@ -50,6 +51,8 @@ class Classification:
     windows : tuple of WindowProbability
         In the order of time.
     member_logits : (M, W) float64
+    embedding : tuple of 16 floats
+        See :mod:`model.embedding`; of this checkpoint alone, and no part of what is published.
     """
 
     adhd_probability: float
@@ -58,6 +61,7 @@ class Classification:
     threshold: float
     windows: tuple[WindowProbability, ...]
     member_logits: MemberLogits
+    embedding: tuple[float, ...]
 
 
 class Predictor:
@@ -93,6 +97,7 @@ class Predictor:
         self.backend, self._encode = choose_backend(
             [member.encoder for member in self._members], backend=backend
         )
+        self._projection = Projection(checkpoint.sha256)
 
     @classmethod
     def load(
@@ -142,8 +147,21 @@ class Predictor:
         """
         if network_input.spec != self.spec:
             raise PreprocessingMismatchError(expected=self.spec.to_json(), found=network_input.spec.to_json())
-        starts = window_starts(network_input.n_frames, spec=self.spec)
-        logits = self.member_logits(network_input.frames, starts, progress=progress)
+        return self.classify_frames(network_input.frames, seed=seed, progress=progress)
+
+    def classify_frames(
+        self, frames: np.ndarray, *, seed: int, progress: Progress | None = None
+    ) -> Classification:
+        """Classify frames that were prepared with this card's preprocessing, as :meth:`classify` does.
+
+        Parameters
+        ----------
+        frames : (T, 34, 34, 34) float32
+        seed, progress
+            As for :meth:`classify`.
+        """
+        starts = window_starts(len(frames), spec=self.spec)
+        logits, embedding = self._read(frames, starts, progress=progress)
         temperature, threshold = self.card.temperature, self.card.threshold
         probability = calibrated_probability(logits.mean(keepdims=True), temperature=temperature).item()
         interval = bootstrap_interval(logits, temperature=temperature, seed=seed)
@@ -164,10 +182,9 @@ class Predictor:
                 for start, p in zip(starts, per_window, strict=True)
             ),
             member_logits=logits,
+            embedding=embedding,
         )
 
-    @torch.inference_mode()
-    @full_float32()
     def member_logits(
         self, frames: np.ndarray, starts: np.ndarray, *, progress: Progress | None = None
     ) -> MemberLogits:
@@ -184,6 +201,13 @@ class Predictor:
         -------
         (M, W) float64
         """
+        return self._read(frames, starts, progress=progress)[0]
+
+    @torch.inference_mode()
+    @full_float32()
+    def _read(
+        self, frames: np.ndarray, starts: np.ndarray, *, progress: Progress | None
+    ) -> tuple[MemberLogits, tuple[float, ...]]:
         windows = starts[:, None] + np.arange(self.spec.window_frames)
         distinct, position = np.unique(windows, return_inverse=True)
         order = torch.from_numpy(position.reshape(windows.shape)).to(self.device)
@@ -197,7 +221,7 @@ class Predictor:
         features = torch.cat(encoded, dim=1)
         read = _read_beside if self.backend == "openvino" else _read_in_turn
         logits = read(self._members, [own[order] for own in features])
-        return torch.stack(logits).cpu().to(torch.float64).numpy()
+        return torch.stack(logits).cpu().to(torch.float64).numpy(), self._projection.of(features)
 
 
 def _read_in_turn(members: Sequence[RestNetwork], windows: Sequence[Tensor]) -> list[Tensor]:

@@ -14,6 +14,7 @@ from service import jobs
 from service.db.job import JobRow
 from service.db.restricted import OrganisationSessions
 from service.db.rows import (
+    DriftReferenceRow,
     EvaluationRow,
     ExplanationRow,
     PredictionRow,
@@ -36,6 +37,7 @@ EVALUATION_RUN = "evaluation.run"
 SCORE_RUN = "score.run"
 TRAINING_RUN = "training.run"
 TRAINING_FOLD = "training.fold"
+DRIFT_REFERENCE = "drift.reference"
 MAINTENANCE_SWEEP = "maintenance.sweep"
 
 # Which task does a kind of job, and the queue that its messages go to.
@@ -50,6 +52,8 @@ _TASKS: dict[type[JobRow], tuple[str, QueueName]] = {
     # seconds, and would wait behind other runs for hours.
     TrainingRunRow: (TRAINING_RUN, "planning"),
     TrainingFoldRow: (TRAINING_FOLD, "training"),
+    # Not a queue that people wait for, nor one whose jobs take hours.
+    DriftReferenceRow: (DRIFT_REFERENCE, "evaluation"),
 }
 
 # How long a request may hang on a broker that does not answer, in seconds, and how long a worker does before

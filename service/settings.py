@@ -18,6 +18,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from service.access_settings import AccessSettings
+from service.drift_settings import DriftSettings
 
 PREFIX = "RESTNET_"
 BROKER_SCHEMES = ("filesystem", "redis", "rediss")
@@ -56,7 +57,7 @@ def _is_folder(path: object) -> bool:
     return path is not None and os.access(str(path), os.R_OK | os.X_OK) and Path(str(path)).is_dir()
 
 
-class Settings(AccessSettings):
+class Settings(AccessSettings, DriftSettings):
     """What an operator may set; names in the environment carry the prefix ``RESTNET_``.
 
     Nothing else in the project reads the environment. Durations are in seconds and sizes in bytes, as their

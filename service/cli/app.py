@@ -13,6 +13,7 @@ from service.cli import (
     cohort,
     comparing,
     database,
+    drift,
     evaluating,
     explaining,
     health,
@@ -79,6 +80,7 @@ models.models.add_typer(shadow.shadow, name="shadow", help="One that scores what
 app.add_typer(models.models, name="models", help="The checkpoints that the service knows.")
 app.add_typer(evaluating.app, name="evaluation", help="Challengers beside the model that answers.")
 app.add_typer(rescoring.app, name="rescore", help="A model over earlier scans.")
+app.add_typer(drift.drift, name="drift", help="Whether scans of late are like those of a reference.")
 app.add_typer(audit.audit, name="audit", help="Who did and saw what.")
 app.add_typer(retention.retention, name="retention", help="What has been kept long enough.")
 

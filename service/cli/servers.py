@@ -82,7 +82,9 @@ def worker(
     *,
     queue: Annotated[
         list[str],
-        typer.Option(help="inference, explanation, training or maintenance; may be given several times."),
+        typer.Option(
+            help="inference, explanation, planning, evaluation, training or maintenance; several if need be."
+        ),
     ],
     data_dir: DataDir = None,
     as_json: Annotated[

@@ -1,12 +1,20 @@
 """What only predictions have: a scan that can be deleted, a result row, and refusals of their own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
 from service.audit import record
-from service.db.rows import ExplanationRow, PredictionRow, PredictionState, ResultRow, ScanRow
+from service.db.rows import (
+    ExplanationRow,
+    PredictionRow,
+    PredictionState,
+    ResultRow,
+    ScanMeasurementRow,
+    ScanRow,
+)
+from service.drift.variables import measured_of
 from service.errors import ServiceError
 from service.identity.actor import Actor
 from service.jobs.lease import succeed
@@ -86,6 +94,7 @@ def finish(
     model_version_id: str,
     result: Mapping[str, Any],
     explain: bool = False,
+    embedding: Sequence[float] | None = None,
 ) -> bool:
     """Store the result and the success together, if the lease is held, the scan there and nobody cancelled.
 
@@ -95,6 +104,8 @@ def finish(
         The object of ``predict --json``.
     explain : bool
         Whether its explanation is queued with it.
+    embedding : sequence of float, optional
+        Where the scan lies in the model's features, for :mod:`service.drift`.
 
     Returns
     -------
@@ -115,6 +126,15 @@ def finish(
             interval_high=result["interval"]["high"],
             decision=result["decision"],
             result=dict(result),
+        )
+    )
+    session.add(
+        ScanMeasurementRow(
+            organisation_id=prediction.organisation_id,
+            prediction_id=prediction_id,
+            model_version_id=model_version_id,
+            figures=measured_of(result),
+            embedding=None if embedding is None else list(embedding),
         )
     )
     if explain:

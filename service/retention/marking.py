@@ -16,6 +16,7 @@ from service.db.rows import (
     PredictionRow,
     ResultRow,
     ReviewRow,
+    ScanMeasurementRow,
     ScanRow,
     ScoreRow,
 )
@@ -61,6 +62,7 @@ def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason
     ids = list(session.scalars(select(PredictionRow.id).where(PredictionRow.scan_id == scan.id)))
     _stop(session, ids, actor=actor, organisation_id=scan.organisation_id)
     session.execute(delete(ReviewRow).where(ReviewRow.prediction_id.in_(ids)))
+    session.execute(delete(ScanMeasurementRow).where(ScanMeasurementRow.prediction_id.in_(ids)))
     session.execute(delete(ResultRow).where(ResultRow.prediction_id.in_(ids)))
     session.execute(delete(IdempotencyRow).where(IdempotencyRow.prediction_id.in_(ids)))
     _end_explanations(session, ids)

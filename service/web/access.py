@@ -20,7 +20,7 @@ from service.identity.permissions import Permission
 MAX_FIELDS = 16
 # What is done at the pages' own addresses, below those of the pages that the forms stand on.
 ADMINISTERED = re.compile(
-    r"/(?:(?:users|models|training)/[0-9A-Za-z-]{36}|users|keys|models|evaluation|training|audit)(?=/|$)"
+    r"/(?:(?:users|models|training)/[0-9A-Za-z-]{36}|users|keys|models|evaluation|training|drift|audit)(?=/|$)"
 )
 
 

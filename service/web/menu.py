@@ -36,6 +36,7 @@ ENTRIES = (
     Entry("/models", marked("Models"), Permission.READ_MODELS),
     Entry("/evaluation", marked("Evaluation"), Permission.READ_MODELS),
     Entry("/training", marked("Training"), Permission.TRAIN_MODELS),
+    Entry("/drift", marked("Drift"), Permission.MANAGE_MODELS),
     Entry("/reviews", marked("Reviews"), Permission.COUNT_REVIEWS),
     Entry("/audit", marked("Audit"), Permission.READ_AUDIT),
 )

@@ -29,6 +29,7 @@ from service.web import (
 )
 from service.web.access import page_address
 from service.web.administration import audit, keys, user, users
+from service.web.drift import pages as drift
 from service.web.evaluation import pages as evaluation
 from service.web.language import _, marked, switching
 from service.web.models import pages as models
@@ -106,6 +107,7 @@ def add_pages(app: FastAPI, resources: Resources) -> None:
     app.include_router(switching.router)
     app.include_router(models.router)
     app.include_router(scores.router)
+    app.include_router(drift.router)
     app.include_router(worklist.router)
     app.include_router(evaluation.router)
     app.include_router(training.router)

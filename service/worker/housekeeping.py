@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service.audit.verification import Anchor, read_head
 from service.db.rows import CohortRow
+from service.drift.due import versions_due
 from service.identity.actor import program
 from service.logs import get_logger
 from service.retention import forget_idempotency_keys, mark_expired, remove_files
@@ -25,6 +26,9 @@ REMOVAL_S = 30.0
 HEAD_S = 600.0
 COHORTS_S = 60.0
 COPIES_S = 60.0
+# A look that somebody asked for begins within this time; the others have a pace of their own.
+DRIFT_S = 10.0
+WEBHOOK_S = 10.0
 # How often the thread looks whether a chore is due.
 LOOK_S = 1.0
 
@@ -40,7 +44,7 @@ class _Chore:
 
 
 class Housekeeping:
-    """Retention, removal of files and copies, tidying of the storage, the cohorts, and the audit's anchors.
+    """Retention, removal of files and copies, a tidy storage, the cohorts, drift, and the audit's anchors.
 
     Any number of processes may do this at once: what one has done, the next finds done.
     """
@@ -74,6 +78,9 @@ class Housekeeping:
             _Chore("orphans_not_removed", self._remove_orphans, TIDY_S),
             _Chore("cohorts_not_looked_after", self._look_after_cohorts, COHORTS_S),
             _Chore("reviewed_copies_not_removed", self._remove_reviewed_copies, COPIES_S),
+            _Chore("drift_not_evaluated", self._evaluate_drift, DRIFT_S),
+            # Last: the receiver is somebody else's machine.
+            _Chore("drift_alarm_not_told", self._tell_alarms, WEBHOOK_S),
         )
         while not self._stopped.wait(LOOK_S):
             for chore in chores:
@@ -128,3 +135,21 @@ class Housekeeping:
 
     def _remove_orphans(self) -> None:
         remove_orphans(self._sessions, self._storage)
+
+    def _evaluate_drift(self) -> None:
+        with self._sessions() as session:
+            due = versions_due(session, every_s=self._settings.drift_evaluation_s)
+        if not due:
+            return
+        # As above.
+        from service.drift.evaluating import evaluate_version  # noqa: PLC0415
+
+        for model_version_id in due:
+            evaluate_version(self._sessions, model_version_id, actor=self._actor)
+
+    def _tell_alarms(self) -> None:
+        if self._settings.drift_webhook_url is None:
+            return
+        from service.drift.notifying import notify  # noqa: PLC0415  (an HTTP client, for those who have an address)
+
+        notify(self._sessions, self._settings)

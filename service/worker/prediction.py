@@ -1,7 +1,7 @@
 """One prediction: the active model on a stored scan."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from service import jobs
 from service.db.rows import PredictionRow, PredictionState, ScanRow
@@ -10,7 +10,7 @@ from service.storage import EncryptionKeyMissingError
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.patience import entered
-from service.worker.runtime import Runtime
+from service.worker.runtime import Answer, Runtime
 
 if TYPE_CHECKING:
     from model.predictor import Predictor
@@ -33,13 +33,14 @@ def _predict(runtime: Runtime, row: PredictionRow, owner: str, heartbeat: Heartb
         with runtime.sessions() as session:
             scan = session.get_one(ScanRow, row.scan_id)
         model_version_id, predictor = runtime.active_model()
-        result = classify_stored(runtime, scan, predictor, progress=report, check=heartbeat.check)
+        answer = classify_stored(runtime, scan, predictor, progress=report, check=heartbeat.check)
     return lambda session: jobs.finish(
         session,
         row.id,
         owner=owner,
         model_version_id=model_version_id,
-        result=result,
+        result=answer.result,
+        embedding=answer.embedding,
         explain=runtime.settings.explanations == "always",
     )
 
@@ -51,8 +52,8 @@ def classify_stored(
     *,
     progress: Callable[[str, float], None],
     check: Callable[[], None],
-) -> dict[str, Any]:
-    """Fetch a stored scan and classify it; returns the object of ``predict --json``.
+) -> Answer:
+    """Fetch a stored scan and classify it.
 
     Parameters
     ----------

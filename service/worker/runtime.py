@@ -34,6 +34,22 @@ PICTURING = "service.worker.picturing"
 LARGEST_ANSWER_BYTES = 1 << 29
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a model makes of one scan.
+
+    Attributes
+    ----------
+    result : dict
+        The object of ``predict --json``.
+    embedding : tuple of float
+        See :mod:`model.embedding`; kept beside the result and never published.
+    """
+
+    result: dict[str, Any]
+    embedding: tuple[float, ...]
+
+
 @dataclass
 class Runtime:
     """One process's connections and model; jobs run one after another.
@@ -140,8 +156,8 @@ class Runtime:
         scan: ScanRow,
         progress: "Callable[[str, float], None]",
         check: "Callable[[], None]",
-    ) -> dict[str, Any]:
-        """Read a scan in an enclosure and classify it here; returns the object of ``predict --json``.
+    ) -> Answer:
+        """Read a scan in an enclosure and classify it here.
 
         Parameters
         ----------
@@ -168,7 +184,8 @@ class Runtime:
             progress=lambda fraction: progress(PREPROCESSING, fraction),
             check=check,
         )
-        return classify_prepared(prepared, predictor, progress=progress).to_json()
+        answer = classify_prepared(prepared, predictor, progress=progress)
+        return Answer(answer.to_json(), answer.classification.embedding)
 
     def _load(self, version: ModelVersionRow, *, backend: "Backend") -> "Predictor":
         import torch  # noqa: PLC0415  (only a process that runs jobs pays for it)

@@ -33,7 +33,7 @@ def _score(runtime: Runtime, row: ScoreRow, owner: str, heartbeat: Heartbeat) ->
         classifying = stage == "classifying"
         heartbeat.report(_PREPARED + (1 - _PREPARED) * fraction if classifying else _PREPARED * fraction)
 
-    result = classify_stored(runtime, found.scan, predictor, progress=report, check=heartbeat.check)
+    result = classify_stored(runtime, found.scan, predictor, progress=report, check=heartbeat.check).result
     values = {
         "adhd_probability": result["adhd_probability"],
         "interval_low": result["interval"]["low"],

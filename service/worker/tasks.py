@@ -9,6 +9,7 @@ from service import jobs, logs
 from service.db.rows import ExplanationRow, ExplanationState, TrainingFoldRow
 from service.errors import ServiceError
 from service.queue import (
+    DRIFT_REFERENCE,
     EVALUATION_RUN,
     EXPLANATION_RUN,
     MAINTENANCE_SWEEP,
@@ -140,6 +141,14 @@ def advance(run_id: str) -> None:
     except DBAPIError as error:
         # What nobody was told of is left to the sweep.
         log.warning("jobs_not_announced", reason=type(error).__name__)
+
+
+@shared_task(name=DRIFT_REFERENCE)  # type: ignore[untyped-decorator]
+def measure(reference_id: str) -> None:
+    """Measure a cohort by a model version."""
+    from service.worker.reference import run_reference  # noqa: PLC0415
+
+    run_reference(process_runtime(), reference_id)
 
 
 def _announce_explanation(runtime: Runtime, prediction_id: str) -> None:

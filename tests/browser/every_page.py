@@ -24,6 +24,7 @@ OF_THE_ADMINISTRATOR = {
     "reviews": "/reviews",
     "models": "/models",
     "evaluation": "/evaluation",
+    "drift": "/drift",
     "training": "/training",
     "training-new": "/training/new",
     "users": "/users",

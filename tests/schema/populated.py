@@ -18,6 +18,7 @@ from tests.service.api.serving import (
     serving,
 )
 from tests.service.api.tus_client import Client
+from tests.service.drift.drift_rows import add_alarm
 from tests.service.evaluated import add_set, outcome
 from tests.service.test_population import POPULATION
 
@@ -68,6 +69,8 @@ class Known:
         Evaluation sets, of which the first is in use.
     evaluations : list of str
         Evaluations, which wait; the last one is over.
+    alarms : list of str
+        Drift alarms, which nobody has acknowledged.
     """
 
     asking: dict[Role, Account]
@@ -77,6 +80,7 @@ class Known:
     runs: list[str]
     sets: list[str]
     evaluations: list[str]
+    alarms: list[str]
 
 
 def settings_of(folder: Path, template: Path) -> Settings:
@@ -114,13 +118,14 @@ def populate(folder: Path) -> Known:
         service.client.post(f"/api/v1/admin/training-runs/{runs[-1]}/cancel", headers=near)
         with service.sessions.begin() as session:
             sets = [add_set(session, name, in_use=name == "a").id for name in "abc"]
+            alarms = [add_alarm(session, models[9], week=f"2026-W{number:02d}") for number in range(1, 6)]
         address = "/api/v1/admin/models/{}/evaluations"
         asked = [service.client.post(address.format(id_), headers=near) for id_ in models[:4]]
         evaluations = [answer.json()["id"] for answer in asked]
         with service.sessions.begin() as session:
             last = session.get_one(EvaluationRow, evaluations[-1])
             last.state, last.outcome, last.passed = EvaluationState.SUCCEEDED, outcome(), True
-    return Known(asking, stranger, keys, models[10:], runs, sets, evaluations)
+    return Known(asking, stranger, keys, models[10:], runs, sets, evaluations, alarms)
 
 
 def _add_scans(service: Serving, account: Account, model_version_id: str) -> None:

@@ -79,6 +79,8 @@ def test_the_service_keeps_what_its_document_promises(
             ("POST", "/api/v1/admin/models/rollback"),
             ("POST", "/api/v1/admin/evaluation-sets"),
             ("POST", "/api/v1/admin/training-runs"),
+            ("POST", "/api/v1/admin/drift/references"),
+            ("POST", "/api/v1/admin/drift/evaluations"),
             ("POST", "/api/v1/predictions/{prediction_id}/review"),
             ("POST", "/api/v1/uploads/{upload_id}/complete"),
         }
@@ -105,6 +107,7 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
         "runs": known.runs,
         "evaluations": known.evaluations,
         "sets": known.sets,
+        "alarms": known.alarms,
         "uploads": [*account.begun, account.whole, *known.stranger.begun],
     }
     dictionaries = [f"[dictionaries.{name}]\nvalues = {json.dumps(ids)}\n" for name, ids in values.items()]

@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from service.settings import Settings
 from service.tracing import open_tracing
 from service.worker.prediction import run_prediction
-from service.worker.runtime import open_runtime
+from service.worker.runtime import Answer, open_runtime
 from tests.service.api.serving import make_settings, migrated_database, sample_result, serving
 
 pytestmark = pytest.mark.enable_socket
@@ -86,10 +86,10 @@ def test_one_trace_from_the_request_to_the_stages(
     )
     runtime = open_runtime(settings)
 
-    def predict(*_args: object, progress: Callable[[str, float], None], **_options: object) -> dict[str, Any]:
+    def predict(*_args: object, progress: Callable[[str, float], None], **_options: object) -> Answer:
         progress("preprocessing", 0.5)
         progress("classifying", 0.5)
-        return sample_result()
+        return Answer(sample_result(), (0.0,) * 16)
 
     monkeypatch.setattr(runtime, "predict", predict)
     with serving(settings) as served:

@@ -1,8 +1,9 @@
-"""``/api/v1/admin``: of an organisation accounts, keys, reviews and audit; models, training, evaluations."""
+"""``/api/v1/admin``: accounts, keys, reviews and audit of an organisation; models, training, drift."""
 
 from service.api.admin import (
     audit,
     change_plans,
+    drift,
     evaluations,
     invitations,
     keys,
@@ -22,6 +23,7 @@ ROUTERS = (
     evaluations.router,
     shadow.router,
     rescores.router,
+    drift.router,
     training.router,
     change_plans.router,
     reviews.router,

@@ -15,6 +15,7 @@ from service.db.base import utc_now
 from service.db.job import JobRow, JobState
 from service.db.rows import (
     JOB_KINDS,
+    DriftReferenceRow,
     EvaluationRow,
     ExplanationRow,
     ModelVersionRow,
@@ -33,6 +34,7 @@ NAMES: dict[type[JobRow], str] = {
     ScoreRow: "score",
     TrainingRunRow: "run",
     TrainingFoldRow: "fold",
+    DriftReferenceRow: "drift_reference",
 }
 
 # From a part of a second to a day: a prediction takes about one, a fold hours.

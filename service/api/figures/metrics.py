@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
+from service.api.figures.drift_figures import DriftFigures
 from service.api.figures.job_figures import JobFigures
 from service.logs import get_logger
 from service.presence import attendance
@@ -59,6 +60,7 @@ class Metrics:
             registry=self.registry,
         )
         self._jobs = JobFigures(self.registry)
+        self._drift = DriftFigures(self.registry)
         self._one_look = Lock()
 
     def observe(self, *, method: str, route: str, status: int, seconds: float) -> None:
@@ -94,6 +96,7 @@ class Metrics:
             self._lost.labels(queue).set(there.lost if there else 0)
         self._model.clear()
         model = active_model(session)
+        self._drift.refresh(session, model)
         if model is not None:
             self._model.labels(f"{model.name} {model.version}", model.sha256[:12]).set(1)
 

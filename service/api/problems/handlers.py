@@ -29,6 +29,7 @@ from service.api.edge import upload_slots
 from service.api.problems import refusals
 from service.api.problems.problem import Problem, problem, problem_response
 from service.audit import chain
+from service.drift import errors as drift
 from service.errors import ServiceError, as_json
 from service.identity import (
     api_keys,
@@ -64,6 +65,9 @@ STATUSES: dict[type[Exception], int] = {
     cohorts.CohortNotKnownError: 422,
     cohorts.CohortNotUsableError: 409,
     cohorts.CohortTooSmallError: 422,
+    drift.DriftAlarmNotFoundError: 404,
+    drift.DriftReferenceTooSmallError: 422,
+    drift.DriftReferenceWaitingError: 409,
     enclosure.EnclosureUnavailableError: 503,
     enclosure.ReaderDiedError: 422,
     enclosure.ReaderMemoryError: 422,

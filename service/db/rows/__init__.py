@@ -5,6 +5,13 @@ from service.db.job import JobRow
 from service.db.rows.accounts import ApiKeyRow, SessionRow, UserRow
 from service.db.rows.audit import AuditEventRow, AuditHeadRow
 from service.db.rows.cohorts import CohortRow, CohortState
+from service.db.rows.drift import (
+    DriftAlarmRow,
+    DriftEvaluationRow,
+    DriftReferenceRow,
+    ReferenceState,
+    ScanMeasurementRow,
+)
 from service.db.rows.evaluations import EvaluationRow, EvaluationSetRow, EvaluationState
 from service.db.rows.explanations import EXPLAINING, ExplanationRow, ExplanationState
 from service.db.rows.invitations import InvitationRow
@@ -45,6 +52,9 @@ __all__ = [
     "Base",
     "CohortRow",
     "CohortState",
+    "DriftAlarmRow",
+    "DriftEvaluationRow",
+    "DriftReferenceRow",
     "EvaluationRow",
     "EvaluationSetRow",
     "EvaluationState",
@@ -63,11 +73,13 @@ __all__ = [
     "ProviderLoginRow",
     "Purpose",
     "RecoveryCodeRow",
+    "ReferenceState",
     "RescoreRow",
     "RescoreState",
     "ResultRow",
     "ReviewRow",
     "RunState",
+    "ScanMeasurementRow",
     "ScanRow",
     "ScoreRow",
     "ScoreState",
@@ -89,4 +101,5 @@ JOB_KINDS: tuple[type[JobRow], ...] = (
     ScoreRow,
     TrainingRunRow,
     TrainingFoldRow,
+    DriftReferenceRow,
 )

@@ -52,6 +52,10 @@ ACTIONS = {
     "rescore.cancel": marked("cancelled a batch of scores"),
     # As it was called until promotions had a history.
     "model.activate": marked("made a model the one that answers"),
+    "drift.reference": marked("asked for a drift reference"),
+    "drift.evaluate": marked("asked for a look at drift"),
+    "drift.alarm": marked("raised a drift alarm"),
+    "drift.acknowledge": marked("acknowledged a drift alarm"),
     "cohort.register": marked("registered a cohort"),
     "evaluation_set.add": marked("added an evaluation set"),
     "evaluation_set.use": marked("chose the evaluation set in use"),
@@ -74,6 +78,7 @@ KINDS = {
     "cohort": marked("cohort"),
     "evaluation": marked("evaluation"),
     "evaluation_set": marked("evaluation set"),
+    "drift_alarm": marked("drift alarm"),
     "idempotency_key": marked("idempotency key"),
     "invitation": marked("invitation"),
     "model_version": marked("model"),

@@ -68,6 +68,8 @@ OF_THE_INSTALLATION = {
     "/models/{model_id}/rescores",
     "/models/{model_id}/rescores/{rescore_id}",
     "/models/{model_id}/rescores/{rescore_id}/cancel",
+    "/api/v1/admin/drift/alarms/{alarm_id}/acknowledge",
+    "/drift/alarms/{alarm_id}/acknowledge",
 }
 # Whatever is named, they lead to the page of that name, which says who may see it.
 LEADING_ON = {f"/predictions/{{prediction_id}}/{form}" for form in SECTIONS}

@@ -19,6 +19,7 @@ from tests.service.api.serving import Serving, scan_bytes
         ("GET", "admin/models", None),
         ("GET", "admin/rescores/preview", "limit, since, until"),
         ("GET", "admin/rescores/x/changes", "cursor, limit"),
+        ("GET", "admin/drift", "model_version_id, site"),
         ("GET", "scans/x", None),
         ("POST", "scans", None),
     ],

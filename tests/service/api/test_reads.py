@@ -67,6 +67,9 @@ NOBODYS = {
     "/api/v1/admin/rescores/preview",
     "/api/v1/admin/rescores/{rescore_id}",
     "/api/v1/admin/rescores/{rescore_id}/comparison",
+    # Figures of groups of scans.
+    "/api/v1/admin/drift",
+    "/drift",
     "/models",
     "/models/{model_id}",
     "/api/v1/admin/evaluation-sets",

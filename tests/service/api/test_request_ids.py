@@ -16,7 +16,7 @@ from service.db.rows import ApiKeyRow, PredictionRow
 from service.identity.roles import Role
 from service.worker import job
 from service.worker.prediction import run_prediction
-from service.worker.runtime import open_runtime
+from service.worker.runtime import Answer, open_runtime
 from tests.service.api.serving import Serving, sample_result
 
 SENT = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
@@ -96,9 +96,9 @@ def test_one_id_from_the_upload_to_the_result(
     accepted = served.upload(served.key() | {"X-Request-ID": SENT})
     runtime = open_runtime(served.resources.settings)
 
-    def predict(*_args: object, **_options: object) -> dict[str, Any]:
+    def predict(*_args: object, **_options: object) -> Answer:
         job.log.info("inside")
-        return sample_result()
+        return Answer(sample_result(), (0.0,) * 16)
 
     monkeypatch.setattr(runtime, "predict", predict)
     monkeypatch.setattr(runtime, "active_model", lambda: (model, None))

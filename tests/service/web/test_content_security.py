@@ -7,15 +7,20 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from service.db.rows import CohortRow, EvaluationState, ModelVersionRow, PredictionState
+from service.drift.evaluating import evaluate_version
 from service.identity.accounts import require_user
+from service.identity.actor import program
 from service.identity.roles import Role
 from service.web.rendering import FOLDER, environment
 from tests.service.answering import let_answer
 from tests.service.api.serving import PASSWORD, Serving, make_settings, sample_result, scan_bytes, serving
 from tests.service.api.training_rows import add_runs
+from tests.service.drift.drift_rows import add_answers, add_reference
+from tests.service.drift.people import draw
 from tests.service.evaluated import add_set, evaluate, outcome
 from tests.service.web.test_login import log_in
 from tests.service.web.test_second_factor import code_of
@@ -140,6 +145,7 @@ def pages(served: Serving) -> Iterator[str]:
         yield from _models(served, model_version_id)
         yield from _evaluations(served)
         yield from _training(served, model_version_id)
+        yield from _drift(served, model_version_id)
         yield from administration(served)
 
 
@@ -178,6 +184,24 @@ def _evaluations(served: Serving) -> Iterator[str]:
     with served.sessions.begin() as session:
         let_answer(session, session.get_one(ModelVersionRow, four))
     yield served.client.get(f"/models/{two}", headers=HTML).text
+
+
+def _drift(served: Serving, model: str) -> Iterator[str]:
+    empty = served.client.get(f"/drift?model={model}", headers=HTML).text
+    yield empty
+    token = empty.partition('name="csrf_token" value="')[2].partition('"')[0]
+    form = {"csrf_token": token, "model": model, "cohort": "no such cohort"}
+    yield served.client.post("/drift/references", data=form, headers=HTML).text
+    with served.sessions.begin() as session:
+        add_reference(session, model)
+        scans = draw(np.random.default_rng(1), 15)
+        add_answers(session, model, scans + draw(np.random.default_rng(2), 15, tr_s=1.0), site="<b>")
+        add_answers(session, model, scans, site="other")
+    evaluate_version(served.sessions, model, actor=program("sweeper"))
+    judged = served.client.get(f"/drift?model={model}", headers=HTML).text
+    assert 'class="alarming"' in judged
+    yield judged
+    yield served.client.get(f"/drift?model={model}&site=%3Cb%3E", headers=HTML).text
 
 
 def _models(served: Serving, answering: str) -> Iterator[str]:

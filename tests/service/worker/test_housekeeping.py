@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
@@ -14,11 +15,13 @@ from structlog.testing import capture_logs
 from service import jobs
 from service.audit.verification import parse_anchor, verify
 from service.db.base import utc_now
-from service.db.rows import AuditEventRow, PredictionRow, ScanRow
+from service.db.rows import AuditEventRow, DriftAlarmRow, PredictionRow, ScanRow
 from service.settings import Settings
 from service.storage import Storage, open_storage
 from service.worker import housekeeping
 from service.worker.housekeeping import Housekeeping
+from tests.service.drift.drift_rows import add_answers, add_reference
+from tests.service.drift.people import draw
 
 
 @pytest.fixture
@@ -173,3 +176,21 @@ def test_a_chore_that_fails_keeps_none_of_the_others_from_their_turn(
     with capture_logs() as entries, keeping(settings, sessions, storage):
         wait(lambda: len(calls) == 4 and min(calls.values()) >= 2)
     assert any(entry["log_level"] == "error" for entry in entries)
+
+
+@pytest.mark.enable_socket
+def test_drift_is_looked_at_and_an_alarm_is_told(
+    tmp_path: Path, sessions: sessionmaker[Session], storage: Storage, model_version_id: str
+) -> None:
+    with sessions.begin() as session:
+        add_reference(session, model_version_id)
+        add_answers(session, model_version_id, draw(np.random.default_rng(1), 30, tr_s=1.2))
+    # Nobody listens there: the log tells, and every other chore goes on.
+    settings = Settings(data_dir=tmp_path / "data", drift_webhook_url="http://127.0.0.1:1/")
+    with capture_logs() as entries, keeping(settings, sessions, storage):
+        wait(lambda: any(entry["event"] == "drift_webhook_failed" for entry in entries))
+    with sessions() as session:
+        [event] = session.scalars(select(AuditEventRow).where(AuditEventRow.action == "drift.alarm"))
+        [alarm] = session.scalars(select(DriftAlarmRow))
+    assert (event.actor, event.subject_id) == ("sweeper", alarm.id)
+    assert (alarm.notified_at, alarm.notify_attempts) == (None, 1)

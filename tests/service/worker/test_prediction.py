@@ -13,7 +13,7 @@ from imaging.errors import ScanError
 from model.errors import CheckpointDigestError
 from service import jobs
 from service.db.restricted import OrganisationSessions
-from service.db.rows import PredictionRow, ResultRow, ScanRow
+from service.db.rows import PredictionRow, ResultRow, ScanMeasurementRow, ScanRow
 from service.enclosure import EnclosureUnavailableError, ReaderDiedError
 from service.identity.actor import Actor
 from service.identity.organisations import create_organisation
@@ -21,7 +21,7 @@ from service.registry import CheckpointMissingError, NoActiveModelError
 from service.settings import Settings
 from service.worker import job
 from service.worker.prediction import run_prediction
-from service.worker.runtime import Runtime, open_runtime
+from service.worker.runtime import Answer, Runtime, open_runtime
 
 RESULT: dict[str, Any] = {
     "adhd_probability": 0.61,
@@ -55,6 +55,8 @@ def queued(runtime: Runtime, sessions: sessionmaker[Session], scan_id: str) -> s
         return jobs.enqueue(session, scan_id=scan_id, max_attempts=2).id
 
 
+EMBEDDING = tuple(float(number) for number in range(16))
+
 Act = Callable[[Callable[[str, float], None]], dict[str, Any]]
 
 
@@ -67,13 +69,11 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[Act], PredictionRow]:
     def run_with(act: Act) -> PredictionRow:
-        def predict(
-            path: Path, predictor: object, *, scan: ScanRow, progress: Any, check: Any
-        ) -> dict[str, Any]:
+        def predict(path: Path, predictor: object, *, scan: ScanRow, progress: Any, check: Any) -> Answer:
             assert path.read_bytes() == b"scan"
             assert scan.display_name == "a.nii"
             check()
-            return act(progress)
+            return Answer(act(progress), EMBEDDING)
 
         monkeypatch.setattr(runtime, "predict", predict)
         monkeypatch.setattr(runtime, "active_model", lambda: (model_version_id, None))
@@ -108,8 +108,8 @@ def test_a_worker_serves_every_organisation_and_keeps_their_results_apart(
             session.flush()
             jobs_of[organisation.id] = jobs.enqueue(session, scan_id=scan.id).id
 
-    def predict(path: Path, _predictor: object, **_more: object) -> dict[str, Any]:
-        return RESULT | {"decision": path.read_text()}
+    def predict(path: Path, _predictor: object, **_more: object) -> Answer:
+        return Answer(RESULT | {"decision": path.read_text()}, EMBEDDING)
 
     monkeypatch.setattr(runtime, "predict", predict)
     monkeypatch.setattr(runtime, "active_model", lambda: (model_version_id, None))
@@ -146,6 +146,8 @@ def test_an_answer_is_stored_once_however_often_it_is_delivered(
     assert (row.state, row.attempts, len(calls)) == ("succeeded", 1, 1)
     with sessions() as session:
         assert session.get_one(ResultRow, row.id).result == RESULT
+        measured = session.get_one(ScanMeasurementRow, row.id)
+        assert (measured.embedding, measured.model_version_id) == (list(EMBEDDING), row.model_version_id)
 
 
 def test_a_bad_scan_fails_at_once_with_its_own_words(run: Callable[[Act], PredictionRow]) -> None:

@@ -1,0 +1,125 @@
+"""Whether simulated scans raise a drift alarm, by the way that a worker measures them.
+
+A reference, scans of the same population (other people, the same sites), and scans with another repetition
+time and added noise: each is drawn, preprocessed and classified by the demonstration model as a worker does,
+and judged against the reference as a week of scans. What the embedding costs beside the classification is
+measured on the way.
+
+    python benchmarks/drift_simulated_scans.py --out benchmarks/results/drift_simulated_scans.json
+"""
+
+import argparse
+import json
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+
+from imaging import BoldScan, preprocess
+from model import demonstration_checkpoint
+from model.embedding import Projection
+from model.predictor import Predictor
+from service.drift.judging import Rule, SeenScan, judge
+from service.drift.reference import build_reference
+from service.drift.variables import figures_of, grid_of
+from training.simulation.simulator import simulate_subject, subject_profile
+
+SEED = 77
+# The end of a scan is cut off: the network reads windows, and half as many frames take half as long.
+FRAMES = 80
+OTHER_TR_SHARE = 0.75
+NOISE_SHARE = 1.0
+
+
+def measure(predictor: Predictor, index: int, *, changed: bool) -> SeenScan:
+    scan = simulate_subject(index, seed=SEED)
+    data = next(scan.blocks(frames_per_block=FRAMES))[..., :FRAMES]
+    tr_s = scan.tr_s
+    if changed:
+        generator = np.random.default_rng([SEED, index])
+        inside = data.std(axis=-1, keepdims=True)
+        data = data + NOISE_SHARE * inside * generator.standard_normal(data.shape, dtype=np.float32)
+        tr_s = round(OTHER_TR_SHARE * tr_s, 3)
+    scan = BoldScan.from_array(data.astype(np.float32), affine=scan.affine, tr_s=tr_s)
+    prepared = preprocess(scan, predictor.spec)
+    answer = predictor.classify(prepared, seed=index)
+    figures = figures_of(prepared.quality.to_json()) | {"grid": grid_of(scan.shape, [3.0, 3.0, 3.0])}
+    return SeenScan(
+        week="2026-W48",
+        site=subject_profile(index, seed=SEED).site.name,
+        figures=figures,
+        embedding=answer.embedding,
+        probability=answer.adhd_probability,
+        decision=answer.decision,
+    )
+
+
+def what_it_costs(predictor: Predictor) -> dict[str, float]:
+    """Time the embedding alone beside a whole classification, medians of ten."""
+    prepared = preprocess(simulate_subject(0, seed=SEED), predictor.spec)
+    features = torch.randn(predictor.card.members, prepared.n_frames, 64)
+    projection = Projection("0" * 64)
+    whole, alone = [], []
+    for _ in range(10):
+        began = perf_counter()
+        predictor.classify(prepared, seed=0)
+        whole.append(perf_counter() - began)
+        began = perf_counter()
+        projection.of(features)
+        alone.append(perf_counter() - began)
+    classify_ms, embed_ms = 1000 * float(np.median(whole)), 1000 * float(np.median(alone))
+    return {"classify_ms": classify_ms, "embed_ms": embed_ms, "share": embed_ms / classify_ms}
+
+
+def judged(name: str, scans: list[SeenScan], reference: Any) -> dict[str, Any]:
+    findings = judge(scans, reference)
+    alarms = [finding for finding in findings if finding.alarm]
+    print(f"{name}: {len(scans)} scans, {len(findings)} comparisons, {len(alarms)} alarms", flush=True)
+    return {
+        "scans": len(scans),
+        "comparisons": len(findings),
+        "alarm": bool(alarms),
+        "alarming_variables": sorted({finding.variable for finding in alarms}),
+        "all_sites": {
+            finding.variable: {"statistic": finding.statistic, "corrected_p": finding.corrected_p}
+            for finding in findings
+            if not finding.site
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--scans", type=int, default=300)
+    parser.add_argument("--reference", type=int, default=100)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True)
+    asked = parser.parse_args()
+    torch.set_num_threads(asked.threads)
+    predictor = Predictor.load(demonstration_checkpoint(), device="cpu")
+    cost = what_it_costs(predictor)
+    reference = build_reference(
+        [measure(predictor, index, changed=False) for index in range(asked.reference)], fitted=False
+    )
+    print("reference measured", flush=True)
+    first, last = asked.reference, asked.reference + asked.scans
+    results: dict[str, Any] = {
+        "command": f"python benchmarks/drift_simulated_scans.py --scans {asked.scans} "
+        f"--reference {asked.reference} --out {asked.out}",
+        "seed": SEED,
+        "frames": FRAMES,
+        "changed": {"repetition_time": f"x {OTHER_TR_SHARE}", "noise": f"{NOISE_SHARE} of a voxel's own SD"},
+        "rule": vars(Rule()),
+        "reference_people": asked.reference,
+        "embedding": cost,
+    }
+    for name, changed in (("changed", True), ("same", False)):
+        scans = [measure(predictor, index, changed=changed) for index in range(first, last)]
+        results[name] = judged(name, scans, reference)
+        asked.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

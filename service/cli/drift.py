@@ -1,0 +1,159 @@
+"""``restnet drift``: whether the scans of late are like those that a model was judged on."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from service.cli.database import DataDir, load_settings, migrated_sessions
+from service.cli.output import ACTOR, in_utc, print_json, print_table, say
+from service.cli.usage import AsJson
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from service.db.rows import DriftAlarmRow, ModelVersionRow
+
+drift = typer.Typer(no_args_is_help=True)
+
+Model = Annotated[
+    str | None,
+    typer.Option(help="Id, sha256 or version of a model.", show_default="the one that answers"),
+]
+
+
+@drift.command("show")
+def show(*, model: Model = None, data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """Compare the scans of the last 12 weeks now, and say what differs; raises alarms as the service does."""
+    from service import logs
+    from service.drift.evaluating import evaluate_version
+
+    settings = load_settings(data_dir)
+    # What this prints says it all; the log is the service's.
+    logs.configure(log_format=settings.log_format, log_level="error")
+    with migrated_sessions(settings) as sessions:
+        with sessions() as session:
+            version = _version(session, model)
+            named = f"{version.name} {version.version}"
+            version_id = version.id
+        found = evaluate_version(sessions, version_id, actor=ACTOR)
+        with sessions() as session:
+            alarms = [_alarm(row) for row in _open_alarms(session, version_id)]
+    if as_json:
+        print_json({"model_version_id": version_id, "alarms": alarms, "found": found})
+        return
+    if alarms:
+        say(f"{named}: ALARM since {alarms[0]['week']}", fg="red")
+        print_table(alarms, ("id", "week", "site", "variables", "raised_at"))
+    elif found["reference"] is None:
+        say(f"{named}: nothing to compare with (`restnet drift reference COHORT` makes it)")
+    else:
+        say(f"{named}: no alarm in {found['n_measured']} scans of {len(found['weeks'])} weeks")
+    deviating = sorted(found["findings"], key=lambda one: -one["statistic"])[:10]
+    rows = [
+        {
+            **one,
+            "site": one["site"] or "all",
+            "statistic": f"{one['statistic']:.2f}",
+            "corrected_p": f"{one['corrected_p']:.2g}",
+        }
+        for one in deviating
+    ]
+    if rows:
+        print_table(rows, ("week", "site", "variable", "n", "statistic", "corrected_p"))
+
+
+@drift.command("reference")
+def make_reference(
+    cohort: Annotated[str, typer.Argument(help="Id or name of a registered cohort.")],
+    *,
+    model: Model = None,
+    selection: Annotated[
+        str | None,
+        typer.Option(
+            help="all, train, test or seed430.", show_default="the training release where it is known"
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Let a worker measure a cohort by a model; scans are compared with it once that is done."""
+    from service.cohorts import find_cohort
+    from service.db.rows import DriftReferenceRow
+    from service.drift.asking import request_reference
+    from service.queue import announce, make_celery
+
+    if selection not in {None, "all", "train", "test", "seed430"}:
+        raise typer.BadParameter("--selection takes all, train, test or seed430")
+    settings = load_settings(data_dir)
+    with migrated_sessions(settings) as sessions:
+        with sessions.begin() as session:
+            row = request_reference(
+                session,
+                _version(session, model),
+                find_cohort(session, cohort),
+                selection=selection,
+                actor=ACTOR,
+                max_attempts=settings.max_attempts,
+            )
+            answer = {"id": row.id, "model_version_id": row.model_version_id, "cohort": row.cohort_name}
+        announce(make_celery(settings), sessions, DriftReferenceRow, answer["id"])
+    if as_json:
+        print_json(answer)
+    else:
+        say(f"{answer['cohort']}: queued as reference {answer['id']}")
+
+
+@drift.command("acknowledge")
+def acknowledge_alarm(
+    alarm: Annotated[str, typer.Argument(help="Id of an alarm.")],
+    *,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Note that an alarm was seen."""
+    from service.drift.asking import acknowledge
+
+    with migrated_sessions(load_settings(data_dir)) as sessions, sessions.begin() as session:
+        answer = _alarm(acknowledge(session, alarm, actor=ACTOR))
+    if as_json:
+        print_json(answer)
+    else:
+        say(f"the alarm of {answer['week']} is acknowledged")
+
+
+def _version(session: "Session", named: str | None) -> "ModelVersionRow":
+    from service import registry
+
+    if named is not None:
+        return registry.find_version(session, named)
+    version = registry.active_model(session)
+    if version is None:
+        raise registry.NoActiveModelError
+    return version
+
+
+def _open_alarms(session: "Session", model_version_id: str) -> "list[DriftAlarmRow]":
+    from sqlalchemy import select
+
+    from service.db.rows import DriftAlarmRow
+
+    return list(
+        session.scalars(
+            select(DriftAlarmRow)
+            .where(
+                DriftAlarmRow.model_version_id == model_version_id, DriftAlarmRow.acknowledged_at.is_(None)
+            )
+            .order_by(DriftAlarmRow.week, DriftAlarmRow.site)
+        )
+    )
+
+
+def _alarm(row: "DriftAlarmRow") -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "week": row.week,
+        "site": row.site or "all",
+        "variables": ", ".join(finding["variable"] for finding in row.findings),
+        "raised_at": in_utc(row.raised_at),
+        "acknowledged_by": row.acknowledged_by,
+    }

@@ -1,0 +1,153 @@
+"""One look at a model version's scans: read, judged, kept, and an alarm raised where there is reason to."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session, sessionmaker
+
+from service.audit import record
+from service.db.base import utc_now
+from service.db.rows import DriftAlarmRow, DriftEvaluationRow, ModelVersionRow
+from service.drift.asking import reference_in_use
+from service.drift.beside_card import outside_card
+from service.drift.judging import Finding, Rule, judge, week_of
+from service.drift.outcomes import summarise
+from service.drift.reading import Seen, read_seen
+from service.drift.reference import Reference
+from service.identity.actor import Actor
+from service.logs import get_logger
+
+WEEKS = 12
+"""How far a look goes back, this week included."""
+
+_BAND = (0.05, 0.5, 0.95)
+
+log = get_logger(__name__)
+
+
+def evaluate_version(
+    sessions: sessionmaker[Session], model_version_id: str, *, actor: Actor, now: datetime | None = None
+) -> dict[str, Any]:
+    """Look at a version's scans of the last weeks, keep what is found and raise new alarms.
+
+    Parameters
+    ----------
+    now : datetime, optional
+        The end of the time that is looked at; this moment where none is given.
+
+    Returns
+    -------
+    dict
+        What was found, as the page and REST show it.
+    """
+    now = now or datetime.now(UTC)
+    weeks = last_weeks(now)
+    with sessions() as session:
+        began = session.scalar(select(utc_now()))
+        card = session.get_one(ModelVersionRow, model_version_id).card
+        row = reference_in_use(session, model_version_id)
+        seen = read_seen(session, model_version_id, since=_first_moment(weeks))
+    reference = None if row is None or row.sample is None else Reference.from_json(row.sample)
+    findings = [] if reference is None else judge(seen.scans, reference)
+    found = {
+        "weeks": weeks,
+        "sites": seen.sites,
+        "n_scans": len(seen.outcomes),
+        "n_measured": len(seen.scans),
+        "rule": asdict(Rule()),
+        "reference": None if row is None or reference is None else _described(row.id, reference),
+        "findings": [finding.to_json() for finding in findings],
+        "outside_card": [] if reference is not None else outside_card(seen.scans, card),
+        "outcomes": summarise(seen.outcomes),
+    }
+    _make_row(sessions, model_version_id)
+    with sessions.begin() as session:
+        # Whoever looks at the same time waits here, and then finds the alarms that this one raises.
+        session.execute(
+            update(DriftEvaluationRow)
+            .where(DriftEvaluationRow.model_version_id == model_version_id)
+            .values(evaluated_at=began, found=found)
+        )
+        _raise_alarms(session, model_version_id, findings, actor=actor)
+    log.info("drift_evaluated", model_version_id=model_version_id, scans=_counts(seen, findings))
+    return found
+
+
+def last_weeks(now: datetime) -> list[str]:
+    """Name the weeks that a look goes over, oldest first."""
+    return [week_of(now - timedelta(weeks=back)) for back in reversed(range(WEEKS))]
+
+
+def _first_moment(weeks: Sequence[str]) -> datetime:
+    return datetime.strptime(f"{weeks[0]}-1", "%G-W%V-%u").replace(tzinfo=UTC)
+
+
+def _described(reference_id: str, reference: Reference) -> dict[str, Any]:
+    bands = {name: np.quantile(values, _BAND).tolist() for name, values in reference.numbers.items()}
+    return {
+        "id": reference_id,
+        "people": reference.people,
+        "fitted": reference.fitted,
+        "bands": bands,
+        "kinds": {name: dict(counts) for name, counts in reference.kinds.items()},
+    }
+
+
+def _make_row(sessions: sessionmaker[Session], model_version_id: str) -> None:
+    with sessions() as session:
+        if session.get(DriftEvaluationRow, model_version_id) is not None:
+            return
+        session.add(DriftEvaluationRow(model_version_id=model_version_id))
+        try:
+            session.commit()
+        except IntegrityError:
+            session.rollback()
+
+
+def _raise_alarms(
+    session: Session, model_version_id: str, findings: Iterable[Finding], *, actor: Actor
+) -> None:
+    of_version = DriftAlarmRow.model_version_id == model_version_id
+    known = {
+        (week, site)
+        for week, site in session.execute(select(DriftAlarmRow.week, DriftAlarmRow.site).where(of_version))
+    }
+    raised: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+    for finding in findings:
+        if finding.alarm:
+            raised[finding.week, finding.site].append(finding)
+    for (week, site), group in sorted(raised.items()):
+        if (week, site) in known:
+            continue
+        row = DriftAlarmRow(
+            model_version_id=model_version_id,
+            week=week,
+            site=site,
+            findings=[finding.to_json() for finding in group],
+        )
+        session.add(row)
+        session.flush()
+        variables = sorted(finding.variable for finding in group)
+        record(
+            session,
+            actor=actor,
+            action="drift.alarm",
+            subject_kind="drift_alarm",
+            subject_id=row.id,
+            details={"model_version_id": model_version_id, "week": week, "variables": variables},
+        )
+        log.warning("drift_alarm", alarm_id=row.id, week=week, variables=variables)
+
+
+def _counts(seen: Seen, findings: Sequence[Finding]) -> dict[str, int]:
+    return {
+        "measured": len(seen.scans),
+        "compared": len(findings),
+        "alarming": sum(finding.alarm for finding in findings),
+    }

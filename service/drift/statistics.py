@@ -1,0 +1,105 @@
+"""The tests: two samples of a number, two of a kind, many at once, and the interval of a share."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import sqrt
+
+import numpy as np
+from scipy import stats
+
+# Above this product of sizes the exact distribution costs more than its last digits are worth.
+_EXACT_UP_TO = 100_000
+# A table whose expected counts are smaller is no ground for chi-square (Cochran 1954).
+_FEWEST_EXPECTED = 5.0
+
+
+def compare_numbers(reference: Sequence[float], found: Sequence[float]) -> tuple[float, float]:
+    """Compare two samples of a number by Kolmogorov and Smirnov's test.
+
+    Parameters
+    ----------
+    reference, found : sequence of float
+        Neither is empty.
+
+    Returns
+    -------
+    statistic : float
+        The largest difference between the two distributions, 0 to 1.
+    p_value : float
+        Two-sided; exact for small samples. Equal values make it too large, never too small.
+    """
+    exact = len(reference) * len(found) <= _EXACT_UP_TO
+    result = stats.ks_2samp(reference, found, method="exact" if exact else "asymp")
+    return float(result.statistic), float(min(result.pvalue, 1.0))
+
+
+def compare_kinds(reference: Mapping[str, int], found: Mapping[str, int]) -> tuple[float, float]:
+    """Compare two samples of a kind: Fisher's exact test for two kinds, chi-square for more.
+
+    The rarest kinds are counted together until every expected count is large enough for chi-square, or two
+    kinds are left.
+
+    Parameters
+    ----------
+    reference, found : mapping of str to int
+        How many there are of each kind; neither is empty.
+
+    Returns
+    -------
+    statistic : float
+        The share of one sample that would have to be of another kind for the two to be alike, 0 to 1.
+    p_value : float
+        Two-sided.
+    """
+    n_reference, n_found = sum(reference.values()), sum(found.values())
+    kinds = sorted({*reference, *found})
+    shares = [(reference.get(kind, 0) / n_reference, found.get(kind, 0) / n_found) for kind in kinds]
+    statistic = sum(abs(before - now) for before, now in shares) / 2
+    table = _merged(reference, found)
+    if table.shape[1] < 2:
+        return statistic, 1.0
+    if table.shape[1] == 2:
+        return statistic, float(stats.fisher_exact(table).pvalue)
+    return statistic, float(stats.chi2_contingency(table, correction=False).pvalue)
+
+
+def _merged(reference: Mapping[str, int], found: Mapping[str, int]) -> np.ndarray:
+    both = Counter(reference) + Counter(found)
+    ordered = [kind for kind, _ in sorted(both.items(), key=lambda item: (-item[1], item[0]))]
+    groups = [[kind] for kind in ordered]
+    smaller = min(sum(reference.values()), sum(found.values())) / (both.total() or 1)
+    while len(groups) > 2 and smaller * sum(both[kind] for kind in groups[-1]) < _FEWEST_EXPECTED:
+        last = groups.pop()
+        groups[-1] = groups[-1] + last
+        groups.sort(key=lambda group: -sum(both[kind] for kind in group))
+    return np.array(
+        [[sum(counts.get(kind, 0) for kind in group) for group in groups] for counts in (reference, found)]
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for how many there are (Holm 1979): each of them may be held against one level.
+
+    Returns
+    -------
+    list of float
+        In the same order, at most 1; the share of families with any false one stays below the level, however
+        the tests depend on each other.
+    """
+    corrected = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = highest
+    return corrected
+
+
+def wilson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, float] | None:
+    """Give the interval of a share (Wilson 1927); None without any trial."""
+    if trials == 0:
+        return None
+    z = float(stats.norm.ppf((1 + level) / 2))
+    share = successes / trials
+    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
+    half = z * sqrt(share * (1 - share) / trials + z * z / (4 * trials**2)) / (1 + z * z / trials)
+    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,0 +1,1 @@
+"""The page that says whether the scans of late are like those that the model was judged on."""

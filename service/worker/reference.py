@@ -1,0 +1,120 @@
+"""One reference: a cohort as a model version sees it, from the series that the cohort's store holds."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from imaging import PreprocessingSpec, brain_cube
+from imaging.shapes import CubeSeries
+from service.cohorts import CohortNotKnownError, CohortNotUsableError
+from service.db.rows import CohortRow, DriftReferenceRow, ModelVersionRow
+from service.drift.asking import finish_reference
+from service.drift.errors import DriftReferenceTooSmallError
+from service.drift.reference import FEWEST_PEOPLE, Scan, build_reference
+from service.drift.variables import figures_of
+from service.registry import CheckpointMissingError
+from service.storage import EncryptionKeyMissingError
+from service.worker.heartbeat import Heartbeat
+from service.worker.job import Work, Write, run_job
+from service.worker.runtime import Runtime
+
+if TYPE_CHECKING:
+    from model.predictor import Predictor
+    from training.cohort.store.cohort_store import CohortStore
+    from training.cohort.store.index import StoredScan
+
+# What of the work is done when every scan is measured.
+_MEASURED = 0.95
+
+
+def run_reference(runtime: Runtime, reference_id: str) -> None:
+    """Claim a reference and bring it to an end, as :func:`service.worker.job.run_job` says."""
+    run_job(REFERENCE, runtime, reference_id)
+
+
+def _measure(runtime: Runtime, row: DriftReferenceRow, owner: str, heartbeat: Heartbeat) -> Write:
+    from model.errors import PreprocessingMismatchError  # noqa: PLC0415  (torch)
+    from training.cohort.selecting.selection import default_selection, select  # noqa: PLC0415
+    from training.cohort.store.cohort_store import CohortStore  # noqa: PLC0415
+
+    with runtime.sessions() as session:
+        version = session.get_one(ModelVersionRow, row.model_version_id)
+        cohort = session.get(CohortRow, row.cohort_id) if row.cohort_id else None
+    if cohort is None:
+        raise CohortNotKnownError(found=row.cohort_name)
+    store = CohortStore.open(Path(cohort.folder))
+    if store.fingerprint(store.subjects) != cohort.fingerprint:
+        raise CohortNotUsableError(name=cohort.name, found="changed")
+    predictor = runtime.model_to_score(version)
+    if predictor.spec != store.spec:
+        raise PreprocessingMismatchError(expected=predictor.spec.to_json(), found=store.spec.to_json())
+    selection = row.selection or default_selection(
+        store.subjects, cohort=store.name, release_unknown=store.release_unknown
+    )
+    people = select(store.subjects, selection)
+    if len(people) < FEWEST_PEOPLE:
+        raise DriftReferenceTooSmallError(expected=FEWEST_PEOPLE, found=len(people))
+    # One scan a person: two of the same one are alike, and the tests take each for another.
+    first = [store.scans_of(person.subject_id)[0] for person in people]
+    scans = measure_stored(store, first, predictor, heartbeat=heartbeat)
+    fitted = predictor.card.cohort_fingerprint in {
+        store.fingerprint(people),
+        store.fingerprint(store.subjects),
+        *(store.fingerprint(select(store.subjects, name)) for name in ("all", "train") if _has(store, name)),
+    }
+    sample = build_reference(scans, fitted=fitted).to_json()
+    return lambda session: finish_reference(session, row.id, owner=owner, sample=sample)
+
+
+def measure_stored(
+    store: "CohortStore", stored: "Sequence[StoredScan]", predictor: "Predictor", *, heartbeat: Heartbeat
+) -> list[Scan]:
+    """Measure stored scans as a classification does; what the store does not hold is left out."""
+    from model.prediction import bootstrap_seed  # noqa: PLC0415  (torch)
+
+    scans = []
+    for number, one in enumerate(stored, start=1):
+        frames = _in_its_place(store.series(one), spec=store.spec)
+        answer = predictor.classify_frames(
+            frames, seed=bootstrap_seed(one.source_sha256), progress=lambda *_: heartbeat.check()
+        )
+        known = {
+            "n_frames": one.n_frames,
+            "tr_s": one.tr_s,
+            "duration_s": one.n_frames * one.tr_s,
+            "dvars_mean": one.dvars_mean,
+            "spikes": one.spikes,
+        }
+        scans.append(
+            Scan(
+                figures=figures_of({**one.quality, **known}),
+                embedding=answer.embedding,
+                probability=answer.adhd_probability,
+                decision=answer.decision,
+            )
+        )
+        heartbeat.report(_MEASURED * number / len(stored))
+    return scans
+
+
+def _has(store: "CohortStore", selection: str) -> bool:
+    return selection == "all" or any(subject.release for subject in store.subjects)
+
+
+def _in_its_place(series: np.ndarray, *, spec: PreprocessingSpec) -> CubeSeries:
+    edge = spec.grid_size
+    frames = np.zeros((len(series), edge, edge, edge), dtype=np.float32)
+    frames[:, brain_cube(edge).mask] = series
+    return frames
+
+
+REFERENCE = Work(
+    kind=DriftReferenceRow,
+    name="drift_reference",
+    do=_measure,
+    awaited=(CheckpointMissingError, EncryptionKeyMissingError),
+    out_of_reach="expected the cohort's folder to be readable from this worker, found it out of reach",
+    limited=False,
+)

@@ -1,0 +1,165 @@
+"""A reference in this process: a tiny cohort measured by a tiny model, and each way to refuse it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sqlalchemy import select
+from sqlalchemy.orm import Session, sessionmaker
+
+from model.card import ModelCard
+from model.checkpoint import save_checkpoint
+from model.networks import RestNetwork
+from service.db.rows import CohortRow, DriftEvaluationRow, DriftReferenceRow, ModelVersionRow
+from service.drift.asking import reference_in_use, request_reference
+from service.drift.errors import DriftReferenceWaitingError
+from service.drift.reference import Reference
+from service.identity.actor import Actor
+from service.registry.registering import register
+from service.settings import Settings
+from service.worker.cohorts import register_cohort
+from service.worker.reference import run_reference
+from service.worker.runtime import Runtime, open_runtime
+from tests.service.answering import let_answer
+from tests.training.validation.tiny_cohorts import SPEC, tiny_store
+from training.cohort.store.cohort_store import CohortStore
+
+ACTOR = Actor("user:1", "test")
+
+
+@pytest.fixture
+def runtime(tmp_path: Path, database_url: str) -> Runtime:
+    return open_runtime(Settings(data_dir=tmp_path / "data", database_url=database_url, backend="torch"))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> CohortStore:
+    return tiny_store(tmp_path / "cohort", n_subjects=22)
+
+
+@pytest.fixture
+def add_model(runtime: Runtime, tmp_path: Path) -> Callable[..., str]:
+    def add(**changes: object) -> str:
+        card = ModelCard.model_validate(
+            {
+                "name": "tiny",
+                "version": "0",
+                "network": "D",
+                "rnn": "gru",
+                "width": 1,
+                "members": 2,
+                "preprocessing": SPEC.to_json(),
+                "threshold": 0.5,
+                "temperature": 1.0,
+                "cohort_fingerprint": "0" * 64,
+                "trained_on": "nothing",
+                "intended_use": "research",
+                "metrics": {},
+                "code_version": "0",
+                **changes,
+            }
+        )
+        torch.manual_seed(0)
+        members = [RestNetwork(card).state_dict() for _ in range(card.members)]
+        save_checkpoint(tmp_path / "tiny.safetensors", members=members, card=card)
+        with runtime.sessions.begin() as session:
+            version = register(session, runtime.storage, tmp_path / "tiny.safetensors", actor=ACTOR)
+            let_answer(session, version)
+            return version.id
+
+    return add
+
+
+def ask(sessions: sessionmaker[Session], store: CohortStore, version_id: str, **more: str) -> str:
+    with sessions.begin() as session:
+        cohort = register_cohort(session, store.folder, actor=ACTOR)
+        version = session.get_one(ModelVersionRow, version_id)
+        row = request_reference(
+            session, version, cohort, selection=more.get("selection"), actor=ACTOR, max_attempts=2
+        )
+        return row.id
+
+
+def row_of(sessions: sessionmaker[Session], reference_id: str) -> DriftReferenceRow:
+    with sessions() as session:
+        return session.get_one(DriftReferenceRow, reference_id)
+
+
+def test_a_cohort_becomes_a_reference_in_the_place_of_the_one_before(
+    runtime: Runtime, store: CohortStore, add_model: Callable[..., str]
+) -> None:
+    version_id = add_model()
+    first = ask(runtime.sessions, store, version_id)
+    with pytest.raises(DriftReferenceWaitingError):
+        ask(runtime.sessions, store, version_id)
+    run_reference(runtime, first)
+    row = row_of(runtime.sessions, first)
+    assert (row.state, row.error_code, row.in_use, row.progress) == ("succeeded", None, True, 1.0)
+    assert row.sample is not None
+    reference = Reference.from_json(row.sample)
+    # One scan a person, though the first of them has two.
+    assert (reference.people, reference.fitted) == (22, False)
+    assert len(reference.numbers["adhd_probability"]) == len(reference.numbers["embedding_distance"]) == 22
+    assert sum(reference.kinds["decision"].values()) == sum(reference.kinds["tr_s"].values()) == 22
+    # What the store does not hold is no variable.
+    assert "grid" not in reference.kinds
+    assert reference.cloud is not None
+    assert np.linalg.eigvalsh(reference.cloud.covariance).min() > 0
+    assert not {"subject_id", *(subject.subject_id for subject in store.subjects)} & set(
+        str(row.sample).split("'")
+    )
+
+    second = ask(runtime.sessions, store, version_id, selection="all")
+    run_reference(runtime, second)
+    assert not row_of(runtime.sessions, first).in_use
+    again = row_of(runtime.sessions, second)
+    # The same people by the same model: the same numbers.
+    assert again.sample == row.sample
+    with runtime.sessions() as session:
+        in_use = reference_in_use(session, version_id)
+        assert in_use is not None
+        assert in_use.id == second
+        assert session.scalars(select(DriftEvaluationRow)).all() == []
+
+
+def test_a_model_that_was_fitted_on_these_people_is_known(
+    runtime: Runtime, store: CohortStore, add_model: Callable[..., str]
+) -> None:
+    reference_id = ask(
+        runtime.sessions, store, add_model(cohort_fingerprint=store.fingerprint(store.subjects))
+    )
+    run_reference(runtime, reference_id)
+    sample = row_of(runtime.sessions, reference_id).sample
+    assert sample is not None
+    assert sample["fitted"] is True
+
+
+def test_scans_prepared_in_another_way_are_refused(
+    runtime: Runtime, store: CohortStore, add_model: Callable[..., str]
+) -> None:
+    other = SPEC.to_json() | {"window_frames": 5}
+    reference_id = ask(runtime.sessions, store, add_model(preprocessing=other))
+    run_reference(runtime, reference_id)
+    row = row_of(runtime.sessions, reference_id)
+    assert (row.state, row.error_code, row.in_use) == ("failed", "preprocessing_mismatch", False)
+
+
+def test_too_few_people_are_refused(runtime: Runtime, tmp_path: Path, add_model: Callable[..., str]) -> None:
+    reference_id = ask(runtime.sessions, tiny_store(tmp_path / "few"), add_model())
+    run_reference(runtime, reference_id)
+    row = row_of(runtime.sessions, reference_id)
+    assert (row.state, row.error_code) == ("failed", "drift_reference_too_small")
+    assert row.error_details == {"expected": 20, "found": 16}
+
+
+def test_a_cohort_that_has_changed_is_refused(
+    runtime: Runtime, store: CohortStore, add_model: Callable[..., str]
+) -> None:
+    reference_id = ask(runtime.sessions, store, add_model())
+    with runtime.sessions.begin() as session:
+        session.scalars(select(CohortRow)).one().fingerprint = "e" * 64
+    run_reference(runtime, reference_id)
+    row = row_of(runtime.sessions, reference_id)
+    assert (row.state, row.error_code) == ("failed", "cohort_not_usable")
