@@ -78,17 +78,16 @@ def rows(together: Mapping[str, Any]) -> list[Row]:
     beside.append(Row(_("Calibration error"), format(old["ece"], ".3f"), format(new["ece"], ".3f"), ""))
     if old["coverage"] or new["coverage"]:
         beside.append(Row(_("Coverage"), _coverage(old["coverage"]), _coverage(new["coverage"]), ""))
-    uncertain = [percent(one["uncertain_share"]) for one in (old, new)]
-    beside.append(Row(_("Uncertain answers"), *uncertain, ""))
-    seconds = [_("%(number)s s", number=format(one["seconds_per_scan"], ".2f")) for one in (old, new)]
-    beside.append(Row(_("Time for a scan"), *seconds, ""))
+    share = "uncertain_share"
+    beside.append(Row(_("Uncertain answers"), percent(old[share]), percent(new[share]), ""))
+    beside.append(Row(_("Time for a scan"), _seconds(old), _seconds(new), ""))
     return beside
 
 
 def forest(together: Mapping[str, Any]) -> Forest:
     """Draw the differences, challenger minus champion, around a line at 0."""
     found = together["differences"]
-    edge = max(_NARROWEST, *(abs(one[end]) for one in found.values() for end in ("low", "high")))
+    edge: float = max(_NARROWEST, *(abs(one[end]) for one in found.values() for end in ("low", "high")))
 
     def place(value: float) -> float:
         return round(50 + 48 * value / edge, 2)
@@ -126,6 +125,10 @@ def _estimate(found: Mapping[str, float], *, sign: bool = False) -> str:
         signed(found[name], 3) if sign else format(found[name], ".3f") for name in ("value", "low", "high")
     )
     return _("%(value)s (%(low)s to %(high)s)", value=value, low=low, high=high)
+
+
+def _seconds(measured: Mapping[str, Any]) -> str:
+    return _("%(number)s s", number=format(measured["seconds_per_scan"], ".2f"))
 
 
 def _coverage(found: Mapping[str, Any] | None) -> str:
