@@ -81,7 +81,7 @@ def test_every_command_is_one_of_restnet(name: str, monkeypatch: pytest.MonkeyPa
 
 def test_the_workers_serve_every_queue() -> None:
     queues = {SERVICES[name]["command"][-1] for name in OURS if SERVICES[name]["command"][0] == "worker"}
-    assert queues == {"inference", "explanation", "planning", "training", "maintenance"}
+    assert queues == {"inference", "explanation", "scoring", "planning", "training", "maintenance"}
 
 
 @pytest.mark.parametrize("name", OURS)
