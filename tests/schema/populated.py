@@ -63,6 +63,10 @@ class Known:
         Registered models that have not answered; others have, so that there is a way back.
     runs : list of str
         Training runs, which wait; the last one was cancelled.
+    shadowed : str
+        A model that was in shadow.
+    rescores : list of str
+        Batches at work.
     """
 
     asking: dict[Role, Account]
@@ -70,6 +74,8 @@ class Known:
     keys: list[str]
     models: list[str]
     runs: list[str]
+    shadowed: str
+    rescores: list[str]
 
 
 def settings_of(folder: Path, template: Path) -> Settings:
@@ -105,7 +111,14 @@ def populate(folder: Path) -> Known:
         service.register_cohort()
         runs = [run["id"] for run in service.train(near, seeds=[0, 1, 2])]
         service.client.post(f"/api/v1/admin/training-runs/{runs[-1]}/cancel", headers=near)
-    return Known(asking, stranger, keys, models[10:], runs)
+        shadowed = models.pop()
+        for act in ("shadow", "shadow/end"):
+            address = f"/api/v1/admin/models/{shadowed}/{act}"
+            body = {"reason": "before anybody asks"} if act == "shadow" else None
+            assert service.client.post(address, headers=near, json=body).is_success
+        asked = {"model_version_id": shadowed, "reason": "before anybody asks"}
+        rescore = service.client.post("/api/v1/admin/rescores", headers=near, json=asked).json()["id"]
+    return Known(asking, stranger, keys, models[10:], runs, shadowed, [rescore])
 
 
 def _add_scans(service: Serving, account: Account, model_version_id: str) -> None:

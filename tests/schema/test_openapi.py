@@ -77,6 +77,8 @@ def test_the_service_keeps_what_its_document_promises(
             ("POST", "/api/v1/admin/api-keys"),
             ("POST", "/api/v1/admin/models/{model_id}/promote"),
             ("POST", "/api/v1/admin/models/rollback"),
+            ("POST", "/api/v1/admin/models/{model_id}/shadow"),
+            ("POST", "/api/v1/admin/rescores"),
             ("POST", "/api/v1/admin/training-runs"),
             ("POST", "/api/v1/predictions/{prediction_id}/review"),
             ("POST", "/api/v1/uploads/{upload_id}/complete"),
@@ -102,6 +104,7 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
         "keys": known.keys,
         "models": known.models,
         "runs": known.runs,
+        "rescores": known.rescores,
         "uploads": [*account.begun, account.whole, *known.stranger.begun],
     }
     dictionaries = [f"[dictionaries.{name}]\nvalues = {json.dumps(ids)}\n" for name, ids in values.items()]
@@ -116,6 +119,8 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
                 "whole": account.whole,
                 "models": known.models,
                 "runs": known.runs,
+                "shadowed": known.shadowed,
+                "rescores": known.rescores,
                 "sound_scan": scan_bytes().hex(),
             }
         )
