@@ -8,6 +8,8 @@ from service.db.rows import (
     ModelDeploymentRow,
     ModelVersionRow,
     ProviderLoginRow,
+    RescoreRow,
+    ShadowRow,
     WorkerRow,
 )
 
@@ -16,6 +18,8 @@ OF_THE_INSTALLATION = {
     OrganisationRow,
     ModelVersionRow,
     ModelDeploymentRow,
+    ShadowRow,
+    RescoreRow,
     CohortRow,
     WorkerRow,
     AuditHeadRow,
