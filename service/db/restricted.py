@@ -16,7 +16,7 @@ from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader
 from service.db.organisations import OrganisationOwned
 
 # An execution option for figures about all organisations that name none: the place in the queue, the wait,
-# whether a user name is taken.
+# what another model would have changed, whether a user name is taken.
 COUNTS_EVERY_ORGANISATION = "counts_every_organisation"
 
 

@@ -23,7 +23,7 @@ from service.scoring.errors import (
     RescoreRunningError,
 )
 from service.scoring.figures import Figures, compare
-from service.scoring.pairs import pairs_of, scored_for
+from service.scoring.pairs import count_changed, decided_otherwise, pairs_of, scored_for
 from service.scoring.queueing import (
     advance_rescore,
     close_unwanted,
@@ -46,6 +46,8 @@ __all__ = [
     "close_unwanted",
     "compare",
     "count_answered",
+    "count_changed",
+    "decided_otherwise",
     "pairs_of",
     "queue_missed_shadow_scores",
     "queue_shadow_score",

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session
 
 from service.db.restricted import COUNTS_EVERY_ORGANISATION
@@ -12,6 +12,7 @@ from service.reviews import Diagnosis
 from service.scoring.figures import Pair
 
 Cause = ShadowRow | RescoreRow
+Asked = Select[*tuple[Any, ...]]
 _EVERYBODY: dict[str, Any] = {COUNTS_EVERY_ORGANISATION: True}
 _GROUPS = (Diagnosis.ADHD.value, Diagnosis.CONTROL.value)
 
@@ -42,6 +43,20 @@ def pairs_of(session: Session, cause: Cause) -> Sequence[Pair]:
         # What has succeeded has both: the columns are empty for others alone.
         if now is not None and now_decision is not None
     ]
+
+
+def decided_otherwise(query: Asked, cause: Cause) -> Asked:
+    """Hold a query about scores to those whose decision is another than the one that was answered."""
+    return query.join(ResultRow, ResultRow.prediction_id == ScoreRow.prediction_id).where(
+        scored_for(cause), ScoreRow.decision != ResultRow.decision
+    )
+
+
+def count_changed(session: Session, cause: Cause) -> int:
+    """Count the predictions that were decided otherwise, whoever's they are."""
+    counted = decided_otherwise(select(func.count(ScoreRow.id)), cause)
+    number: int = session.execute(counted, execution_options=_EVERYBODY).scalar_one()
+    return number
 
 
 def _diagnoses(session: Session, cause: Cause) -> dict[str, str]:

@@ -26,11 +26,15 @@ from service.db.rows import (
     ResultRow,
     RunState,
     ScanRow,
+    ScoreRow,
+    ScoreState,
 )
 from service.explanations import pack
 from service.identity.accounts import create_user
+from service.identity.actor import program
 from service.identity.roles import Role
-from service.registry import active_model
+from service.registry import active_model, begin_shadow
+from service.scoring import Extent, begin_rescore
 from service.settings import Settings
 from service.storage import Storage, checkpoint_key, explanation_key, open_storage
 from tests.browser.watching import Site
@@ -90,6 +94,7 @@ def seeded_site(folder: Path, *, predictions: int) -> Iterator[Seeded]:
     settings = Settings(data_dir=folder, requests_per_minute=0, requests_per_minute_per_address=0)
     _store_explanation(open_storage(settings), explained_id)
     models = _add_models(sessions, open_storage(settings))
+    models |= _score(sessions, open_storage(settings), models["sound"].rpartition("/")[2], explained_id)
     try:
         with web_process(settings) as (address, _, _):
             explained = f"/predictions/{explained_id}"
@@ -185,6 +190,37 @@ def _add_models(sessions: sessionmaker[Session], storage: Storage) -> dict[str, 
             evaluate(session, champion=answering.id, challenger=version.id, state=state, **said)
             pages[name] = f"/models/{version.id}"
     return pages
+
+
+def _score(
+    sessions: sessionmaker[Session], storage: Storage, model_id: str, prediction_id: str
+) -> dict[str, str]:
+    """Put a model in shadow, begin a batch, and add a score that differs to each; gives their pages."""
+    with sessions.begin() as session:
+        version, actor = session.get_one(ModelVersionRow, model_id), program("command-line")
+        shadow = begin_shadow(session, storage, version, actor=actor, reason="to see")
+        batch = begin_rescore(session, storage, version, Extent(), actor=actor, reason="the last quarter")
+        prediction = session.get_one(PredictionRow, prediction_id)
+        for cause in ({"shadow_id": shadow.id}, {"rescore_id": batch.id}):
+            score = ScoreRow(
+                organisation_id=prediction.organisation_id,
+                prediction_id=prediction_id,
+                scan_id=prediction.scan_id,
+                model_version_id=model_id,
+                purpose="shadow" if "shadow_id" in cause else "rescore",
+                state=ScoreState.SUCCEEDED,
+                finished_at=datetime.now(UTC),
+                adhd_probability=0.8,
+                interval_low=0.7,
+                interval_high=0.9,
+                decision="adhd",
+                **cause,
+            )
+            session.add(score)
+    return {
+        "scores": f"/models/{model_id}/scores?count=1",
+        "batch": f"/models/{model_id}/rescores/{batch.id}",
+    }
 
 
 def _train(sessions: sessionmaker[Session]) -> dict[RunState, str]:

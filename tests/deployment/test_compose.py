@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from service.cli import main
+from service.queue import QUEUES
 from service.settings import PREFIX, Settings
 from tests.deployment.compose import COMPOSE, DOCUMENT, ONE_SHOT, OURS, REPOSITORY, SERVICES
 
@@ -81,7 +82,7 @@ def test_every_command_is_one_of_restnet(name: str, monkeypatch: pytest.MonkeyPa
 
 def test_the_workers_serve_every_queue() -> None:
     queues = {SERVICES[name]["command"][-1] for name in OURS if SERVICES[name]["command"][0] == "worker"}
-    assert queues == {"inference", "explanation", "evaluation", "planning", "training", "maintenance"}
+    assert queues == set(QUEUES)
 
 
 @pytest.mark.parametrize("name", OURS)

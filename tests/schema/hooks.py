@@ -15,6 +15,8 @@ RAW_KINDS = {"application/octet-stream", "application/gzip"}
 PART = "application/offset+octet-stream"
 BEGIN = "/api/v1/uploads"
 PROMOTE = "/api/v1/admin/models/{model_id}/promote"
+SHADOW = "/api/v1/admin/models/{model_id}/shadow"
+RESCORES = "/api/v1/admin/rescores"
 ROLL_BACK = "/api/v1/admin/models/rollback"
 # What somebody who has not looked which model answers says of one that fails the gate.
 ASKED_FOR = {PROMOTE: {"reason": "asked", "override_reason": "asked by a test"}, ROLL_BACK: {}}
@@ -73,6 +75,23 @@ def _ask_for_evaluation(case):
                 case.path_parameters[parameter] = known[0]
 
 
+def _ask_for_scores(case):
+    """Name a model that was in shadow, and may be again, and ask for a batch of one that has none."""
+    positive = case.meta.generation.mode.is_positive and not _is_systematic(case)
+    if SHADOW in case.operation.path and positive:
+        asked[case.operation.path, case.method] += 1
+        if asked[case.operation.path, case.method] % 2:
+            case.path_parameters["model_id"] = KNOWN["shadowed"]
+    if case.operation.path == RESCORES and case.method == "POST" and positive:
+        asked[RESCORES] += 1
+        if asked[RESCORES] % 2 and KNOWN["models"]:
+            case.body = {"model_version_id": KNOWN["models"].pop(), "reason": "asked by a test"}
+    if RESCORES in case.operation.path and "{rescore_id}" in case.operation.path and positive:
+        asked[case.operation.path] += 1
+        if asked[case.operation.path] % 2:
+            case.path_parameters["rescore_id"] = KNOWN["rescores"][0]
+
+
 @schemathesis.hook
 def before_call(context, case, kwargs):
     """Follow ended predictions only, and name raw files: OpenAPI can require a header for no kind of body."""
@@ -95,6 +114,7 @@ def before_call(context, case, kwargs):
                 case.path_parameters["model_id"] = KNOWN["models"].pop()
     _ask_for_training(case)
     _ask_for_evaluation(case)
+    _ask_for_scores(case)
     # What is made up to be refused stays as it is; so do the systematic ones, which are judged as they were.
     if (
         case.operation.path.startswith(BEGIN)

@@ -71,6 +71,10 @@ class Known:
         Evaluations, which wait; the last one is over.
     alarms : list of str
         Drift alarms, which nobody has acknowledged.
+    shadowed : str
+        A model that was in shadow.
+    rescores : list of str
+        Batches at work.
     """
 
     asking: dict[Role, Account]
@@ -81,6 +85,8 @@ class Known:
     sets: list[str]
     evaluations: list[str]
     alarms: list[str]
+    shadowed: str
+    rescores: list[str]
 
 
 def settings_of(folder: Path, template: Path) -> Settings:
@@ -116,6 +122,13 @@ def populate(folder: Path) -> Known:
         service.register_cohort()
         runs = [run["id"] for run in service.train(near, seeds=[0, 1, 2])]
         service.client.post(f"/api/v1/admin/training-runs/{runs[-1]}/cancel", headers=near)
+        shadowed = models.pop()
+        for act in ("shadow", "shadow/end"):
+            address = f"/api/v1/admin/models/{shadowed}/{act}"
+            body = {"reason": "before anybody asks"} if act == "shadow" else None
+            assert service.client.post(address, headers=near, json=body).is_success
+        asked = {"model_version_id": shadowed, "reason": "before anybody asks"}
+        rescore = service.client.post("/api/v1/admin/rescores", headers=near, json=asked).json()["id"]
         with service.sessions.begin() as session:
             sets = [add_set(session, name, in_use=name == "a").id for name in "abc"]
             alarms = [add_alarm(session, models[9], week=f"2026-W{number:02d}") for number in range(1, 6)]
@@ -125,7 +138,7 @@ def populate(folder: Path) -> Known:
         with service.sessions.begin() as session:
             last = session.get_one(EvaluationRow, evaluations[-1])
             last.state, last.outcome, last.passed = EvaluationState.SUCCEEDED, outcome(), True
-    return Known(asking, stranger, keys, models[10:], runs, sets, evaluations, alarms)
+    return Known(asking, stranger, keys, models[10:], runs, sets, evaluations, alarms, shadowed, [rescore])
 
 
 def _add_scans(service: Serving, account: Account, model_version_id: str) -> None:

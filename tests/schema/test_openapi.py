@@ -78,6 +78,8 @@ def test_the_service_keeps_what_its_document_promises(
             ("POST", "/api/v1/admin/models/{model_id}/promote"),
             ("POST", "/api/v1/admin/models/rollback"),
             ("POST", "/api/v1/admin/evaluation-sets"),
+            ("POST", "/api/v1/admin/models/{model_id}/shadow"),
+            ("POST", "/api/v1/admin/rescores"),
             ("POST", "/api/v1/admin/training-runs"),
             ("POST", "/api/v1/admin/drift/references"),
             ("POST", "/api/v1/admin/drift/evaluations"),
@@ -108,6 +110,7 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
         "evaluations": known.evaluations,
         "sets": known.sets,
         "alarms": known.alarms,
+        "rescores": known.rescores,
         "uploads": [*account.begun, account.whole, *known.stranger.begun],
     }
     dictionaries = [f"[dictionaries.{name}]\nvalues = {json.dumps(ids)}\n" for name, ids in values.items()]
@@ -124,6 +127,8 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
                 "runs": known.runs,
                 "evaluations": known.evaluations,
                 "sets": known.sets,
+                "shadowed": known.shadowed,
+                "rescores": known.rescores,
                 "sound_scan": scan_bytes().hex(),
             }
         )

@@ -2,9 +2,9 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, cast
+from typing import cast
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.orm import InstrumentedAttribute, Session, contains_eager
 
 from service import scoring
@@ -19,7 +19,6 @@ from service.api.scoring_payloads import (
     DifferencesResponse,
 )
 from service.audit import ReadLog
-from service.db.restricted import COUNTS_EVERY_ORGANISATION
 from service.db.rows import PredictionRow, RescoreRow, ResultRow, ScanRow, ScoreRow, ShadowRow
 from service.identity.permissions import Permission
 
@@ -66,7 +65,7 @@ def list_changed(
         If the cursor is none.
     """
     query = (
-        _changed(select(ScoreRow, ResultRow), cause)
+        scoring.decided_otherwise(select(ScoreRow, ResultRow), cause)
         .join(PredictionRow, PredictionRow.id == ScoreRow.prediction_id)
         .join(ScanRow, ScanRow.id == ScoreRow.scan_id)
         .options(contains_eager(ScoreRow.prediction), contains_eager(ScoreRow.scan))
@@ -77,9 +76,8 @@ def list_changed(
     if len(rows) > limit:
         last = shown[-1][0]
         more = encode_cursor(last.finished_at, last.id)
-    counted = _changed(select(func.count(ScoreRow.id)), cause)
-    everybodys = session.execute(counted, execution_options={COUNTS_EVERY_ORGANISATION: True}).scalar_one()
-    elsewhere = everybodys - session.execute(counted).scalar_one()
+    own = scoring.decided_otherwise(select(func.count(ScoreRow.id)), cause)
+    elsewhere = scoring.count_changed(session, cause) - session.execute(own).scalar_one()
     sees = principal.may(Permission.READ_PREDICTIONS)
     items = [_changed_prediction(score, result, sees=sees) for score, result in shown]
     reads.note_list(
@@ -90,12 +88,6 @@ def list_changed(
         ids=[item.prediction_id for item in items],
     )
     return ChangedPage(items=items, next_cursor=more, elsewhere=elsewhere)
-
-
-def _changed(query: Select[*tuple[Any, ...]], cause: Cause) -> Select[*tuple[Any, ...]]:
-    return query.join(ResultRow, ResultRow.prediction_id == ScoreRow.prediction_id).where(
-        scoring.scored_for(cause), ScoreRow.decision != ResultRow.decision
-    )
 
 
 def _changed_prediction(score: ScoreRow, result: ResultRow, *, sees: bool) -> ChangedPrediction:

@@ -13,6 +13,8 @@ from service.db.rows import (
     ModelDeploymentRow,
     ModelVersionRow,
     ProviderLoginRow,
+    RescoreRow,
+    ShadowRow,
     WorkerRow,
 )
 
@@ -21,6 +23,8 @@ OF_THE_INSTALLATION = {
     OrganisationRow,
     ModelVersionRow,
     ModelDeploymentRow,
+    ShadowRow,
+    RescoreRow,
     CohortRow,
     DriftAlarmRow,
     DriftEvaluationRow,

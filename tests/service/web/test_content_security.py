@@ -9,14 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
-from service.db.rows import CohortRow, EvaluationState, ModelVersionRow, PredictionState
+from service.db.rows import CohortRow, EvaluationState, ModelVersionRow, PredictionState, ResultRow
 from service.drift.evaluating import evaluate_version
 from service.identity.accounts import require_user
 from service.identity.actor import program
 from service.identity.roles import Role
 from service.web.rendering import FOLDER, environment
 from tests.service.answering import let_answer
+from tests.service.api.scoring_rows import begin_batch, put_in_shadow, score
 from tests.service.api.serving import PASSWORD, Serving, make_settings, sample_result, scan_bytes, serving
 from tests.service.api.training_rows import add_runs
 from tests.service.drift.drift_rows import add_answers, add_reference
@@ -223,6 +225,7 @@ def _models(served: Serving, answering: str) -> Iterator[str]:
         done = served.client.post(f"/models/{model}/promote", data=form, headers=HTML)
         yield served.client.get(done.headers["location"], headers=HTML).text
     yield served.client.get("/models", headers=HTML).text
+    yield from _scores(served, two, token)
     served.lose_model(three)
     past = served.client.post("/models/rollback", data=back, headers=HTML)
     assert past.status_code == 200
@@ -231,6 +234,26 @@ def _models(served: Serving, answering: str) -> Iterator[str]:
     nowhere = served.client.post("/models/rollback", data=back, headers=HTML)
     assert nowhere.status_code == 409
     yield nowhere.text
+
+
+def _scores(served: Serving, model: str, token: str) -> Iterator[str]:
+    """A model in shadow with a score, and a batch at work and cancelled."""
+    with served.sessions() as session:
+        prediction_id = session.scalars(select(ResultRow.prediction_id)).first()
+    assert prediction_id is not None
+    yield served.client.get(f"/models/{model}/scores?count=1&since=%3Cb%3E", headers=HTML).text
+    form = {"csrf_token": token, "reason": "<script>x</script>"}
+    yield served.client.post(
+        f"/models/{model}/shadow", data=form | {"reason": " <b>" * 400}, headers=HTML
+    ).text
+    shadow, batch = put_in_shadow(served, model, "<b>"), begin_batch(served, model, "<script>x</script>")
+    for cause in (shadow, batch):
+        score(served, prediction_id, cause)
+    yield served.client.get(f"/models/{model}/scores?count=1", headers=HTML).text
+    page = f"/models/{model}/rescores/{batch.id}"
+    yield served.client.get(page, headers=HTML).text
+    assert served.client.post(f"{page}/cancel", data=form, headers=HTML).status_code == 200
+    yield served.client.get(page, headers=HTML).text
 
 
 def administration(served: Serving) -> Iterator[str]:
