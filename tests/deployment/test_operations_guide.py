@@ -42,7 +42,9 @@ def test_every_code_of_the_guide_is_in_the_list_of_codes() -> None:
         for code in re.findall(r"`([a-z]+(?:_[a-z]+)+)`", row.split("|")[1])
     }
     assert len(named) >= 15
-    assert named - {"publish_failed", "drift_webhook_failed", "restnet_workers"} <= CODES  # events of the log, and a figure
+    assert (
+        named - {"publish_failed", "drift_webhook_failed", "restnet_workers"} <= CODES
+    )  # events of the log, and a figure
 
 
 def test_every_file_and_service_of_the_guide_is_there() -> None:
