@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from service.api.drift_payloads import FoundResponse, OutcomeResponse
 from service.api.model_payloads import DeploymentResponse
+from service.web.language import _
 
 WIDTH, HEIGHT = 300.0, 70.0
 # A point at the edge is cut in half there.
@@ -114,7 +115,7 @@ def stays_of(deployments: Sequence[DeploymentResponse], weeks: Sequence[str]) ->
         first = max((one.started_at - began) / whole, 0.0)
         last = min(((one.ended_at or began + whole) - began) / whole, 1.0)
         if last > first:
-            name = f"{one.model_name} {one.model_version}"
+            name = f"{_(one.model_name)} {one.model_version}"
             stays.append(Stay(round(first * WIDTH, 1), round((last - first) * WIDTH, 1), name))
     return stays
 
@@ -133,7 +134,7 @@ def _plot(
     band: Sequence[float] | None = None,
     between: tuple[float, float] | None = None,
 ) -> Plot:
-    edges = [value for value, _ in values.values()] + list(band or ())
+    edges = [value for value, _alarm in values.values()] + list(band or ())
     low, high = between or (min(edges), max(edges))
     spread = (high - low) or 1.0
     step = WIDTH / len(weeks)

@@ -51,10 +51,10 @@ def add_answers(
             organisation_id=DEFAULT_ORGANISATION_ID,
             sha256=uuid4().hex * 2,
             size_bytes=1,
-            display_name="Jane Doe.nii",
+            display_name="child scan",
             storage_key=f"scans/{uuid4()}",
             site=site,
-            subject_id="jane-doe",
+            subject_id="P-1",
         )
         session.add(row)
         session.flush()

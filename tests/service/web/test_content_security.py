@@ -198,7 +198,7 @@ def _drift(served: Serving, model: str) -> Iterator[str]:
         add_reference(session, model)
         scans = draw(np.random.default_rng(1), 15)
         add_answers(session, model, scans + draw(np.random.default_rng(2), 15, tr_s=1.0), site="<b>")
-        add_answers(session, model, scans, site="other")
+        add_answers(session, model, scans, site="nyu")
     evaluate_version(served.sessions, model, actor=program("sweeper"))
     judged = served.client.get(f"/drift?model={model}", headers=HTML).text
     assert 'class="alarming"' in judged

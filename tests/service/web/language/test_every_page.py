@@ -17,6 +17,8 @@ POINTS = Path(__file__).resolve().parents[4] / "model" / "assets" / "dosenbach_2
 HTML = {"Accept": "text/html"}
 CHINESE = re.compile("[\u3400-\u9fff]")
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9'\u2019\-]+")
+# Weeks are written as ISO 8601 has them, in every language.
+WEEK = re.compile(r"\b\d{4}-W\d\d\b")
 # What people read or hear of an element beside its text.
 READ = {"alt", "title", "aria-label", "placeholder", "data-label", "hx-confirm", "data-hint"}
 # Names, codes and units, which are the same in every language.
@@ -80,7 +82,7 @@ def said_on(page: str) -> list[str]:
 
 def english_on(page: str) -> list[str]:
     ours = (text.replace(OF_THE_CARD, "") for text in said_on(page) if UNKNOWN not in text)
-    return [text for text in ours if set(WORD.findall(text)) - SAME - GIVEN]
+    return [text for text in ours if set(WORD.findall(WEEK.sub("", text))) - SAME - GIVEN]
 
 
 def every_page(served: Serving) -> Iterator[str]:
