@@ -96,7 +96,7 @@ def review(served: Serving, path: str, key: dict[str, str], **said: str) -> None
 @KINDS
 def test_it_holds_all_that_a_reader_needs(served: Serving, key: dict[str, str], kind: str) -> None:
     path = finished(served, key)
-    review(served, path, key, verdict="accepted", diagnosis="adhd")
+    review(served, path, key, verdict="accepted", diagnosis="adhd", training_consent=True)
     review(served, path, key, verdict="overridden", decision="control", reason="Slept from minute 3 on.")
     text = squeezed(text_of(served, path, kind, key))
     identifier = path.split("/")[4]
@@ -119,6 +119,7 @@ def test_it_holds_all_that_a_reader_needs(served: Serving, key: dict[str, str], 
         "Overridden: control",
         "Slept from minute 3 on.",
         "Final diagnosis: ADHD",
+        "consent to training",
         "Brain covered",
         "97 %",
         "5 min 44 s",

@@ -57,7 +57,7 @@ def test_a_request_queues_a_run_for_each_network_layer_and_seed(served: Serving,
 def test_reviewed_scans_are_counted_and_asked_for(served: Serving, key: dict[str, str]) -> None:
     model = served.register_model()
     for subject, diagnosis, consent in (("A", "adhd", True), ("B", "control", True), ("C", "adhd", None)):
-        # Another byte is another file, and so another person.
+        # Uploads of the tests are one file: by its digest they would be one person.
         accepted = served.upload(key, subject_id=subject)
         with served.sessions.begin() as session:
             session.get_one(ScanRow, accepted["scan_id"]).sha256 = subject.lower() * 64
