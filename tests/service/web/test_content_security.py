@@ -241,6 +241,7 @@ def _scores(served: Serving, model: str, token: str) -> Iterator[str]:
     with served.sessions() as session:
         prediction_id = session.scalars(select(ResultRow.prediction_id)).first()
     assert prediction_id is not None
+    served.set_state(prediction_id, PredictionState.SUCCEEDED)
     yield served.client.get(f"/models/{model}/scores?count=1&since=%3Cb%3E", headers=HTML).text
     form = {"csrf_token": token, "reason": "<script>x</script>"}
     yield served.client.post(
@@ -252,7 +253,7 @@ def _scores(served: Serving, model: str, token: str) -> Iterator[str]:
     yield served.client.get(f"/models/{model}/scores?count=1", headers=HTML).text
     page = f"/models/{model}/rescores/{batch.id}"
     yield served.client.get(page, headers=HTML).text
-    assert served.client.post(f"{page}/cancel", data=form, headers=HTML).status_code == 200
+    assert served.client.post(f"{page}/cancel", data=form, headers=HTML).status_code == 303
     yield served.client.get(page, headers=HTML).text
 
 
