@@ -130,11 +130,17 @@ def _risks() -> list[tuple[str, str]]:
         ),
         (
             _("Harm that shows only in use"),
-            _("Overruled answers and confirmed diagnoses are counted by model, and one step leads back."),
+            _(
+                "In shadow it scores live scans before it answers any; drift, overruled answers and "
+                "confirmed diagnoses are watched by week and site, and one step leads back."
+            ),
         ),
         (
             _("Answers given before"),
-            _("They stay as they were given, with the model that gave them."),
+            _(
+                "They stay as they were given, with the model that gave them; what this one would say of them "
+                "can be shown beside."
+            ),
         ),
     ]
 

@@ -2,7 +2,8 @@
 
 A training run takes them as :mod:`service.reviews.consenting` finds them at the moment of its planning. They
 go through the one preprocessing path with the cohort's own specification, and whoever might be one of the
-cohort's people stays out: a person that a fold reports must not have been trained on. Pseudonyms end here.
+cohort's people stays out, or one of those that models are compared on: a person that is reported must not
+have been trained on. Pseudonyms end here.
 The copies lie in the run's folder, from where :mod:`service.worker.reviewed_copies` removes them in the end.
 """
 
@@ -15,7 +16,7 @@ from sqlalchemy import select
 
 from imaging import PreparedScan, ScanError
 from imaging.simulation_mark import SIMULATED_SCAN
-from service.db.rows import ScanRow, TrainingRunRow
+from service.db.rows import CohortRow, EvaluationSetRow, ScanRow, TrainingRunRow
 from service.enclosure import ReaderDiedError, ReaderMemoryError, ReaderTimeLimitError
 from service.logs import get_logger
 from service.reviews import Consented, ConsentedPerson, consented_people
@@ -29,6 +30,7 @@ from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.index import StoredScan
 from training.cohort.store.writing import series_name, write_index, write_series
 from training.cohort.subjects import Sex, Subject, plain_id
+from training.errors import CohortError
 
 NAME = "reviewed scans"
 _SEXES: Mapping[str | None, Sex] = {"female": "female", "male": "male"}
@@ -55,7 +57,8 @@ class Reviewed:
         Those that are prepared; None where there are none.
     left_out : mapping of str to int
         Scans by why: those of `service.reviews.consenting.Consented`, ``same_scan`` or ``same_id`` as
-        somebody of the cohort, ``other_kind`` (one of the two is simulated), ``refused`` by preprocessing.
+        somebody of the cohort or of one that models are compared on, ``other_kind`` (one of the two is
+        simulated), ``refused`` by preprocessing.
     """
 
     store: CohortStore | None
@@ -125,9 +128,13 @@ def _not_of_the_cohort(
     cohort: CohortStore,
     left_out: Counter[str],
 ) -> list[ConsentedPerson]:
-    """Leave out whoever has a file or an id that the cohort has, on any scan of theirs that is kept here."""
-    ids = {plain_id(subject.subject_id) for subject in cohort.subjects}
-    files = {scan.source_sha256 for scan in cohort.scans}
+    """Leave out whoever has a file or an id that the cohort has, on any scan of theirs that is kept here.
+
+    The same holds for the cohorts of evaluation sets, whoever of them is in a set.
+    """
+    reported = [cohort, *_compared_on(runtime)]
+    ids = {plain_id(subject.subject_id) for store in reported for subject in store.subjects}
+    files = {scan.source_sha256 for store in reported for scan in store.scans}
     others = []
     for person in people:
         with runtime.sessions() as session:
@@ -142,6 +149,20 @@ def _not_of_the_cohort(
         else:
             others.append(person)
     return others
+
+
+def _compared_on(runtime: Runtime) -> list[CohortStore]:
+    """Open the cohorts of evaluation sets; one that is gone compares nobody, and the gate looks for leaks."""
+    of_sets = select(CohortRow.folder).join(EvaluationSetRow, EvaluationSetRow.cohort_id == CohortRow.id)
+    with runtime.sessions() as session:
+        folders = session.scalars(of_sets.distinct()).all()
+    stores = []
+    for folder in folders:
+        try:
+            stores.append(CohortStore.open(Path(folder)))
+        except CohortError as error:
+            log.warning("evaluation_cohort_not_read", code=error.code)
+    return stores
 
 
 def _store(

@@ -7,7 +7,8 @@ from sqlalchemy.orm import Session, joinedload
 
 from service import registry
 from service.api.access.principal import Principal
-from service.api.actions.registry import list_deployments, names_of
+from service.api.actions.naming import names_of
+from service.api.actions.registry import list_deployments
 from service.api.actions.viewing import error_of, row_id
 from service.api.drift_payloads import (
     AlarmFinding,

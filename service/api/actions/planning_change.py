@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service import registry
@@ -10,7 +11,8 @@ from service.api.actions.registry import read_model, show_versions
 from service.api.actions.training import read_run
 from service.api.model_payloads import ModelVersionDetail, ModelVersionResponse
 from service.api.resources import Resources
-from service.change_plan import ChangePlan, Sources, fill
+from service.change_plan import ChangePlan, Compared, Sources, fill
+from service.db.rows import EvaluationRow
 from service.web.language import Language, spoken
 
 
@@ -45,7 +47,8 @@ def read_change_plan(
                 model = read_model(session, resources.storage, run.model_version_id)
         with sessions.open() as session:
             before = _before(session, model)
-        sources = Sources(run=run, model=model, before=before, compared=None)
+            compared = None if model is None or before is None else _compared(session, model.id, before.id)
+        sources = Sources(run=run, model=model, before=before, compared=compared)
         return fill(sources, made_at=datetime.now(UTC), made_by=principal.username, version=version)
 
 
@@ -59,3 +62,16 @@ def _before(session: Session, model: ModelVersionDetail | None) -> ModelVersionR
     if not earlier:
         return None
     return show_versions(session, [registry.require_version(session, earlier[0].model_version_id)])[0]
+
+
+def _compared(session: Session, model_id: str, before_id: str) -> Compared | None:
+    """Return what was found of the two on the same people, the newest time that they were measured."""
+    query = select(EvaluationRow.outcome).where(
+        EvaluationRow.challenger_id == model_id,
+        EvaluationRow.champion_id == before_id,
+        EvaluationRow.outcome.is_not(None),
+    )
+    outcome = session.scalars(query.order_by(EvaluationRow.finished_at.desc()).limit(1)).first()
+    if outcome is None or outcome["together"] is None:
+        return None
+    return Compared(outcome["evaluation_set"], outcome["together"])

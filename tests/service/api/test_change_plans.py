@@ -11,6 +11,7 @@ from service.db.rows import RunState, TrainingRunRow
 from service.identity.roles import Role
 from tests.service.api.serving import CARD, Serving
 from tests.service.api.training_rows import PLAN
+from tests.service.evaluated import evaluate
 
 FIGURE = {"value": 0.9, "low": 0.85, "high": 0.94}
 POPULATION: dict[str, Any] = {
@@ -105,6 +106,27 @@ def test_of_a_finished_run_it_sets_the_model_beside_the_one_that_answers(
     assert row(html, "Evidence complete")[-1] == "passed"
     assert "As before, field by field" in html
     assert "nobody has set the two side by side" in html
+
+
+def test_with_an_evaluation_it_has_the_differences_on_the_same_people(
+    served: Serving, key: dict[str, str], run_id: str
+) -> None:
+    old = served.add_model("1", OLD)
+    promote(served, key, old)
+    new = finish(served, run_id, NEW)
+    with served.sessions.begin() as session:
+        evaluate(session, champion=old, challenger=new)
+
+    html = plan_of(served, key, run_id)
+
+    assert "Both on the same 300 people (120 cases)" in html
+    assert row(html, "AUC", nth=1) == [
+        "0.840 [0.790, 0.890]",
+        "0.860 [0.810, 0.910]",
+        "+0.020 [-0.010, +0.050]",
+    ]
+    assert row(html, "NYU") == ["0.840 [0.760, 0.920]", "0.860 [0.780, 0.940]"]
+    assert "nobody has set the two side by side" not in html
 
 
 def test_once_promoted_it_is_still_about_the_model_before_and_says_why_it_was(

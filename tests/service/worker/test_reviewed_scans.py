@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from service.db.rows import (
     TrainingLogRow,
     TrainingRunRow,
 )
+from service.evaluations import add_set
 from service.identity.actor import Actor
 from service.settings import Settings
 from service.training_request import TrainingRequest
@@ -265,14 +267,36 @@ def test_whoever_is_in_the_cohort_is_not_added(
     assert reviewed_of(row) == (0, 0, {"same_scan": 1, "same_id": 1})
 
 
+def test_whoever_models_are_compared_on_is_not_added(
+    runtime: Runtime, hand_in: Hand, ask: Ask, files: list[Path], tmp_path: Path
+) -> None:
+    subjects = [replace(one, subject_id=f"9{one.subject_id}") for one in tiny_subjects()]
+    held_out = tmp_path / "held-out"
+    write_store(
+        held_out,
+        subjects=subjects,
+        series={one.subject_id: [series_of(one)] for one in subjects},
+        spec=SPEC,
+        name="held-out",
+    )
+    hand_in(files[0], YES | {"diagnosis": "adhd"}, subject_id="P-1")
+    hand_in(files[1], YES | {"diagnosis": "control"}, subject_id="P-2")
+    hand_in(files[2], YES | {"diagnosis": "control"}, subject_id=subjects[0].subject_id)
+    with runtime.sessions() as session:
+        sha256 = session.scalars(select(ScanRow.sha256).where(ScanRow.subject_id == "P-1")).one()
+    _rewrite_digest(held_out, sha256)
+    with runtime.sessions.begin() as session:
+        cohort = register_cohort(session, held_out, actor=ACTOR)
+        add_set(session, cohort, name="held out", selection="all", where=[], actor=ACTOR)
+    assert reviewed_of(planned(runtime, ask())) == (1, 1, {"same_scan": 1, "same_id": 1})
+
+
 def _reviewed() -> Any:
     return select(PredictionRow.scan_id).join(ReviewRow, ReviewRow.prediction_id == PredictionRow.id)
 
 
 def _rewrite_digest(folder: Path, sha256: str) -> None:
     """Let the cohort's first scan come from a certain file."""
-    from dataclasses import replace
-
     from training.cohort.store.writing import write_index
 
     store = CohortStore.open(folder)
