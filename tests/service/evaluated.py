@@ -57,7 +57,7 @@ def outcome(*failed: str, overridable: bool = True) -> dict[str, Any]:
     return {
         "passed": not failed,
         "evaluation_set": {
-            "cohort": "held-out",
+            "cohort": "tiny",
             "fingerprint": FINGERPRINT,
             "simulated": True,
             "subjects": 300,
@@ -95,7 +95,7 @@ def add_set(session: Session, name: str = "held out", *, in_use: bool = True) ->
     if known is not None:
         return known
     cohort = CohortRow(
-        name=f"cohort of {name}",
+        name=f"{name} (test)",
         folder=f"/cohorts/{name}",
         fingerprint="b" * 64,
         index_sha256="c" * 64,

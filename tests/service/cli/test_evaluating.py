@@ -58,7 +58,7 @@ def test_a_challenger_is_compared_on_the_set_in_use_and_shown(at, cohort, tmp_pa
     engine.dispose()
     status, told, _ = restnet("evaluation", "show", asked["id"], *at)
     assert status == 0
-    assert "On 300 simulated subjects of cohort held-out" in told
+    assert "On 300 simulated subjects of cohort tiny" in told
     assert "0.840 [0.790, 0.890]" in told
     assert "failed  auc_not_worse: expected what auc_not_worse expects" in told
     assert "may not take the champion's place" in told

@@ -166,15 +166,16 @@ def _training(served: Serving, model_version_id: str) -> Iterator[str]:
 
 def _evaluations(served: Serving) -> Iterator[str]:
     """Sets, evaluations that wait, failed and are over, and one that no longer counts."""
-    one, two, three, four = (served.add_model(f"e{number}") for number in range(4))
+    one, two, three, four = (served.add_model(str(number)) for number in range(90, 94))
     with served.sessions.begin() as session:
         let_answer(session, session.get_one(ModelVersionRow, one))
-        add_set(session, "<b>held out</b>")
+        add_set(session, "<b>test</b>")
         evaluate(session, champion=one, challenger=two, found=outcome("auc_not_worse"))
         evaluate(session, champion=one, challenger=three, state=EvaluationState.EVALUATING)
-        failure = {"error_code": "evaluation_set_changed", "error_message": "<script>x</script>"}
-        evaluate(session, champion=one, challenger=four, state=EvaluationState.FAILED, **failure)
-    served.register_cohort("<i>people</i>")
+        failed = evaluate(session, champion=one, challenger=four, state=EvaluationState.FAILED)
+        failed.error_code, failed.error_message = "evaluation_set_changed", "<script>x</script>"
+        failed.error_details = {"name": "<b>tiny</b>"}
+    served.register_cohort("<i>test</i>")
     page = served.client.get("/evaluation", headers=HTML).text
     yield page
     token = page.partition('name="csrf_token" value="')[2].partition('"')[0]
