@@ -1,7 +1,7 @@
 """Which scores are queued, and which are not wanted any more."""
 
 import pytest
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from service import jobs, registry, scoring
@@ -15,6 +15,7 @@ from service.db.rows import (
     ShadowRow,
 )
 from service.retention import Reason, mark_deleted
+from service.retention.removal import remove_file
 from service.scoring import Extent, NothingToRescoreError, RescoreOverError, RescoreRunningError, queueing
 from tests.service.conftest import BOTH_DATABASES
 from tests.service.scoring.conftest import ACTOR, Place
@@ -246,11 +247,10 @@ def test_scores_go_with_their_scan_and_one_that_runs_when_it_has_ended(place: Pl
     prediction_id = place.answer()
     score_id = queue_shadow(place, prediction_id)
     assert score_id is not None
-    batch = begin_rescore(place, until=None)
+    batch = begin_rescore(place)
     with place.sessions.begin() as session:
-        session.execute(delete(ScoreRow).where(ScoreRow.rescore_id == batch.id))
         jobs.claim(session, ScoreRow, score_id, owner="w#1", lease_s=60)
-    advance(place, batch)
+    assert len(advance(place, batch)) == 1
     with place.sessions.begin() as session:
         scan_id = session.get_one(PredictionRow, prediction_id).scan_id
         assert mark_deleted(session, scan_id, actor=ACTOR, reason=Reason.REQUEST)
@@ -259,6 +259,13 @@ def test_scores_go_with_their_scan_and_one_that_runs_when_it_has_ended(place: Pl
         assert (left.id, left.cancel_requested) == (score_id, True)
         assert not jobs.succeed(session, ScoreRow, score_id, owner="w#1", values=ANSWER)
         assert session.get_one(ScanRow, scan_id).deleted_at is not None
+    # A worker still reads the file.
+    assert not remove_file(place.sessions, place.storage, scan_id, actor=ACTOR)
+    with place.sessions.begin() as session:
+        assert jobs.stop_cancelled(session, ScoreRow, score_id, owner="w#1")
+    assert remove_file(place.sessions, place.storage, scan_id, actor=ACTOR)
+    with place.sessions() as session:
+        assert session.scalars(select(ScoreRow)).all() == []
     # The batch lacks a scan now, and comes to its end all the same.
     assert advance(place, batch) == []
     assert batch_of(place, batch).state == "finished"
