@@ -45,7 +45,7 @@ def measure(predictor: Predictor, index: int, *, changed: bool) -> SeenScan:
     scan = BoldScan.from_array(data.astype(np.float32), affine=scan.affine, tr_s=tr_s)
     prepared = preprocess(scan, predictor.spec)
     answer = predictor.classify(prepared, seed=index)
-    figures = figures_of(prepared.quality.to_json()) | {"grid": grid_of(scan.shape, [3.0, 3.0, 3.0])}
+    figures = figures_of(prepared.quality.to_json()) | {"grid": grid_of(scan.shape, [4.0, 4.0, 4.0])}
     return SeenScan(
         week="2026-W48",
         site=subject_profile(index, seed=SEED).site.name,
@@ -92,8 +92,8 @@ def judged(name: str, scans: list[SeenScan], reference: Any) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scans", type=int, default=300)
-    parser.add_argument("--reference", type=int, default=100)
+    parser.add_argument("--scans", type=int, default=40)
+    parser.add_argument("--reference", type=int, default=40)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
@@ -110,7 +110,7 @@ def main() -> None:
         f"--reference {asked.reference} --out {asked.out}",
         "seed": SEED,
         "frames": FRAMES,
-        "changed": {"repetition_time": f"x {OTHER_TR_SHARE}", "noise": f"{NOISE_SHARE} of a voxel's own SD"},
+        "change": {"repetition_time": f"x {OTHER_TR_SHARE}", "noise": f"{NOISE_SHARE} of a voxel's own SD"},
         "rule": vars(Rule()),
         "reference_people": asked.reference,
         "embedding": cost,
