@@ -138,8 +138,8 @@ def _risks() -> list[tuple[str, str]]:
         (
             _("Answers given before"),
             _(
-                "They stay as they were given, with the model that gave them; what this one would say of them "
-                "can be shown beside."
+                "They stay as they were given, with the model that gave them; what this one would say of "
+                "them can be shown beside."
             ),
         ),
     ]

@@ -19,6 +19,7 @@ from service.registry import (
     promote,
     roll_back,
 )
+from tests.service.evaluated import let_pass
 from tests.service.registry.conftest import ACTOR, Registry
 
 
@@ -31,6 +32,7 @@ def begin(registry: Registry, version: ModelVersionRow, reason: str = "to see") 
 def let_answer(registry: Registry, version: ModelVersionRow) -> None:
     with registry.sessions.begin() as session:
         found = session.get_one(ModelVersionRow, version.id)
+        let_pass(session, found.id)
         promote(session, registry.storage, found, actor=ACTOR, reason="better")
 
 

@@ -270,7 +270,7 @@ def test_whoever_is_in_the_cohort_is_not_added(
 def test_whoever_models_are_compared_on_is_not_added(
     runtime: Runtime, hand_in: Hand, ask: Ask, files: list[Path], tmp_path: Path
 ) -> None:
-    subjects = [replace(one, subject_id=f"9{one.subject_id}") for one in tiny_subjects()]
+    subjects = [replace(one, subject_id=f"9{one.subject_id}") for one in tiny_subjects(20)]
     held_out = tmp_path / "held-out"
     write_store(
         held_out,
