@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.storage import StorageUnavailableError
 from service.storage.key_file import make_key_file
 from service.worker.prediction import run_prediction
-from service.worker.runtime import Runtime, open_runtime
+from service.worker.runtime import Answer, Runtime, open_runtime
 from tests.servers import S3Server, s3_server, wait_until
 
 RESULT: dict[str, Any] = {
@@ -44,9 +44,9 @@ def run(
     with sessions.begin() as session:
         prediction_id = jobs.enqueue(session, scan_id=scan_id, max_attempts=2).id
 
-    def predict(_runtime: Runtime, path: Path, _predictor: object, **_options: object) -> dict[str, Any]:
+    def predict(_runtime: Runtime, path: Path, _predictor: object, **_options: object) -> Answer:
         assert path.read_bytes() == b"scan"
-        return RESULT
+        return Answer(RESULT, (0.0,) * 16)
 
     monkeypatch.setattr(Runtime, "predict", predict)
     monkeypatch.setattr(Runtime, "active_model", lambda _runtime: (model_version_id, None))
