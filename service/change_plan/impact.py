@@ -5,9 +5,17 @@ from typing import Any
 
 from service.change_plan.contents import Part, Table
 from service.change_plan.sources import Compared, Sources
-from service.web.language import _, listed
+from service.web.language import _, listed, marked
 from service.web.models import card as cards
 
+_ON_PEOPLE = marked(
+    "Both on the same %(people)s people (%(cases)s cases) of the locked evaluation set %(name)s, with 95%% "
+    "intervals"
+)
+_ON_SIMULATED = marked(
+    "Both on the same %(people)s simulated people (%(cases)s cases) of the locked evaluation set %(name)s, "
+    "with 95%% intervals"
+)
 _DIFFERENCES = {
     "auc": "AUC",
     "sensitivity": "Sensitivity",
@@ -44,13 +52,9 @@ def _together(compared: Compared) -> Table:
         for name, words in _DIFFERENCES.items()
     ]
     people = compared.evaluation_set
+    said = _ON_SIMULATED if people["simulated"] else _ON_PEOPLE
     return Table(
-        caption=_(
-            "Both on the same %(people)s people (%(cases)s cases) of the locked evaluation set, with "
-            "95%% intervals",
-            people=people["subjects"],
-            cases=people["cases"],
-        ),
+        caption=_(said, people=people["subjects"], cases=people["cases"], name=compared.set_name),
         head=("", _("The model before"), _("This run"), _("Difference")),
         rows=rows,
     )
@@ -126,13 +130,16 @@ def _risks() -> list[tuple[str, str]]:
         ),
         (
             _("An evaluation that flatters"),
-            _("People of the evaluation set take part in no training; the gate compares names and scans."),
+            _(
+                "The gate compares the people trained on with those of the evaluation set, by name and by "
+                "scan."
+            ),
         ),
         (
             _("Harm that shows only in use"),
             _(
-                "In shadow it scores live scans before it answers any; drift, overruled answers and "
-                "confirmed diagnoses are watched by week and site, and one step leads back."
+                "It can score live scans in shadow before it answers any; overruled answers and confirmed "
+                "diagnoses are counted, drift is watched where there is a reference, and one step leads back."
             ),
         ),
         (

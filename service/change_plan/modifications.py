@@ -106,7 +106,7 @@ def _preparation(sources: Sources) -> str:
     if not changed:
         return _("As before, field by field: %(fields)s.", fields=told)
     arrows = (f"{name} {old.get(name)} \N{RIGHTWARDS ARROW} {new.get(name)}" for name in changed)
-    return _("This changes, and the gate stops it: %(fields)s.", fields=listed(arrows))
+    return _("This changes, and is a rule of the gate: %(fields)s.", fields=listed(arrows))
 
 
 def _use(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:

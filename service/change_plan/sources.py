@@ -14,12 +14,14 @@ class Compared:
 
     Attributes
     ----------
+    set_name : str
     evaluation_set : mapping
         Who they are, without naming anybody.
     together : mapping
         Figures of both and the differences.
     """
 
+    set_name: str
     evaluation_set: Mapping[str, Any]
     together: Mapping[str, Any]
 
@@ -32,7 +34,7 @@ class Sources:
     ----------
     run : TrainingRunDetailResponse
     model : ModelVersionDetail or None
-        That the run has made; None before it has.
+        That the run has made, with the gate as it stands beside the model before; None before it has.
     before : ModelVersionResponse or None
         That answers now, or that answered before the model did; None where there is none.
     compared : Compared or None

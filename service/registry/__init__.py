@@ -8,7 +8,7 @@ score what another answers (:mod:`service.registry.shadowing`). Nothing here kno
 and nothing loads the network.
 """
 
-from service.registry.comparison import judge_comparison
+from service.registry.comparison import judge_comparison, rules_of
 from service.registry.errors import (
     CheckpointDamagedError,
     CheckpointMissingError,
@@ -23,7 +23,7 @@ from service.registry.errors import (
     ReasonNotValidError,
     ShadowTakenError,
 )
-from service.registry.gate import Rule, evaluate_gate
+from service.registry.gate import Rule, evaluate_gate, judge_card
 from service.registry.history import active_model, deployments, open_deployment
 from service.registry.promoting import let_answer, promote
 from service.registry.reasons import OVERRIDE_REASON_MIN_LENGTH, REASON_MAX_LENGTH
@@ -59,6 +59,7 @@ __all__ = [
     "end_shadow",
     "evaluate_gate",
     "find_version",
+    "judge_card",
     "judge_comparison",
     "let_answer",
     "newest_shadow",
@@ -68,4 +69,5 @@ __all__ = [
     "promote",
     "require_version",
     "roll_back",
+    "rules_of",
 ]

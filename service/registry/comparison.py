@@ -54,7 +54,13 @@ def judge_comparison(
     row = evaluation_of(session, version, champion=champion, people=people)
     if row is None or row.outcome is None:
         return (_compared(_lacking(session, version, row), passed=False),)
-    return (_compared(AS_EXPECTED, passed=True), *(Rule(**rule) for rule in row.outcome["rules"]))
+    return rules_of(row)
+
+
+def rules_of(row: EvaluationRow) -> tuple[Rule, ...]:
+    """Give the rules of an evaluation that has an outcome."""
+    rules = row.outcome["rules"] if row.outcome else []
+    return (_compared(AS_EXPECTED, passed=True), *(Rule(**rule) for rule in rules))
 
 
 def _lacking(session: Session, version: ModelVersionRow, row: EvaluationRow | None) -> str:

@@ -19,6 +19,7 @@ MEASURED = ("auc", "balanced_accuracy", "sensitivity", "specificity")
 """What a card has to give with an interval each."""
 PROTOCOL = "nested"
 """The protocol whose figures were measured on people that nothing was chosen by (docs/science.md)."""
+FILE_INTACT = "file_intact"
 AS_EXPECTED = "as expected"
 NO_OTHER_MODEL = "no other model answers"
 
@@ -121,7 +122,7 @@ def _file_intact(storage: Storage, version: ModelVersionRow) -> Rule:
         found = error.found
     except (EncryptionKeyMissingError, StorageUnavailableError):
         passed, found = None, "storage is away"
-    return Rule("file_intact", passed, f"sha256 {version.sha256}", found, overridable=False)
+    return Rule(FILE_INTACT, passed, f"sha256 {version.sha256}", found, overridable=False)
 
 
 def _preprocessing_known(card: Mapping[str, Any]) -> Rule:

@@ -168,14 +168,22 @@ def show_rescore(
     *,
     done: str = "",
     cursor: Annotated[str | None, Query(max_length=512)] = None,
-) -> HTMLResponse:
-    """Show where a batch stands, and what would have changed by the scores that it has."""
+) -> Response:
+    """Show where a batch stands, and what would have changed by the scores that it has.
+
+    A page that renews itself asks for the first alone: the other reads every score.
+    """
+    renewed = "hx-request" in request.headers
+    comparison = changes = None
     with resources.sessions_for(principal).open() as session:
         batch = _batch_of(session, model_id, rescore_id)
-        changes = list_changed_by_rescore(
-            session, principal, batch.id, cursor=cursor, limit=SHOWN, reads=resources.reads
-        )
-        comparison = compare_rescore(session, batch.id)
+        if renewed and batch.status != "running":
+            return Response(headers={"HX-Refresh": "true"})
+        if not renewed:
+            changes = list_changed_by_rescore(
+                session, principal, batch.id, cursor=cursor, limit=SHOWN, reads=resources.reads
+            )
+            comparison = compare_rescore(session, batch.id)
     return page(
         request,
         "models/rescore.html",

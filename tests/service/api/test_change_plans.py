@@ -11,7 +11,7 @@ from service.db.rows import RunState, TrainingRunRow
 from service.identity.roles import Role
 from tests.service.api.serving import CARD, Serving
 from tests.service.api.training_rows import PLAN
-from tests.service.evaluated import evaluate
+from tests.service.evaluated import evaluate, outcome
 
 FIGURE = {"value": 0.9, "low": 0.85, "high": 0.94}
 POPULATION: dict[str, Any] = {
@@ -119,7 +119,7 @@ def test_with_an_evaluation_it_has_the_differences_on_the_same_people(
 
     html = plan_of(served, key, run_id)
 
-    assert "Both on the same 300 people (120 cases)" in html
+    assert "Both on the same 300 simulated people (120 cases) of the locked evaluation set held out" in html
     assert row(html, "AUC", nth=1) == [
         "0.840 [0.790, 0.890]",
         "0.860 [0.810, 0.910]",
@@ -134,14 +134,21 @@ def test_once_promoted_it_is_still_about_the_model_before_and_says_why_it_was(
 ) -> None:
     old = served.add_model("1", OLD)
     promote(served, key, old)
-    promote(served, key, finish(served, run_id, NEW | {"preprocessing": {"tr_s": 1.5}}))
+    new = finish(served, run_id, NEW | {"preprocessing": {"tr_s": 1.5}})
+    with served.sessions.begin() as session:
+        evaluate(session, champion=old, challenger=new, found=outcome("calibrated"))
+    promote(served, key, new)
 
     html = plan_of(served, key, run_id)
+
+    # The gate as it stood beside the model before, not beside itself.
+    assert row(html, "No leak")[-1] == "passed"
+    assert row(html, "Calibrated")[-1] == "failed"
 
     assert row(html, "Trained on") == ["people of old", "people of late"]
     assert "overruled: " in html
     assert "is better" in html
-    assert "This changes, and the gate stops it: tr_s" in html
+    assert "This changes, and is a rule of the gate: tr_s" in html
 
 
 def test_what_somebody_typed_stays_text(served: Serving, key: dict[str, str], run_id: str) -> None:

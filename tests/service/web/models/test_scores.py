@@ -6,6 +6,7 @@ import pytest
 
 from service.db.rows import RescoreRow
 from service.identity.roles import Role
+from service.web.models import scores
 from tests.service.api.scoring_rows import begin_batch, put_in_shadow, score
 from tests.service.api.serving import Serving, sample_result
 from tests.service.web.models.test_pages import HTML, send, shown
@@ -115,3 +116,24 @@ def test_others_are_not_led_there(served: Serving, models: dict[str, str]) -> No
     assert "Shadow mode" not in shown(served, f"/models/{models['challenger']}")
     answer = served.client.get(f"/models/{models['challenger']}/scores", headers=HTML)
     assert answer.status_code == 403
+
+
+def test_a_page_of_a_batch_renews_where_it_stands_and_not_the_figures(
+    served: Serving, models: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They read every score of it; they are shown anew when it is over."""
+    served.log_in("chief")
+    row = begin_batch(served, models["challenger"])
+    batch = f"/models/{models['challenger']}/rescores/{row.id}"
+    assert "There is no score yet." in shown(served, batch)
+
+    def never(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("the figures were asked for")
+
+    monkeypatch.setattr(scores, "compare_rescore", never)
+    monkeypatch.setattr(scores, "list_changed_by_rescore", never)
+    renewal = HTML | {"HX-Request": "true"}
+    assert 'id="cancel-batch"' in served.client.get(batch, headers=renewal).text
+    with served.sessions.begin() as session:
+        session.get_one(RescoreRow, row.id).state = "finished"
+    assert served.client.get(batch, headers=renewal).headers["hx-refresh"] == "true"
