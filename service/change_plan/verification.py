@@ -11,6 +11,11 @@ from service.web.models import wording
 from service.web.rendering import moment
 from service.web.training.wording import PROTOCOLS, SELECTIONS, SPLITS
 
+# Rules of a comparison, whose sentence has the limit that was held to.
+_WITH_MARGINS = frozenset(
+    {"auc_not_worse", "sensitivity_not_worse", "calibrated", "coverage_kept", "backends_agree", "fast_enough"}
+)
+
 
 def verification(sources: Sources) -> Part:
     """Say how a change is verified, and what this run's records say of it so far."""
@@ -74,7 +79,9 @@ def _figures(sources: Sources) -> Table:
 
 
 def _figure(figure: cards.Figure | None) -> str:
-    return "\N{EN DASH}" if figure is None else f"{figure.value} {figure.interval}".strip()
+    if figure is None:
+        return "\N{EN DASH}"
+    return f"{figure.value} ({figure.interval})" if figure.interval else figure.value
 
 
 def _rules(gate: Sequence[RuleResponse]) -> Table:
@@ -82,7 +89,9 @@ def _rules(gate: Sequence[RuleResponse]) -> Table:
     for rule in gate:
         name, expected = wording.RULES.get(rule.name, (rule.name, rule.expected))
         outcome = {True: _("passed"), False: _("failed"), None: _("not judged")}[rule.passed]
-        rows.append((_(name), _(expected), wording.found(rule) or rule.found, outcome))
+        # The margins stand in what the rule itself says, in English.
+        margin = f" ({rule.expected})" if rule.name in _WITH_MARGINS else ""
+        rows.append((_(name), _(expected) + margin, wording.found(rule) or rule.found, outcome))
     return Table(
         caption=_("What has to hold before it answers"),
         head=(_("Rule"), _("Expected"), _("Found"), _("Outcome")),
