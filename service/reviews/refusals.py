@@ -29,10 +29,8 @@ def keep_refusal(session: Session, scan: ScanRow) -> int:
         How many scans it was written to.
     """
     of_clinic = ReviewRow.organisation_id == scan.organisation_id
-    if (
-        session.scalar(select(ReviewRow.id).where(of_clinic, ReviewRow.training_consent.is_(True)).limit(1))
-        is None
-    ):
+    consents = select(ReviewRow.id).where(of_clinic, ReviewRow.training_consent.is_(True))
+    if session.scalar(consents.limit(1)) is None:
         return 0
     [person] = scans_by_person(session, [scan], organisation_id=scan.organisation_id)
     refused_at = _refused_at(session, person)
@@ -62,13 +60,14 @@ def keep_refusal(session: Session, scan: ScanRow) -> int:
 
 
 def _refused_at(session: Session, person: list[ScanRow]) -> datetime | None:
+    refusals = (
+        select(func.max(ReviewRow.created_at))
+        .join(PredictionRow, PredictionRow.id == ReviewRow.prediction_id)
+        .where(ReviewRow.training_consent.is_(False))
+    )
     moments = [scan.training_refused_at for scan in person]
-    for ids in parts(scan.id for scan in person):
-        moments.append(
-            session.scalar(
-                select(func.max(ReviewRow.created_at))
-                .join(PredictionRow, PredictionRow.id == ReviewRow.prediction_id)
-                .where(PredictionRow.scan_id.in_(ids), ReviewRow.training_consent.is_(False))
-            )
-        )
+    moments += [
+        session.scalar(refusals.where(PredictionRow.scan_id.in_(ids)))
+        for ids in parts(scan.id for scan in person)
+    ]
     return max((moment for moment in moments if moment is not None), default=None)

@@ -23,9 +23,10 @@ def without_reported(
     cohort: CohortStore,
     left_out: Counter[str],
 ) -> list[ConsentedPerson]:
-    """Leave out whoever has a file or an id of the cohort's, or of a cohort that an evaluation set is taken from.
+    """Leave out whoever has a file or an id of the cohort, or of one that an evaluation set is taken from.
 
-    On any scan of theirs that is kept here, and whether the cohort's person is selected, or in the set, or not.
+    On any scan of theirs that is kept here, and whether the cohort's person is selected, or in the set, or
+    not.
 
     Parameters
     ----------

@@ -102,7 +102,7 @@ def gather_reviewed(
             if stored is not None:
                 prepared[scan.id] = stored
             n_done += 1
-    kept = _still_agreed(runtime, row, people, prepared, cohort, left_out)
+    kept = _still_agreed(runtime, row, people, prepared, cohort, left_out=left_out)
     store = _write(folder, kept, prepared, cohort) if kept else None
     return Reviewed(store, dict(+left_out))
 
@@ -118,6 +118,7 @@ def _still_agreed(
     people: Sequence[ConsentedPerson],
     prepared: Mapping[str, StoredScan],
     cohort: CohortStore,
+    *,
     left_out: Counter[str],
 ) -> list[ConsentedPerson]:
     """Read the consents again, since preparing may have taken hours: whoever is another now is left out."""

@@ -28,7 +28,7 @@ def sweep_all(app: Celery, sessions: sessionmaker[Session], *, republish_s: floa
         guarded(
             "sweep_failed",
             partial(sweep_once, app, sessions, kind, republish_s=republish_s),
-            swept=kind.__tablename__,
+            swept=kind.__name__,
         )
     guarded("sweep_failed", partial(settle_runs, app, sessions), swept="runs between folds")
     guarded("sweep_failed", partial(look_after_scores, app, sessions), swept="batches and shadow mode")
