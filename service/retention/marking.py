@@ -21,6 +21,7 @@ from service.db.rows import (
     ScoreRow,
 )
 from service.identity.actor import Actor
+from service.reviews import keep_refusal
 
 
 class Reason(StrEnum):
@@ -33,8 +34,9 @@ class Reason(StrEnum):
 def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason) -> bool:
     """Mark a scan, remove its results, reviews and what was said about it, and stop what works on it.
 
-    Its row stays, with hash and size only. A prediction that waits is cancelled at once; one that runs is
-    asked to stop, can store no result any more, and keeps the file until it has ended.
+    Its row stays, with hash and size only. What the person refused is handed to their other scans first. A
+    prediction that waits is cancelled at once; one that runs is asked to stop, can store no result any more,
+    and keeps the file until it has ended.
 
     Parameters
     ----------
@@ -61,6 +63,7 @@ def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason
         return False
     ids = list(session.scalars(select(PredictionRow.id).where(PredictionRow.scan_id == scan.id)))
     _stop(session, ids, actor=actor, organisation_id=scan.organisation_id)
+    kept_for = keep_refusal(session, scan)
     session.execute(delete(ReviewRow).where(ReviewRow.prediction_id.in_(ids)))
     session.execute(delete(ScanMeasurementRow).where(ScanMeasurementRow.prediction_id.in_(ids)))
     session.execute(delete(ResultRow).where(ResultRow.prediction_id.in_(ids)))
@@ -69,14 +72,17 @@ def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason
     _end_scores(session, scan.id)
     forget_errors(session, scan.id)
     scan.display_name = "deleted"
-    scan.subject_id = scan.age_years = scan.sex = scan.site = scan.header = None
+    scan.subject_id = scan.age_years = scan.sex = scan.site = scan.header = scan.training_refused_at = None
+    details: dict[str, object] = {"sha256": scan.sha256, "predictions": ids, "reason": reason.value}
+    if kept_for:
+        details["refusal_kept_for"] = kept_for
     record(
         session,
         actor=actor,
         action="scan.delete",
         subject_kind="scan",
         subject_id=scan.id,
-        details={"sha256": scan.sha256, "predictions": ids, "reason": reason.value},
+        details=details,
         organisation_id=scan.organisation_id,
     )
     return True

@@ -2,11 +2,13 @@
 
 :mod:`service.reviews.writing` adds one, :mod:`service.reviews.counting` puts an organisation's reviews beside
 what the model said, :mod:`service.reviews.consenting` finds whose scans may be trained on. They go with their
-scan (:mod:`service.retention`). Nothing here knows of HTTP.
+scan (:mod:`service.retention`), but for a refusal, which :mod:`service.reviews.refusals` hands to the
+person's other scans. Nothing here knows of HTTP.
 """
 
 from service.reviews.consenting import Consented, ConsentedPerson, consented_people
 from service.reviews.counting import ReviewCounts, count_reviews
+from service.reviews.refusals import keep_refusal
 from service.reviews.words import AGREES_WITH, REASON_MAX_LENGTH, Diagnosis, OwnDecision, Verdict
 from service.reviews.writing import OverrideAgreesError, review_prediction
 
@@ -22,5 +24,6 @@ __all__ = [
     "Verdict",
     "consented_people",
     "count_reviews",
+    "keep_refusal",
     "review_prediction",
 ]

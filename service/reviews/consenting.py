@@ -1,18 +1,20 @@
 """Which scans may be trained on: those whose people have said so, and whose diagnosis is confirmed.
 
-Words are said of a scan and hold for a person. Scans are one person's that have one pseudonym, or the same
-bytes under two. A consent stands until somebody withdraws it on any scan of that person; what is said of one
-scan later lets that one in again.
+Words are said of a scan and hold for a person (:mod:`service.reviews.people`). A consent stands until
+somebody withdraws it on any scan of that person, also where that scan is deleted since
+(:mod:`service.reviews.refusals`); what is said of one scan later lets that one in again.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, defer
 
 from service.db.rows import PredictionRow, PredictionState, ReviewRow, ScanRow
+from service.reviews.people import scans_by_person
 from service.reviews.words import Diagnosis
 
 LABELS: Mapping[str, int] = {Diagnosis.CONTROL.value: 0, Diagnosis.ADHD.value: 1}
@@ -69,10 +71,11 @@ class Consented:
 
 @dataclass
 class _Said:
-    """What the reviews of one scan come to: the place of a word in time, and the word."""
+    """What the reviews of one scan come to; ``agreed_at`` is of the newest word, where that is a consent."""
 
-    consent: tuple[int, bool] | None = None
+    agreed_at: datetime | None = None
     ever_agreed: bool = False
+    refused_at: datetime | None = None
     diagnosis: str | None = None
     succeeded: bool = False
 
@@ -92,20 +95,23 @@ def consented_people(session: Session, *, organisation_id: str) -> Consented:
     said = _what_was_said(session, organisation_id)
     if not any(words.ever_agreed for words in said.values()):
         return Consented((), {})
-    scans = session.scalars(
+    agreed = session.scalars(
         select(ScanRow)
         .where(
+            ScanRow.organisation_id == organisation_id,
             ScanRow.deleted_at.is_(None),
             ScanRow.id.in_(
                 select(PredictionRow.scan_id)
                 .join(ReviewRow, ReviewRow.prediction_id == PredictionRow.id)
-                .where(ReviewRow.organisation_id == organisation_id, _SAYS_SOMETHING)
+                .where(ReviewRow.organisation_id == organisation_id, ReviewRow.training_consent.is_(True))
             ),
         )
         .options(defer(ScanRow.header))
     )
     people, left_out = [], Counter[str]()
-    for group in _by_person(scan for scan in scans if scan.id in said):
+    # A word that is written meanwhile is for the next time: those of one moment belong together.
+    known = [scan for scan in agreed if scan.id in said]
+    for group in scans_by_person(session, known, organisation_id=organisation_id):
         person = _person(group, said, left_out)
         if person is not None:
             people.append(person)
@@ -115,7 +121,13 @@ def consented_people(session: Session, *, organisation_id: str) -> Consented:
 
 def _what_was_said(session: Session, organisation_id: str) -> dict[str, _Said]:
     statement = (
-        select(PredictionRow.scan_id, PredictionRow.state, ReviewRow.training_consent, ReviewRow.diagnosis)
+        select(
+            PredictionRow.scan_id,
+            PredictionRow.state,
+            ReviewRow.created_at,
+            ReviewRow.training_consent,
+            ReviewRow.diagnosis,
+        )
         .join(ReviewRow, ReviewRow.prediction_id == PredictionRow.id)
         .join(ScanRow, ScanRow.id == PredictionRow.scan_id)
         .where(
@@ -126,42 +138,29 @@ def _what_was_said(session: Session, organisation_id: str) -> dict[str, _Said]:
         .order_by(ReviewRow.created_at, ReviewRow.id)
     )
     found: dict[str, _Said] = defaultdict(_Said)
-    for place, (scan_id, state, consent, diagnosis) in enumerate(session.execute(statement)):
+    for scan_id, state, said_at, consent, diagnosis in session.execute(statement):
         words = found[scan_id]
         words.succeeded |= state == PredictionState.SUCCEEDED
         if consent is not None:
-            words.consent = (place, consent)
+            words.agreed_at = said_at if consent else None
             words.ever_agreed |= consent
+            words.refused_at = words.refused_at if consent else said_at
         words.diagnosis = diagnosis or words.diagnosis
     return found
-
-
-def _by_person(scans: Iterable[ScanRow]) -> list[list[ScanRow]]:
-    """Put the scans of a person together: linked by a pseudonym, or by the same bytes."""
-    group_of: dict[tuple[str, str], list[ScanRow]] = {}
-    for scan in scans:
-        marks = [("file", scan.sha256)] + ([("person", scan.subject_id)] if scan.subject_id else [])
-        met = {id(group_of[mark]): group_of[mark] for mark in marks if mark in group_of}
-        joined = [scan, *(one for group in met.values() for one in group)]
-        for one in joined:
-            group_of["file", one.sha256] = joined
-            if one.subject_id:
-                group_of["person", one.subject_id] = joined
-    groups = {id(group): group for group in group_of.values()}
-    return [sorted(group, key=lambda scan: (scan.created_at, scan.id)) for group in groups.values()]
 
 
 def _person(
     scans: Sequence[ScanRow], said: Mapping[str, _Said], left_out: Counter[str]
 ) -> ConsentedPerson | None:
-    words = [said[scan.id] for scan in scans]
+    # Of many scans of theirs nothing was said.
+    words = [said.get(scan.id, _Said()) for scan in scans]
     agreed = [scan for scan, one in zip(scans, words, strict=True) if one.ever_agreed]
-    refusals = [one.consent[0] for one in words if one.consent is not None and not one.consent[1]]
-    last_refusal = max(refusals, default=-1)
+    refused = [one.refused_at for one in words] + [scan.training_refused_at for scan in scans]
+    refused_at = max((moment for moment in refused if moment is not None), default=None)
     standing = []
     for scan in agreed:
-        newest = said[scan.id].consent
-        if newest is not None and newest[1] and newest[0] > last_refusal:
+        agreed_at = said[scan.id].agreed_at
+        if agreed_at is not None and (refused_at is None or agreed_at > refused_at):
             standing.append(scan)
     left_out["withdrawn"] += len(agreed) - len(standing)
     pseudonyms = tuple(sorted({scan.subject_id for scan in scans if scan.subject_id}))

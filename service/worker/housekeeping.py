@@ -16,8 +16,8 @@ from service.logs import get_logger
 from service.retention import forget_idempotency_keys, mark_expired, remove_files
 from service.settings import Settings
 from service.storage import QUARANTINE_S, Storage, open_partial_uploads
+from service.worker.guarding import guarded
 from service.worker.orphans import remove_orphans
-from service.worker.sweeper import guarded
 
 # Each chore is done at the start and then at its pace, in seconds. Tidying looks at every stored scan.
 TIDY_S = 600.0

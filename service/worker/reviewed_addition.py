@@ -59,6 +59,8 @@ def add_reviewed(
     ------
     StorageUnavailableError, EncryptionKeyMissingError, EnclosureUnavailableError
         If scans cannot be read now.
+    CohortNotUsableError
+        If it cannot be read now whom models are compared on.
     """
     # It was never planned to its end, or it would not be planned now.
     shutil.rmtree(Path(row.run_folder), ignore_errors=True)

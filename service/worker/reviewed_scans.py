@@ -2,8 +2,7 @@
 
 A training run takes them as :mod:`service.reviews.consenting` finds them at the moment of its planning. They
 go through the one preprocessing path with the cohort's own specification, and whoever might be one of the
-cohort's people stays out, or one of those that models are compared on: a person that is reported must not
-have been trained on. Pseudonyms end here.
+people that are reported stays out (:mod:`service.worker.reported_people`). Pseudonyms end here.
 The copies lie in the run's folder, from where :mod:`service.worker.reviewed_copies` removes them in the end.
 """
 
@@ -12,11 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sqlalchemy import select
-
 from imaging import PreparedScan, ScanError
 from imaging.simulation_mark import SIMULATED_SCAN
-from service.db.rows import CohortRow, EvaluationSetRow, ScanRow, TrainingRunRow
+from service.db.rows import ScanRow, TrainingRunRow
 from service.enclosure import ReaderDiedError, ReaderMemoryError, ReaderTimeLimitError
 from service.logs import get_logger
 from service.reviews import Consented, ConsentedPerson, consented_people
@@ -24,13 +21,13 @@ from service.storage import StoredFileDamagedError, StoredFileMissingError
 from service.worker.heartbeat import Heartbeat
 from service.worker.patience import entered
 from service.worker.reading import StoredFileChangedError, prepare_enclosed
+from service.worker.reported_people import without_reported
 from service.worker.reviewed_copies import STAGING
 from service.worker.runtime import Runtime
 from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.index import StoredScan
 from training.cohort.store.writing import series_name, write_index, write_series
-from training.cohort.subjects import Sex, Subject, plain_id
-from training.errors import CohortError
+from training.cohort.subjects import Sex, Subject
 
 NAME = "reviewed scans"
 _SEXES: Mapping[str | None, Sex] = {"female": "female", "male": "male"}
@@ -58,7 +55,8 @@ class Reviewed:
     left_out : mapping of str to int
         Scans by why: those of `service.reviews.consenting.Consented`, ``same_scan`` or ``same_id`` as
         somebody of the cohort or of one that models are compared on, ``other_kind`` (one of the two is
-        simulated), ``refused`` by preprocessing.
+        simulated), ``refused`` by preprocessing, ``changed`` (somebody with another diagnosis or pseudonym
+        once their scans were prepared).
     """
 
     store: CohortStore | None
@@ -87,32 +85,25 @@ def gather_reviewed(
     ------
     StorageUnavailableError, EncryptionKeyMissingError, EnclosureUnavailableError
         If scans cannot be read now.
+    CohortNotUsableError
+        If it cannot be read now whom models are compared on.
     """
     folder = Path(row.run_folder) / STAGING
     consented = _consented(runtime, row)
     left_out = Counter(consented.left_out)
-    people = _not_of_the_cohort(runtime, row, consented.people, cohort, left_out)
+    people = without_reported(runtime, row, consented.people, cohort, left_out)
     n_scans, n_done = sum(len(person.scans) for person in people), 0
     begun, ended = progress
-    prepared: list[tuple[ConsentedPerson, list[tuple[ScanRow, StoredScan]]]] = []
+    prepared: dict[str, StoredScan] = {}
     for person in people:
-        own = []
         for scan in person.scans:
             heartbeat.report(begun + (ended - begun) * n_done / n_scans)
             stored = _store(runtime, scan, cohort, folder, heartbeat, number=n_done, left_out=left_out)
             if stored is not None:
-                own.append((scan, stored))
+                prepared[scan.id] = stored
             n_done += 1
-        prepared.append((person, own))
-    # It may have taken hours: what was withdrawn or deleted meanwhile counts.
-    now = {scan.id for person in _consented(runtime, row).people for scan in person.scans}
-    kept = []
-    for person, scans in prepared:
-        own = [one for one in scans if one[0].id in now]
-        left_out["withdrawn"] += len(scans) - len(own)
-        if own:
-            kept.append((person, own))
-    store = _write(folder, kept, cohort) if kept else None
+    kept = _still_agreed(runtime, row, people, prepared, cohort, left_out=left_out)
+    store = _write(folder, kept, prepared, cohort) if kept else None
     return Reviewed(store, dict(+left_out))
 
 
@@ -121,48 +112,27 @@ def _consented(runtime: Runtime, row: TrainingRunRow) -> Consented:
         return consented_people(session, organisation_id=row.organisation_id)
 
 
-def _not_of_the_cohort(
+def _still_agreed(
     runtime: Runtime,
     row: TrainingRunRow,
     people: Sequence[ConsentedPerson],
+    prepared: Mapping[str, StoredScan],
     cohort: CohortStore,
+    *,
     left_out: Counter[str],
 ) -> list[ConsentedPerson]:
-    """Leave out whoever has a file or an id that the cohort has, on any scan of theirs that is kept here.
-
-    The same holds for the cohorts of evaluation sets, whoever of them is in a set.
-    """
-    reported = [cohort, *_compared_on(runtime)]
-    ids = {plain_id(subject.subject_id) for store in reported for subject in store.subjects}
-    files = {scan.source_sha256 for store in reported for scan in store.scans}
-    others = []
-    for person in people:
-        with runtime.sessions() as session:
-            own = select(ScanRow.sha256).where(
-                ScanRow.organisation_id == row.organisation_id, ScanRow.subject_id.in_(person.pseudonyms)
-            )
-            theirs = {*session.scalars(own), *(scan.sha256 for scan in person.scans)}
-        if not files.isdisjoint(theirs):
-            left_out["same_scan"] += len(person.scans)
-        elif not ids.isdisjoint(map(plain_id, person.pseudonyms)):
-            left_out["same_id"] += len(person.scans)
-        else:
-            others.append(person)
-    return others
-
-
-def _compared_on(runtime: Runtime) -> list[CohortStore]:
-    """Open the cohorts of evaluation sets; one that is gone compares nobody, and the gate looks for leaks."""
-    of_sets = select(CohortRow.folder).join(EvaluationSetRow, EvaluationSetRow.cohort_id == CohortRow.id)
-    with runtime.sessions() as session:
-        folders = session.scalars(of_sets.distinct()).all()
-    stores = []
-    for folder in folders:
-        try:
-            stores.append(CohortStore.open(Path(folder)))
-        except CohortError as error:
-            log.warning("evaluation_cohort_not_read", code=error.code)
-    return stores
+    """Read the consents again, since preparing may have taken hours: whoever is another now is left out."""
+    before = {scan.id: (person.pseudonyms, person.label) for person in people for scan in person.scans}
+    again, n_again = [], 0
+    for person in _consented(runtime, row).people:
+        scans = tuple(scan for scan in person.scans if scan.id in prepared)
+        n_again += len(scans)
+        if any(before[scan.id] != (person.pseudonyms, person.label) for scan in scans):
+            left_out["changed"] += len(scans)
+        elif scans:
+            again.append(replace(person, scans=scans))
+    left_out["withdrawn"] += len(prepared) - n_again
+    return without_reported(runtime, row, again, cohort, left_out)
 
 
 def _store(
@@ -228,16 +198,17 @@ def _prepare(runtime: Runtime, scan: ScanRow, cohort: CohortStore, heartbeat: He
 
 def _write(
     folder: Path,
-    people: Sequence[tuple[ConsentedPerson, Sequence[tuple[ScanRow, StoredScan]]]],
+    people: Sequence[ConsentedPerson],
+    prepared: Mapping[str, StoredScan],
     cohort: CohortStore,
 ) -> CohortStore:
     """Write the index: people are numbered in the order of what their scans became."""
-    in_order = sorted(people, key=lambda one: min(stored.series_sha256 for _, stored in one[1]))
+    in_order = sorted(people, key=lambda one: min(prepared[scan.id].series_sha256 for scan in one.scans))
     subjects, scans = [], []
-    for number, (person, own) in enumerate(in_order, start=1):
-        subject = _subject(f"reviewed-{number}", person, [scan for scan, _ in own])
+    for number, person in enumerate(in_order, start=1):
+        subject = _subject(f"reviewed-{number}", person)
         subjects.append(subject)
-        scans += [replace(stored, subject_id=subject.subject_id) for _, stored in own]
+        scans += [replace(prepared[scan.id], subject_id=subject.subject_id) for scan in person.scans]
     write_index(
         folder,
         subjects=subjects,
@@ -253,11 +224,11 @@ def _write(
     return CohortStore.open(folder)
 
 
-def _subject(subject_id: str, person: ConsentedPerson, scans: Sequence[ScanRow]) -> Subject:
+def _subject(subject_id: str, person: ConsentedPerson) -> Subject:
     """Describe a person by what was said with the newest scan; a site only where all say the same."""
-    sites = {(scan.site or "").strip() for scan in scans}
-    ages = [scan.age_years for scan in scans if scan.age_years is not None]
-    sexes = [_SEXES[scan.sex] for scan in scans if scan.sex in _SEXES]
+    sites = {(scan.site or "").strip() for scan in person.scans}
+    ages = [scan.age_years for scan in person.scans if scan.age_years is not None]
+    sexes = [_SEXES[scan.sex] for scan in person.scans if scan.sex in _SEXES]
     return Subject(
         subject_id=subject_id,
         site=sites.pop() if len(sites) == 1 else "",

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterable
 
 from celery import Celery
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import scoring
 from service.db.rows import ScoreRow
 from service.logs import get_logger
 from service.queue import announce
+from service.worker.guarding import guarded
 
 log = get_logger(__name__)
 
@@ -56,13 +56,14 @@ def _advance(rescore_id: str) -> Callable[[Session], list[str]]:
 
 
 def _queue(app: Celery, sessions: sessionmaker[Session], act: Callable[[Session], Iterable[str]]) -> None:
-    try:
+    """Do what queues scores, and announce them; a fault in one batch leaves the others their turn."""
+
+    def queue() -> None:
         with sessions.begin() as session:
             queued = list(act(session))
-    except DBAPIError as error:
-        log.warning("scores_not_queued", reason=type(error).__name__)
-        return
-    for score_id in queued:
-        if not announce(app, sessions, ScoreRow, score_id):
-            # The broker is away: the sweep announces them all.
-            return
+        for score_id in queued:
+            if not announce(app, sessions, ScoreRow, score_id):
+                # The broker is away: the sweep announces them all.
+                return
+
+    guarded("scores_not_queued", queue)

@@ -1,10 +1,9 @@
 """Runs the sweep every few seconds: in a thread, so that neither a busy worker nor a lost broker stops it."""
 
 import threading
-from collections.abc import Callable
+from functools import partial
 
 from celery import Celery
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
@@ -13,18 +12,26 @@ from service.db.rows import JOB_KINDS, RunState, TrainingRunRow
 from service.logs import get_logger
 from service.queue import announce, messages_waiting, publish
 from service.settings import Settings
-from service.storage import StorageUnavailableError
+from service.worker.guarding import guarded
 from service.worker.score_rounds import look_after_scores
 
 log = get_logger(__name__)
 
 
 def sweep_all(app: Celery, sessions: sessionmaker[Session], *, republish_s: float) -> None:
-    """Sweep every kind of job, and move on what goes on between jobs: batches, shadow mode, training runs."""
-    look_after_scores(app, sessions)
+    """Sweep every kind of job, and move on what goes on between jobs: training runs, batches, shadow mode.
+
+    Each is guarded for itself, and what no answer waits for comes last: a fault in one leaves none of the
+    others without their turn.
+    """
     for kind in JOB_KINDS:
-        sweep_once(app, sessions, kind, republish_s=republish_s)
-    settle_runs(app, sessions)
+        guarded(
+            "sweep_failed",
+            partial(sweep_once, app, sessions, kind, republish_s=republish_s),
+            swept=kind.__name__,
+        )
+    guarded("sweep_failed", partial(settle_runs, app, sessions), swept="runs between folds")
+    guarded("sweep_failed", partial(look_after_scores, app, sessions), swept="batches and shadow mode")
 
 
 def settle_runs(app: Celery, sessions: sessionmaker[Session]) -> None:
@@ -90,20 +97,6 @@ class Sweeper:
 
     def _run(self) -> None:
         while True:
-            guarded("sweep_failed", self._sweep)
+            sweep_all(self._app, self._sessions, republish_s=self._settings.republish_s)
             if self._stopped.wait(self._settings.sweep_s):
                 return
-
-    def _sweep(self) -> None:
-        sweep_all(self._app, self._sessions, republish_s=self._settings.republish_s)
-
-
-def guarded(event: str, act: Callable[[], None]) -> None:
-    """Do what may fail without ending the thread that does it: the log tells, the next round tries again."""
-    try:
-        act()
-    except (DBAPIError, OSError, StorageUnavailableError) as error:
-        log.warning(event, reason=type(error).__name__)
-    except Exception:
-        # Without this thread nothing that was lost would ever be found: a fault of ours must not end it.
-        log.exception(event)

@@ -31,7 +31,8 @@ class ScanRow(OrganisationOwned, Base):
     there were such copies have no ``stored_sha256``: their own bytes are stored.
 
     ``deleted_at`` marks a scan that nobody is shown any more (:mod:`service.retention`), ``deleted_because``
-    says on whose wish: ``request`` or ``retention``.
+    says on whose wish: ``request`` or ``retention``. ``training_refused_at`` is when training was refused on
+    another scan of the person that is deleted since (:mod:`service.reviews.refusals`).
     """
 
     __tablename__ = "scans"
@@ -72,3 +73,4 @@ class ScanRow(OrganisationOwned, Base):
     deleted_at: Mapped[datetime | None]
     deleted_because: Mapped[str | None] = mapped_column(String(16))
     files_removed_at: Mapped[datetime | None]
+    training_refused_at: Mapped[datetime | None]

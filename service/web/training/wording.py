@@ -67,6 +67,7 @@ LEFT_OUT: Mapping[str, str] = MappingProxyType(
         "same_id": marked("the person may be in the cohort, by the pseudonym"),
         "other_kind": marked("it is simulated and the cohort is not, or the other way round"),
         "refused": marked("it cannot be prepared as the cohort was"),
+        "changed": marked("the diagnosis or the pseudonym changed while it was prepared"),
         "site_unknown": marked("its site is not known, and sites are left out"),
     }
 )

@@ -74,7 +74,7 @@ class Place:
         with self.sessions() as session:
             return session.scalars(select(PredictionRow).where(PredictionRow.scan_id == scan_id)).one()
 
-    def review(self, scan_id: str) -> None:
+    def review(self, scan_id: str, *, training_consent: bool | None = None) -> None:
         """Add a review of the scan's prediction, as an account would that is gone meanwhile."""
         with self.sessions.begin() as session:
             session.add(
@@ -85,6 +85,7 @@ class Place:
                     decision="control",
                     reason="Jane slept.",
                     diagnosis="other",
+                    training_consent=training_consent,
                 )
             )
 

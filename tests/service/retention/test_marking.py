@@ -61,6 +61,25 @@ def test_nothing_is_left_of_the_person_but_the_hash_of_the_file(
     }
 
 
+def test_what_the_person_refused_is_left_on_their_other_scans_alone(place: Place) -> None:
+    consented, silent, refused = (place.add() for _ in range(3))
+    place.review(consented, training_consent=True)
+    place.review(refused, training_consent=False)
+    with place.sessions() as session:
+        no = ReviewRow.training_consent.is_(False)
+        refused_at = session.scalars(select(ReviewRow.created_at).where(no)).one()
+    assert place.mark(refused)
+    assert [place.scan(one).training_refused_at for one in (consented, silent, refused)] == [
+        refused_at,
+        None,
+        None,
+    ]
+    assert place.mark(consented)
+    assert place.scan(consented).training_refused_at is None
+    kept_for = [event.details.get("refusal_kept_for") for event in place.told("scan.delete")]
+    assert kept_for == [1, None]
+
+
 def test_marking_again_changes_and_tells_nothing(place: Place) -> None:
     scan_id = place.add()
     assert place.mark(scan_id)

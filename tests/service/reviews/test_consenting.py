@@ -166,3 +166,68 @@ def test_neither_a_deleted_scan_nor_anothers_organisation_is_looked_at(
     with sessions.begin() as session:
         mark_deleted(session, gone, actor=Actor("user:1", "test"), reason=Reason.REQUEST)
     assert found(sessions) == ([(("B",), 1, 1)], {})
+
+
+def delete(sessions: sessionmaker[Session], scan_id: str) -> None:
+    with sessions.begin() as session:
+        assert mark_deleted(session, scan_id, actor=Actor("user:1", "test"), reason=Reason.REQUEST)
+
+
+def test_a_refusal_holds_also_where_it_was_taken_back_on_its_own_scan(
+    sessions: sessionmaker[Session], say: Say
+) -> None:
+    say(YES | CASE)
+    refused = say(NO)
+    say(YES | CASE, scan_id=refused)
+    assert found(sessions) == ([(("P-1",), 1, 1)], {"withdrawn": 1})
+
+
+def test_a_withdrawal_outlives_the_scan_that_it_was_said_of(
+    sessions: sessionmaker[Session], say: Say
+) -> None:
+    first = say(YES | CASE)
+    say(YES | CASE, subject="other")
+    refused = say(NO)
+    delete(sessions, refused)
+    assert found(sessions) == ([(("other",), 1, 1)], {"withdrawn": 1})
+    say(YES, scan_id=first)
+    assert found(sessions) == ([(("P-1",), 1, 1), (("other",), 1, 1)], {})
+    say(YES | CASE)
+    assert found(sessions)[0] == [(("P-1",), 1, 2), (("other",), 1, 1)], "a scan from after it"
+
+
+def test_a_withdrawal_goes_on_from_scan_to_scan_as_they_are_deleted(
+    sessions: sessionmaker[Session], say: Say
+) -> None:
+    say(YES | CASE, subject="A", sha256="a" * 64)
+    between = say(YES | CASE, subject="B", sha256="a" * 64)
+    delete(sessions, say(NO, subject="B"))
+    delete(sessions, between)
+    assert found(sessions) == ([], {"withdrawn": 1})
+
+
+def test_a_refusal_is_seen_across_an_upload_that_nobody_reviewed(
+    sessions: sessionmaker[Session], say: Say
+) -> None:
+    """Also across two of them, and once the one between is deleted."""
+    consented = say(YES | CASE, subject="A", sha256="a" * 64)
+    say(subject="B", sha256="a" * 64)
+    say(subject="B", sha256="b" * 64)
+    assert found(sessions) == ([(("A", "B"), 1, 1)], {})
+    between = say(subject="C", sha256="b" * 64)
+    say(NO, subject="C")
+    assert found(sessions) == ([], {"withdrawn": 1})
+    delete(sessions, between)
+    assert found(sessions) == ([], {"withdrawn": 1})
+    say(YES, scan_id=consented)
+    assert found(sessions) == ([(("A", "B"), 1, 1)], {})
+
+
+def test_another_organisations_scans_show_nothing(sessions: sessionmaker[Session], say: Say) -> None:
+    with sessions.begin() as session:
+        clinic = create_organisation(session, name="clinic").id
+    say(YES | CASE, subject="A", sha256="a" * 64)
+    say(subject="B", sha256="a" * 64, organisation_id=clinic)
+    say(YES | CASE, subject="A", organisation_id=clinic)
+    delete(sessions, say(NO, subject="A", organisation_id=clinic))
+    assert found(sessions) == ([(("A",), 1, 1)], {})

@@ -1,6 +1,7 @@
 """Reviewed scans in a training: prepared, added to every fold's fitting, measured nowhere, and gone again."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -270,25 +271,57 @@ def test_whoever_is_in_the_cohort_is_not_added(
 def test_whoever_models_are_compared_on_is_not_added(
     runtime: Runtime, hand_in: Hand, ask: Ask, files: list[Path], tmp_path: Path
 ) -> None:
+    held_out = _held_out(tmp_path)
+    hand_in(files[0], YES | {"diagnosis": "adhd"}, subject_id="P-1")
+    hand_in(files[1], YES | {"diagnosis": "control"}, subject_id="P-2")
+    hand_in(files[2], YES | {"diagnosis": "control"}, subject_id=HELD_OUT)
+    with runtime.sessions() as session:
+        sha256 = session.scalars(select(ScanRow.sha256).where(ScanRow.subject_id == "P-1")).one()
+    _rewrite_digest(held_out, sha256)
+    _compare_on(runtime, held_out)
+    assert reviewed_of(planned(runtime, ask())) == (1, 1, {"same_scan": 1, "same_id": 1})
+
+
+def test_where_it_cannot_be_told_whom_models_are_compared_on_nothing_is_planned(
+    runtime: Runtime, hand_in: Hand, ask: Ask, files: list[Path], tmp_path: Path
+) -> None:
+    """Their index is needed, their series are not."""
+    hand_in(files[0], YES | {"diagnosis": "adhd"}, subject_id=HELD_OUT)
+    held_out = _held_out(tmp_path)
+    _compare_on(runtime, held_out)
+    away = held_out.rename(tmp_path / "away")
+    run_training(runtime, run_id := ask())
+    with runtime.sessions.begin() as session:
+        run = session.get_one(TrainingRunRow, run_id)
+        assert (run.state, run.error_code) == ("failed", "cohort_not_usable")
+        assert run.error_details == {"name": "held-out", "found": "out of reach"}
+        jobs.resume_run(session, run, actor=ACTOR)
+    away.rename(held_out)
+    shutil.rmtree(held_out / SERIES_FOLDER)
+    assert reviewed_of(planned(runtime, run_id)) == (0, 0, {"same_id": 1})
+
+
+HELD_OUT = "9100"
+
+
+def _held_out(tmp_path: Path) -> Path:
+    """Write a cohort of other people; one has the id `HELD_OUT`."""
     subjects = [replace(one, subject_id=f"9{one.subject_id}") for one in tiny_subjects(20)]
-    held_out = tmp_path / "held-out"
+    folder = tmp_path / "held-out"
     write_store(
-        held_out,
+        folder,
         subjects=subjects,
         series={one.subject_id: [series_of(one)] for one in subjects},
         spec=SPEC,
         name="held-out",
     )
-    hand_in(files[0], YES | {"diagnosis": "adhd"}, subject_id="P-1")
-    hand_in(files[1], YES | {"diagnosis": "control"}, subject_id="P-2")
-    hand_in(files[2], YES | {"diagnosis": "control"}, subject_id=subjects[0].subject_id)
-    with runtime.sessions() as session:
-        sha256 = session.scalars(select(ScanRow.sha256).where(ScanRow.subject_id == "P-1")).one()
-    _rewrite_digest(held_out, sha256)
+    return folder
+
+
+def _compare_on(runtime: Runtime, folder: Path) -> None:
     with runtime.sessions.begin() as session:
-        cohort = register_cohort(session, held_out, actor=ACTOR)
+        cohort = register_cohort(session, folder, actor=ACTOR)
         add_set(session, cohort, name="held out", selection="all", where=[], actor=ACTOR)
-    assert reviewed_of(planned(runtime, ask())) == (1, 1, {"same_scan": 1, "same_id": 1})
 
 
 def _reviewed() -> Any:
@@ -346,6 +379,49 @@ def test_a_consent_that_is_withdrawn_while_scans_are_prepared_counts(
     monkeypatch.setattr(reviewed_scans, "prepare_enclosed", withdraw)
     row = planned(runtime, ask())
     assert reviewed_of(row) == (1, 1, {"withdrawn": 1})
+
+
+def test_who_somebody_is_once_their_scans_are_prepared_counts(
+    runtime: Runtime, hand_in: Hand, ask: Ask, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another diagnosis; another pseudonym, by an upload that nobody reviewed."""
+    relabelled = hand_in(files[0], YES | {"diagnosis": "adhd"}, subject_id="P-1")
+    hand_in(files[1], YES | {"diagnosis": "control"}, subject_id="P-2")
+    hand_in(files[2], YES | {"diagnosis": "control"}, subject_id="P-3")
+    _once_prepared(
+        monkeypatch,
+        lambda: say(runtime, relabelled, diagnosis="control"),
+        lambda: hand_in(files[1], subject_id="P-2b"),
+    )
+    assert reviewed_of(planned(runtime, ask())) == (1, 1, {"changed": 2})
+
+
+def test_somebody_who_is_compared_on_once_their_scan_is_prepared_is_left_out(
+    runtime: Runtime,
+    hand_in: Hand,
+    ask: Ask,
+    files: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hand_in(files[0], YES | {"diagnosis": "adhd"}, subject_id=HELD_OUT)
+    hand_in(files[1], YES | {"diagnosis": "control"}, subject_id="P-2")
+    held_out = _held_out(tmp_path)
+    _once_prepared(monkeypatch, lambda: _compare_on(runtime, held_out))
+    assert reviewed_of(planned(runtime, ask())) == (1, 1, {"same_id": 1})
+
+
+def _once_prepared(monkeypatch: pytest.MonkeyPatch, *happenings: Callable[[], object]) -> None:
+    """Let things happen one after the other, each once one more scan is prepared."""
+    prepare = reviewed_scans.prepare_enclosed
+    left = iter(happenings)
+
+    def happen(*arguments: Any, **options: Any) -> Any:
+        prepared = prepare(*arguments, **options)
+        next(left, lambda: None)()
+        return prepared
+
+    monkeypatch.setattr(reviewed_scans, "prepare_enclosed", happen)
 
 
 def test_a_run_that_failed_while_it_was_planned_is_planned_again_with_the_consents_of_today(

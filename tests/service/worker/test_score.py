@@ -157,6 +157,23 @@ def test_a_batch_by_the_model_that_answered_says_what_was_answered(
     assert (figures.differences.least, figures.differences.most) == (0.0, 0.0)
 
 
+def test_a_fault_of_ours_in_shadow_mode_leaves_a_batch_its_turn(
+    runtime: Runtime, champion: ModelVersionRow, scan_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(runtime, scan_id)
+    with runtime.sessions.begin() as session:
+        version = session.get_one(ModelVersionRow, champion.id)
+        scoring.begin_rescore(session, runtime.storage, version, Extent(), actor=ACTOR, reason="why")
+
+    def fault(_session: object) -> list[str]:
+        message = "a fault of ours"
+        raise KeyError(message)
+
+    monkeypatch.setattr(scoring, "queue_missed_shadow_scores", fault)
+    look_after_scores(make_celery(runtime.settings), runtime.sessions)
+    assert only_score(runtime).state == JobState.QUEUED
+
+
 @pytest.mark.parametrize("fault", ["gone", "damaged"])
 def test_a_shadow_whose_file_fails_fails_alone(
     runtime: Runtime, challenger: ModelVersionRow, scan_id: str, fault: str

@@ -8,11 +8,11 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
 from service.db.base import utc_now
-from service.db.rows import PredictionRow
+from service.db.rows import JOB_KINDS, PredictionRow
 from service.queue import make_celery
 from service.settings import Settings
 from service.worker import sweeper
-from service.worker.sweeper import Sweeper, sweep_once
+from service.worker.sweeper import Sweeper, sweep_all, sweep_once
 
 
 @pytest.fixture
@@ -119,3 +119,29 @@ def test_a_fault_of_ours_does_not_end_the_thread(
     log = captured.out + captured.err + caplog.text
     assert "a fault of ours" in log
     assert "Traceback" in log
+
+
+@pytest.mark.parametrize("broken", [*JOB_KINDS, "settle_runs", "look_after_scores"])
+def test_a_fault_in_one_part_of_a_sweep_leaves_the_others_their_turn(
+    settings: Settings, sessions: sessionmaker[Session], monkeypatch: pytest.MonkeyPatch, broken: object
+) -> None:
+    reached: list[object] = []
+
+    def watch(name: str) -> None:
+        act = getattr(sweeper, name)
+
+        def watched(app: object, sessions: object, *kind: object, **options: object) -> object:
+            part = kind[0] if kind else name
+            if part == broken:
+                message = "a fault of ours"
+                raise KeyError(message)
+            reached.append(part)
+            return act(app, sessions, *kind, **options)
+
+        monkeypatch.setattr(sweeper, name, watched)
+
+    for name in ("sweep_once", "settle_runs", "look_after_scores"):
+        watch(name)
+    sweep_all(make_celery(settings), sessions, republish_s=30)
+    every = [*JOB_KINDS, "settle_runs", "look_after_scores"]
+    assert reached == [part for part in every if part != broken]

@@ -1,0 +1,73 @@
+"""What a person refused outlives the scan that it was said of, as long as an older consent of theirs does."""
+
+from datetime import datetime
+
+from sqlalchemy import func, or_, select, update
+from sqlalchemy.orm import Session
+
+from service.db.rows import PredictionRow, ReviewRow, ScanRow
+from service.reviews.people import parts, scans_by_person
+
+
+def keep_refusal(session: Session, scan: ScanRow) -> int:
+    """Write the newest refusal of a person, before a scan of theirs goes, to their others with a consent.
+
+    The scan may be the one that the refusal was said of, or the only one that shows two pseudonyms to be
+    theirs. The moment alone is written, and it goes with the last of those scans: what is uploaded later can
+    only have later consents, so nothing needs to be kept of somebody without scans.
+
+    Parameters
+    ----------
+    session : Session
+        Not committed.
+    scan : ScanRow
+        Marked, and still with its pseudonym and its reviews.
+
+    Returns
+    -------
+    int
+        How many scans it was written to.
+    """
+    of_clinic = ReviewRow.organisation_id == scan.organisation_id
+    consents = select(ReviewRow.id).where(of_clinic, ReviewRow.training_consent.is_(True))
+    if session.scalar(consents.limit(1)) is None:
+        return 0
+    [person] = scans_by_person(session, [scan], organisation_id=scan.organisation_id)
+    refused_at = _refused_at(session, person)
+    if refused_at is None:
+        return 0
+    written = 0
+    for ids in parts(one.id for one in person if one.id != scan.id):
+        consented = (
+            select(PredictionRow.scan_id)
+            .join(ReviewRow, ReviewRow.prediction_id == PredictionRow.id)
+            .where(PredictionRow.scan_id.in_(ids), ReviewRow.training_consent.is_(True))
+        )
+        written += len(
+            session.scalars(
+                update(ScanRow)
+                .where(
+                    ScanRow.id.in_(consented),
+                    ScanRow.deleted_at.is_(None),
+                    or_(ScanRow.training_refused_at.is_(None), ScanRow.training_refused_at < refused_at),
+                )
+                .values(training_refused_at=refused_at)
+                .returning(ScanRow.id),
+                execution_options={"synchronize_session": False},
+            ).all()
+        )
+    return written
+
+
+def _refused_at(session: Session, person: list[ScanRow]) -> datetime | None:
+    refusals = (
+        select(func.max(ReviewRow.created_at))
+        .join(PredictionRow, PredictionRow.id == ReviewRow.prediction_id)
+        .where(ReviewRow.training_consent.is_(False))
+    )
+    moments = [scan.training_refused_at for scan in person]
+    moments += [
+        session.scalar(refusals.where(PredictionRow.scan_id.in_(ids)))
+        for ids in parts(scan.id for scan in person)
+    ]
+    return max((moment for moment in moments if moment is not None), default=None)
