@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from service.drift.judging import Rule, SeenScan, judge
-from service.drift.outcomes import share_of
+from service.drift.outcomes import described_share
 from service.drift.reference import Reference, Scan, build_reference
 
 WEEKS = [f"2026-W{number:02d}" for number in range(1, 13)]
@@ -103,8 +103,8 @@ def main() -> None:
         "reference_people": PEOPLE,
         "weeks": len(WEEKS),
         "scans_a_week_by_site": SITES,
-        "false_alarm_an_evaluation": share_of(sum(alarms), len(alarms)),
-        "power": {name: share_of(sum(found), len(found)) for name, found in heard.items()},
+        "false_alarm_an_evaluation": described_share(sum(alarms), len(alarms)),
+        "power": {name: described_share(sum(found), len(found)) for name, found in heard.items()},
     }
     asked.out.write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results, indent=1))
