@@ -98,6 +98,7 @@ def _make_references() -> None:
         sa.Column("model_version_id", sa.String(length=36), nullable=False),
         sa.Column("cohort_id", sa.String(length=36), nullable=True),
         sa.Column("cohort_name", sa.String(length=255), nullable=False),
+        sa.Column("simulated", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("selection", sa.String(length=32), nullable=True),
         sa.Column(
             "state",

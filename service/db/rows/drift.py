@@ -66,6 +66,7 @@ class DriftReferenceRow(JobRow, Base):
     model_version_id: Mapped[Id] = mapped_column(ForeignKey("model_versions.id"))
     cohort_id: Mapped[Id | None] = mapped_column(ForeignKey("cohorts.id", ondelete="SET NULL"))
     cohort_name: Mapped[str]
+    simulated: Mapped[bool] = mapped_column(default=False, server_default=false())
     selection: Mapped[str | None] = mapped_column(String(32))
     state: Mapped[ReferenceState] = mapped_column(state_type(ReferenceState), default=ReferenceState.QUEUED)
     in_use: Mapped[bool] = mapped_column(default=False, server_default=false())
