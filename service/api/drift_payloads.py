@@ -108,7 +108,7 @@ class ComparedWith(BaseModel):
 
     id: str
     people: int
-    fitted: bool = Field(description="Whether the model was fitted on these very people.")
+    fitted: bool = Field(description="Whether the model was fitted on any of these people.")
     bands: dict[str, list[float]]
     kinds: dict[str, dict[str, int]]
 
@@ -205,9 +205,8 @@ def found_of(stored: dict[str, Any] | None, *, site: str | None) -> FoundRespons
     # Of one site alone the findings are those of all together.
     judged_as = ALL_SITES if found.sites == [site] else site
     named = {
-        name: [one for one in getattr(found, name) if one.site == site] for name in ("outside_card", "outcomes")
+        name: [one for one in getattr(found, name) if one.site == site]
+        for name in ("outside_card", "outcomes")
     }
-    findings = [
-        one.model_copy(update={"site": site}) for one in found.findings if one.site == judged_as
-    ]
+    findings = [one.model_copy(update={"site": site}) for one in found.findings if one.site == judged_as]
     return found.model_copy(update={"findings": findings, **named})

@@ -154,9 +154,7 @@ def _open_alarms(session: "Session", model_version_id: str) -> "list[DriftAlarmR
     return list(
         session.scalars(
             select(DriftAlarmRow)
-            .where(
-                DriftAlarmRow.reference_id.in_(in_use), DriftAlarmRow.acknowledged_at.is_(None)
-            )
+            .where(DriftAlarmRow.reference_id.in_(in_use), DriftAlarmRow.acknowledged_at.is_(None))
             .order_by(DriftAlarmRow.week, DriftAlarmRow.site)
         )
     )

@@ -115,7 +115,10 @@ def _raise_alarms(
     session: Session, reference: DriftReferenceRow, findings: Iterable[Finding], *, actor: Actor
 ) -> None:
     of_reference = DriftAlarmRow.reference_id == reference.id
-    known = {(alarm.week, alarm.site): alarm for alarm in session.scalars(select(DriftAlarmRow).where(of_reference))}
+    known = {
+        (alarm.week, alarm.site): alarm
+        for alarm in session.scalars(select(DriftAlarmRow).where(of_reference))
+    }
     raised: dict[tuple[str, str], dict[str, dict[str, Any]]] = defaultdict(dict)
     for finding in findings:
         if finding.alarm:

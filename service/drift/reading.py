@@ -54,7 +54,9 @@ def read_seen(session: Session, model_version_id: str, *, since: datetime) -> Se
     outcomes: list[Outcome] = []
     known: set[bytes] = set()
     # Row by row: those of twelve weeks at once are too much for a worker of one gigabyte.
-    for row in session.execute(_answers(model_version_id, since), execution_options={"yield_per": _ROWS_AT_ONCE}):
+    for row in session.execute(
+        _answers(model_version_id, since), execution_options={"yield_per": _ROWS_AT_ONCE}
+    ):
         digest = bytes.fromhex(row.sha256)
         if digest in known:
             continue

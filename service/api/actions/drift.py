@@ -139,9 +139,7 @@ def acknowledge_alarm(resources: Resources, principal: Principal, alarm_id: str)
         return _alarm(row, names_of(session, {row.acknowledged_by or ""}))
 
 
-def acknowledge_every_alarm(
-    resources: Resources, principal: Principal, model_version_id: str | None
-) -> str:
+def acknowledge_every_alarm(resources: Resources, principal: Principal, model_version_id: str | None) -> str:
     """Note that every alarm of a version was seen; returns the version.
 
     Raises

@@ -1,13 +1,8 @@
 """What the page about drift says: verdicts, variables and figures in plain words."""
 
-from service.api.drift_payloads import (
-    DriftResponse,
-    FindingResponse,
-    ReferenceResponse,
-    ShareResponse,
-    Verdict,
-)
+from service.api.drift_payloads import DriftResponse, FindingResponse, ReferenceResponse, ShareResponse
 from service.db.rows import ReferenceState
+from service.drift.verdict import Verdict
 from service.web.language import _, listed, marked, ngettext
 from service.web.rendering import percent
 
