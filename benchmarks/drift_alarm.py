@@ -1,9 +1,9 @@
 """How often the drift alarm rings for nothing, and how often it hears what it is for.
 
 Values are drawn of one population: a reference, and for every repeat twelve weeks of scans of three sites.
-Counted are the evaluations with any alarm over weeks of the same population (false); the same where every third
-person comes three times a week and each scan is taken for another person's, as the service does not do; and, of a
-quarter of the repeats, those that hear what happens to the last week of one site (power).
+Counted are the evaluations with any alarm over weeks of the same population (false); the same where every
+third person comes three times a week and each scan is taken for another person's, as the service does not do;
+and, of a quarter of the repeats, those that hear what happens to the last week of one site (power).
 
     python benchmarks/drift_alarm.py --repeats 150 --out benchmarks/results/drift_alarm.json
 """
