@@ -1,12 +1,12 @@
 """The scans that a model version answered of late, with what people said of the answers."""
 
+from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
@@ -23,6 +23,7 @@ MOST_SITES = 20
 # typed once or twice may be anything.
 FEWEST_OF_A_SITE = 5
 _ROWS_AT_ONCE = 500
+_Asked = Select[*tuple[Any, ...]]
 _KEPT = (*OF_THE_SCAN, *CATEGORIES)
 
 
@@ -87,13 +88,13 @@ def _seen_scan(row: Any, *, week: str, site: str) -> SeenScan:
         week=week,
         site=site,
         figures={name: figures[name] for name in _KEPT if name in figures},
-        embedding=None if not embedding else np.array(embedding, dtype=np.float32),
+        embedding=array("f", embedding) if embedding else None,
         probability=row.adhd_probability,
         decision=row.decision,
     )
 
 
-def _answers(model_version_id: str, since: datetime) -> Select[Any]:
+def _answers(model_version_id: str, since: datetime) -> _Asked:
     return (
         _of_version(
             select(
@@ -116,7 +117,7 @@ def _answers(model_version_id: str, since: datetime) -> Select[Any]:
     )
 
 
-def _of_version(asked: Select[Any], model_version_id: str, since: datetime) -> Select[Any]:
+def _of_version(asked: _Asked, model_version_id: str, since: datetime) -> _Asked:
     return (
         asked.select_from(ResultRow)
         .join(PredictionRow, PredictionRow.id == ResultRow.prediction_id)
