@@ -62,7 +62,7 @@ def compare_kinds(reference: Mapping[str, int], found: Mapping[str, int]) -> tup
         p_values.append(_p_value(np.array([[n_reference, 0], [n_seen, n_found - n_seen]])))
     if n_seen and len(reference) > 1:
         p_values.append(_p_value(_merged(reference, seen)))
-    return statistic, min(1.0, len(p_values) * min(p_values, default=1.0))
+    return statistic, min([1.0, *(len(p_values) * p_value for p_value in p_values)])
 
 
 def _p_value(table: np.ndarray) -> float:

@@ -165,7 +165,7 @@ def _page(
         site=site,
         models=models,
         cohorts=cohorts,
-        form=form or {},
+        form=form or {"cohort": "", "selection": ""},
         plots=drawing.plots_of(found, site=site) if found else [],
         rates=drawing.rates_of(found, site=site) if found else [],
         stays=drawing.stays_of(drift.deployments, found.weeks) if found else [],
