@@ -138,7 +138,7 @@ def test_the_page_says_the_verdict_first_and_takes_an_acknowledgement(served: Se
     assert text.index("Since week") < text.index("By week")
     assert "repetition time" in text
     assert "peking" in text
-    forms = re.findall(r'action="(/drift/alarms/[^"]+)"', text)
+    forms = re.findall(r'action="(/drift/alarms/[^"/]+/acknowledge)"', text)
     assert len(forms) == 2
     for form in forms:
         answer = served.client.post(form, data={"csrf_token": token})

@@ -48,7 +48,7 @@ def add_answers(
     anonymous: bool = False,
 ) -> list[str]:
     """Store answers to some scans, as workers do; returns the ids of their scans."""
-    one = f"P-1{uuid4().hex}"
+    one = f"P-1 {uuid4().int}"
     ids = []
     for scan in scans:
         row = ScanRow(
@@ -58,7 +58,7 @@ def add_answers(
             display_name="child scan",
             storage_key=f"scans/{uuid4()}",
             site=site,
-            subject_id=None if anonymous else one if of_one_person else f"P-1{uuid4().hex}",
+            subject_id=None if anonymous else one if of_one_person else f"P-1 {uuid4().int}",
         )
         session.add(row)
         session.flush()
