@@ -60,6 +60,7 @@ def upgrade() -> None:
         "drift_alarms",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("model_version_id", sa.String(length=36), nullable=False),
+        sa.Column("reference_id", sa.String(length=36), nullable=False),
         sa.Column("week", sa.String(length=8), nullable=False),
         sa.Column("site", sa.String(length=255), nullable=False),
         sa.Column("findings", JSON, nullable=False),
@@ -74,10 +75,18 @@ def upgrade() -> None:
             ["model_versions.id"],
             name=op.f("fk_drift_alarms_model_version_id_model_versions"),
         ),
+        sa.ForeignKeyConstraint(
+            ["reference_id"],
+            ["drift_references.id"],
+            name=op.f("fk_drift_alarms_reference_id_drift_references"),
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_drift_alarms")),
         sa.UniqueConstraint(
-            "model_version_id", "week", "site", name=op.f("uq_drift_alarms_model_version_id_week_site")
+            "reference_id", "week", "site", name=op.f("uq_drift_alarms_reference_id_week_site")
         ),
+    )
+    op.create_index(
+        op.f("ix_drift_alarms_model_version_id_week"), "drift_alarms", ["model_version_id", "week"]
     )
     op.create_index(op.f("ix_drift_alarms_raised_at_id"), "drift_alarms", ["raised_at", "id"])
 
@@ -89,6 +98,7 @@ def _make_references() -> None:
         sa.Column("model_version_id", sa.String(length=36), nullable=False),
         sa.Column("cohort_id", sa.String(length=36), nullable=True),
         sa.Column("cohort_name", sa.String(length=255), nullable=False),
+        sa.Column("simulated", sa.Boolean(), server_default=sa.false(), nullable=False),
         sa.Column("selection", sa.String(length=32), nullable=True),
         sa.Column(
             "state",

@@ -1,7 +1,6 @@
 """What REST says about drift, and what it is asked."""
 
 from datetime import datetime
-from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service.api.model_payloads import DeploymentResponse
 from service.api.payloads import PredictionError
 from service.db.rows import ReferenceState
+from service.drift.verdict import Verdict
 
 _NAME = Field(
     min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", description="Id or name of a cohort."
@@ -44,14 +44,7 @@ class EvaluationRequest(BaseModel):
     model_version_id: Version = None
 
 
-class Verdict(StrEnum):
-    """What there is to say first."""
-
-    ALARM = "alarm"
-    NO_ALARM = "no_alarm"
-    NO_REFERENCE = "no_reference"
-    NOT_EVALUATED = "not_evaluated"
-    NO_MODEL = "no_model"
+ALL_SITES = ""
 
 
 class DriftModel(BaseModel):
@@ -115,7 +108,7 @@ class ComparedWith(BaseModel):
 
     id: str
     people: int
-    fitted: bool = Field(description="Whether the model was fitted on these very people.")
+    fitted: bool = Field(description="Whether the model was fitted on any of these people.")
     bands: dict[str, list[float]]
     kinds: dict[str, dict[str, int]]
 
@@ -140,6 +133,7 @@ class ReferenceResponse(BaseModel):
     id: str
     model_version_id: str
     cohort: str
+    simulated: bool = Field(description="Whether its people are simulated.")
     selection: str | None
     status: ReferenceState
     progress: float
@@ -165,6 +159,7 @@ class AlarmResponse(BaseModel):
 
     id: str
     model_version_id: str
+    reference_id: str = Field(description="What was compared with; it may be another one by now.")
     week: str
     site: str
     findings: list[AlarmFinding]
@@ -178,7 +173,12 @@ class DriftResponse(BaseModel):
     """Whether the scans of late are like those of the reference."""
 
     verdict: Verdict
-    alarm_since: str | None = Field(description="The first week with an alarm that nobody has acknowledged.")
+    alarm_since: str | None = Field(
+        description="The first week with an alarm that nobody has acknowledged; else the first that differs."
+    )
+    open_alarms: int = Field(description="Alarms that nobody has acknowledged, shown below or not.")
+    alarm_variables: list[str] = Field(description="What differs in the weeks of the verdict.")
+    alarm_sites: list[str] = Field(description="Where; an empty one is all of them.")
     model: DriftModel | None
     evaluated_at: datetime | None
     evaluation_requested: bool
@@ -202,9 +202,11 @@ def found_of(stored: dict[str, Any] | None, *, site: str | None) -> FoundRespons
     found = FoundResponse.model_validate(stored)
     if site is None:
         return found
-    return found.model_copy(
-        update={
-            name: [one for one in getattr(found, name) if one.site == site]
-            for name in ("findings", "outside_card", "outcomes")
-        }
-    )
+    # Of one site alone the findings are those of all together.
+    judged_as = ALL_SITES if found.sites == [site] else site
+    named = {
+        name: [one for one in getattr(found, name) if one.site == site]
+        for name in ("outside_card", "outcomes")
+    }
+    findings = [one.model_copy(update={"site": site}) for one in found.findings if one.site == judged_as]
+    return found.model_copy(update={"findings": findings, **named})

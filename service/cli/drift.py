@@ -26,6 +26,7 @@ def show(*, model: Model = None, data_dir: DataDir = None, as_json: AsJson = Fal
     """Compare the scans of the last 12 weeks now, and say what differs; raises alarms as the service does."""
     from service import logs
     from service.drift.evaluating import evaluate_version
+    from service.drift.verdict import Verdict, standing_of
 
     settings = load_settings(data_dir)
     # What this prints says it all; the log is the service's.
@@ -37,24 +38,35 @@ def show(*, model: Model = None, data_dir: DataDir = None, as_json: AsJson = Fal
             version_id = version.id
         found = evaluate_version(sessions, version_id, actor=ACTOR)
         with sessions() as session:
+            standing = standing_of(session, version_id)
             alarms = [_alarm(row) for row in _open_alarms(session, version_id)]
     if as_json:
-        print_json({"model_version_id": version_id, "alarms": alarms, "found": found})
+        verdict = standing.verdict.value
+        print_json({"model_version_id": version_id, "verdict": verdict, "alarms": alarms, "found": found})
         return
-    if alarms:
-        say(f"{named}: ALARM since {alarms[0]['week']}", fg="red")
-        print_table(alarms, ("id", "week", "site", "variables", "raised_at"))
-    elif found["reference"] is None:
-        say(f"{named}: nothing to compare with (`restnet drift reference COHORT` makes it)")
-    else:
-        say(f"{named}: no alarm in {found['n_measured']} scans of {len(found['weeks'])} weeks")
+    scans = f"{found['n_measured']} scans of {len(found['weeks'])} weeks"
+    match standing.verdict:
+        case Verdict.ALARM:
+            say(f"{named}: ALARM since {standing.since}", fg="red")
+            print_table(alarms, ("id", "week", "site", "variables", "raised_at"))
+        case Verdict.ACKNOWLEDGED:
+            say(f"{named}: differs since {standing.since}, every alarm acknowledged", fg="yellow")
+        case Verdict.NO_ALARM:
+            say(f"{named}: no alarm in {scans}")
+        case Verdict.NOTHING_JUDGED:
+            fewest = found["rule"]["fewest_scans"]
+            say(f"{named}: nothing judged in {scans}: no week has {fewest:.0f} people to compare")
+        case Verdict.NOT_EVALUATED:
+            say(f"{named}: the reference has changed meanwhile: look again")
+        case _:
+            say(f"{named}: nothing to compare with (`restnet drift reference COHORT` makes it)")
     deviating = sorted(found["findings"], key=lambda one: -one["statistic"])[:10]
     rows = [
         {
             **one,
             "site": one["site"] or "all",
             "statistic": f"{one['statistic']:.2f}",
-            "corrected_p": f"{one['corrected_p']:.2g}",
+            "corrected_p": f"{one['corrected_p']:.2g}" if one["judged"] else "not judged",
         }
         for one in deviating
     ]
@@ -135,14 +147,14 @@ def _version(session: "Session", named: str | None) -> "ModelVersionRow":
 def _open_alarms(session: "Session", model_version_id: str) -> "list[DriftAlarmRow]":
     from sqlalchemy import select
 
-    from service.db.rows import DriftAlarmRow
+    from service.db.rows import DriftAlarmRow, DriftReferenceRow
 
+    of_version = DriftReferenceRow.model_version_id == model_version_id
+    in_use = select(DriftReferenceRow.id).where(of_version, DriftReferenceRow.in_use)
     return list(
         session.scalars(
             select(DriftAlarmRow)
-            .where(
-                DriftAlarmRow.model_version_id == model_version_id, DriftAlarmRow.acknowledged_at.is_(None)
-            )
+            .where(DriftAlarmRow.reference_id.in_(in_use), DriftAlarmRow.acknowledged_at.is_(None))
             .order_by(DriftAlarmRow.week, DriftAlarmRow.site)
         )
     )

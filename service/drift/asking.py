@@ -1,5 +1,7 @@
 """What people ask about drift: a reference to compare with, another look, an alarm to be taken note of."""
 
+from contextlib import suppress
+
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
@@ -55,6 +57,7 @@ def request_reference(
         model_version_id=version.id,
         cohort_id=cohort.id,
         cohort_name=cohort.name,
+        simulated=cohort.simulated,
         selection=selection,
         requested_by=actor.name,
         max_attempts=max_attempts,
@@ -122,6 +125,27 @@ def acknowledge(session: Session, alarm_id: str, *, actor: Actor) -> DriftAlarmR
     return row
 
 
+def acknowledge_all(session: Session, version: ModelVersionRow, *, actor: Actor) -> int:
+    """Note who has seen every alarm of a version that nobody had seen yet; returns how many these are."""
+    seen = session.scalars(
+        update(DriftAlarmRow)
+        .where(DriftAlarmRow.model_version_id == version.id, DriftAlarmRow.acknowledged_at.is_(None))
+        .values(acknowledged_at=utc_now(), acknowledged_by=actor.name)
+        .returning(DriftAlarmRow.id),
+        execution_options={"synchronize_session": False},
+    ).all()
+    if seen:
+        record(
+            session,
+            actor=actor,
+            action="drift.acknowledge",
+            subject_kind="model_version",
+            subject_id=version.id,
+            details={"alarms": len(seen)},
+        )
+    return len(seen)
+
+
 def reference_in_use(session: Session, model_version_id: str) -> DriftReferenceRow | None:
     """Return what a version's scans are compared with; None where there is nothing."""
     of_version = DriftReferenceRow.model_version_id == model_version_id
@@ -144,11 +168,18 @@ def finish_reference(session: Session, reference_id: str, *, owner: str, sample:
             .values(in_use=in_use)
             .execution_options(synchronize_session=False)
         )
-    # What was found so far was found by comparing with something else.
-    session.execute(
+    # What was found so far was found by comparing with something else; where nobody has looked yet, the row
+    # lets the housekeeping begin.
+    asked = session.scalars(
         update(DriftEvaluationRow)
         .where(DriftEvaluationRow.model_version_id == row.model_version_id)
         .values(requested_at=utc_now())
-        .execution_options(synchronize_session=False)
-    )
+        .returning(DriftEvaluationRow.model_version_id),
+        execution_options={"synchronize_session": False},
+    ).one_or_none()
+    if asked is None:
+        # Where the first look is made at this moment, its row stands, and the next look is at its pace.
+        with suppress(IntegrityError), session.begin_nested():
+            session.add(DriftEvaluationRow(model_version_id=row.model_version_id, requested_at=utc_now()))
+            session.flush()
     return True

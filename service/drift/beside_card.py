@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from service.drift.judging import ALL_SITES, SeenScan
-from service.drift.outcomes import share_of
+from service.drift.outcomes import described_share
 from service.drift.variables import OF_THE_SCAN, REPETITION_TIME
 from service.population import Place, compare_figure
 
@@ -31,6 +31,6 @@ def outside_card(scans: Iterable[SeenScan], card: Mapping[str, Any]) -> list[dic
                 for site in (ALL_SITES, scan.site):
                     counts[scan.week, site, name].append(place == Place.OUTSIDE)
     return [
-        {"week": week, "site": site, "variable": name, "outside": share_of(sum(places), len(places))}
+        {"week": week, "site": site, "variable": name, "outside": described_share(sum(places), len(places))}
         for (week, site, name), places in sorted(counts.items())
     ]

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from service.audit import record
 from service.db.base import utc_now
-from service.db.rows import DriftAlarmRow, DriftEvaluationRow, ModelVersionRow
+from service.db.rows import DriftAlarmRow, DriftEvaluationRow, DriftReferenceRow, ModelVersionRow
 from service.drift.asking import reference_in_use
 from service.drift.beside_card import outside_card
 from service.drift.judging import Finding, Rule, judge, week_of
@@ -74,7 +74,8 @@ def evaluate_version(
             .where(DriftEvaluationRow.model_version_id == model_version_id)
             .values(evaluated_at=began, found=found)
         )
-        _raise_alarms(session, model_version_id, findings, actor=actor)
+        if row is not None:
+            _raise_alarms(session, row, findings, actor=actor)
     log.info("drift_evaluated", model_version_id=model_version_id, scans=_counts(seen, findings))
     return found
 
@@ -111,38 +112,48 @@ def _make_row(sessions: sessionmaker[Session], model_version_id: str) -> None:
 
 
 def _raise_alarms(
-    session: Session, model_version_id: str, findings: Iterable[Finding], *, actor: Actor
+    session: Session, reference: DriftReferenceRow, findings: Iterable[Finding], *, actor: Actor
 ) -> None:
-    of_version = DriftAlarmRow.model_version_id == model_version_id
+    of_reference = DriftAlarmRow.reference_id == reference.id
     known = {
-        (week, site)
-        for week, site in session.execute(select(DriftAlarmRow.week, DriftAlarmRow.site).where(of_version))
+        (alarm.week, alarm.site): alarm
+        for alarm in session.scalars(select(DriftAlarmRow).where(of_reference))
     }
-    raised: dict[tuple[str, str], list[Finding]] = defaultdict(list)
+    raised: dict[tuple[str, str], dict[str, dict[str, Any]]] = defaultdict(dict)
     for finding in findings:
         if finding.alarm:
-            raised[finding.week, finding.site].append(finding)
+            raised[finding.week, finding.site][finding.variable] = finding.to_json()
     for (week, site), group in sorted(raised.items()):
-        if (week, site) in known:
+        alarm = known.get((week, site))
+        before = {} if alarm is None else {finding["variable"]: finding for finding in alarm.findings}
+        if group.keys() <= before.keys():
             continue
-        row = DriftAlarmRow(
-            model_version_id=model_version_id,
-            week=week,
-            site=site,
-            findings=[finding.to_json() for finding in group],
-        )
-        session.add(row)
-        session.flush()
-        variables = sorted(finding.variable for finding in group)
+        if alarm is None:
+            alarm = DriftAlarmRow(
+                model_version_id=reference.model_version_id, reference_id=reference.id, week=week, site=site
+            )
+            session.add(alarm)
+        _raise(session, alarm, list((before | group).values()))
+        variables = sorted(group.keys() - before.keys())
         record(
             session,
             actor=actor,
             action="drift.alarm",
             subject_kind="drift_alarm",
-            subject_id=row.id,
-            details={"model_version_id": model_version_id, "week": week, "variables": variables},
+            subject_id=alarm.id,
+            details={"model_version_id": reference.model_version_id, "week": week, "variables": variables},
         )
-        log.warning("drift_alarm", alarm_id=row.id, week=week, variables=variables)
+        log.warning("drift_alarm", alarm_id=alarm.id, week=week, variables=variables)
+
+
+def _raise(session: Session, alarm: DriftAlarmRow, findings: list[dict[str, Any]]) -> None:
+    """Raise an alarm, for the first time or again: nobody has seen, and nobody was told of, what is new."""
+    alarm.findings = findings
+    alarm.raised_at = session.scalars(select(utc_now())).one()
+    alarm.acknowledged_at = alarm.acknowledged_by = None
+    alarm.notified_at = alarm.notify_after = None
+    alarm.notify_attempts = 0
+    session.flush()
 
 
 def _counts(seen: Seen, findings: Sequence[Finding]) -> dict[str, int]:

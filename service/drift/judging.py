@@ -24,6 +24,9 @@ from service.drift.variables import (
 ALL_SITES = ""
 """The site of what is about every site together."""
 
+OTHER_SITES = "others"
+"""Of scans whose site has no group of its own: they are judged among all scans only."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
@@ -110,6 +113,8 @@ def week_of(moment: datetime) -> str:
 def judge(scans: Iterable[SeenScan], reference: Reference, rule: Rule | None = None) -> list[Finding]:
     """Compare every week of every site, and of all of them, with a reference.
 
+    Each scan is taken for one that says something of its own: give one a person and week.
+
     Returns
     -------
     list of Finding
@@ -117,11 +122,14 @@ def judge(scans: Iterable[SeenScan], reference: Reference, rule: Rule | None = N
     """
     rule = rule or Rule()
     groups: dict[tuple[str, str], list[SeenScan]] = defaultdict(list)
+    sites = set()
     for scan in scans:
+        sites.add(scan.site)
         groups[scan.week, ALL_SITES].append(scan)
-        groups[scan.week, scan.site].append(scan)
+        if scan.site != OTHER_SITES:
+            groups[scan.week, scan.site].append(scan)
     # With one site alone "all sites" would be the same scans, counted twice in the correction.
-    if len({site for _, site in groups}) == 2:
+    if len(sites) == 1:
         groups = {key: group for key, group in groups.items() if key[1] == ALL_SITES}
     found: list[Finding] = []
     for (week, site), group in sorted(groups.items()):

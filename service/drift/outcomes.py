@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from service.drift.judging import ALL_SITES
-from service.drift.statistics import wilson
+from service.shares import share_of
 
 # Of fewer answers the quartiles are those of one or two people.
 FEWEST_FOR_QUARTILES = 5
@@ -46,7 +46,9 @@ def summarise(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
     list of dict
         By week and site: ``n``; quartiles of the probability, or None for few; and as shares, each with
         ``value``, ``low`` and ``high`` (Wilson, 95 %) and ``n``: ``uncertain`` of all, ``overridden`` of
-        the reviewed, ``sensitivity`` and ``specificity`` of those with a confirmed diagnosis and a decision.
+        the reviewed, ``sensitivity`` and ``specificity`` of those with a confirmed diagnosis. As of scores
+        (:mod:`service.scoring.figures`) an uncertain answer meets no diagnosis: it is counted as one that is
+        not right.
     """
     groups: dict[tuple[str, str], list[Outcome]] = defaultdict(list)
     for outcome in outcomes:
@@ -58,18 +60,18 @@ def summarise(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
 def _summary(week: str, site: str, group: list[Outcome]) -> dict[str, Any]:
     ordered = sorted(outcome.probability for outcome in group)
     reviewed = [outcome for outcome in group if outcome.overridden is not None]
-    decided = [outcome for outcome in group if outcome.decision != UNCERTAIN]
-    cases = [outcome.decision == ADHD for outcome in decided if outcome.diagnosis == ADHD]
-    controls = [outcome.decision == CONTROL for outcome in decided if outcome.diagnosis == CONTROL]
+    uncertain = sum(outcome.decision == UNCERTAIN for outcome in group)
+    cases = [outcome.decision == ADHD for outcome in group if outcome.diagnosis == ADHD]
+    controls = [outcome.decision == CONTROL for outcome in group if outcome.diagnosis == CONTROL]
     return {
         "week": week,
         "site": site,
         "n": len(group),
         "probability": _quartiles(ordered),
-        "uncertain": share_of(len(group) - len(decided), len(group)),
-        "overridden": share_of(sum(bool(outcome.overridden) for outcome in reviewed), len(reviewed)),
-        "sensitivity": share_of(sum(cases), len(cases)),
-        "specificity": share_of(sum(controls), len(controls)),
+        "uncertain": described_share(uncertain, len(group)),
+        "overridden": described_share(sum(bool(outcome.overridden) for outcome in reviewed), len(reviewed)),
+        "sensitivity": described_share(sum(cases), len(cases)),
+        "specificity": described_share(sum(controls), len(controls)),
     }
 
 
@@ -79,10 +81,9 @@ def _quartiles(ordered: list[float]) -> list[float] | None:
     return [ordered[round(place * (len(ordered) - 1))] for place in (0.25, 0.5, 0.75)]
 
 
-def share_of(successes: int, trials: int) -> dict[str, Any] | None:
-    """Describe a share with its interval; None without any trial."""
-    interval = wilson(successes, trials)
-    if interval is None:
+def described_share(count: int, of: int) -> dict[str, Any] | None:
+    """Describe a share with its interval; None where there is nothing to count."""
+    share = share_of(count, of)
+    if share.value is None or share.low is None or share.high is None:
         return None
-    low, high = (round(end, 6) for end in interval)
-    return {"value": successes / trials, "low": low, "high": high, "n": trials}
+    return {"value": share.value, "low": round(share.low, 6), "high": round(share.high, 6), "n": of}

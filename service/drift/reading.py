@@ -1,22 +1,30 @@
 """The scans that a model version answered of late, with what people said of the answers."""
 
+from array import array
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from service.db.rows import PredictionRow, ResultRow, ReviewRow, ScanMeasurementRow, ScanRow
-from service.drift.judging import SeenScan, week_of
+from service.drift.judging import OTHER_SITES, SeenScan, week_of
 from service.drift.outcomes import Outcome
+from service.drift.variables import CATEGORIES, OF_THE_SCAN
 from service.reviews.words import Verdict
 
 NOT_GIVEN = "?"
 # Sites are typed: what is beyond the commonest ones counts among all scans only.
 MOST_SITES = 20
-OTHER_SITES = "others"
+# What is shown is for the administrators of one organisation, and the scans are of all: a name that was
+# typed once or twice may be anything.
+FEWEST_OF_A_SITE = 5
+_ROWS_AT_ONCE = 500
+_Asked = Select[*tuple[Any, ...]]
+_KEPT = (*OF_THE_SCAN, *CATEGORIES)
 
 
 @dataclass(frozen=True)
@@ -26,9 +34,10 @@ class Seen:
     Attributes
     ----------
     scans : list of SeenScan
-        Of each file one: sent twice it would count twice.
+        Of each person and week one, the newest: the tests take each scan for another person's. Where no
+        pseudonym was given each file counts.
     outcomes : list of Outcome
-        Of the same answers, those from before anything was measured too.
+        Of each file one, those from before anything was measured too.
     sites : list of str
         In the order of how many scans they have.
     """
@@ -40,36 +49,20 @@ class Seen:
 
 def read_seen(session: Session, model_version_id: str, *, since: datetime) -> Seen:
     """Read what a version answered since a moment."""
-    rows = session.execute(
-        select(
-            ResultRow.prediction_id,
-            ResultRow.adhd_probability,
-            ResultRow.decision,
-            ResultRow.created_at,
-            ScanRow.sha256,
-            ScanRow.site,
-            ScanMeasurementRow.figures,
-            ScanMeasurementRow.embedding,
-        )
-        .join(PredictionRow, PredictionRow.id == ResultRow.prediction_id)
-        .join(ScanRow, ScanRow.id == PredictionRow.scan_id)
-        .outerjoin(ScanMeasurementRow, ScanMeasurementRow.prediction_id == ResultRow.prediction_id)
-        .where(
-            ResultRow.model_version_id == model_version_id,
-            ResultRow.created_at >= since,
-            ScanRow.deleted_at.is_(None),
-        )
-        .order_by(ResultRow.created_at, ResultRow.prediction_id)
-    ).all()
-    named = {row.prediction_id: _site(row.site) for row in rows}
-    sites = [site for site, _ in Counter(named.values()).most_common(MOST_SITES)]
+    sites = _sites(session, model_version_id, since=since)
     verdicts, diagnoses = _reviews(session, model_version_id, since=since)
-    scans, outcomes, known = [], [], set()
-    for row in rows:
-        if row.sha256 in known:
+    scans: dict[tuple[str, ...], SeenScan] = {}
+    outcomes: list[Outcome] = []
+    known: set[bytes] = set()
+    # Row by row: those of twelve weeks at once are too much for a worker of one gigabyte.
+    for row in session.execute(
+        _answers(model_version_id, since), execution_options={"yield_per": _ROWS_AT_ONCE}
+    ):
+        digest = bytes.fromhex(row.sha256)
+        if digest in known:
             continue
-        known.add(row.sha256)
-        week, site = week_of(row.created_at), named[row.prediction_id]
+        known.add(digest)
+        week, site = week_of(row.created_at), _site(row.site)
         site = site if site in sites else OTHER_SITES
         outcomes.append(
             Outcome(
@@ -82,18 +75,71 @@ def read_seen(session: Session, model_version_id: str, *, since: datetime) -> Se
             )
         )
         if row.figures is not None:
-            scans.append(
-                SeenScan(
-                    week=week,
-                    site=site,
-                    figures=row.figures,
-                    embedding=row.embedding,
-                    probability=row.adhd_probability,
-                    decision=row.decision,
-                )
-            )
-    found = [site for site in [*sites, OTHER_SITES] if any(outcome.site == site for outcome in outcomes)]
-    return Seen(scans, outcomes, list(dict.fromkeys(found)))
+            person = (row.organisation_id, row.subject_id, week) if row.subject_id else (row.prediction_id,)
+            scans[person] = _seen_scan(row, week=week, site=site)
+    beyond = any(outcome.site == OTHER_SITES for outcome in outcomes)
+    return Seen(list(scans.values()), outcomes, [*sites, OTHER_SITES] if beyond else sites)
+
+
+def _seen_scan(row: Any, *, week: str, site: str) -> SeenScan:
+    figures: Mapping[str, Any] = row.figures
+    embedding: Sequence[float] | None = row.embedding
+    return SeenScan(
+        week=week,
+        site=site,
+        figures={name: figures[name] for name in _KEPT if name in figures},
+        embedding=array("f", embedding) if embedding else None,
+        probability=row.adhd_probability,
+        decision=row.decision,
+    )
+
+
+def _answers(model_version_id: str, since: datetime) -> _Asked:
+    return (
+        _of_version(
+            select(
+                ResultRow.prediction_id,
+                ResultRow.adhd_probability,
+                ResultRow.decision,
+                ResultRow.created_at,
+                ScanRow.organisation_id,
+                ScanRow.sha256,
+                ScanRow.site,
+                ScanRow.subject_id,
+                ScanMeasurementRow.figures,
+                ScanMeasurementRow.embedding,
+            ),
+            model_version_id,
+            since,
+        )
+        .outerjoin(ScanMeasurementRow, ScanMeasurementRow.prediction_id == ResultRow.prediction_id)
+        .order_by(ResultRow.created_at, ResultRow.prediction_id)
+    )
+
+
+def _of_version(asked: _Asked, model_version_id: str, since: datetime) -> _Asked:
+    return (
+        asked.select_from(ResultRow)
+        .join(PredictionRow, PredictionRow.id == ResultRow.prediction_id)
+        .join(ScanRow, ScanRow.id == PredictionRow.scan_id)
+        .where(
+            ResultRow.model_version_id == model_version_id,
+            ResultRow.created_at >= since,
+            ScanRow.deleted_at.is_(None),
+        )
+    )
+
+
+def _sites(session: Session, model_version_id: str, *, since: datetime) -> list[str]:
+    """Return the sites that get a group of their own, the commonest first."""
+    typed = _of_version(
+        select(ScanRow.site, func.count(func.distinct(ScanRow.sha256))), model_version_id, since
+    ).group_by(ScanRow.site)
+    counted: Counter[str] = Counter()
+    for site, n in session.execute(typed):
+        counted[_site(site)] += n
+    ordered = sorted(counted, key=lambda site: (-counted[site], site))
+    return [site for site in ordered if counted[site] >= FEWEST_OF_A_SITE or site == NOT_GIVEN][:MOST_SITES]
 
 
 def _site(typed: str | None) -> str:

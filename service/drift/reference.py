@@ -50,8 +50,8 @@ class Reference:
     ----------
     people : int
     fitted : bool
-        Whether the model was fitted on these very people: what it says of them is then no measure of what it
-        says of others, and is described but raises no alarm.
+        Whether the model was fitted on any of these people: what it says of them is then no measure of what
+        it says of others, and is described but raises no alarm.
     numbers : dict of str to list of float
         By variable, sorted.
     kinds : dict of str to dict of str to int

@@ -1,8 +1,7 @@
-"""The tests: two samples of a number, two of a kind, many at once, and the interval of a share."""
+"""The tests: two samples of a number, two of a kind, and many at once."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from math import sqrt
 
 import numpy as np
 from scipy import stats
@@ -36,8 +35,9 @@ def compare_numbers(reference: Sequence[float], found: Sequence[float]) -> tuple
 def compare_kinds(reference: Mapping[str, int], found: Mapping[str, int]) -> tuple[float, float]:
     """Compare two samples of a kind: Fisher's exact test for two kinds, chi-square for more.
 
-    The rarest kinds are counted together until every expected count is large enough for chi-square, or two
-    kinds are left.
+    Among the kinds of the reference the rarest are counted together until every expected count is large
+    enough for chi-square, or two kinds are left. How many are of a kind that the reference has not is a test
+    of its own beside it (Fisher): counted together with a known kind they would not be seen.
 
     Parameters
     ----------
@@ -49,18 +49,26 @@ def compare_kinds(reference: Mapping[str, int], found: Mapping[str, int]) -> tup
     statistic : float
         The share of one sample that would have to be of another kind for the two to be alike, 0 to 1.
     p_value : float
-        Two-sided.
+        Two-sided; of two tests the smaller one, doubled.
     """
     n_reference, n_found = sum(reference.values()), sum(found.values())
     kinds = sorted({*reference, *found})
     shares = [(reference.get(kind, 0) / n_reference, found.get(kind, 0) / n_found) for kind in kinds]
     statistic = sum(abs(before - now) for before, now in shares) / 2
-    table = _merged(reference, found)
-    if table.shape[1] < 2:
-        return statistic, 1.0
+    seen = {kind: n for kind, n in found.items() if reference.get(kind, 0)}
+    n_seen = sum(seen.values())
+    p_values = []
+    if n_seen < n_found:
+        p_values.append(_p_value(np.array([[n_reference, 0], [n_seen, n_found - n_seen]])))
+    if n_seen and len(reference) > 1:
+        p_values.append(_p_value(_merged(reference, seen)))
+    return statistic, min([1.0, *(len(p_values) * p_value for p_value in p_values)])
+
+
+def _p_value(table: np.ndarray) -> float:
     if table.shape[1] == 2:
-        return statistic, float(stats.fisher_exact(table).pvalue)
-    return statistic, float(stats.chi2_contingency(table, correction=False).pvalue)
+        return float(stats.fisher_exact(table).pvalue)
+    return float(stats.chi2_contingency(table, correction=False).pvalue)
 
 
 def _merged(reference: Mapping[str, int], found: Mapping[str, int]) -> np.ndarray:
@@ -92,14 +100,3 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
         corrected[place] = highest
     return corrected
-
-
-def wilson(successes: int, trials: int, *, level: float = 0.95) -> tuple[float, float] | None:
-    """Give the interval of a share (Wilson 1927); None without any trial."""
-    if trials == 0:
-        return None
-    z = float(stats.norm.ppf((1 + level) / 2))
-    share = successes / trials
-    middle = (share + z * z / (2 * trials)) / (1 + z * z / trials)
-    half = z * sqrt(share * (1 - share) / trials + z * z / (4 * trials**2)) / (1 + z * z / trials)
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, sqrt
-from statistics import NormalDist, fmean
+from math import ceil
+from statistics import fmean
+
+from service.shares import Share, share_of
 
 DECISIONS = ("control", "adhd", "uncertain")
-LEVEL = 0.95
-"""Of every interval here."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 BINS = 21
 """Of the histogram: an odd number, so that the one in the middle holds what did not change."""
@@ -34,23 +34,6 @@ class Pair:
     now: float
     now_decision: str
     diagnosis: str | None = None
-
-
-@dataclass(frozen=True)
-class Share:
-    """How many of how many, and Wilson's interval for the share; no share of nothing.
-
-    Attributes
-    ----------
-    value, low, high : float or None
-        None where ``of`` is 0.
-    """
-
-    count: int
-    of: int
-    value: float | None
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True)
@@ -130,23 +113,6 @@ def compare(pairs: Sequence[Pair]) -> Figures:
         agreement_then=_agreement([(pair.diagnosis, pair.then_decision) for pair in pairs]),
         agreement_now=_agreement([(pair.diagnosis, pair.now_decision) for pair in pairs]),
     )
-
-
-def share_of(count: int, of: int) -> Share:
-    """Return a share with Wilson's interval.
-
-    Wilson (1927), "Probable inference, the law of succession, and statistical inference", JASA 22, 209-212.
-    """
-    if of == 0:
-        return Share(count, of, None, None, None)
-    value = count / of
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
-    middle = value + z * z / (2 * of)
-    half = z * sqrt(value * (1 - value) / of + z * z / (4 * of * of))
-    scale = 1 + z * z / of
-    # At the ends the interval holds the share itself, which rounding may miss.
-    low, high = min((middle - half) / scale, value), max((middle + half) / scale, value)
-    return Share(count, of, value, max(low, 0.0), min(high, 1.0))
 
 
 def _differences(values: list[float]) -> Differences:

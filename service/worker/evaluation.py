@@ -12,10 +12,10 @@ from celery import Celery
 from sqlalchemy.orm import joinedload
 
 from service import evaluations
-from service.db.rows import EvaluationRow, EvaluationSetRow, ModelVersionRow, TrainingRunRow
+from service.db.rows import EvaluationRow, EvaluationSetRow, ModelVersionRow
 from service.errors import as_json
 from service.queue import announce
-from service.registry import CheckpointDamagedError, CheckpointMissingError, origins_of
+from service.registry import CheckpointDamagedError, CheckpointMissingError
 from service.registry.intactness import require_intact
 from service.storage import EncryptionKeyMissingError, StoredFileDamagedError, StoredFileMissingError
 from service.worker.heartbeat import Heartbeat
@@ -23,12 +23,10 @@ from service.worker.job import Work, Write, run_job
 from service.worker.patience import entered
 from service.worker.runtime import Runtime
 from service.worker.threads import one_thread
+from service.worker.trained_on import origin_of
 from training.cohort.store.cohort_store import CohortStore
-from training.cohort.store.index import COHORT_FILE
-from training.runs import SUBJECTS_FILE
 
 if TYPE_CHECKING:
-    from training.challenge.challenge import Origin
     from training.challenge.people import EvaluationSet
 
 
@@ -65,7 +63,7 @@ def _evaluate(runtime: Runtime, row: EvaluationRow, owner: str, heartbeat: Heart
             old,
             new,
             people,
-            origin=_origin_of(runtime, challenger.id),
+            origin=origin_of(runtime, challenger.id),
             challenger_sha256=challenger.sha256,
             device=runtime.settings.device,
             progress=lambda _stage, share: heartbeat.report(share),
@@ -121,21 +119,6 @@ def lock_set(runtime: Runtime, chosen: EvaluationSetRow) -> "EvaluationSet":
             locked = session.get_one(EvaluationSetRow, chosen.id).fingerprint or ""
             raise EvaluationSetChangedError(name=store.name, expected=locked, found=people.fingerprint)
     return people
-
-
-def _origin_of(runtime: Runtime, model_version_id: str) -> "Origin | None":
-    """Return the run that made a version, where its record and its cohort are still there."""
-    from training.challenge.challenge import Origin  # noqa: PLC0415  (torch)
-
-    with runtime.sessions() as session:
-        run_id = origins_of(session, [model_version_id]).get(model_version_id)
-        run = None if run_id is None else session.get(TrainingRunRow, run_id)
-    if run is None:
-        return None
-    folder, cohort = Path(run.run_folder), Path(run.cohort_folder)
-    if not (folder / SUBJECTS_FILE).is_file() or not (cohort / COHORT_FILE).is_file():
-        return None
-    return Origin(run=folder, cohort=cohort)
 
 
 @contextmanager

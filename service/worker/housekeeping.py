@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from time import monotonic
 
 from sqlalchemy import select
@@ -28,6 +29,8 @@ COHORTS_S = 60.0
 COPIES_S = 60.0
 # A look that somebody asked for begins within this time; the others have a pace of their own.
 DRIFT_S = 10.0
+# A version whose look has failed is left for so long: what it failed of is likely still there.
+DRIFT_AGAIN_S = 900.0
 WEBHOOK_S = 10.0
 # How often the thread looks whether a chore is due.
 LOOK_S = 1.0
@@ -56,6 +59,7 @@ class Housekeeping:
         self._actor = program("sweeper")
         self._removed_up_to = ""
         self._logged: Anchor | None = None
+        self._drift_not_before: dict[str, float] = {}
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
 
@@ -145,7 +149,16 @@ class Housekeeping:
         from service.drift.evaluating import evaluate_version  # noqa: PLC0415
 
         for model_version_id in due:
-            evaluate_version(self._sessions, model_version_id, actor=self._actor)
+            if monotonic() < self._drift_not_before.get(model_version_id, 0.0):
+                continue
+            # Each on its own: one that cannot be looked at must not keep the others from it. What it leaves
+            # here stands unless the look comes to its end.
+            self._drift_not_before[model_version_id] = monotonic() + DRIFT_AGAIN_S
+            guarded("drift_not_evaluated", partial(self._look_at, evaluate_version, model_version_id))
+
+    def _look_at(self, evaluate: Callable[..., object], model_version_id: str) -> None:
+        evaluate(self._sessions, model_version_id, actor=self._actor)
+        del self._drift_not_before[model_version_id]
 
     def _tell_alarms(self) -> None:
         if self._settings.drift_webhook_url is None:

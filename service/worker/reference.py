@@ -19,6 +19,7 @@ from service.storage import EncryptionKeyMissingError
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.runtime import Runtime
+from service.worker.trained_on import was_trained_on
 
 if TYPE_CHECKING:
     from model.predictor import Predictor
@@ -58,12 +59,15 @@ def _measure(runtime: Runtime, row: DriftReferenceRow, owner: str, heartbeat: He
         raise DriftReferenceTooSmallError(expected=FEWEST_PEOPLE, found=len(people))
     # One scan a person: two of the same one are alike, and the tests take each for another.
     first = [store.scans_of(person.subject_id)[0] for person in people]
-    scans = measure_stored(store, first, predictor, heartbeat=heartbeat)
+    # Without the run that made it, a model is known by its fingerprint alone.
     fitted = predictor.card.cohort_fingerprint in {
         store.fingerprint(people),
         store.fingerprint(store.subjects),
         *(store.fingerprint(select(store.subjects, name)) for name in ("all", "train") if _has(store, name)),
-    }
+    } or was_trained_on(
+        runtime, version.id, store=store, subject_ids=[person.subject_id for person in people]
+    )
+    scans = measure_stored(store, first, predictor, heartbeat=heartbeat)
     sample = build_reference(scans, fitted=fitted).to_json()
     return lambda session: finish_reference(session, row.id, owner=owner, sample=sample)
 

@@ -43,7 +43,10 @@ def test_every_code_of_the_guide_is_in_the_list_of_codes() -> None:
     }
     assert len(named) >= 15
     # Events of the log, and a figure.
-    assert named - {"publish_failed", "drift_webhook_failed", "restnet_workers"} <= CODES
+    assert (
+        named - {"publish_failed", "drift_webhook_failed", "drift_webhook_given_up", "restnet_workers"}
+        <= CODES
+    )
 
 
 def test_every_file_and_service_of_the_guide_is_there() -> None:

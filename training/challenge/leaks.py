@@ -53,6 +53,24 @@ def find_overlap(
     -------
     Overlap
     """
+    return overlap_of(
+        evaluation.store,
+        [person.subject_id for person in evaluation.people],
+        trained_on=trained_on,
+        training_store=training_store,
+        added=added,
+    )
+
+
+def overlap_of(
+    store: CohortStore,
+    subject_ids: Iterable[str],
+    *,
+    trained_on: Iterable[str],
+    training_store: CohortStore,
+    added: CohortStore | None = None,
+) -> Overlap:
+    """Compare some people of any store with those of a training run, as :func:`find_overlap` does."""
     trained = set(trained_on)
     digests = {
         digest
@@ -62,8 +80,7 @@ def find_overlap(
     }
     if added is not None:
         digests.update(digest for scan in added.scans for digest in (scan.series_sha256, scan.source_sha256))
-    store = evaluation.store
-    here = {person.subject_id for person in evaluation.people}
+    here = set(subject_ids)
     by_scan = {
         scan.subject_id
         for scan in store.scans

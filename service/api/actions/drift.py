@@ -19,7 +19,6 @@ from service.api.drift_payloads import (
     EvaluationRequestedResponse,
     ReferenceRequest,
     ReferenceResponse,
-    Verdict,
     found_of,
 )
 from service.api.resources import Resources
@@ -32,6 +31,7 @@ from service.db.rows import (
     ReferenceState,
 )
 from service.drift import asking
+from service.drift.verdict import Verdict, standing_of
 from service.queue import announce
 
 _SHOWN_ALARMS = 50
@@ -60,13 +60,16 @@ def read_drift(session: Session, *, model_version_id: str | None, site: str | No
         .limit(1)
     ).one_or_none()
     alarms = _alarms(session, version.id)
-    waiting = sorted(alarm.week for alarm in alarms if alarm.acknowledged_at is None)
+    standing = standing_of(session, version.id)
     since = datetime.now(UTC) - _DEPLOYED
     deployments = list_deployments(session, cursor=None, limit=_SHOWN_DEPLOYMENTS).items
     evaluated_at = None if evaluation is None else evaluation.evaluated_at
     return DriftResponse(
-        verdict=_verdict(waiting, evaluation, has_reference=in_use is not None),
-        alarm_since=waiting[0] if waiting else None,
+        verdict=standing.verdict,
+        alarm_since=standing.since,
+        open_alarms=standing.open_alarms,
+        alarm_variables=sorted(standing.variables),
+        alarm_sites=sorted(standing.sites),
         model=DriftModel(id=version.id, name=version.name, version=version.version),
         evaluated_at=evaluated_at,
         evaluation_requested=_is_requested(evaluation),
@@ -136,12 +139,27 @@ def acknowledge_alarm(resources: Resources, principal: Principal, alarm_id: str)
         return _alarm(row, names_of(session, {row.acknowledged_by or ""}))
 
 
+def acknowledge_every_alarm(resources: Resources, principal: Principal, model_version_id: str | None) -> str:
+    """Note that every alarm of a version was seen; returns the version.
+
+    Raises
+    ------
+    ModelNotFoundError, NoActiveModelError
+        If there is no such version, or none that answers.
+    """
+    with resources.sessions_for(principal).begin() as session:
+        version = _require_version(session, model_version_id)
+        asking.acknowledge_all(session, version, actor=principal.actor)
+        return version.id
+
+
 def reference_response(session: Session, row: DriftReferenceRow) -> ReferenceResponse:
     """Describe a reference."""
     return ReferenceResponse(
         id=row.id,
         model_version_id=row.model_version_id,
         cohort=row.cohort_name,
+        simulated=row.simulated,
         selection=row.selection,
         status=row.state,
         progress=row.progress,
@@ -167,17 +185,6 @@ def _require_version(session: Session, model_version_id: str | None) -> ModelVer
     return version
 
 
-def _verdict(waiting: list[str], evaluation: DriftEvaluationRow | None, *, has_reference: bool) -> Verdict:
-    if waiting:
-        return Verdict.ALARM
-    if not has_reference:
-        return Verdict.NO_REFERENCE
-    found = None if evaluation is None else evaluation.found
-    if found is None or found["reference"] is None:
-        return Verdict.NOT_EVALUATED
-    return Verdict.NO_ALARM
-
-
 def _is_requested(evaluation: DriftEvaluationRow | None) -> bool:
     if evaluation is None or evaluation.requested_at is None:
         return False
@@ -201,6 +208,7 @@ def _alarm(row: DriftAlarmRow, names: dict[str, str]) -> AlarmResponse:
     return AlarmResponse(
         id=row.id,
         model_version_id=row.model_version_id,
+        reference_id=row.reference_id,
         week=row.week,
         site=row.site,
         findings=[
@@ -218,6 +226,9 @@ def _without_model() -> DriftResponse:
     return DriftResponse(
         verdict=Verdict.NO_MODEL,
         alarm_since=None,
+        open_alarms=0,
+        alarm_variables=[],
+        alarm_sites=[],
         model=None,
         evaluated_at=None,
         evaluation_requested=False,

@@ -1,10 +1,11 @@
 """Figures about drift, from what the housekeeping found: open alarms, and how far scans differ."""
 
 from prometheus_client import CollectorRegistry, Gauge
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from service.db.rows import DriftAlarmRow, DriftEvaluationRow, ModelVersionRow
+from service.db.rows import DriftEvaluationRow, ModelVersionRow
+from service.drift.asking import reference_in_use
+from service.drift.verdict import standing_of
 
 
 class DriftFigures:
@@ -22,6 +23,11 @@ class DriftFigures:
             ["variable"],
             registry=registry,
         )
+        self._reference = Gauge(
+            "restnet_drift_reference_in_use",
+            "1 where the model that answers has a reference that its scans are compared with",
+            registry=registry,
+        )
         self._evaluated = Gauge(
             "restnet_drift_evaluated_timestamp_seconds",
             "When the scans of the model that answers were last compared; 0: never",
@@ -31,14 +37,13 @@ class DriftFigures:
     def refresh(self, session: Session, model: ModelVersionRow | None) -> None:
         """Bring every figure up to date."""
         self._alarm.set(0)
+        self._reference.set(0)
         self._evaluated.set(0)
         self._statistic.clear()
         if model is None:
             return
-        waiting = select(func.count()).where(
-            DriftAlarmRow.model_version_id == model.id, DriftAlarmRow.acknowledged_at.is_(None)
-        )
-        self._alarm.set(session.scalar(waiting) or 0)
+        self._alarm.set(standing_of(session, model.id).open_alarms)
+        self._reference.set(0 if reference_in_use(session, model.id) is None else 1)
         evaluation = session.get(DriftEvaluationRow, model.id)
         if evaluation is None or evaluation.found is None or evaluation.evaluated_at is None:
             return

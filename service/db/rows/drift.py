@@ -66,6 +66,7 @@ class DriftReferenceRow(JobRow, Base):
     model_version_id: Mapped[Id] = mapped_column(ForeignKey("model_versions.id"))
     cohort_id: Mapped[Id | None] = mapped_column(ForeignKey("cohorts.id", ondelete="SET NULL"))
     cohort_name: Mapped[str]
+    simulated: Mapped[bool] = mapped_column(default=False, server_default=false())
     selection: Mapped[str | None] = mapped_column(String(32))
     state: Mapped[ReferenceState] = mapped_column(state_type(ReferenceState), default=ReferenceState.QUEUED)
     in_use: Mapped[bool] = mapped_column(default=False, server_default=false())
@@ -90,19 +91,23 @@ class DriftEvaluationRow(Base):
 
 
 class DriftAlarmRow(Base):
-    """A week of a site whose scans differ from the reference; ``site`` is empty for all sites together.
+    """A week of a site whose scans differ from a reference; ``site`` is empty for all sites together.
 
-    ``findings`` are what was found when it was raised. ``notified_at`` says when the webhook took it.
+    ``findings`` are what was found when it was raised, by variable. Where later scans of the week differ in
+    more it is raised again: ``raised_at`` is the last time, and whoever has seen it has not seen this.
+    ``notified_at`` says when the webhook took it.
     """
 
     __tablename__ = "drift_alarms"
     __table_args__ = (
-        UniqueConstraint("model_version_id", "week", "site"),
+        UniqueConstraint("reference_id", "week", "site"),
+        Index(None, "model_version_id", "week"),
         Index(None, "raised_at", "id"),
     )
 
     id: Mapped[Key]
     model_version_id: Mapped[Id] = mapped_column(ForeignKey("model_versions.id"))
+    reference_id: Mapped[Id] = mapped_column(ForeignKey("drift_references.id"))
     week: Mapped[str] = mapped_column(String(8))
     site: Mapped[str]
     findings: Mapped[list[dict[str, Any]]] = mapped_column(JSON(none_as_null=True))

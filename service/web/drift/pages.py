@@ -1,5 +1,6 @@
 """The page about drift: the verdict, figures by week, alarms, and what scans are compared with."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Form, Query, Request
@@ -10,6 +11,7 @@ from service.api.access.principal import Principal
 from service.api.access.principals import AnyResources
 from service.api.actions.drift import (
     acknowledge_alarm,
+    acknowledge_every_alarm,
     ask_for_evaluation,
     read_drift,
     start_reference,
@@ -60,18 +62,19 @@ def make_reference(
     model: Text = "",
 ) -> Response:
     """Queue a reference for a model."""
+    form = {"cohort": cohort, "selection": selection}
     try:
         asked = ReferenceRequest.model_validate(
             {"cohort": cohort, "selection": selection or None, "model_version_id": model or None}
         )
         start_reference(resources, principal, asked)
     except ValidationError:
-        return _refused(request, principal, resources, "fields_not_valid", 422, model=model)
+        return _refused(request, principal, resources, "fields_not_valid", 422, model=model, form=form)
     except ServiceError as refusal:
         if refusal.code not in wording.REFUSALS:
             raise
         status = status_of(refusal) or 500
-        return _refused(request, principal, resources, refusal.code, status, model=model)
+        return _refused(request, principal, resources, refusal.code, status, model=model, form=form)
     return _back("reference", model)
 
 
@@ -95,15 +98,38 @@ def acknowledge(alarm_id: str, principal: Manager, resources: AnyResources) -> R
     return _back("acknowledged", alarm.model_version_id)
 
 
+@router.post("/alarms/acknowledge")
+def acknowledge_all(
+    request: Request, principal: Manager, resources: AnyResources, model: Text = ""
+) -> Response:
+    """Note that every alarm of a model was seen."""
+    try:
+        version = acknowledge_every_alarm(resources, principal, model or None)
+    except ServiceError as refusal:
+        if refusal.code not in wording.REFUSALS:
+            raise
+        return _refused(request, principal, resources, refusal.code, status_of(refusal) or 500, model="")
+    return _back("acknowledged_all", version)
+
+
 def _back(done: str, model: str) -> RedirectResponse:
     return RedirectResponse(f"/drift?done={done}" + (f"&model={model}" if model else ""), status_code=303)
 
 
 def _refused(
-    request: Request, principal: Principal, resources: Resources, code: str, status: int, *, model: str
+    request: Request,
+    principal: Principal,
+    resources: Resources,
+    code: str,
+    status: int,
+    *,
+    model: str,
+    form: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     problem = _(wording.REFUSALS[code])
-    return _page(request, principal, resources, model=model, site="", problem=problem, status=status)
+    return _page(
+        request, principal, resources, model=model, site="", problem=problem, status=status, form=form
+    )
 
 
 def _page(
@@ -116,12 +142,16 @@ def _page(
     done: str = "",
     problem: str = "",
     status: int = 200,
+    form: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     with resources.sessions_for(principal).open() as session:
         drift = read_drift(session, model_version_id=model or None, site=None)
         models = list_models(session)
         cohorts = list_cohorts(session)
     found = drift.found
+    if found and found.sites == [site]:
+        # Of one site alone the findings are those of all together.
+        site = ""
     newest = {one.variable: one for one in found.findings if one.site == site} if found else {}
     return page(
         request,
@@ -135,6 +165,7 @@ def _page(
         site=site,
         models=models,
         cohorts=cohorts,
+        form=form or {"cohort": "", "selection": ""},
         plots=drawing.plots_of(found, site=site) if found else [],
         rates=drawing.rates_of(found, site=site) if found else [],
         stays=drawing.stays_of(drift.deployments, found.weeks) if found else [],

@@ -1,19 +1,16 @@
 """What the page about drift says: verdicts, variables and figures in plain words."""
 
-from service.api.drift_payloads import (
-    DriftResponse,
-    FindingResponse,
-    ReferenceResponse,
-    ShareResponse,
-    Verdict,
-)
+from service.api.drift_payloads import DriftResponse, FindingResponse, ReferenceResponse, ShareResponse
 from service.db.rows import ReferenceState
-from service.web.language import _, listed, marked
+from service.drift.verdict import Verdict
+from service.web.language import _, listed, marked, ngettext
 from service.web.rendering import percent
 
 VERDICTS = {
     Verdict.ALARM.value: marked("Alarm"),
+    Verdict.ACKNOWLEDGED.value: marked("Differs, and somebody has seen it"),
     Verdict.NO_ALARM.value: marked("No alarm"),
+    Verdict.NOTHING_JUDGED.value: marked("Too few scans to judge"),
     Verdict.NO_REFERENCE.value: marked("Nothing to compare with yet"),
     Verdict.NOT_EVALUATED.value: marked("Not looked at yet"),
     Verdict.NO_MODEL.value: marked("No model answers"),
@@ -45,6 +42,13 @@ STATES = {
     ReferenceState.FAILED.value: marked("failed"),
     ReferenceState.CANCELLED.value: marked("was cancelled"),
 }
+SELECTIONS = {
+    "": marked("as for training"),
+    "all": marked("everybody"),
+    "train": marked("the training release"),
+    "test": marked("the test release"),
+    "seed430": marked("a draw like the published 430"),
+}
 REFUSALS = {
     "cohort_not_known": marked("There is no such cohort any more. Choose another one."),
     "cohort_not_usable": marked("The cohort is not what was registered any more. Register it again."),
@@ -56,6 +60,7 @@ DONE = {
     "reference": marked("The reference is queued. This page shows how far it is."),
     "evaluation": marked("The scans are looked at within some seconds."),
     "acknowledged": marked("The alarm is acknowledged."),
+    "acknowledged_all": marked("Every alarm of this model is acknowledged."),
 }
 
 
@@ -72,20 +77,21 @@ def title_of(name: str, kind: str | None) -> str:
 
 
 def variables_of(drift: DriftResponse) -> str:
-    """List the variables of the alarms that nobody has acknowledged, each once."""
-    names = {
-        finding.variable
-        for alarm in drift.alarms
-        if alarm.acknowledged_at is None
-        for finding in alarm.findings
-    }
-    return listed([variable_of(name) for name in VARIABLES if name in names])
+    """List what differs in the weeks of the verdict."""
+    return listed([variable_of(name) for name in VARIABLES if name in drift.alarm_variables])
 
 
 def sites_of(drift: DriftResponse) -> str:
-    """List the sites of the alarms that nobody has acknowledged."""
-    sites = {alarm.site for alarm in drift.alarms if alarm.acknowledged_at is None}
-    return listed([site_of(site) for site in sorted(sites)])
+    """List where it differs."""
+    return listed([site_of(site) for site in drift.alarm_sites])
+
+
+def people_of(reference: ReferenceResponse) -> str:
+    """Say how many people a reference is made of, and whether they are real ones."""
+    people = reference.people or 0
+    if reference.simulated:
+        return ngettext("%(n)s simulated person", "%(n)s simulated people", people, n=people)
+    return ngettext("%(n)s person", "%(n)s people", people, n=people)
 
 
 def site_of(site: str) -> str:

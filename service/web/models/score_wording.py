@@ -1,7 +1,7 @@
 """What the pages of shadow mode and of batches say."""
 
 from service.api.scoring_payloads import ShareResponse
-from service.scoring.figures import LEVEL
+from service.shares import LEVEL
 from service.web.language import _, marked
 from service.web.language.numbers import per_cent
 from service.web.rendering import percent

@@ -51,6 +51,7 @@ def test_the_verdict_goes_from_no_model_to_an_alarm_and_back(served: Serving, ke
     assert read(served, key)["verdict"] == "no_model"
     model = served.register_model()
     assert read(served, key)["verdict"] == "no_reference"
+    assert figures(served)["restnet_drift_reference_in_use"] == 0
     with served.sessions.begin() as session:
         reference = add_reference(session, model)
         session.delete(reference)
@@ -63,6 +64,7 @@ def test_the_verdict_goes_from_no_model_to_an_alarm_and_back(served: Serving, ke
     assert [one["model_version_id"] for one in found["deployments"]] == [model]
     assert {one["site"] for one in read(served, key, site="peking")["found"]["findings"]} == {"peking"}
     assert figures(served)["restnet_drift_alarm"] == 2
+    assert figures(served)["restnet_drift_reference_in_use"] == 1
     assert 0.3 < figures(served)['restnet_drift_statistic{variable="tr_s"}'] < 0.6
 
     for alarm in found["alarms"]:
@@ -70,7 +72,8 @@ def test_the_verdict_goes_from_no_model_to_an_alarm_and_back(served: Serving, ke
         assert answer.status_code == 200
         assert answer.json()["acknowledged_by"]
     after = read(served, key)
-    assert (after["verdict"], after["alarm_since"], len(after["alarms"])) == ("no_alarm", None, 2)
+    assert (after["verdict"], after["open_alarms"], len(after["alarms"])) == ("acknowledged", 0, 2)
+    assert "tr_s" in after["alarm_variables"]
     assert figures(served)["restnet_drift_alarm"] == 0
 
 
@@ -135,14 +138,57 @@ def test_the_page_says_the_verdict_first_and_takes_an_acknowledgement(served: Se
     assert text.index("Since week") < text.index("By week")
     assert "repetition time" in text
     assert "peking" in text
-    forms = re.findall(r'action="(/drift/alarms/[^"]+)"', text)
+    forms = re.findall(r'action="(/drift/alarms/[^"/]+/acknowledge)"', text)
     assert len(forms) == 2
     for form in forms:
         answer = served.client.post(form, data={"csrf_token": token})
         assert (answer.status_code, answer.headers["location"][:23]) == (303, "/drift?done=acknowledge")
     text = served.client.get("/drift").text
-    assert "No alarm" in text
+    assert "still differ from the reference" in text
+    assert "No alarm" not in text
     assert "chief" in text
+
+
+def test_every_alarm_is_acknowledged_by_one_button(served: Serving, key: dict[str, str]) -> None:
+    model = served.register_model()
+    token = served.log_in(served.user("chief", Role.ADMINISTRATOR))
+    drifted(served, model)
+    assert 'action="/drift/alarms/acknowledge"' in served.client.get("/drift").text
+    form = {"csrf_token": token, "model": model}
+    answer = served.client.post("/drift/alarms/acknowledge", data=form)
+    assert answer.headers["location"] == f"/drift?done=acknowledged_all&model={model}"
+    assert read(served, key)["open_alarms"] == 0
+    assert 'action="/drift/alarms/acknowledge"' not in served.client.get("/drift").text
+
+
+def test_few_scans_are_no_good_news(served: Serving, key: dict[str, str]) -> None:
+    model = served.register_model()
+    with served.sessions.begin() as session:
+        add_reference(session, model)
+        add_answers(session, model, draw(np.random.default_rng(1), 9))
+    evaluate_version(served.sessions, model, actor=program("sweeper"))
+    assert read(served, key)["verdict"] == "nothing_judged"
+    with served.sessions.begin() as session:
+        add_answers(session, model, draw(np.random.default_rng(2), 20))
+    evaluate_version(served.sessions, model, actor=program("sweeper"))
+    assert read(served, key)["verdict"] == "no_alarm"
+    # The only site is all of them.
+    of_site = read(served, key, site="nyu")["found"]
+    assert {one["site"] for one in of_site["findings"]} == {"nyu"}
+    assert {one["site"] for one in of_site["outcomes"]} == {"nyu"}
+
+
+def test_after_a_promotion_the_page_leads_to_the_model_before_and_says_what_is_missing(
+    served: Serving,
+) -> None:
+    before = served.register_model()
+    served.log_in(served.user("chief", Role.ADMINISTRATOR))
+    drifted(served, before)
+    other = served.add_model("2")
+    text = served.client.get(f"/drift?model={other}").text
+    assert "after each promotion the new one needs its own" in text
+    assert f'<option value="{before}"' in text
+    assert f'href="/api/v1/admin/drift?model_version_id={before}"' in served.client.get("/drift").text
 
 
 def test_the_page_queues_a_reference_and_refuses_in_words(served: Serving) -> None:
@@ -155,6 +201,9 @@ def test_the_page_queues_a_reference_and_refuses_in_words(served: Serving) -> No
     again = served.client.post("/drift/references", data=form)
     assert again.status_code == 409
     assert "A reference of this model is on its way" in again.text
+    refused = served.client.post("/drift/references", data=form | {"selection": "seed430"})
+    assert f'<option value="{cohort}" selected>' in refused.text
+    assert '<option value="seed430" selected>' in refused.text
     nothing = served.client.post("/drift/references", data=form | {"cohort": ""})
     assert (nothing.status_code, "Choose a cohort." in nothing.text) == (422, True)
     looked = served.client.post("/drift/evaluate", data={"csrf_token": token, "model": model})

@@ -130,6 +130,7 @@ PAGES = {
     ("POST", "/drift/references"): {Role.ADMINISTRATOR},
     ("POST", "/drift/evaluate"): {Role.ADMINISTRATOR},
     ("POST", "/drift/alarms/{alarm_id}/acknowledge"): {Role.ADMINISTRATOR},
+    ("POST", "/drift/alarms/acknowledge"): {Role.ADMINISTRATOR},
     ("GET", "/reviews"): {Role.ADMINISTRATOR},
     ("GET", "/evaluation"): {Role.ADMINISTRATOR, Role.RESEARCHER},
     ("POST", "/evaluation"): {Role.ADMINISTRATOR},

@@ -45,7 +45,24 @@ def test_a_look_names_what_drifts_and_an_alarm_is_acknowledged(at, restnet, rest
     assert (looked["model_version_id"], alarm["site"]) == (model, "all")
     _, done = restnet_json("drift", "acknowledge", alarm["id"], *at)
     assert done["acknowledged_by"] == "command-line"
-    assert "no alarm in 30 scans" in restnet("drift", "show", *at)[1]
+    status, told, _ = restnet("drift", "show", *at)
+    assert "differs since" in told
+    assert "acknowledged" in told
+    assert "no alarm" not in told
+    assert restnet_json("drift", "show", *at)[1]["verdict"] == "acknowledged"
+
+
+@pytest.mark.usefixtures("logs_put_back")
+def test_without_enough_scans_nothing_is_said_to_be_well(at, restnet):
+    assert restnet("models", "import", *at)[0] == 0
+    with session_at(at) as session:
+        model = active_model(session).id
+        add_reference(session, model)
+        add_answers(session, model, draw(np.random.default_rng(1), 9))
+    assert "nothing judged in 9 scans" in restnet("drift", "show", *at)[1]
+    with session_at(at) as session:
+        add_answers(session, model, draw(np.random.default_rng(2), 20))
+    assert "no alarm in 29 scans" in restnet("drift", "show", *at)[1]
 
 
 def test_a_reference_is_queued_for_a_worker(at, restnet, restnet_json):

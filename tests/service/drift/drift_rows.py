@@ -17,6 +17,7 @@ from service.db.rows import (
     ScanMeasurementRow,
     ScanRow,
 )
+from service.drift.asking import reference_in_use
 from service.drift.reference import Scan, build_reference
 from tests.service.drift.people import draw
 
@@ -43,8 +44,11 @@ def add_answers(
     *,
     site: str | None = "NYU",
     ago: timedelta = timedelta(),
+    of_one_person: bool = False,
+    anonymous: bool = False,
 ) -> list[str]:
     """Store answers to some scans, as workers do; returns the ids of their scans."""
+    one = f"P-1 {uuid4().int}"
     ids = []
     for scan in scans:
         row = ScanRow(
@@ -54,7 +58,7 @@ def add_answers(
             display_name="child scan",
             storage_key=f"scans/{uuid4()}",
             site=site,
-            subject_id="P-1",
+            subject_id=None if anonymous else one if of_one_person else f"P-1 {uuid4().int}",
         )
         session.add(row)
         session.flush()
@@ -100,7 +104,14 @@ def add_alarm(session: Session, model_version_id: str, *, week: str = "2026-W48"
         "p_value": 1e-9,
         "corrected_p": 1e-6,
     }
-    row = DriftAlarmRow(model_version_id=model_version_id, week=week, site=site, findings=[finding])
+    reference = reference_in_use(session, model_version_id) or add_reference(session, model_version_id)
+    row = DriftAlarmRow(
+        model_version_id=model_version_id,
+        reference_id=reference.id,
+        week=week,
+        site=site,
+        findings=[finding],
+    )
     session.add(row)
     session.flush()
     return row.id

@@ -12,16 +12,18 @@ from service.db.rows import (
     AuditEventRow,
     DriftAlarmRow,
     DriftEvaluationRow,
+    DriftReferenceRow,
     ModelVersionRow,
     PredictionRow,
     ReviewRow,
     ScanMeasurementRow,
 )
-from service.drift.asking import acknowledge, request_evaluation
+from service.drift.asking import acknowledge, acknowledge_all, request_evaluation
 from service.drift.due import versions_due
 from service.drift.errors import DriftAlarmNotFoundError
 from service.drift.evaluating import evaluate_version
 from service.drift.judging import week_of
+from service.drift.verdict import standing_of
 from service.identity.actor import Actor, program
 from service.retention import Reason, mark_deleted
 from tests.service.conftest import BOTH_DATABASES
@@ -104,6 +106,102 @@ def test_a_scan_that_was_sent_twice_counts_once(sessions: Sessions, model_versio
         ids = add_answers(session, model_version_id, draw(np.random.default_rng(5), 3))
         session.execute(update(ScanRow).where(ScanRow.id.in_(ids)).values(sha256="d" * 64))
     assert evaluate_version(sessions, model_version_id, actor=ACTOR)["n_scans"] == 1
+
+
+def test_a_person_counts_once_a_week_and_the_newest_scan_stands(
+    sessions: Sessions, model_version_id: str
+) -> None:
+    generator = np.random.default_rng(12)
+    with sessions.begin() as session:
+        add_reference(session, model_version_id)
+        # Twelve runs of one child, and one of each of four others.
+        add_answers(session, model_version_id, draw(generator, 12, tr_s=1.2), of_one_person=True)
+        add_answers(session, model_version_id, draw(generator, 4))
+    found = evaluate_version(sessions, model_version_id, actor=ACTOR)
+    assert (found["n_scans"], found["n_measured"], found["findings"]) == (16, 5, [])
+    with sessions.begin() as session:
+        # Nothing says whether these are one person or many.
+        add_answers(session, model_version_id, draw(generator, 12, tr_s=1.2), anonymous=True)
+    assert evaluate_version(sessions, model_version_id, actor=ACTOR)["n_measured"] == 17
+    assert [alarm.site for alarm in alarms(sessions)] == [""]
+
+
+def test_a_site_that_was_typed_a_few_times_is_not_named(sessions: Sessions, model_version_id: str) -> None:
+    generator = np.random.default_rng(13)
+    with sessions.begin() as session:
+        add_answers(session, model_version_id, draw(generator, 5), site="NYU")
+        add_answers(session, model_version_id, draw(generator, 4), site="Doctor Miller")
+    found = evaluate_version(sessions, model_version_id, actor=ACTOR)
+    assert found["sites"] == ["nyu", "others"]
+    assert "miller" not in str(found)
+
+
+@BOTH_DATABASES
+def test_what_a_week_differs_in_later_raises_its_alarm_again(
+    sessions: Sessions, model_version_id: str
+) -> None:
+    generator = np.random.default_rng(14)
+    with sessions.begin() as session:
+        add_reference(session, model_version_id)
+        add_answers(session, model_version_id, draw(generator, 20, tr_s=1.2))
+    evaluate_version(sessions, model_version_id, actor=ACTOR)
+    [alarm] = alarms(sessions)
+    with sessions.begin() as session:
+        acknowledge(session, alarm.id, actor=Actor("user:1", "test"))
+        session.execute(update(DriftAlarmRow).values(notified_at=utc_now(), notify_attempts=1))
+    evaluate_version(sessions, model_version_id, actor=ACTOR)
+    assert alarms(sessions)[0].acknowledged_by == "user:1"
+    with sessions.begin() as session:
+        add_answers(session, model_version_id, draw(generator, 40, tr_s=1.2, noise=0.5))
+    evaluate_version(sessions, model_version_id, actor=ACTOR)
+    [again] = alarms(sessions)
+    assert again.id == alarm.id
+    assert {finding["variable"] for finding in again.findings} > {"tr_s", "dvars_mean"}
+    assert (again.acknowledged_at, again.notified_at, again.notify_attempts) == (None, None, 0)
+    with sessions() as session:
+        events = session.scalars(
+            select(AuditEventRow)
+            .where(AuditEventRow.action == "drift.alarm")
+            .order_by(AuditEventRow.sequence)
+        ).all()
+    assert [event.details["variables"] for event in events][1] == ["dvars_mean"]
+
+
+def test_a_new_reference_begins_with_alarms_of_its_own(sessions: Sessions, model_version_id: str) -> None:
+    generator = np.random.default_rng(15)
+    with sessions.begin() as session:
+        first = add_reference(session, model_version_id).id
+        add_answers(session, model_version_id, draw(generator, 20, tr_s=1.2))
+    evaluate_version(sessions, model_version_id, actor=ACTOR)
+    with sessions.begin() as session:
+        session.get_one(DriftReferenceRow, first).in_use = False
+        session.flush()
+        second = add_reference(session, model_version_id, seed=2).id
+    with sessions() as session:
+        assert standing_of(session, model_version_id).verdict == "not_evaluated"
+    evaluate_version(sessions, model_version_id, actor=ACTOR)
+    assert {alarm.reference_id for alarm in alarms(sessions)} == {first, second}
+    with sessions() as session:
+        standing = standing_of(session, model_version_id)
+    assert (standing.verdict, standing.open_alarms) == ("alarm", 1)
+
+
+def test_every_alarm_is_acknowledged_at_once_and_the_audit_has_it(
+    sessions: Sessions, model_version_id: str
+) -> None:
+    with sessions.begin() as session:
+        for week in range(1, 61):
+            add_alarm(session, model_version_id, week=f"2026-W{week % 50:02d}", site=str(week))
+    with sessions.begin() as session:
+        standing = standing_of(session, model_version_id)
+        assert (standing.open_alarms, standing.since) == (60, "2026-W00")
+        version = session.get_one(ModelVersionRow, model_version_id)
+        assert acknowledge_all(session, version, actor=Actor("user:1", "test")) == 60
+        assert acknowledge_all(session, version, actor=Actor("user:2", "test")) == 0
+    assert {alarm.acknowledged_by for alarm in alarms(sessions)} == {"user:1"}
+    with sessions() as session:
+        [event] = session.scalars(select(AuditEventRow).where(AuditEventRow.action == "drift.acknowledge"))
+    assert (event.subject_id, event.details) == (model_version_id, {"alarms": 60})
 
 
 def test_what_was_measured_goes_with_the_scan(sessions: Sessions, model_version_id: str) -> None:

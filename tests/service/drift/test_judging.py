@@ -39,6 +39,20 @@ def test_few_scans_are_not_judged() -> None:
     assert judge(seen(draw(generator, 10, noise=5.0)), reference) != []
 
 
+def test_ten_scans_of_a_repetition_time_that_was_never_seen_alarm() -> None:
+    generator = np.random.default_rng(10)
+    times = draw(generator, 60) + draw(generator, 30, tr_s=2.5) + draw(generator, 10, tr_s=1.8)
+    reference = build_reference(times, fitted=False)
+    assert ("", "tr_s") in alarming(judge(seen(draw(generator, 10, tr_s=1.2)), reference))
+
+
+def test_scans_of_sites_without_a_group_are_judged_among_all_alone() -> None:
+    generator = np.random.default_rng(11)
+    reference = build_reference(draw(generator, 80), fitted=False)
+    scans = seen(draw(generator, 20)) + seen(draw(generator, 20, noise=0.3), site="others")
+    assert {finding.site for finding in judge(scans, reference)} == {"", "nyu"}
+
+
 def test_a_difference_too_small_to_matter_is_none_however_many_scans_show_it() -> None:
     generator = np.random.default_rng(4)
     reference = build_reference(draw(generator, 5000), fitted=False)

@@ -3,10 +3,14 @@
 import hashlib
 import hmac
 import json
+import socket
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -17,7 +21,7 @@ from structlog.testing import capture_logs
 
 from service.db.base import utc_now
 from service.db.rows import DriftAlarmRow
-from service.drift.notifying import notify
+from service.drift.notifying import ATTEMPTS, notify
 from service.settings import Settings
 from tests.service.drift.drift_rows import add_alarm
 
@@ -108,6 +112,78 @@ def test_what_is_not_taken_is_tried_again_later(
         session.execute(update(DriftAlarmRow).values(notify_after=utc_now(-1)))
     assert notify(sessions, settings) == 1
     assert len(receiver.got) == 3
+
+
+def test_what_was_seen_or_is_old_is_not_told(
+    receiver: Receiver, sessions: sessionmaker[Session], model_version_id: str, tmp_path: Path
+) -> None:
+    with sessions.begin() as session:
+        seen, old = (add_alarm(session, model_version_id, site=site) for site in ("a", "b"))
+        session.get_one(DriftAlarmRow, seen).acknowledged_at = datetime.now(UTC)
+        session.get_one(DriftAlarmRow, old).raised_at = datetime.now(UTC) - timedelta(days=8)
+    assert notify(sessions, settings_for(receiver.url, tmp_path)) == 0
+    assert receiver.got == []
+
+
+def test_the_last_try_says_that_it_was_the_last(
+    receiver: Receiver, sessions: sessionmaker[Session], model_version_id: str, tmp_path: Path
+) -> None:
+    with sessions.begin() as session:
+        alarm_id = add_alarm(session, model_version_id)
+        session.execute(update(DriftAlarmRow).values(notify_attempts=ATTEMPTS - 1))
+    receiver.status = 500
+    with capture_logs() as logs:
+        assert notify(sessions, settings_for(receiver.url, tmp_path)) == 0
+        assert notify(sessions, settings_for(receiver.url, tmp_path)) == 0
+    assert [line["event"] for line in logs] == ["drift_webhook_failed", "drift_webhook_given_up"]
+    assert logs[1]["alarm_id"] == alarm_id
+    assert len(receiver.got) == 1
+
+
+def test_no_proxy_of_the_environment_is_asked(
+    receiver: Receiver,
+    sessions: sessionmaker[Session],
+    model_version_id: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1/")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    with sessions.begin() as session:
+        add_alarm(session, model_version_id)
+    assert notify(sessions, settings_for(receiver.url, tmp_path)) == 1
+
+
+def test_a_receiver_that_answers_byte_by_byte_is_not_waited_for(
+    sessions: sessionmaker[Session], model_version_id: str, tmp_path: Path
+) -> None:
+    over = threading.Event()
+
+    def dribble() -> None:
+        connection, _address = listening.accept()
+        with connection, suppress(OSError):
+            connection.recv(65536)
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-Long: ")
+            while not over.wait(0.1):
+                connection.sendall(b"x")
+
+    with sessions.begin() as session:
+        add_alarm(session, model_version_id)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=dribble, daemon=True)
+        thread.start()
+        port = listening.getsockname()[1]
+        settings = Settings(
+            data_dir=tmp_path, drift_webhook_url=f"http://127.0.0.1:{port}/", drift_webhook_timeout_s=0.5
+        )
+        began = monotonic()
+        assert notify(sessions, settings) == 0
+        took = monotonic() - began
+        over.set()
+        thread.join()
+    assert took < 5
 
 
 def test_a_receiver_that_is_away_is_told_of_in_the_log_without_its_address(

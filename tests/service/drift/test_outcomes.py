@@ -8,6 +8,7 @@ from scipy import stats
 from service.drift.beside_card import outside_card
 from service.drift.judging import SeenScan
 from service.drift.outcomes import Outcome, summarise
+from service.scoring.figures import Pair, compare
 
 
 def outcome(decision: str, **more: Any) -> Outcome:
@@ -28,11 +29,25 @@ def test_shares_count_what_they_say() -> None:
     assert everywhere["n"] == 6
     assert (everywhere["uncertain"]["value"], everywhere["uncertain"]["n"]) == (pytest.approx(1 / 6), 6)
     assert (everywhere["overridden"]["value"], everywhere["overridden"]["n"]) == (0.25, 4)
-    assert (everywhere["sensitivity"]["value"], everywhere["sensitivity"]["n"]) == (pytest.approx(2 / 3), 3)
+    assert (everywhere["sensitivity"]["value"], everywhere["sensitivity"]["n"]) == (0.5, 4)
     assert (everywhere["specificity"]["value"], everywhere["specificity"]["n"]) == (1.0, 1)
-    expected = stats.binomtest(2, 3).proportion_ci(method="wilson")
+    expected = stats.binomtest(2, 4).proportion_ci(method="wilson")
     assert everywhere["sensitivity"]["low"] == pytest.approx(expected.low, abs=1e-5)
     assert everywhere["sensitivity"]["high"] == pytest.approx(expected.high, abs=1e-5)
+
+
+def test_sensitivity_is_that_of_scores() -> None:
+    said = [("adhd", "adhd"), ("adhd", "uncertain"), ("control", "uncertain"), ("control", "control")]
+    everywhere = summarise([outcome(decision, diagnosis=diagnosis) for diagnosis, decision in said])[0]
+    scored = compare(
+        [
+            Pair(then=0.5, then_decision=decision, now=0.5, now_decision=decision, diagnosis=diagnosis)
+            for diagnosis, decision in said
+        ]
+    ).agreement_now
+    for name in ("sensitivity", "specificity"):
+        share = getattr(scored, name)
+        assert (everywhere[name]["value"], everywhere[name]["n"]) == (share.value, share.of) == (0.5, 2)
 
 
 def test_what_nobody_said_has_no_share_and_few_answers_no_quartiles() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from service.drift.statistics import compare_kinds, compare_numbers, holm, wilson
+from service.drift.statistics import compare_kinds, compare_numbers, holm
 
 
 def test_the_statistic_is_the_largest_gap_between_two_distributions() -> None:
@@ -48,6 +48,22 @@ def test_rare_kinds_are_counted_together_and_their_share_is_not_lost() -> None:
     assert p_value == pytest.approx(stats.fisher_exact([[90, 10], [12, 0]]).pvalue)
 
 
+def test_a_kind_that_was_never_seen_is_not_counted_together_with_a_known_one() -> None:
+    before = {"2.00": 60, "2.50": 30, "1.96": 10}
+    statistic, p_value = compare_kinds(before, {"1.50": 10})
+    assert statistic == pytest.approx(1.0)
+    assert p_value == pytest.approx(stats.fisher_exact([[100, 0], [0, 10]]).pvalue)
+    assert p_value < 1e-12
+
+
+def test_the_seen_and_the_unseen_are_two_tests() -> None:
+    before, now = {"a": 30, "b": 70}, {"a": 6, "b": 10, "c": 4}
+    unseen = stats.fisher_exact([[100, 0], [16, 4]]).pvalue
+    rest = stats.fisher_exact([[30, 70], [6, 10]]).pvalue
+    assert unseen < rest
+    assert compare_kinds(before, now)[1] == pytest.approx(2 * unseen)
+
+
 def test_one_kind_alone_is_no_difference() -> None:
     assert compare_kinds({"a": 20}, {"a": 3}) == (0.0, 1.0)
 
@@ -57,13 +73,3 @@ def test_holm_as_in_a_worked_example() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
-
-
-@pytest.mark.parametrize(("successes", "trials"), [(0, 10), (3, 10), (81, 263), (10, 10)])
-def test_wilsons_interval_is_that_of_scipy(successes: int, trials: int) -> None:
-    expected = stats.binomtest(successes, trials).proportion_ci(method="wilson")
-    assert wilson(successes, trials) == pytest.approx((expected.low, expected.high))
-
-
-def test_no_trial_has_no_interval() -> None:
-    assert wilson(0, 0) is None

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.scoring.figures import BINS, DECISIONS, Pair, compare, share_of
+from service.scoring.figures import BINS, DECISIONS, Pair, compare
+from service.shares import share_of
 
 PAIRS = [
     Pair(0.20, "control", 0.25, "control", "control"),

@@ -16,6 +16,8 @@ from service import jobs
 from service.audit.verification import parse_anchor, verify
 from service.db.base import utc_now
 from service.db.rows import AuditEventRow, DriftAlarmRow, PredictionRow, ScanRow
+from service.drift import evaluating
+from service.identity.actor import Actor
 from service.settings import Settings
 from service.storage import Storage, open_storage
 from service.worker import housekeeping
@@ -176,6 +178,32 @@ def test_a_chore_that_fails_keeps_none_of_the_others_from_their_turn(
     with capture_logs() as entries, keeping(settings, sessions, storage):
         wait(lambda: len(calls) == 4 and min(calls.values()) >= 2)
     assert any(entry["log_level"] == "error" for entry in entries)
+
+
+def test_a_model_that_cannot_be_looked_at_keeps_no_other_from_it_and_is_left_for_a_while(
+    settings: Settings,
+    sessions: sessionmaker[Session],
+    storage: Storage,
+    model_version_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[str] = []
+    whole = evaluating.evaluate_version
+
+    def look(of: sessionmaker[Session], version_id: str, *, actor: Actor) -> object:
+        looked.append(version_id)
+        if version_id == "broken":
+            message = "a fault of ours"
+            raise KeyError(message)
+        return whole(of, version_id, actor=actor)
+
+    monkeypatch.setattr(housekeeping, "DRIFT_S", 0.0)
+    monkeypatch.setattr(housekeeping, "versions_due", lambda *_args, **_more: ["broken", model_version_id])
+    monkeypatch.setattr(evaluating, "evaluate_version", look)
+    with capture_logs() as entries, keeping(settings, sessions, storage):
+        wait(lambda: looked.count(model_version_id) >= 2)
+    assert looked.count("broken") == 1
+    assert [entry["event"] for entry in entries if entry["log_level"] == "error"] == ["drift_not_evaluated"]
 
 
 @pytest.mark.enable_socket

@@ -12,8 +12,17 @@ from sqlalchemy.orm import Session, sessionmaker
 from model.card import ModelCard
 from model.checkpoint import save_checkpoint
 from model.networks import RestNetwork
-from service.db.rows import CohortRow, DriftEvaluationRow, DriftReferenceRow, ModelVersionRow
+from service.db.organisations import DEFAULT_ORGANISATION_ID
+from service.db.rows import (
+    CohortRow,
+    DriftEvaluationRow,
+    DriftReferenceRow,
+    ModelVersionRow,
+    RunState,
+    TrainingRunRow,
+)
 from service.drift.asking import reference_in_use, request_reference
+from service.drift.due import versions_due
 from service.drift.errors import DriftReferenceWaitingError
 from service.drift.reference import Reference
 from service.identity.actor import Actor
@@ -23,8 +32,9 @@ from service.worker.cohorts import register_cohort
 from service.worker.reference import run_reference
 from service.worker.runtime import Runtime, open_runtime
 from tests.service.answering import let_answer
-from tests.training.validation.tiny_cohorts import SPEC, tiny_store
+from tests.training.validation.tiny_cohorts import QUICK, SPEC, tiny_store
 from training.cohort.store.cohort_store import CohortStore
+from training.validation.cross_validation import plan_run
 
 ACTOR = Actor("user:1", "test")
 
@@ -121,7 +131,9 @@ def test_a_cohort_becomes_a_reference_in_the_place_of_the_one_before(
         in_use = reference_in_use(session, version_id)
         assert in_use is not None
         assert in_use.id == second
-        assert session.scalars(select(DriftEvaluationRow)).all() == []
+        # Nobody has asked and no scan was answered: the reference alone lets the housekeeping look.
+        assert session.scalars(select(DriftEvaluationRow.evaluated_at)).all() == [None]
+        assert versions_due(session, every_s=3600) == [version_id]
 
 
 def test_a_model_that_was_fitted_on_these_people_is_known(
@@ -134,6 +146,33 @@ def test_a_model_that_was_fitted_on_these_people_is_known(
     sample = row_of(runtime.sessions, reference_id).sample
     assert sample is not None
     assert sample["fitted"] is True
+
+
+@pytest.mark.parametrize("overlap", [True, False])
+def test_a_model_that_was_fitted_on_one_of_these_people_is_known_by_its_run(
+    runtime: Runtime, store: CohortStore, tmp_path: Path, add_model: Callable[..., str], *, overlap: bool
+) -> None:
+    # The same cohort, larger: its first 22 people are those of the reference.
+    whole = tiny_store(tmp_path / "whole", n_subjects=40)
+    trained = whole.subjects[18:34] if overlap else whole.subjects[22:38]
+    plan_run(whole, trained, settings=QUICK, out=tmp_path / "run")
+    version_id = add_model()
+    with runtime.sessions.begin() as session:
+        session.add(
+            TrainingRunRow(
+                organisation_id=DEFAULT_ORGANISATION_ID,
+                run_folder=str(tmp_path / "run"),
+                cohort_folder=str(whole.folder),
+                device="cpu",
+                state=RunState.SUCCEEDED,
+                model_version_id=version_id,
+            )
+        )
+    reference_id = ask(runtime.sessions, store, version_id)
+    run_reference(runtime, reference_id)
+    sample = row_of(runtime.sessions, reference_id).sample
+    assert sample is not None
+    assert sample["fitted"] is overlap
 
 
 def test_scans_prepared_in_another_way_are_refused(
