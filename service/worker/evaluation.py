@@ -53,6 +53,7 @@ def _evaluate(runtime: Runtime, row: EvaluationRow, owner: str, heartbeat: Heart
         challenger = session.get_one(ModelVersionRow, row.challenger_id)
         with_cohort = [joinedload(EvaluationSetRow.cohort)]
         chosen = session.get_one(EvaluationSetRow, row.evaluation_set_id, options=with_cohort)
+    origin = _origin_of(runtime, challenger.id)
     people = lock_set(runtime, chosen)
     heartbeat.check()
     require_intact(runtime.storage, champion)
@@ -65,9 +66,11 @@ def _evaluate(runtime: Runtime, row: EvaluationRow, owner: str, heartbeat: Heart
             old,
             new,
             people,
-            origin=_origin_of(runtime, challenger.id),
+            origin=origin,
             challenger_sha256=challenger.sha256,
             device=runtime.settings.device,
+            # As scans are answered: what a person would be told is what is judged.
+            backend=runtime.settings.backend,
             progress=lambda _stage, share: heartbeat.report(share),
         )
     outcome = as_json(found.to_json())
@@ -78,7 +81,8 @@ EVALUATION = Work(
     kind=EvaluationRow,
     name="evaluation",
     do=_evaluate,
-    awaited=(EncryptionKeyMissingError,),
+    # A run or a cohort that is away for a moment is no finding about whom a model was trained on.
+    awaited=(EncryptionKeyMissingError, evaluations.EvaluationOriginAwayError),
     out_of_reach="expected the cohort's folder to be at hand, found the system refusing it",
     limited=False,
 )
@@ -124,7 +128,13 @@ def lock_set(runtime: Runtime, chosen: EvaluationSetRow) -> "EvaluationSet":
 
 
 def _origin_of(runtime: Runtime, model_version_id: str) -> "Origin | None":
-    """Return the run that made a version, where its record and its cohort are still there."""
+    """Return the run that made a version; None of one that no run is known to have made.
+
+    Raises
+    ------
+    EvaluationOriginAwayError
+        If its record or its cohort is not there now.
+    """
     from training.challenge.challenge import Origin  # noqa: PLC0415  (torch)
 
     with runtime.sessions() as session:
@@ -134,7 +144,7 @@ def _origin_of(runtime: Runtime, model_version_id: str) -> "Origin | None":
         return None
     folder, cohort = Path(run.run_folder), Path(run.cohort_folder)
     if not (folder / SUBJECTS_FILE).is_file() or not (cohort / COHORT_FILE).is_file():
-        return None
+        raise evaluations.EvaluationOriginAwayError
     return Origin(run=folder, cohort=cohort)
 
 

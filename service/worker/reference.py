@@ -14,11 +14,11 @@ from service.drift.asking import finish_reference
 from service.drift.errors import DriftReferenceTooSmallError
 from service.drift.reference import FEWEST_PEOPLE, Scan, build_reference
 from service.drift.variables import figures_of
-from service.registry import CheckpointMissingError
 from service.storage import EncryptionKeyMissingError
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.runtime import Runtime
+from service.worker.threads import one_thread
 
 if TYPE_CHECKING:
     from model.predictor import Predictor
@@ -47,7 +47,8 @@ def _measure(runtime: Runtime, row: DriftReferenceRow, owner: str, heartbeat: He
     store = CohortStore.open(Path(cohort.folder))
     if store.fingerprint(store.subjects) != cohort.fingerprint:
         raise CohortNotUsableError(name=cohort.name, found="changed")
-    predictor = runtime.model_to_score(version)
+    with one_thread():
+        predictor = runtime.model_to_score(version)
     if predictor.spec != store.spec:
         raise PreprocessingMismatchError(expected=predictor.spec.to_json(), found=store.spec.to_json())
     selection = row.selection or default_selection(
@@ -58,7 +59,8 @@ def _measure(runtime: Runtime, row: DriftReferenceRow, owner: str, heartbeat: He
         raise DriftReferenceTooSmallError(expected=FEWEST_PEOPLE, found=len(people))
     # One scan a person: two of the same one are alike, and the tests take each for another.
     first = [store.scans_of(person.subject_id)[0] for person in people]
-    scans = measure_stored(store, first, predictor, heartbeat=heartbeat)
+    with one_thread():
+        scans = measure_stored(store, first, predictor, heartbeat=heartbeat)
     fitted = predictor.card.cohort_fingerprint in {
         store.fingerprint(people),
         store.fingerprint(store.subjects),
@@ -114,7 +116,8 @@ REFERENCE = Work(
     kind=DriftReferenceRow,
     name="drift_reference",
     do=_measure,
-    awaited=(CheckpointMissingError, EncryptionKeyMissingError),
+    # A file that is gone fails the reference, as it does a score: another one may then be asked for.
+    awaited=(EncryptionKeyMissingError,),
     out_of_reach="expected the cohort's folder to be readable from this worker, found it out of reach",
     limited=False,
 )
