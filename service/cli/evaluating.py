@@ -99,6 +99,7 @@ def start(
         str, typer.Argument(metavar="ID|VERSION", help="What `models list` shows; a sha256 in full does too.")
     ],
     *,
+    again: Annotated[bool, typer.Option("--again", help="Also where it has succeeded before.")] = False,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -115,6 +116,7 @@ def start(
                 registry.find_version(session, named),
                 actor=ACTOR,
                 max_attempts=settings.max_attempts,
+                again=again,
             )
             row = evaluations.read_evaluation(session, row.id)
             answer = _evaluation(row, registry.active_model(session))
@@ -143,10 +145,12 @@ def list_evaluations(*, data_dir: DataDir = None, as_json: AsJson = False) -> No
 def show(evaluation_id: EvaluationId, *, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Say where an evaluation stands, and what was measured once it has succeeded."""
     from service import evaluations, registry
+    from service.db.rows import EvaluationState
 
     with migrated_session(load_settings(data_dir)) as session:
         row = evaluations.read_evaluation(session, evaluation_id)
-        answer, outcome = _evaluation(row, registry.active_model(session)), row.outcome
+        answer = _evaluation(row, registry.active_model(session))
+        outcome = row.outcome if row.state == EvaluationState.SUCCEEDED else None
     if as_json:
         print_json(answer | {"outcome": outcome})
         return

@@ -17,10 +17,12 @@ from service.db.rows import (
     DriftEvaluationRow,
     DriftReferenceRow,
     ModelVersionRow,
+    ReferenceState,
 )
 from service.drift.errors import DriftAlarmNotFoundError, DriftReferenceWaitingError
 from service.identity.actor import Actor
 from service.jobs.lease import succeed
+from service.jobs.requests import cancel
 
 
 def request_reference(
@@ -34,6 +36,8 @@ def request_reference(
 ) -> DriftReferenceRow:
     """Queue a reference of a model version; in use once it is there, in the place of the one before.
 
+    One that waits for what it lacked when it was tried, such as a key, is cancelled: it may do so for good.
+
     Parameters
     ----------
     selection : str or None
@@ -44,15 +48,17 @@ def request_reference(
     CohortNotUsableError
         If the cohort is not what was registered.
     DriftReferenceWaitingError
-        If one of this version waits or is being made.
+        If one of this version waits for a worker or is being made.
     """
     if cohort.state != CohortState.PRESENT:
         raise CohortNotUsableError(name=cohort.name, found=cohort.state.value)
     of_version = DriftReferenceRow.model_version_id == version.id
-    if session.scalar(
-        select(DriftReferenceRow.id).where(of_version, DriftReferenceRow.state.not_in(TERMINAL)).limit(1)
-    ):
+    present = session.scalars(
+        select(DriftReferenceRow).where(of_version, DriftReferenceRow.state.not_in(TERMINAL))
+    ).all()
+    if any(one.state != ReferenceState.QUEUED or one.error_code is None for one in present):
         raise DriftReferenceWaitingError
+    cancelled = [one.id for one in present if cancel(session, DriftReferenceRow, one.id) is not None]
     row = DriftReferenceRow(
         model_version_id=version.id,
         cohort_id=cohort.id,
@@ -70,7 +76,12 @@ def request_reference(
         action="drift.reference",
         subject_kind="model_version",
         subject_id=version.id,
-        details={"reference_id": row.id, "cohort_id": cohort.id, "selection": selection},
+        details={
+            "reference_id": row.id,
+            "cohort_id": cohort.id,
+            "selection": selection,
+            **({"cancelled": cancelled} if cancelled else {}),
+        },
     )
     return row
 

@@ -200,14 +200,13 @@ def _children(host: str, port: int) -> tuple[Child, ...]:
     return (
         Child("web", ("service.api.main", "--host", host, "--port", str(port))),
         Child("inference", ("service.worker", "--queue", "inference")),
-        # Beside a fold, which takes hours, an explanation would wait for them; so would a challenger to be
-        # compared, or a run to be planned.
+        # Alone: people look at the page that it is for, and would wait for a comparison of some minutes.
+        Child("explanation", ("service.worker", "--queue", "explanation"), niceness=LOWEST_PRIORITY),
+        # Beside a fold, which takes hours, a challenger to be compared would wait for them; so would a score,
+        # or a run to be planned.
         Child(
-            "explanation",
-            (
-                *("service.worker", "--queue", "explanation", "--queue", "evaluation"),
-                *("--queue", "scoring", "--queue", "planning"),
-            ),
+            "evaluation",
+            ("service.worker", "--queue", "evaluation", "--queue", "scoring", "--queue", "planning"),
             niceness=LOWEST_PRIORITY,
         ),
         # The sweeper is a thread that sleeps; what needs the processor here is a fold.

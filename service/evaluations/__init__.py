@@ -8,6 +8,7 @@ A set is added and chosen (:mod:`service.evaluations.sets`), an evaluation asked
 from service.evaluations.errors import (
     EvaluationCohortTooSmallError,
     EvaluationNotFoundError,
+    EvaluationOriginAwayError,
     EvaluationOverError,
     EvaluationSetNameTakenError,
     EvaluationSetNotFoundError,
@@ -33,6 +34,7 @@ __all__ = [
     "FEWEST_OF_A_CLASS",
     "EvaluationCohortTooSmallError",
     "EvaluationNotFoundError",
+    "EvaluationOriginAwayError",
     "EvaluationOverError",
     "EvaluationSetNameTakenError",
     "EvaluationSetNotFoundError",

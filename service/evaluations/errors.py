@@ -57,6 +57,18 @@ class EvaluationNotFoundError(ServiceError):
         super().__init__("expected the id of an evaluation, found none with this id")
 
 
+class EvaluationOriginAwayError(ServiceError):
+    """The record of a challenger's training, or the cohort of it, is not where it was."""
+
+    code: ClassVar[str] = "evaluation_origin_away"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected the challenger's run and the cohort that it was trained on to be at hand, to see "
+            "whether somebody of the evaluation set took part, found one of the two away"
+        )
+
+
 class EvaluationOverError(ServiceError):
     """An evaluation that is over, so that there is nothing to stop."""
 

@@ -20,7 +20,12 @@ MAX_ATTEMPTS = 3
 
 
 def request_evaluation(
-    session: Session, challenger: ModelVersionRow, *, actor: Actor, max_attempts: int = MAX_ATTEMPTS
+    session: Session,
+    challenger: ModelVersionRow,
+    *,
+    actor: Actor,
+    max_attempts: int = MAX_ATTEMPTS,
+    again: bool = False,
 ) -> EvaluationRow:
     """Queue the comparison of a version with the model that answers, on the set in use.
 
@@ -31,6 +36,8 @@ def request_evaluation(
     ----------
     max_attempts : int
         How often a worker may be lost at it.
+    again : bool
+        Whether one that has succeeded begins anew too: what it found may have been put right since.
 
     Raises
     ------
@@ -54,10 +61,8 @@ def request_evaluation(
         row, queued = _added(session, challenger, champion, people, actor=actor, max_attempts=max_attempts)
     else:
         unmeasured = row.outcome is not None and row.outcome["together"] is None
-        again = jobs.queue_again(
-            session, EvaluationRow, row.id, also=JobState.SUCCEEDED if unmeasured else None
-        )
-        queued = again is not None
+        anew = JobState.SUCCEEDED if again or unmeasured else None
+        queued = jobs.queue_again(session, EvaluationRow, row.id, also=anew) is not None
     if queued:
         row.requested_by = actor.name
         _record(
@@ -69,6 +74,7 @@ def request_evaluation(
                 "champion_id": champion.id,
                 "challenger_id": challenger.id,
                 "evaluation_set_id": people.id,
+                **({"again": True} if again else {}),
             },
         )
         session.flush()

@@ -64,16 +64,14 @@ def begin_shadow(
     ReasonNotValidError
         If the reason is empty or too long.
     ModelAlreadyActiveError
-        If it is the one that answers.
+        If it is the one that answers, also since a moment ago.
     ShadowTakenError
         If a version is in shadow already.
     CheckpointMissingError, CheckpointDamagedError
         If its file is gone, or not the one that was registered.
     """
     said = checked_reason(reason)
-    champion = active_model(session)
-    if champion is not None and champion.id == version.id:
-        raise ModelAlreadyActiveError
+    _require_not_answering(session, version)
     present = open_shadow(session)
     if present is not None:
         raise ShadowTakenError(found=present.model_version_id)
@@ -85,6 +83,9 @@ def begin_shadow(
     except IntegrityError as error:
         # Of two at once the index lets one through.
         raise ShadowTakenError(found="another") from error
+    # Reading the file took a while, in which the version may have come to answer.
+    _take_turns(session, version)
+    _require_not_answering(session, version)
     record(
         session,
         actor=actor,
@@ -112,8 +113,25 @@ def end_shadow(session: Session, version: ModelVersionRow, *, actor: Actor) -> S
 
 
 def end_at_promotion(session: Session, version: ModelVersionRow, *, actor: Actor) -> None:
-    """Take a version that answers from now on out of shadow, if it is there."""
+    """Take a version that answers from now on out of shadow, if it is there; its deployment is flushed."""
+    _take_turns(session, version)
     _end(session, version, actor=actor, because=EndedBecause.PROMOTION)
+
+
+def _require_not_answering(session: Session, version: ModelVersionRow) -> None:
+    champion = active_model(session)
+    if champion is not None and champion.id == version.id:
+        raise ModelAlreadyActiveError
+
+
+def _take_turns(session: Session, version: ModelVersionRow) -> None:
+    """Let one transaction at a time put a version in shadow or have it answer, until it commits.
+
+    Both have written what they do by then, so whoever is second sees the first one's. SQLite has one writer
+    anyway, and knows no such lock.
+    """
+    mine = select(ModelVersionRow.id).where(ModelVersionRow.id == version.id)
+    session.execute(mine.with_for_update(key_share=True))
 
 
 def _end(

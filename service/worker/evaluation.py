@@ -51,6 +51,7 @@ def _evaluate(runtime: Runtime, row: EvaluationRow, owner: str, heartbeat: Heart
         challenger = session.get_one(ModelVersionRow, row.challenger_id)
         with_cohort = [joinedload(EvaluationSetRow.cohort)]
         chosen = session.get_one(EvaluationSetRow, row.evaluation_set_id, options=with_cohort)
+    origin = origin_of(runtime, challenger.id)
     people = lock_set(runtime, chosen)
     heartbeat.check()
     require_intact(runtime.storage, champion)
@@ -63,9 +64,11 @@ def _evaluate(runtime: Runtime, row: EvaluationRow, owner: str, heartbeat: Heart
             old,
             new,
             people,
-            origin=origin_of(runtime, challenger.id),
+            origin=origin,
             challenger_sha256=challenger.sha256,
             device=runtime.settings.device,
+            # As scans are answered: what a person would be told is what is judged.
+            backend=runtime.settings.backend,
             progress=lambda _stage, share: heartbeat.report(share),
         )
     outcome = as_json(found.to_json())
@@ -76,7 +79,8 @@ EVALUATION = Work(
     kind=EvaluationRow,
     name="evaluation",
     do=_evaluate,
-    awaited=(EncryptionKeyMissingError,),
+    # A run or a cohort that is away for a moment is no finding about whom a model was trained on.
+    awaited=(EncryptionKeyMissingError, evaluations.EvaluationOriginAwayError),
     out_of_reach="expected the cohort's folder to be at hand, found the system refusing it",
     limited=False,
 )

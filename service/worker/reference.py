@@ -14,11 +14,11 @@ from service.drift.asking import finish_reference
 from service.drift.errors import DriftReferenceTooSmallError
 from service.drift.reference import FEWEST_PEOPLE, Scan, build_reference
 from service.drift.variables import figures_of
-from service.registry import CheckpointMissingError
 from service.storage import EncryptionKeyMissingError
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.runtime import Runtime
+from service.worker.threads import one_thread
 from service.worker.trained_on import was_trained_on
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def _measure(runtime: Runtime, row: DriftReferenceRow, owner: str, heartbeat: He
     store = CohortStore.open(Path(cohort.folder))
     if store.fingerprint(store.subjects) != cohort.fingerprint:
         raise CohortNotUsableError(name=cohort.name, found="changed")
-    predictor = runtime.model_to_score(version)
+    with one_thread():
+        predictor = runtime.model_to_score(version)
     if predictor.spec != store.spec:
         raise PreprocessingMismatchError(expected=predictor.spec.to_json(), found=store.spec.to_json())
     selection = row.selection or default_selection(
@@ -67,7 +68,8 @@ def _measure(runtime: Runtime, row: DriftReferenceRow, owner: str, heartbeat: He
     } or was_trained_on(
         runtime, version.id, store=store, subject_ids=[person.subject_id for person in people]
     )
-    scans = measure_stored(store, first, predictor, heartbeat=heartbeat)
+    with one_thread():
+        scans = measure_stored(store, first, predictor, heartbeat=heartbeat)
     sample = build_reference(scans, fitted=fitted).to_json()
     return lambda session: finish_reference(session, row.id, owner=owner, sample=sample)
 
@@ -118,7 +120,8 @@ REFERENCE = Work(
     kind=DriftReferenceRow,
     name="drift_reference",
     do=_measure,
-    awaited=(CheckpointMissingError, EncryptionKeyMissingError),
+    # A file that is gone fails the reference, as it does a score: another one may then be asked for.
+    awaited=(EncryptionKeyMissingError,),
     out_of_reach="expected the cohort's folder to be readable from this worker, found it out of reach",
     limited=False,
 )

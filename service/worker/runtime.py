@@ -107,6 +107,7 @@ class Runtime:
         if version is None:
             raise NoActiveModelError
         if self._predictor is None or self._model_version_id != version.id:
+            self._use_threads()
             self._predictor = self._load(version, backend=self.settings.backend)
             self._model_version_id = version.id
         return version.id, self._predictor
@@ -120,11 +121,14 @@ class Runtime:
             As :meth:`active_model`.
         """
         if self._explained is None or self._explained[0] != version.id:
+            self._use_threads()
             self._explained = (version.id, self._load(version, backend="torch"))
         return self._explained[1]
 
     def model_to_score(self, version: ModelVersionRow) -> "Predictor":
         """Return the network of a version, active or not, as it would answer; the last few stay loaded.
+
+        It computes on the threads that the caller computes on, whatever the settings say of answers.
 
         Raises
         ------
@@ -187,13 +191,15 @@ class Runtime:
         answer = classify_prepared(prepared, predictor, progress=progress)
         return Answer(answer.to_json(), answer.classification.embedding)
 
-    def _load(self, version: ModelVersionRow, *, backend: "Backend") -> "Predictor":
+    def _use_threads(self) -> None:
         import torch  # noqa: PLC0415  (only a process that runs jobs pays for it)
-
-        from model.predictor import Predictor  # noqa: PLC0415
 
         if self.settings.inference_threads:
             torch.set_num_threads(self.settings.inference_threads)
+
+    def _load(self, version: ModelVersionRow, *, backend: "Backend") -> "Predictor":
+        from model.predictor import Predictor  # noqa: PLC0415  (torch)
+
         try:
             with self.storage.open_local(version.storage_key) as path:
                 return Predictor.load(

@@ -10,6 +10,7 @@ from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.prediction import classify_stored
 from service.worker.runtime import Runtime
+from service.worker.threads import one_thread
 
 # What of the work is done when the scan is prepared.
 _PREPARED = 0.8
@@ -27,13 +28,16 @@ def _score(runtime: Runtime, row: ScoreRow, owner: str, heartbeat: Heartbeat) ->
             .where(ScoreRow.id == row.id)
             .options(joinedload(ScoreRow.scan), joinedload(ScoreRow.model_version))
         ).one()
-    predictor = runtime.model_to_score(found.model_version)
 
     def report(stage: str, fraction: float) -> None:
         classifying = stage == "classifying"
         heartbeat.report(_PREPARED + (1 - _PREPARED) * fraction if classifying else _PREPARED * fraction)
 
-    result = classify_stored(runtime, found.scan, predictor, progress=report, check=heartbeat.check).result
+    # Nobody waits for a score: the other cores are for the next answer.
+    with one_thread():
+        predictor = runtime.model_to_score(found.model_version)
+        answer = classify_stored(runtime, found.scan, predictor, progress=report, check=heartbeat.check)
+    result = answer.result
     values = {
         "adhd_probability": result["adhd_probability"],
         "interval_low": result["interval"]["low"],

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from service.db.rows import TrainingRunRow
+from service.evaluations import EvaluationOriginAwayError
 from service.registry import origins_of
 from service.worker.runtime import Runtime
 from training.added_people import added_index
@@ -18,7 +19,13 @@ if TYPE_CHECKING:
 
 
 def origin_of(runtime: Runtime, model_version_id: str) -> "Origin | None":
-    """Return the run that made a version, where its record and its cohort are still there."""
+    """Return the run that made a version; None of one that no run is known to have made.
+
+    Raises
+    ------
+    EvaluationOriginAwayError
+        If its record or its cohort is not there now.
+    """
     from training.challenge.challenge import Origin  # noqa: PLC0415  (torch)
 
     with runtime.sessions() as session:
@@ -28,7 +35,7 @@ def origin_of(runtime: Runtime, model_version_id: str) -> "Origin | None":
         return None
     folder, cohort = Path(run.run_folder), Path(run.cohort_folder)
     if not (folder / SUBJECTS_FILE).is_file() or not (cohort / COHORT_FILE).is_file():
-        return None
+        raise EvaluationOriginAwayError
     return Origin(run=folder, cohort=cohort)
 
 
@@ -37,6 +44,8 @@ def was_trained_on(
 ) -> bool:
     """Whether any of some people of a store took part in a version's training, by a scan or by their id.
 
+    Where the record is away nobody can say; it counts as no.
+
     Raises
     ------
     RunFolderError, AddedPeopleGoneError, CohortError
@@ -44,7 +53,10 @@ def was_trained_on(
     """
     from training.challenge.leaks import overlap_of  # noqa: PLC0415  (torch)
 
-    origin = origin_of(runtime, model_version_id)
+    try:
+        origin = origin_of(runtime, model_version_id)
+    except EvaluationOriginAwayError:
+        return False
     if origin is None:
         return False
     trained_on = [person.subject_id for person in read_rows(origin.run, SUBJECTS_FILE, RunSubject)]

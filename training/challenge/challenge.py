@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.backends import Backend
 from model.card import ModelCard
 from model.checkpoint import Checkpoint, load_checkpoint
-from model.errors import CheckpointError
+from model.errors import BackendParityError, BackendUnavailableError, CheckpointError
 from model.predictor import Device
 from training.added_people import added_index
-from training.challenge.answers import ask
+from training.challenge.answers import Answers, ask
 from training.challenge.leaks import Overlap, find_overlap
 from training.challenge.people import EvaluationSet
-from training.challenge.rules import Margins, Rule, failed, judge
+from training.challenge.rules import Margins, Rule, backends_agree, failed, judge
 from training.challenge.side_by_side import SideBySide, set_side_by_side
 from training.cohort.store.cohort_store import CohortStore
 from training.run_files import read_rows
@@ -79,6 +80,7 @@ def challenge(
     challenger_sha256: str | None = None,
     seed: int = 0,
     device: Device = "auto",
+    backend: Backend = "auto",
     progress: ReportStage | None = None,
 ) -> Challenge:
     """Set a challenger beside the champion and judge it.
@@ -97,6 +99,8 @@ def challenge(
     seed : int
         Of the bootstrap.
     device : "auto", "cpu" or "cuda"
+    backend : "auto", "openvino" or "torch"
+        What both are computed by, as where they serve.
     progress : callable, optional
         Called as ``progress(stage, share)`` with the stages "champion" and "challenger" and the share of the
         whole work; what it raises stops it.
@@ -104,7 +108,8 @@ def challenge(
     Returns
     -------
     Challenge
-        Also of a challenger that is damaged or prepares scans in another way: the rules then say so.
+        Also of a challenger that is damaged, prepares scans in another way or does not run on the backend:
+        the rules then say so.
 
     Raises
     ------
@@ -118,19 +123,20 @@ def challenge(
     if isinstance(opened, Rule):
         return Challenge(evaluation=said, rules=(opened,), together=None)
     old = load_checkpoint(champion)
-    answers = []
-    for place, (stage, checkpoint) in enumerate((("champion", old), ("challenger", opened))):
-        answers.append(
-            ask(
-                checkpoint,
-                evaluation,
-                device=device,
-                progress=None if progress is None else _of_stage(progress, stage, begun=place / 2),
-            )
-        )
+
+    def answers_of(checkpoint: Checkpoint, stage: str, *, begun: float) -> Answers:
+        report = None if progress is None else _of_stage(progress, stage, begun=begun)
+        return ask(checkpoint, evaluation, device=device, backend=backend, progress=report)
+
+    of_champion = answers_of(old, "champion", begun=0.0)
+    try:
+        of_challenger = answers_of(opened, "challenger", begun=0.5)
+    except (BackendParityError, BackendUnavailableError) as error:
+        # The champion has just run on it: it is the challenger's networks that it gets wrong.
+        return Challenge(evaluation=said, rules=(backends_agree(str(error), passed=False),), together=None)
     together = set_side_by_side(
-        (answers[0], old.card),
-        (answers[1], opened.card),
+        (of_champion, old.card),
+        (of_challenger, opened.card),
         labels=evaluation.labels,
         sites=evaluation.sites,
         seed=seed,

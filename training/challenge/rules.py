@@ -108,12 +108,8 @@ def judge(
             f"{new.evaluation.ece:.3f}",
         ),
         *_coverage_kept(new),
-        Rule(
-            "backends_agree",
-            new.backend_difference <= PARITY_LOGIT,
-            f"logits of the backend that serves within {PARITY_LOGIT:g} of the networks' own",
-            f"{new.backend_difference:.1e} ({new.backend})",
-            overridable=False,
+        backends_agree(
+            f"{new.backend_difference:.1e} ({new.backend})", passed=new.backend_difference <= PARITY_LOGIT
         ),
         Rule(
             "fast_enough",
@@ -122,6 +118,12 @@ def judge(
             f"{new.seconds_per_scan:.3f} s",
         ),
     )
+
+
+def backends_agree(found: str, *, passed: bool) -> Rule:
+    """Ask the backend that serves for the numbers of the networks themselves."""
+    expected = f"logits of the backend that serves within {PARITY_LOGIT:g} of the networks' own"
+    return Rule("backends_agree", passed, expected, found, overridable=False)
 
 
 def evidence_finished(card: ModelCard) -> Rule:

@@ -51,7 +51,8 @@ def evaluation_responses(session: Session, rows: Sequence[EvaluationRow]) -> lis
 def evaluation_detail(session: Session, row: EvaluationRow) -> EvaluationDetailResponse:
     """Describe an evaluation with everything that was measured."""
     [described] = _described(session, [row])
-    return EvaluationDetailResponse(**described, outcome=row.outcome)
+    outcome = row.outcome if row.state == EvaluationState.SUCCEEDED else None
+    return EvaluationDetailResponse(**described, outcome=outcome)
 
 
 def newest_evaluation(session: Session, model_version_id: str) -> EvaluationDetailResponse | None:

@@ -62,8 +62,12 @@ def use_set(session: Session, principal: Principal, set_id: str) -> EvaluationSe
     return _committed(session, evaluations.use_set(session, chosen, actor=principal.actor))
 
 
-def start_evaluation(resources: Resources, principal: Principal, model_id: str) -> EvaluationDetailResponse:
+def start_evaluation(
+    resources: Resources, principal: Principal, model_id: str, *, again: bool = False
+) -> EvaluationDetailResponse:
     """Queue the comparison of a model with the one that answers, where it is not there; commit and announce.
+
+    With ``again`` also where it has succeeded.
 
     Raises
     ------
@@ -79,6 +83,7 @@ def start_evaluation(resources: Resources, principal: Principal, model_id: str) 
             registry.require_version(session, row_id(model_id)),
             actor=principal.actor,
             max_attempts=resources.settings.max_attempts,
+            again=again,
         )
         row = evaluations.read_evaluation(session, row.id)
         waiting = row.state == EvaluationState.QUEUED and row.published_at is None

@@ -13,7 +13,7 @@ from service.api.actions.training import read_run
 from service.api.model_payloads import ModelVersionDetail, ModelVersionResponse, RuleResponse
 from service.api.resources import Resources
 from service.change_plan import ChangePlan, Compared, Sources, fill
-from service.db.rows import EvaluationRow
+from service.db.rows import EvaluationRow, EvaluationState
 from service.registry.gate import FILE_INTACT
 from service.web.language import Language, spoken
 
@@ -75,7 +75,7 @@ def _evaluation(session: Session, model_id: str, before_id: str) -> EvaluationRo
     query = select(EvaluationRow).where(
         EvaluationRow.challenger_id == model_id,
         EvaluationRow.champion_id == before_id,
-        EvaluationRow.outcome.is_not(None),
+        EvaluationRow.state == EvaluationState.SUCCEEDED,
     )
     newest = query.order_by(EvaluationRow.finished_at.desc()).limit(1)
     return session.scalars(newest.options(joinedload(EvaluationRow.evaluation_set))).first()

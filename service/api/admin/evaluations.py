@@ -1,5 +1,9 @@
 """Models beside the one that answers: the people they are compared on, and the comparisons."""
 
+from typing import Annotated
+
+from fastapi import Query
+
 from service.api.access.principals import AnyResources, ModelManager, ModelReader
 from service.api.actions.evaluating import (
     add_set,
@@ -19,6 +23,8 @@ from service.api.evaluation_payloads import (
     EvaluationSetResponse,
 )
 from service.api.problems.problem import problem_responses
+
+Again = Annotated[bool, Query(description="Compare once more what was compared before.")]
 
 router = make_router()
 
@@ -62,10 +68,10 @@ def post_use(set_id: str, principal: ModelManager, resources: AnyResources) -> E
     responses=problem_responses(404, 409),
 )
 def post_evaluation(
-    model_id: str, principal: ModelManager, resources: AnyResources
+    model_id: str, principal: ModelManager, resources: AnyResources, *, again: Again = False
 ) -> EvaluationDetailResponse:
     """Queue the comparison on the set in use; one that waits, runs or has succeeded is returned as it is."""
-    return start_evaluation(resources, principal, model_id)
+    return start_evaluation(resources, principal, model_id, again=again)
 
 
 @router.get("/evaluations", summary="List evaluations")

@@ -74,6 +74,7 @@ STATUSES: dict[type[Exception], int] = {
     enclosure.ReaderTimeLimitError: 422,
     evaluations.EvaluationCohortTooSmallError: 422,
     evaluations.EvaluationNotFoundError: 404,
+    evaluations.EvaluationOriginAwayError: 503,
     evaluations.EvaluationOverError: 409,
     evaluations.EvaluationSetNameTakenError: 409,
     evaluations.EvaluationSetNotFoundError: 404,

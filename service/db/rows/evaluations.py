@@ -66,7 +66,8 @@ class EvaluationSetRow(Base):
 class EvaluationRow(JobRow, Base):
     """A challenger beside a champion on a set: one row for the three, however often it is asked for.
 
-    ``outcome`` is a `Challenge` as JSON; ``passed`` its verdict.
+    ``outcome`` is a `Challenge` as JSON; ``passed`` its verdict. One that is asked for again keeps its
+    outcome until it has another: what was found stands against the challenger meanwhile.
     """
 
     __tablename__ = "evaluations"
@@ -77,7 +78,7 @@ class EvaluationRow(JobRow, Base):
         Index(None, "created_at", "id"),
     )
     RUNNING = (EvaluationState.EVALUATING,)
-    UNSTARTED: ClassVar[dict[str, Any]] = {"progress": 0.0, "outcome": None, "passed": None}
+    UNSTARTED: ClassVar[dict[str, Any]] = {"progress": 0.0, "passed": None}
 
     state: Mapped[EvaluationState] = mapped_column(
         state_type(EvaluationState), default=EvaluationState.QUEUED

@@ -110,10 +110,12 @@ def show_comparison(request: Request, model_id: str, principal: Reader, resource
 
 
 @router.post("/models/{model_id}/evaluations")
-def start(model_id: str, principal: Manager, resources: AnyResources) -> RedirectResponse:
+def start(
+    model_id: str, principal: Manager, resources: AnyResources, *, again: bool = False
+) -> RedirectResponse:
     """Compare a model with the one that answers; where that cannot be any more, the page says why."""
     try:
-        model_id = start_evaluation(resources, principal, model_id).challenger.id
+        model_id = start_evaluation(resources, principal, model_id, again=again).challenger.id
     except (registry.NoActiveModelError, registry.ModelAlreadyActiveError, evaluations.NoEvaluationSetError):
         return _to_model(model_id)
     return _to_model(model_id)

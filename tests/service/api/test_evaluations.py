@@ -117,6 +117,15 @@ def test_a_comparison_is_asked_for_once_stopped_and_asked_for_again(
     listed = served.client.get(f"{ADMIN}/evaluations", headers=chief).json()
     assert ([item["id"] for item in listed["items"]], listed["next_cursor"]) == ([first["id"]], None)
     assert "outcome" not in listed["items"][0]
+    repeated = served.client.post(f"{address}?again=true", headers=chief).json()
+    assert [repeated[name] for name in ("id", "status", "passed", "outcome")] == [
+        first["id"],
+        "queued",
+        None,
+        None,
+    ]
+    with served.sessions() as session:
+        assert session.get_one(EvaluationRow, first["id"]).published_at is not None
 
 
 def test_what_cannot_be_compared_is_refused(

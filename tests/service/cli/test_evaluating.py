@@ -65,6 +65,10 @@ def test_a_challenger_is_compared_on_the_set_in_use_and_shown(at, cohort, tmp_pa
     _, [one] = restnet_json("evaluation", "list", *at)
     assert (one["passed"], one["current"]) == (False, True)
     assert restnet_json("evaluation", "show", asked["id"], *at)[1]["outcome"]["passed"] is False
+    assert restnet_json("evaluation", "start", challenger["id"], *at)[1]["status"] == "succeeded"
+    _, again = restnet_json("evaluation", "start", challenger["id"], "--again", *at)
+    assert (again["id"], again["status"], again["passed"]) == (asked["id"], "queued", None)
+    assert restnet_json("evaluation", "show", asked["id"], *at)[1]["outcome"] is None
 
 
 def test_what_is_not_there_is_refused_by_its_code(at, cohort, restnet_json):

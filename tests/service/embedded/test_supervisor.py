@@ -15,6 +15,7 @@ import pytest
 
 from service.embedded import supervisor
 from service.embedded.supervisor import AlreadyServingError, Child, HostUnknownError, PortInUseError, serve
+from service.queue import QUEUES
 from service.registry import promoting
 from service.settings import Settings
 
@@ -58,6 +59,24 @@ def wait(done: Callable[[], bool], within_s: float = 10) -> None:
     while not done():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_what_people_wait_for_has_a_process_to_itself_and_every_queue_has_one() -> None:
+    children = supervisor._children("127.0.0.1", 8000)
+    served = {
+        child.name: [queue for queue in child.command if queue in QUEUES]
+        for child in children
+        if child.command[0] == "service.worker"
+    }
+    assert (served["inference"], served["explanation"]) == (["inference"], ["explanation"])
+    assert sorted(queue for queues in served.values() for queue in queues) == sorted(QUEUES)
+    assert {child.name: child.niceness for child in children} == {
+        "web": 0,
+        "inference": 0,
+        "explanation": 19,
+        "evaluation": 19,
+        "background": 19,
+    }
 
 
 def test_a_second_serve_on_the_same_data_is_refused(settings: Settings) -> None:

@@ -64,10 +64,10 @@ def test_of_two_who_ask_at_once_the_second_gets_the_firsts_and_keeps_what_it_wro
 def test_a_failed_one_begins_anew_with_all_its_attempts_and_a_measured_one_stays(
     sessions: sessionmaker[Session], challenger_id: str
 ) -> None:
-    def asked() -> tuple[str, int, str | None]:
+    def asked(**more: bool) -> tuple[str, int, str | None]:
         with sessions.begin() as session:
             challenger = session.get_one(ModelVersionRow, challenger_id)
-            row = evaluations.request_evaluation(session, challenger, actor=ACTOR)
+            row = evaluations.request_evaluation(session, challenger, actor=ACTOR, **more)
             return row.state.value, row.attempts, row.error_code
 
     def put(**values: Any) -> None:
@@ -83,6 +83,13 @@ def test_a_failed_one_begins_anew_with_all_its_attempts_and_a_measured_one_stays
     assert asked() == ("queued", 0, None)
     put(state=EvaluationState.SUCCEEDED, outcome=outcome(), passed=True)
     assert asked() == ("succeeded", 0, None)
+    # Unless somebody says so, which the audit tells.
+    assert asked(again=True) == ("queued", 0, None)
+    assert asked(again=True) == ("queued", 0, None)
+    with sessions() as session:
+        requests = select(AuditEventRow).where(AuditEventRow.action == "evaluation.request")
+        told = [event.details.get("again") for event in session.scalars(requests) if event.details]
+    assert told == [None, None, None, True]
 
 
 @BOTH_DATABASES

@@ -1,5 +1,7 @@
 """Shadow mode: one version at a time, never the one that answers."""
 
+import threading
+
 import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -12,13 +14,18 @@ from service.registry import (
     ModelNotInShadowError,
     ReasonNotValidError,
     ShadowTakenError,
+    active_model,
     begin_shadow,
     end_shadow,
     newest_shadow,
     open_shadow,
     promote,
     roll_back,
+    shadowing,
 )
+from service.registry.intactness import require_intact
+from service.storage import Storage
+from tests.service.conftest import BOTH_DATABASES
 from tests.service.evaluated import let_pass
 from tests.service.registry.conftest import ACTOR, Registry
 
@@ -107,6 +114,51 @@ def test_whoever_answers_is_out_of_shadow(registry: Registry) -> None:
     with registry.sessions.begin() as session:
         roll_back(session, registry.storage, actor=ACTOR)
         assert in_shadow(session) is None
+
+
+@BOTH_DATABASES
+def test_a_version_that_comes_to_answer_while_its_file_is_read_is_no_shadow(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = registry.add("1"), registry.add("2")
+    let_answer(registry, first)
+
+    def read(storage: Storage, version: ModelVersionRow) -> None:
+        require_intact(storage, version)
+        let_answer(registry, second)
+
+    monkeypatch.setattr(shadowing, "require_intact", read)
+    with pytest.raises(ModelAlreadyActiveError):
+        begin(registry, second)
+    with registry.sessions() as session:
+        assert in_shadow(session) is None
+
+
+# SQLite has one writer at a time anyway.
+@pytest.mark.parametrize(
+    "database_url",
+    [pytest.param("postgresql", marks=[pytest.mark.integration, pytest.mark.enable_socket])],
+    indirect=True,
+)
+def test_of_a_promotion_and_a_shadow_at_once_the_second_waits_for_the_first(registry: Registry) -> None:
+    first, second = registry.add("1"), registry.add("2")
+    let_answer(registry, first)
+    with registry.sessions.begin() as session:
+        let_pass(session, second.id)
+    opened = registry.sessions()
+    version = opened.get_one(ModelVersionRow, second.id)
+    begin_shadow(opened, registry.storage, version, actor=ACTOR, reason="to see")
+    promoting = threading.Thread(target=let_answer, args=(registry, second))
+    promoting.start()
+    promoting.join(timeout=0.5)
+    assert promoting.is_alive(), "it does not know of the shadow that is not committed"
+    opened.commit()
+    opened.close()
+    promoting.join(timeout=10)
+    with registry.sessions() as session:
+        answering = active_model(session)
+        assert answering is not None
+        assert (answering.id, in_shadow(session)) == (second.id, None)
 
 
 def test_another_promotion_leaves_a_shadow_alone(registry: Registry) -> None:

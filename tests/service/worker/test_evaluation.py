@@ -96,13 +96,15 @@ class Place:
         self.use("held out")
 
     def add(self, origin: challenging.Origin, path: Path | None = None) -> str:
-        """Register a run's checkpoint, or another file, with the run that made it."""
+        """Register a run's checkpoint with the run that made it, or another file, which none of here made."""
         with self.runtime.sessions.begin() as session:
             file = path or origin.run / CHECKPOINT_FILE
             version = register(session, self.runtime.storage, file, actor=ACTOR)
+            if path is not None:
+                return version.id
             run = TrainingRunRow(
                 organisation_id=DEFAULT_ORGANISATION_ID,
-                run_folder=str(origin.run if path is None else path),
+                run_folder=str(origin.run),
                 cohort_folder=str(origin.cohort),
                 device="cpu",
                 state=RunState.SUCCEEDED,
@@ -205,6 +207,32 @@ def test_a_challenger_that_was_trained_on_people_of_the_set_is_stopped_and_so_is
     unknown = place.add(place.made.champion, path)
     place.evaluated(unknown)
     assert "no record of whom it was trained on" in place.failed(unknown)["no_leak"]
+
+
+@pytest.mark.parametrize("away", ["run", "cohort"])
+def test_whom_it_was_trained_on_is_waited_for_where_the_record_is_away(place: Place, away: str) -> None:
+    challenger = place.add(place.made.shuffled)
+    folder: Path = getattr(place.made.shuffled, away)
+    elsewhere = folder.rename(folder.with_name("elsewhere"))
+    try:
+        row = place.evaluated(challenger)
+        assert (row.state, row.error_code, row.attempts) == ("queued", "evaluation_origin_away", 0)
+        assert row.outcome is None, "nothing was found"
+    finally:
+        elsewhere.rename(folder)
+    with place.runtime.sessions.begin() as session:
+        session.get_one(EvaluationRow, row.id).not_before = None
+    again = place.evaluated(challenger)
+    assert (again.id, again.state) == (row.id, "succeeded")
+    assert "no_leak" not in place.failed(challenger)
+
+
+def test_both_are_computed_as_scans_are_answered(place: Place) -> None:
+    place.runtime.settings = place.runtime.settings.model_copy(update={"backend": "torch"})
+    outcome = place.evaluated(place.add(place.made.shuffled)).outcome
+    assert outcome is not None
+    together = outcome["together"]
+    assert (together["champion"]["backend"], together["challenger"]["backend"]) == ("torch", "torch")
 
 
 def test_a_corrupted_checkpoint_is_stopped_and_compared_again_once_it_is_put_right(place: Place) -> None:

@@ -14,6 +14,7 @@ from model.checkpoint import save_checkpoint
 from model.networks import RestNetwork
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import (
+    AuditEventRow,
     CohortRow,
     DriftEvaluationRow,
     DriftReferenceRow,
@@ -28,10 +29,12 @@ from service.drift.reference import Reference
 from service.identity.actor import Actor
 from service.registry.registering import register
 from service.settings import Settings
+from service.storage import EncryptionKeyMissingError
 from service.worker.cohorts import register_cohort
 from service.worker.reference import run_reference
 from service.worker.runtime import Runtime, open_runtime
 from tests.service.answering import let_answer
+from tests.service.computing import threads_of
 from tests.training.validation.tiny_cohorts import QUICK, SPEC, tiny_store
 from training.cohort.store.cohort_store import CohortStore
 from training.validation.cross_validation import plan_run
@@ -202,3 +205,49 @@ def test_a_cohort_that_has_changed_is_refused(
     run_reference(runtime, reference_id)
     row = row_of(runtime.sessions, reference_id)
     assert (row.state, row.error_code) == ("failed", "cohort_not_usable")
+
+
+def test_a_model_whose_file_is_gone_is_refused_and_another_reference_may_be_asked_for(
+    runtime: Runtime, store: CohortStore, add_model: Callable[..., str]
+) -> None:
+    version_id = add_model()
+    with runtime.sessions() as session:
+        runtime.storage.delete(session.get_one(ModelVersionRow, version_id).storage_key)
+    reference_id = ask(runtime.sessions, store, version_id)
+    run_reference(runtime, reference_id)
+    row = row_of(runtime.sessions, reference_id)
+    assert (row.state, row.error_code) == ("failed", "checkpoint_missing")
+    assert ask(runtime.sessions, store, version_id) != reference_id
+
+
+def test_one_that_waits_in_vain_makes_way_for_another(
+    runtime: Runtime, store: CohortStore, add_model: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_key(*_given: object) -> None:
+        raise EncryptionKeyMissingError(n_keys=1)
+
+    version_id = add_model()
+    first = ask(runtime.sessions, store, version_id)
+    with monkeypatch.context() as patched:
+        patched.setattr(Runtime, "model_to_score", no_key)
+        run_reference(runtime, first)
+    assert row_of(runtime.sessions, first).state == "queued"
+    second = ask(runtime.sessions, store, version_id)
+    assert row_of(runtime.sessions, first).state == "cancelled"
+    with runtime.sessions() as session:
+        told = session.scalars(select(AuditEventRow).where(AuditEventRow.action == "drift.reference")).all()
+    assert [event.details and event.details.get("cancelled") for event in told] == [None, [first]]
+    run_reference(runtime, second)
+    assert row_of(runtime.sessions, second).in_use
+
+
+def test_it_is_measured_on_one_thread_and_leaves_the_others_as_they_were(
+    runtime: Runtime, store: CohortStore, add_model: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = threads_of(monkeypatch)
+    runtime.settings = runtime.settings.model_copy(update={"inference_threads": 2})
+    before = torch.get_num_threads()
+    reference_id = ask(runtime.sessions, store, add_model())
+    run_reference(runtime, reference_id)
+    assert row_of(runtime.sessions, reference_id).state == "succeeded"
+    assert (set(threads), torch.get_num_threads()) == ({1}, before)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -25,6 +26,7 @@ from service.worker.runtime import Runtime, open_runtime
 from service.worker.score import run_score
 from service.worker.score_rounds import go_on, look_after_scores, queue_shadow
 from tests.service.answering import let_answer
+from tests.service.computing import threads_of
 from tests.service.leaning import leaning
 
 ACTOR = program("test")
@@ -172,6 +174,21 @@ def test_a_fault_of_ours_in_shadow_mode_leaves_a_batch_its_turn(
     monkeypatch.setattr(scoring, "queue_missed_shadow_scores", fault)
     look_after_scores(make_celery(runtime.settings), runtime.sessions)
     assert only_score(runtime).state == JobState.QUEUED
+
+
+def test_a_score_is_computed_on_one_thread_and_leaves_the_others_as_they_were(
+    runtime: Runtime, challenger: ModelVersionRow, scan_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = torch.get_num_threads()
+    runtime.settings = runtime.settings.model_copy(update={"inference_threads": 2})
+    put_in_shadow(runtime, challenger)
+    try:
+        queue_shadow(make_celery(runtime.settings), runtime.sessions, predict(runtime, scan_id))
+        threads = threads_of(monkeypatch)
+        assert scored(runtime).state == JobState.SUCCEEDED
+        assert (set(threads), len(threads), torch.get_num_threads()) == ({1}, 2, 2)
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("fault", ["gone", "damaged"])

@@ -8,8 +8,9 @@ import pytest
 from scipy.special import expit
 
 from imaging import PreprocessingSpec
+from model import backends
 from model.checkpoint import load_checkpoint, save_checkpoint
-from model.errors import CheckpointError
+from model.errors import BackendParityError, CheckpointError
 from tests.training.challenge.tiny_trainings import SETTINGS, cohort, series_of, trained
 from tests.training.cohort.store.made_up_store import write_store
 from tests.training.validation.tiny_cohorts import SPEC, tiny_subjects
@@ -186,3 +187,36 @@ def test_few_people_judge_nothing(evaluation):
     with pytest.raises(EvaluationSetTooSmallError, match="found 9 cases and 9 controls"):
         EvaluationSet.of(store, store.subjects[:18])
     assert all(isinstance(one, TrainingSubject) for one in evaluation.people)
+
+
+def wrong_from(number, monkeypatch):
+    """Have OpenVINO compute wrongly, as on a processor that it is wrong about, from so many networks on."""
+    made, right = [], backends._openvino
+
+    def encoder(encoders):
+        made.append(encoders)
+        encode = right(encoders)
+        return encode if len(made) < number else lambda frames: encode(frames) + 1
+
+    monkeypatch.setattr(backends, "_openvino", encoder)
+
+
+def test_a_challenger_that_the_backend_in_use_gets_wrong_fails_by_name_and_for_good(
+    champion, evaluation, monkeypatch
+):
+    wrong_from(2, monkeypatch)
+    found, failed = judged(champion, champion, evaluation, backend="openvino")
+    assert failed == ["backends_agree"]
+    assert (found.passed, found.together) == (False, None)
+    [rule] = found.rules
+    assert not rule.overridable
+    assert "found a difference of" in rule.found
+    wrong_from(1, monkeypatch)
+    with pytest.raises(BackendParityError):
+        judged(champion, champion, evaluation, backend="openvino")
+
+
+def test_both_are_computed_by_the_backend_that_is_asked_for(champion, evaluation):
+    found, failed = judged(champion, champion, evaluation, backend="torch")
+    assert failed == []
+    assert (found.together.champion.backend, found.together.challenger.backend) == ("torch", "torch")

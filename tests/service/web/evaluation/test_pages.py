@@ -58,7 +58,6 @@ def test_a_set_is_added_and_used_on_the_page_and_what_was_typed_stays(served: Se
 def test_both_models_stand_side_by_side_with_differences_sites_and_people(
     served: Serving, token: str, models: tuple[str, str]
 ) -> None:
-    assert token
     champion, challenger = models
     with served.sessions.begin() as session:
         evaluate(session, champion=champion, challenger=challenger, found=outcome("auc_not_worse"))
@@ -86,6 +85,11 @@ def test_both_models_stand_side_by_side_with_differences_sites_and_people(
     assert len(drawn) == 4
     listed = shown(served, "/evaluation")
     assert "RestNet demonstration 2 RestNet demonstration 1 held out Finished rules failed" in listed
+    # What was put right since is measured again by a click, on the page of a model alone that is compared.
+    [again] = re.findall(r'action="([^"]+again=true)"', html)
+    assert "Compare it again" in text
+    assert send(served, again, token).headers["location"] == f"/models/{challenger}"
+    assert "Waiting" in shown(served, f"/models/{challenger}")
 
 
 def test_a_comparison_of_the_past_is_shown_as_one_and_made_again_with_a_click(
