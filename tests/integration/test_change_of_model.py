@@ -228,7 +228,7 @@ def test_over_rest(installation: Installation) -> None:
     assert rules["backends_agree"] is True
 
     # In shadow it scores what the champion answers.
-    installation.post(f"{ADMIN}/models/{challenger}/shadow", reason="to see first")
+    installation.post(f"{ADMIN}/models/{challenger}/shadow", expected=201, reason="to see first")
     installation.upload()
 
     def scored() -> bool:
@@ -254,7 +254,7 @@ def test_over_rest(installation: Installation) -> None:
     installation.require_every_answer_whole(champion, challenger)
 
     plan = installation.client.get(f"{ADMIN}/training-runs/{run['id']}/change-plan.html").text
-    assert "Both on the same 40 people" in plan
+    assert "Both on the same 40 simulated people" in plan
     assert WHY in plan
     with place.sessions() as session:
         verify(session)
@@ -301,10 +301,10 @@ def _train_by_hand(page: Page) -> str:
     page.get_by_label("Cohort").select_option(label="people (24 cases, 24 controls)")
     for box in page.get_by_role("group", name="Residual networks").get_by_role("checkbox").all():
         box.set_checked(box.get_attribute("value") == "A")
-    page.get_by_label("Width").fill("2")
-    page.get_by_label("Folds").fill("2")
-    page.get_by_label("Epochs at most").fill("3")
-    page.get_by_label("Residual network", exact=True).select_option("frozen")
+    page.get_by_role("textbox", name="Width").fill("2")
+    page.get_by_role("textbox", name="Folds").fill("2")
+    page.get_by_role("textbox", name="Epochs at most").fill("3")
+    page.get_by_role("combobox", name="Residual network").select_option("frozen")
     page.get_by_role("button", name="Start the training").click()
     link = page.get_by_role("link", name="challenger")
     # The page renews itself.
