@@ -81,9 +81,9 @@ def model_version_id(sessions: sessionmaker[Session]) -> str:
     return version.id
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def logs_put_back() -> Iterator[None]:
-    """For what configures the log of the whole process."""
+    """Undo what a test did to the log of the whole process: commands and servers configure it."""
     loggers = [logging.getLogger(name) for name in (None, "multiprocessing")]
     before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     yield

@@ -5,8 +5,6 @@ import pytest
 
 from service import logs
 
-pytestmark = pytest.mark.usefixtures("logs_put_back")
-
 
 def test_a_line_for_machines_has_no_private_value(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(log_format="json", log_level="info")

@@ -26,7 +26,6 @@ def session_at(at):
     engine.dispose()
 
 
-@pytest.mark.usefixtures("logs_put_back")
 def test_a_look_names_what_drifts_and_an_alarm_is_acknowledged(at, restnet, restnet_json):
     assert restnet("models", "import", *at)[0] == 0
     status, told, _ = restnet("drift", "show", *at)
@@ -52,7 +51,6 @@ def test_a_look_names_what_drifts_and_an_alarm_is_acknowledged(at, restnet, rest
     assert restnet_json("drift", "show", *at)[1]["verdict"] == "acknowledged"
 
 
-@pytest.mark.usefixtures("logs_put_back")
 def test_without_enough_scans_nothing_is_said_to_be_well(at, restnet):
     assert restnet("models", "import", *at)[0] == 0
     with session_at(at) as session:

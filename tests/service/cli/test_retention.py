@@ -14,8 +14,6 @@ from service.db.rows import AuditEventRow, ScanRow
 from service.retention import expiry, removal
 from service.storage import FolderStorage, open_storage
 
-pytestmark = pytest.mark.usefixtures("logs_put_back")
-
 
 @pytest.fixture
 def settings(monkeypatch, tmp_path):
