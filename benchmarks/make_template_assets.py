@@ -4,7 +4,7 @@
     python benchmarks/make_template_assets.py --asymmetric mni_icbm152_t1_tal_nlin_asym_09c_brain.nii.gz
 
 The first reads the symmetric MNI152 that nilearn ships (a test dependency: the product never imports it), and
-makes its arrays and its picture.
+makes its arrays, its picture and its tissues.
 The second makes the left-right reference from the asymmetric MNI152; ``imaging/assets/README.md`` says where
 to get it.
 """
@@ -50,10 +50,7 @@ def template_arrays() -> dict[str, NDArray[np.generic]]:
     grey = np.asarray(grey_image.dataobj, dtype=np.float32)
     affine = nibabel.affines.from_matvec(np.diag([float(STEP_MM)] * 3), ORIGIN_MM)
 
-    # Ventricles and sulci are inside the head's brain although their T1 is dark.
-    solid = ndimage.binary_closing(t1 > NILEARN_MASK_THRESHOLD, iterations=4)
-    solid = ndimage.binary_fill_holes(solid)
-    share = ndimage.uniform_filter(solid.astype(np.float32), size=STEP_MM + 1)
+    share = ndimage.uniform_filter(_solid(t1).astype(np.float32), size=STEP_MM + 1)
     sigma = SMOOTHING_FWHM_MM / np.sqrt(8 * np.log(2))
     return {
         "mask": _sample(share, t1_image.affine) > 0.5,
@@ -72,16 +69,47 @@ def template_image() -> bytes:
         A gzipped NIfTI-1 image, (99, 117, 95) uint8.
     """
     fine = datasets.load_mni152_template(resolution=1)
-    t1 = np.asarray(fine.dataobj, dtype=np.float32)
-    t1 = np.pad(t1, [(0, size % 2) for size in t1.shape])
-    x, y, z = (size // 2 for size in t1.shape)
-    coarse = _to_byte(t1.reshape(x, 2, y, 2, z, 2).mean(axis=(1, 3, 5)))
-    to_coarse = nibabel.affines.from_matvec(np.diag([2.0] * 3), [0.5] * 3)
-    image = nibabel.Nifti1Image(coarse, fine.affine @ to_coarse)
+    coarse, affine = _halved(np.asarray(fine.dataobj, dtype=np.float32), fine.affine)
+    image = nibabel.Nifti1Image(_to_byte(coarse), affine)
     for set_form in (image.set_sform, image.set_qform):
         set_form(image.affine, code=4)  # NIfTI's code of MNI152
     image.header.set_xyzt_units("mm")
     return gzip.compress(image.to_bytes(), compresslevel=9, mtime=0)
+
+
+def tissue_arrays() -> dict[str, NDArray[np.generic]]:
+    """Average the symmetric MNI152's tissues over 2 x 2 x 2 mm.
+
+    Returns
+    -------
+    dict
+        ``grey_matter``, ``white_matter`` and ``fluid`` (99, 117, 95) uint8, 255 = 1.0, the last what the
+        brain's outline holds beside the other two; ``affine`` (4, 4) float64.
+    """
+    images = {
+        "t1": datasets.load_mni152_template(resolution=1),
+        "grey_matter": datasets.load_mni152_gm_template(resolution=1),
+        "white_matter": datasets.load_mni152_wm_template(resolution=1),
+    }
+    fine = {name: np.asarray(image.dataobj, dtype=np.float32) for name, image in images.items()}
+    brain = _solid(fine.pop("t1")).astype(np.float32)
+    fine["fluid"] = np.clip(brain - fine["grey_matter"] - fine["white_matter"], 0, 1)
+    halved = {name: _halved(values, images["t1"].affine) for name, values in fine.items()}
+    return {name: _to_byte(values) for name, (values, _) in halved.items()} | {"affine": halved["fluid"][1]}
+
+
+def _solid(t1: NDArray[np.float32]) -> NDArray[np.bool_]:
+    """Outline the brain: ventricles and sulci are inside it although their T1 is dark."""
+    return ndimage.binary_fill_holes(ndimage.binary_closing(t1 > NILEARN_MASK_THRESHOLD, iterations=4))
+
+
+def _halved(
+    fine: NDArray[np.float32], affine: NDArray[np.float64]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    padded = np.pad(fine, [(0, size % 2) for size in fine.shape])
+    x, y, z = (size // 2 for size in padded.shape)
+    coarse = padded.reshape(x, 2, y, 2, z, 2).mean(axis=(1, 3, 5))
+    return coarse, affine @ nibabel.affines.from_matvec(np.diag([2.0] * 3), [0.5] * 3)
 
 
 def _sample(fine: NDArray[np.float32], fine_affine: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -138,6 +166,9 @@ def main() -> None:
         picture = arguments.out / "mni152_2mm.nii.gz"
         picture.write_bytes(template_image())
         print(f"{picture.name}: {picture.stat().st_size} bytes")
+        tissues = arguments.out / "mni152_tissues_2mm.npz"
+        np.savez_compressed(tissues, allow_pickle=False, **tissue_arrays())
+        print(f"{tissues.name}: {tissues.stat().st_size} bytes")
     np.savez_compressed(out, allow_pickle=False, **arrays)
     print(f"{out.name}: {out.stat().st_size} bytes")
 

@@ -12,6 +12,9 @@ MINIMUM_FRAMES = 20
 MAXIMUM_VOXELS = 10_000_000
 MAXIMUM_FRAME_BYTES = 64 * 2**20
 MAXIMUM_FRAMES = 4096
+# Of a single volume: a head at 0.5 mm has some 60 million voxels.
+MAXIMUM_VOLUME_VOXELS = 64_000_000
+MAXIMUM_VOLUME_BYTES = 512 * 2**20
 MAXIMUM_DURATION_S = 3600.0
 MAXIMUM_DECODED_BYTES = 16 * 2**30
 
@@ -83,6 +86,23 @@ def four_dimensional(dim: Sequence[int]) -> tuple[int, int, int, int]:
     return x, y, z, frames
 
 
+def three_dimensional(dim: Sequence[int]) -> tuple[int, int, int, int]:
+    """Read the header's ``dim`` field of a single volume as (X, Y, Z, 1).
+
+    Raises
+    ------
+    BadDimensionsError
+        If an axis is empty or negative, or the image is not of three dimensions.
+    """
+    axes = list(dim[1 : dim[0] + 1])
+    while len(axes) > 3 and axes[-1] == 1:
+        axes.pop()
+    if len(axes) != 3 or any(length < 1 for length in axes):
+        raise BadDimensionsError(found=list(dim))
+    x, y, z = axes
+    return x, y, z, 1
+
+
 def require_size(shape: tuple[int, int, int, int], *, sample_bytes: int, tr_s: float) -> None:
     """Refuse more than we can hold, before any of it is read.
 
@@ -93,12 +113,32 @@ def require_size(shape: tuple[int, int, int, int], *, sample_bytes: int, tr_s: f
     """
     x, y, z, frames = shape
     voxels = x * y * z
-    for quantity, limit, found in (
+    _refuse_above(
         ("voxels a frame", MAXIMUM_VOXELS, voxels),
         ("bytes a frame", MAXIMUM_FRAME_BYTES, voxels * sample_bytes),
         ("frames", MAXIMUM_FRAMES, frames),
         ("seconds", MAXIMUM_DURATION_S, frames * tr_s),
         ("bytes of samples", MAXIMUM_DECODED_BYTES, voxels * frames * sample_bytes),
-    ):
+    )
+
+
+def require_volume_size(shape: tuple[int, int, int, int], *, sample_bytes: int) -> None:
+    """Do what `require_size` does for a single volume, which may be finer than a frame.
+
+    Raises
+    ------
+    ScanTooLargeError
+        Naming the first bound that is passed.
+    """
+    x, y, z, _ = shape
+    voxels = x * y * z
+    _refuse_above(
+        ("voxels", MAXIMUM_VOLUME_VOXELS, voxels),
+        ("bytes of samples", MAXIMUM_VOLUME_BYTES, voxels * sample_bytes),
+    )
+
+
+def _refuse_above(*bounds: tuple[str, int | float, int | float]) -> None:
+    for quantity, limit, found in bounds:
         if found > limit:
             raise ScanTooLargeError(quantity=quantity, limit=float(limit), found=float(found))

@@ -2,7 +2,8 @@
 
 What goes: the text fields of the header, its extensions, whatever else lies before the first sample, and
 around the samples the file name, comment and extra fields of gzip and anything after its end. What stays,
-byte for byte: every number that says what the samples mean, and the samples.
+byte for byte: every number that says what the samples mean, and the samples; but a repetition time that is
+missing, or cannot be, gives way to one that somebody has said.
 """
 
 from io import BufferedIOBase
@@ -13,11 +14,12 @@ from isal import igzip
 
 from imaging.file_format import NiftiFormat, recognise
 from imaging.gzip_splice import splice
-from imaging.header import fields_of, read_header
+from imaging.header import fields_of, read_header, with_repetition_time
 from imaging.samples import frames_in_a_block
 from imaging.scan import BoldScan, open_scan
 from imaging.simulation_mark import SIMULATION_MARK
 from imaging.stream import open_scan_bytes
+from imaging.timing import ImplausibleRepetitionTimeError, MissingRepetitionTimeError
 
 # NIfTI-1 standard (nifti1.h), and the names that NIfTI-2 keeps of them.
 TEXT_FIELDS = ("data_type", "db_name", "descrip", "aux_file", "intent_name", "unused_str")
@@ -27,7 +29,9 @@ EXTENSIONS = "extensions"
 _COMPRESSION = 1
 
 
-def copy_without_free_text(path: Path, target: BufferedIOBase) -> tuple[BoldScan, tuple[str, ...]]:
+def copy_without_free_text(
+    path: Path, target: BufferedIOBase, *, otherwise_tr_s: float | None = None
+) -> tuple[BoldScan, tuple[str, ...]]:
     """Check a scan's header as :func:`imaging.open_scan` does, and copy the file without its free text.
 
     Parameters
@@ -35,6 +39,8 @@ def copy_without_free_text(path: Path, target: BufferedIOBase) -> tuple[BoldScan
     path : Path
     target : binary file
         Open for writing; compressed if the scan is.
+    otherwise_tr_s : float, optional
+        The repetition time, where the header states none that can be: it stands in the copy's.
 
     Returns
     -------
@@ -49,13 +55,15 @@ def copy_without_free_text(path: Path, target: BufferedIOBase) -> tuple[BoldScan
     ScanError
         If the scan is refused. Damage among the samples is found now or when they are read.
     """
-    scan = open_scan(path)
+    scan, stated = _opened(path, otherwise_tr_s)
     with open_scan_bytes(path) as source:
-        header = read_header(source)
+        header = read_header(source, otherwise_tr_s=otherwise_tr_s)
     with open_scan_bytes(path) as source:
         old = bytearray(header.data_offset)
         source.require(memoryview(old), part="header")
     new, emptied = emptied_header(bytes(old))
+    if not stated:
+        new = with_repetition_time(new, scan.tr_s)
     if not source.compressed:
         _write(target, new, scan)
         return scan, emptied
@@ -96,6 +104,16 @@ def emptied_header(head: bytes) -> tuple[bytes, tuple[str, ...]]:
     if between.strip(b"\0"):
         emptied.append(EXTENSIONS)
     return bytes(fixed) + bytes(len(between)), tuple(emptied)
+
+
+def _opened(path: Path, otherwise_tr_s: float | None) -> tuple[BoldScan, bool]:
+    """Open a scan, and tell whether its header states its repetition time."""
+    try:
+        return open_scan(path), True
+    except (MissingRepetitionTimeError, ImplausibleRepetitionTimeError):
+        if otherwise_tr_s is None:
+            raise
+    return open_scan(path, otherwise_tr_s=otherwise_tr_s), False
 
 
 def _text_fields(layout: NiftiFormat) -> list[tuple[str, int, int]]:

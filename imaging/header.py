@@ -7,7 +7,14 @@ import numpy as np
 from nibabel.nifti1 import header_dtype as nifti1_fields
 from nibabel.nifti2 import header_dtype as nifti2_fields
 
-from imaging.dimensions import MINIMUM_FRAMES, TooFewFramesError, four_dimensional, require_size
+from imaging.dimensions import (
+    MINIMUM_FRAMES,
+    TooFewFramesError,
+    four_dimensional,
+    require_size,
+    require_volume_size,
+    three_dimensional,
+)
 from imaging.errors import ScanError
 from imaging.file_format import NIFTI1_BYTES, NiftiFormat, recognise
 from imaging.findings import ScanWarning
@@ -16,13 +23,16 @@ from imaging.sample_type import sample_type, scaling
 from imaging.shapes import Affine
 from imaging.simulation_mark import simulation_warnings
 from imaging.stream import DataIncompleteError, EmptyFileError, ScanBytes
-from imaging.timing import repetition_time_s
+from imaging.timing import ImplausibleRepetitionTimeError, MissingRepetitionTimeError, repetition_time_s
 
 # Extensions may be long (AFNI and DICOM converters put whole histories there), never this long.
 MAXIMUM_HEADER_BYTES = 16 * 2**20
 
 _CIFTI_EXTENSION = 32
 _CIFTI_INTENTS = range(3000, 3100)
+
+# NIfTI-1 standard, xyzt_units.
+_TIME_BITS, _SECONDS = 0x38, 8
 
 
 class CiftiError(ScanError):
@@ -102,18 +112,25 @@ class ScanHeader:
         return x * y * z * frames * self.dtype.itemsize
 
 
-def read_header(source: ScanBytes) -> ScanHeader:
+def read_header(source: ScanBytes, *, otherwise_tr_s: float | None = None) -> ScanHeader:
     """Read and check the header at the start of a file; leaves the file at its first sample.
 
     The order is format, data type, axes, frames, timing, orientation, scaling, amount and place of the
     samples: a file with one defect is refused for that one.
+
+    Parameters
+    ----------
+    source : ScanBytes
+        At its beginning.
+    otherwise_tr_s : float, optional
+        The repetition time, where the header states none that can be.
 
     Raises
     ------
     ScanError
         With the defect's own code.
     """
-    layout, raw = _read_fixed_part(source)
+    layout, raw = read_fixed_part(source)
     fields = np.frombuffer(raw, dtype=fields_of(layout))[0]
     extension_codes = _read_extensions(source, fields, layout)
     if int(fields["intent_code"]) in _CIFTI_INTENTS or _CIFTI_EXTENSION in extension_codes:
@@ -123,9 +140,7 @@ def read_header(source: ScanBytes) -> ScanHeader:
     if shape[3] < MINIMUM_FRAMES:
         raise TooFewFramesError(found=shape[3])
     _require_finite(fields)
-    tr_s, timing_warnings = repetition_time_s(
-        float(fields["pixdim"][4]), xyzt_units=int(fields["xyzt_units"])
-    )
+    tr_s, timing_warnings = _repetition_time_s(fields, otherwise_tr_s)
     affine, orientation_warnings = read_affine(fields, shape=shape)
     slope, intercept = scaling(float(fields["scl_slope"]), float(fields["scl_inter"]))
     require_size(shape, sample_bytes=dtype.itemsize, tr_s=tr_s)
@@ -141,6 +156,44 @@ def read_header(source: ScanBytes) -> ScanHeader:
     )
 
 
+def with_repetition_time(head: bytes, tr_s: float) -> bytes:
+    """Write a repetition time, in seconds, into everything before the first sample; its length stays."""
+    layout = recognise(head)
+    fields = np.frombuffer(bytearray(head[: layout.header_bytes]), dtype=fields_of(layout))
+    fields["pixdim"][0, 4] = tr_s
+    fields["xyzt_units"][0] = int(fields["xyzt_units"][0]) & ~_TIME_BITS | _SECONDS
+    return fields.tobytes() + head[layout.header_bytes :]
+
+
+def read_volume_header(source: ScanBytes) -> ScanHeader:
+    """Read and check the header of one three-dimensional image, as of a scan of one frame.
+
+    Raises
+    ------
+    ScanError
+        As for a scan, with the defect's own code.
+    """
+    layout, raw = read_fixed_part(source)
+    fields = np.frombuffer(raw, dtype=fields_of(layout))[0]
+    _read_extensions(source, fields, layout)
+    dtype = sample_type(int(fields["datatype"]), byte_order="<" if layout.byte_order == "little" else ">")
+    shape = three_dimensional([int(length) for length in fields["dim"]])
+    _require_finite(fields)
+    affine, warnings = read_affine(fields, shape=shape)
+    slope, intercept = scaling(float(fields["scl_slope"]), float(fields["scl_inter"]))
+    require_volume_size(shape, sample_bytes=dtype.itemsize)
+    return ScanHeader(
+        shape=shape,
+        affine=affine,
+        tr_s=1.0,
+        dtype=dtype,
+        slope=slope,
+        intercept=intercept,
+        data_offset=_data_offset(fields, header_bytes=len(raw)),
+        warnings=warnings,
+    )
+
+
 def fields_of(layout: NiftiFormat) -> np.dtype[Any]:
     """Return where each field of a layout's fixed part lies, and its type with the file's byte order."""
     table = nifti1_fields if layout.version == 1 else nifti2_fields
@@ -148,7 +201,8 @@ def fields_of(layout: NiftiFormat) -> np.dtype[Any]:
     return ordered
 
 
-def _read_fixed_part(source: ScanBytes) -> tuple[NiftiFormat, bytes]:
+def read_fixed_part(source: ScanBytes) -> tuple[NiftiFormat, bytes]:
+    """Read the part of a header that every file of its layout has, and nothing behind it."""
     buffer = bytearray(NIFTI1_BYTES)
     found = source.fill(memoryview(buffer))
     if found == 0 and not source.cut:
@@ -180,6 +234,15 @@ def _read_extensions(source: ScanBytes, fields: Any, layout: NiftiFormat) -> fro
         codes.add(int.from_bytes(buffer[position + 4 : position + 8], layout.byte_order))
         position += max(size, 8)
     return frozenset(codes)
+
+
+def _repetition_time_s(fields: Any, otherwise_s: float | None) -> tuple[float, tuple[ScanWarning, ...]]:
+    try:
+        return repetition_time_s(float(fields["pixdim"][4]), xyzt_units=int(fields["xyzt_units"]))
+    except (MissingRepetitionTimeError, ImplausibleRepetitionTimeError):
+        if otherwise_s is None:
+            raise
+    return repetition_time_s(otherwise_s, xyzt_units=_SECONDS)
 
 
 def _require_finite(fields: Any) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 from nibabel.orientations import (
     apply_orientation,
     axcodes2ornt,
@@ -15,7 +15,7 @@ from nibabel.orientations import (
 from imaging.cube import brain_cube
 from imaging.quality import COVERED
 from imaging.reading import BrainSignal
-from imaging.shapes import Affine, Volume
+from imaging.shapes import Affine, Volume, VoxelSeries
 from imaging.template import template_brain
 from imaging.temporal import row_pieces
 
@@ -85,16 +85,28 @@ def _carpet(signal: BrainSignal, grid_size: int) -> tuple[Carpet, int]:
     covered = np.flatnonzero(signal.signal_share >= COVERED)
     ordered = covered[np.argsort(_template_t1(grid_size)[covered], kind="stable")]
     chosen = ordered[:: max(1, -(-len(ordered) // CARPET_ROWS))]
-    rows = signal.series[chosen].astype(np.float64)
-    n_frames = rows.shape[1]
-    time = np.linspace(-1, 1, n_frames)
+    rows = without_line(signal.series[chosen])
+    return carpet_of(rows, deviation=rows.std(axis=1))
+
+
+def without_line(series: VoxelSeries) -> Float64[np.ndarray, "R T"]:
+    """Return each row less its own straight line."""
+    rows: Float64[np.ndarray, "R T"] = series.astype(np.float64)
+    time = np.linspace(-1, 1, rows.shape[1])
     rows -= rows.mean(axis=1, keepdims=True)
     rows -= (rows @ time / (time @ time))[:, None] * time
-    deviation = rows.std(axis=1, keepdims=True)
-    rows = np.divide(rows, deviation, out=np.zeros_like(rows), where=deviation > 0)
+    return rows
+
+
+def carpet_of(
+    rows: Float64[np.ndarray, "R T"], *, deviation: Float64[np.ndarray, " R"]
+) -> tuple[Carpet, int]:
+    """Return rows in units of their deviations, with no more columns than a screen, and the frames of one."""
+    scaled = np.divide(rows, deviation[:, None], out=np.zeros_like(rows), where=deviation[:, None] > 0)
+    n_frames = rows.shape[1]
     frames_per_column = -(-n_frames // CARPET_COLUMNS)
     starts = np.arange(0, n_frames, frames_per_column)
-    columns = np.add.reduceat(rows, starts, axis=1) / np.diff([*starts, n_frames])
+    columns = np.add.reduceat(scaled, starts, axis=1) / np.diff([*starts, n_frames])
     return columns.astype(np.float32), frames_per_column
 
 

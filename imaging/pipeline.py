@@ -11,15 +11,14 @@ on it beside them.
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 
 import numpy as np
 from scipy.ndimage import binary_fill_holes
-from threadpoolctl import ThreadpoolController
 
 from imaging.cube_map import cube_map
 from imaging.errors import ScanError
 from imaging.network_input import NetworkInput
+from imaging.one_thread import one_blas_thread
 from imaging.quality import assess_quality, measure_signal
 from imaging.reading import BrainSignal, NonfiniteValuesError, read_signal
 from imaging.scan import BoldScan
@@ -66,9 +65,7 @@ def preprocess(
         If the samples are damaged or carry no signal, the brain is not where the template's is, or the scan
         is too short.
     """
-    # The threads of a BLAS wait for each other in a loop, on the core that another thread here works on. And
-    # the last bits of a product depend on how many share it.
-    with _blas().limit(limits=1):
+    with one_blas_thread():
         return _preprocess(scan, spec or PreprocessingSpec(), progress or _silent, look)
 
 
@@ -172,11 +169,6 @@ def _decide_space(
 def _refuse_broken(voxels: BrainMask) -> None:
     if voxels.any():
         raise NonfiniteValuesError(n_voxels=int(voxels.sum()))
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController().select(user_api="blas")
 
 
 def _silent(stage: str, fraction: float) -> None:

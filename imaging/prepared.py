@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 
 from imaging.check import scan_identity
 from imaging.digest import sha256_beside
@@ -26,12 +26,18 @@ class PreparedScan:
         As :func:`imaging.scan_identity` gives it.
     network_input : NetworkInput
     timing_ms : dict of float
-        ``read`` and ``preprocess``, wall-clock milliseconds.
+        ``read`` and ``preprocess``, wall-clock milliseconds; ``normalise`` where it had to be.
+    space : "template" or "native"
+        Where the scan lay as it was given.
+    normalisation : dict or None
+        How it was brought into template space, where it was: see :func:`imaging.native.output.summary_of`.
     """
 
     scan: dict[str, Any]
     network_input: NetworkInput
     timing_ms: dict[str, float]
+    space: Literal["template", "native"] = "template"
+    normalisation: dict[str, Any] | None = None
 
 
 def prepare_scan(

@@ -34,6 +34,10 @@ class QualityReport:
     tsnr : float or None
         Median over the brain's voxels of mean / standard deviation in time; None where the mean is about zero
         (band-passed data), where it would mean nothing.
+    mean_intensity : float or None
+        Median over the brain's voxels of the mean in time, in the scan's own units; None where ``tsnr`` is.
+    temporal_sd : float or None
+        Median over the brain's voxels of the standard deviation in time, in the same units.
     dvars_mean, dvars_max : float
         Of ``dvars``.
     dvars : tuple of float
@@ -56,6 +60,8 @@ class QualityReport:
     tr_s: float
     duration_s: float
     tsnr: float | None
+    mean_intensity: float | None
+    temporal_sd: float | None
     dvars_mean: float
     dvars_max: float
     dvars: tuple[float, ...]
@@ -71,6 +77,8 @@ class QualityReport:
             "tr_s": self.tr_s,
             "duration_s": self.duration_s,
             "tsnr": self.tsnr,
+            "mean_intensity": self.mean_intensity,
+            "temporal_sd": self.temporal_sd,
             "dvars_mean": self.dvars_mean,
             "dvars_max": self.dvars_max,
             "dvars": [round(value, 4) for value in self.dvars],
@@ -86,6 +94,8 @@ class SignalFigures:
     """What is measured on a scan's signal; the attributes are as in :class:`QualityReport`."""
 
     tsnr: float | None
+    mean_intensity: float | None
+    temporal_sd: float | None
     dvars: Float64[np.ndarray, " S"]
     template_coverage: float
 
@@ -93,8 +103,11 @@ class SignalFigures:
 def measure_signal(signal: BrainSignal) -> SignalFigures:
     """Measure what one pass over a scan's samples gave, before temporal filtering."""
     covered = np.asarray(signal.signal_share >= COVERED)
+    tsnr, mean_intensity, temporal_sd = _intensity(signal)
     return SignalFigures(
-        tsnr=_tsnr(signal),
+        tsnr=tsnr,
+        mean_intensity=mean_intensity,
+        temporal_sd=temporal_sd,
         dvars=standardised_dvars(signal.series, voxels=covered),
         template_coverage=float(covered.mean()),
     )
@@ -121,6 +134,8 @@ def assess_quality(
         tr_s=scan.tr_s,
         duration_s=scan.n_frames * scan.tr_s,
         tsnr=figures.tsnr,
+        mean_intensity=figures.mean_intensity,
+        temporal_sd=figures.temporal_sd,
         dvars_mean=float(figures.dvars.mean()),
         dvars_max=float(figures.dvars.max()),
         dvars=tuple(figures.dvars.tolist()),
@@ -192,15 +207,25 @@ def _quartiles(series: VoxelSeries) -> tuple[Float32[np.ndarray, " N"], Float32[
     return at(0.25 * last), at(0.75 * last)
 
 
+def spikes_among(dvars: Float64[np.ndarray, " S"]) -> Bool[np.ndarray, " S"]:
+    """Tell which frames stand out of their own scan."""
+    low, high = np.percentile(dvars, [25, 75])
+    standing_out: Bool[np.ndarray, " S"] = dvars > high + 1.5 * (high - low)
+    return standing_out
+
+
 def count_spikes(dvars: Float64[np.ndarray, " S"]) -> int:
     """Count frames that stand out of their own scan."""
-    low, high = np.percentile(dvars, [25, 75])
-    return int((dvars > high + 1.5 * (high - low)).sum())
+    return int(spikes_among(dvars).sum())
 
 
-def _tsnr(signal: BrainSignal) -> float | None:
+def _intensity(signal: BrainSignal) -> tuple[float | None, float | None, float | None]:
+    """Return the brain's signal-to-noise ratio, mean and standard deviation in time."""
     inside = signal.in_brain & (signal.temporal_sd > 0)
     if not inside.any():
-        return None
-    ratio = float(np.median(np.abs(signal.mean[inside]) / signal.temporal_sd[inside]))
-    return ratio if ratio >= MEANLESS_TSNR else None
+        return None, None, None
+    mean, deviation = signal.mean[inside], signal.temporal_sd[inside]
+    ratio, temporal_sd = float(np.median(np.abs(mean) / deviation)), float(np.median(deviation))
+    if ratio < MEANLESS_TSNR:
+        return None, None, temporal_sd
+    return ratio, float(np.median(mean)), temporal_sd

@@ -121,13 +121,15 @@ class BoldScan:
         return cls(shape=shape, affine=affine, tr_s=seconds, samples=ArraySamples(bold))
 
 
-def open_scan(path: Path) -> BoldScan:
+def open_scan(path: Path, *, otherwise_tr_s: float | None = None) -> BoldScan:
     """Read and check a scan's header.
 
     Parameters
     ----------
     path : Path
         A single-file NIfTI-1 or -2, compressed or not whatever its name says, either byte order.
+    otherwise_tr_s : float, optional
+        The repetition time, where the header states none that can be.
 
     Returns
     -------
@@ -143,7 +145,7 @@ def open_scan(path: Path) -> BoldScan:
         If the file cannot be read.
     """
     with open_scan_bytes(path) as source:
-        header = read_header(source)
+        header = read_header(source, otherwise_tr_s=otherwise_tr_s)
         if not source.compressed:
             found = path.stat().st_size - header.data_offset
             if found < header.data_bytes:

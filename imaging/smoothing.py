@@ -45,6 +45,10 @@ def gaussian_smooth(
         kernel = _kernel(length, sigma_voxels, mode).astype(values.dtype)
         # To (before, here, behind), so that the axis is the middle one of three.
         behind = int(np.prod(values.shape[axis + 1 :]))
+        if behind == 1:
+            # One product instead of one a line.
+            values = (values.reshape(-1, length) @ kernel.T).reshape(values.shape)
+            continue
         values = (kernel @ values.reshape(-1, length, behind)).reshape(values.shape)
     return values
 

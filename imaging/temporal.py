@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, Float64
 from scipy.fft import dct
 
 from imaging.errors import ScanError
@@ -105,15 +105,9 @@ def filter_in_time(
     if band_hz is None and same_times:
         return FilteredSeries(series=series, tr_s=tr_s, in_band_power=None, band_passed=False)
 
-    frequencies_hz = np.arange(n_frames) / (2 * n_frames * tr_s)
+    frequencies_hz = _frequencies_hz(n_frames, tr_s)
     kept = int((frequencies_hz <= 0.5 / step_s + 1e-9).sum())
-    in_band = slice(0, kept)
-    if band_hz is not None:
-        low, high = (
-            np.searchsorted(frequencies_hz, band_hz[0]),
-            np.searchsorted(frequencies_hz, band_hz[1], "right"),
-        )
-        in_band = slice(int(low), int(high))
+    in_band = slice(0, kept) if band_hz is None else _in_band(frequencies_hz, band_hz)
 
     # Piece by piece: the frames of a long run take hundreds of megabytes, and one more array of that size is
     # enough, with the few coefficients in the band.
@@ -143,6 +137,23 @@ def filter_in_time(
             if band_hz is None:
                 filtered[rows] += line[:, :1] + line[:, 1:] * times
     return FilteredSeries(series=filtered, tr_s=step_s, in_band_power=share, band_passed=band_passed)
+
+
+def band_cosines(n_frames: int, *, tr_s: float, band_hz: tuple[float, float]) -> Float32[np.ndarray, "K T"]:
+    """Return the orthonormal cosines of a band at the times of the frames: what a band-pass keeps."""
+    kept = _in_band(_frequencies_hz(n_frames, tr_s), band_hz)
+    return _cosines(n_frames, n_frames, 1.0, kept.start, kept.stop)
+
+
+def _frequencies_hz(n_frames: int, tr_s: float) -> Float64[np.ndarray, " T"]:
+    return np.arange(n_frames) / (2 * n_frames * tr_s)
+
+
+def _in_band(frequencies_hz: Float64[np.ndarray, " T"], band_hz: tuple[float, float]) -> slice:
+    low, high = band_hz
+    return slice(
+        int(np.searchsorted(frequencies_hz, low)), int(np.searchsorted(frequencies_hz, high, "right"))
+    )
 
 
 def row_pieces(series: VoxelSeries) -> list[slice]:

@@ -23,7 +23,10 @@ class MissingRepetitionTimeError(ScanError):
     code: ClassVar[str] = "missing_repetition_time"
 
     def __init__(self) -> None:
-        super().__init__("expected a repetition time (pixdim[4]), found 0")
+        super().__init__(
+            "expected a repetition time (pixdim[4]), found 0. Give it in seconds: --tr of a command, the "
+            "field tr_s of an upload, or RepetitionTime in a sidecar"
+        )
 
 
 class ImplausibleRepetitionTimeError(ScanError):

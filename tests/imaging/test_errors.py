@@ -11,8 +11,8 @@ import pytest
 import imaging
 from imaging import ScanError
 
-for module in pkgutil.iter_modules(imaging.__path__):
-    importlib.import_module(f"imaging.{module.name}")
+for module in pkgutil.walk_packages(imaging.__path__, "imaging."):
+    importlib.import_module(module.name)
 
 
 def every(kind: type[ScanError]) -> list[type[ScanError]]:
@@ -21,7 +21,17 @@ def every(kind: type[ScanError]) -> list[type[ScanError]]:
 
 REFUSALS = [refusal for refusal in every(ScanError) if refusal.__module__.startswith("imaging.")]
 
-EXAMPLES = {"str": "x", "int": 3, "float": 2.5, "list[int]": [4, 0], "list[float]": [1.0, 2.0]}
+EXAMPLES = {
+    "str": "x",
+    "int": 3,
+    "float": 2.5,
+    "list[int]": [4, 0],
+    "list[float]": [1.0, 2.0],
+    "list[str]": ["run", "ses"],
+    "int | None": 3,
+    "float | None": 2.5,
+    "list[dict[str, typing.Any]]": [{"number": 3, "n_frames": 20}],
+}
 
 
 def example(refusal: type[ScanError]) -> ScanError:

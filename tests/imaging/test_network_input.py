@@ -11,8 +11,9 @@ def prepared(n_frames: int, spec: PreprocessingSpec) -> NetworkInput:
     brain_voxels = int(brain_cube(spec.grid_size).mask.sum())
     series = np.tile(np.arange(1, n_frames + 1, dtype=np.float32), (brain_voxels, 1))
     quality = QualityReport(
-        n_frames=n_frames, tr_s=2.0, duration_s=2.0 * n_frames, tsnr=None, dvars_mean=1.0, dvars_max=1.0,
-        dvars=(1.0,), spikes=0, template_coverage=1.0, in_band_power=None, template_space={},
+        n_frames=n_frames, tr_s=2.0, duration_s=2.0 * n_frames, tsnr=None, mean_intensity=None,
+        temporal_sd=1.0, dvars_mean=1.0, dvars_max=1.0, dvars=(1.0,), spikes=0, template_coverage=1.0,
+        in_band_power=None, template_space={},
     )  # fmt: skip
     return NetworkInput(series=series, tr_s=2.0, spec=spec, quality=quality)
 

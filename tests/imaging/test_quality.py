@@ -99,6 +99,17 @@ def test_tsnr_is_the_brains_and_absent_without_a_mean():
     assert report(mean=-1000).tsnr == pytest.approx(50)
 
 
+def test_intensity_is_the_brains_in_the_scans_own_units():
+    found = report(mean=1000)
+    assert (found.mean_intensity, found.temporal_sd) == (1000, 20)
+    assert report(mean=-1000).mean_intensity == -1000
+
+
+def test_a_mean_about_zero_is_no_intensity_and_its_fluctuation_is_one():
+    found = report(mean=0.01)
+    assert (found.mean_intensity, found.temporal_sd) == (None, 20)
+
+
 def test_coverage_is_the_share_that_has_signal():
     assert report(mean=1000, share=0.75).template_coverage == 0.75
 
@@ -107,6 +118,7 @@ def test_the_report_is_plain_json():
     found = report(mean=1000).to_json()
     assert json.loads(json.dumps(found)) == found
     assert (found["n_frames"], found["tr_s"], found["duration_s"]) == (50, 1.5, 75.0)
+    assert (found["mean_intensity"], found["temporal_sd"]) == (1000, 20)
     assert found["in_band_power"] == 0.5
     assert found["template_space"] == {"fit": 0.9}
     assert len(found["dvars"]) == 49

@@ -119,8 +119,9 @@ def test_the_athena_like_scan_is_accepted(shared_data):
     assert report.scan["shape"] == [49, 58, 47, 82]
     quality = report.quality
     assert (quality.n_frames, quality.tr_s) == (82, 2.2)
-    # Zero mean, so no tSNR; its lowest slices are empty; filtered before.
-    assert quality.tsnr is None
+    # Zero mean, so no tSNR and no intensity; its lowest slices are empty; filtered before.
+    assert (quality.tsnr, quality.mean_intensity) == (None, None)
+    assert quality.temporal_sd is not None
     assert 0.8 < quality.template_coverage < 0.92
     assert quality.in_band_power is not None
     assert quality.in_band_power > 0.7
