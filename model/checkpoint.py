@@ -158,7 +158,9 @@ def _verify(stored: Mapping[str, Tensor], card: ModelCard) -> None:
         if tensor.dtype not in _DTYPES.values():
             raise CheckpointMismatchError(expected=f"{name!r} in float16 or float32", found=f"{tensor.dtype}")
         if not bool(torch.isfinite(tensor).all()):
-            raise CheckpointMismatchError(expected=f"{name!r} finite", found="NaN or infinite values")
+            raise CheckpointMismatchError(
+                expected=f"finite weights in {name!r}", found="NaN or infinite values"
+            )
         if name.endswith("running_var") and bool((tensor < 0).any()):
             raise CheckpointMismatchError(expected=f"{name!r} not negative", found="a negative variance")
 

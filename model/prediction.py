@@ -4,14 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Literal
 
-from imaging import PreparedScan, QualityReport, ScanWarning, prepare_scan
+from imaging import PreparedScan, QualityReport, ScanWarning
+from imaging.native.preparing import prepare_any
+from imaging.native.sources import NOTHING_ASKED, Asked
 from model.card import ModelCard
 from model.predictor import Classification, Predictor
 
 Progress = Callable[[str, float], None]
 
-PREPROCESSING = "preprocessing"
 DEMONSTRATION_WARNING = ScanWarning(
     code="demonstration_model",
     message="A demonstration model, trained on simulated scans: its probability says nothing about a person.",
@@ -26,6 +28,10 @@ class ScanPrediction:
     ----------
     scan : dict
         Name, sha256, shape, voxel size, repetition time and number of frames.
+    space : "template" or "native"
+        Where the scan lay as it was given.
+    normalisation : dict or None
+        How it was brought into template space, where it was.
     card : ModelCard
     classification : Classification
     quality : QualityReport
@@ -33,10 +39,13 @@ class ScanPrediction:
     computed_with : dict of str
         ``device`` and ``backend``.
     timing_ms : dict of float
-        ``read``, ``preprocess``, ``classify`` and ``total``, wall-clock milliseconds.
+        ``read``, ``preprocess``, ``classify`` and ``total``, wall-clock milliseconds; ``normalise`` where the
+        scan had to be brought into template space.
     """
 
     scan: dict[str, object]
+    space: Literal["template", "native"]
+    normalisation: dict[str, object] | None
     card: ModelCard
     classification: Classification
     quality: QualityReport
@@ -50,6 +59,8 @@ class ScanPrediction:
         interval = answer.interval
         return {
             "scan": self.scan,
+            "space": self.space,
+            "normalisation": self.normalisation,
             "model": {
                 "name": card.name,
                 "version": card.version,
@@ -76,32 +87,35 @@ class ScanPrediction:
 
 
 def predict_scan(
-    path: Path, predictor: Predictor, *, display_name: str | None = None, progress: Progress | None = None
+    path: Path,
+    predictor: Predictor,
+    *,
+    display_name: str | None = None,
+    asked: Asked = NOTHING_ASKED,
+    progress: Progress | None = None,
 ) -> ScanPrediction:
-    """Read, prepare and classify one scan file.
+    """Read, prepare and classify one scan, brought into template space first where it is not there.
 
     Parameters
     ----------
     path : Path
-        NIfTI-1/2 file, plain or gzipped.
+        NIfTI-1/2 file, plain or gzipped; a zip or folder of DICOM images or a BIDS subject.
     predictor : Predictor
     display_name : str, optional
         The name to show instead of the file's own.
+    asked : Asked
+        What is known of it beside; see :func:`imaging.native.preparing.prepare_any`.
     progress : callable, optional
-        Called as ``progress(stage, fraction)`` with the stages "preprocessing" and "classifying", fraction
-        0 to 1 within the stage; what it raises stops the work and passes through.
+        Called as ``progress(stage, fraction)`` with the stages "preprocessing", "normalising" where the scan
+        is not in template space, and "classifying", fraction 0 to 1 within the stage; what it raises stops
+        the work and passes through.
 
     Raises
     ------
     ScanError
         If the scan is refused.
     """
-    prepared = prepare_scan(
-        path,
-        predictor.spec,
-        display_name=display_name,
-        progress=None if progress is None else lambda fraction: progress(PREPROCESSING, fraction),
-    )
+    prepared = prepare_any(path, predictor.spec, asked=asked, display_name=display_name, progress=progress)
     return classify_prepared(prepared, predictor, progress=progress)
 
 
@@ -132,6 +146,8 @@ def classify_prepared(
     demonstration = (DEMONSTRATION_WARNING,) if predictor.card.intended_use == "demonstration" else ()
     return ScanPrediction(
         scan=prepared.scan,
+        space=prepared.space,
+        normalisation=prepared.normalisation,
         card=predictor.card,
         classification=classification,
         quality=network_input.quality,

@@ -1,7 +1,10 @@
 """Which workers are there: each says so in the database every few seconds, on whatever machine it runs."""
 
+import os
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from secrets import token_hex
 
 from sqlalchemy import case, delete, func, select, update
 from sqlalchemy.orm import Session
@@ -49,6 +52,24 @@ def attendance(session: Session) -> dict[str, Attendance]:
         queue: Attendance(present=int(here), lost=int(known) - int(here))
         for queue, here, known in session.execute(counted)
     }
+
+
+def workers_of(session: Session, queue: str, *, host: str) -> list[str]:
+    """Name the workers of a machine, or of a container, that serve a queue."""
+    here = select(WorkerRow.name).where(
+        WorkerRow.queue == queue, WorkerRow.host == host, WorkerRow.seen_at >= utc_now(-BELIEVED_S)
+    )
+    return list(session.scalars(here.order_by(WorkerRow.name)))
+
+
+def worker_name(queue: str) -> str:
+    """Return a name that no other worker has: in two containers, process and host may be called the same."""
+    return f"{queue}-{os.getpid()}-{token_hex(4)}@{socket.gethostname()}"
+
+
+def process_of(worker: str) -> int:
+    """Return the number of a worker's process on its machine, which its name holds."""
+    return int(worker.split("-")[1])
 
 
 def is_present(session: Session, *, host: str) -> bool:

@@ -17,6 +17,7 @@ from service.db.rows import (
     DriftReferenceRow,
     EvaluationRow,
     ExplanationRow,
+    Lane,
     PredictionRow,
     ScoreRow,
     TrainingFoldRow,
@@ -27,11 +28,12 @@ from service.logs import get_logger
 from service.settings import Settings
 
 QueueName = Literal[
-    "inference", "explanation", "evaluation", "scoring", "planning", "training", "maintenance"
+    "inference", "normalising", "explanation", "evaluation", "scoring", "planning", "training", "maintenance"
 ]
 QUEUES: tuple[QueueName, ...] = get_args(QueueName)
 
 PREDICTION_RUN = "prediction.run"
+NORMALISING_RUN = "normalising.run"
 EXPLANATION_RUN = "explanation.run"
 EVALUATION_RUN = "evaluation.run"
 SCORE_RUN = "score.run"
@@ -40,7 +42,11 @@ TRAINING_FOLD = "training.fold"
 DRIFT_REFERENCE = "drift.reference"
 MAINTENANCE_SWEEP = "maintenance.sweep"
 
-# Which task does a kind of job, and the queue that its messages go to.
+# Which task does a kind of job, and the queue that its messages go to; some go to others on their way.
+_LANES: dict[tuple[type[JobRow], str], tuple[str, QueueName]] = {
+    # Minutes, where an answer takes a second.
+    (PredictionRow, Lane.NORMALISING): (NORMALISING_RUN, "normalising"),
+}
 _TASKS: dict[type[JobRow], tuple[str, QueueName]] = {
     PredictionRow: (PREDICTION_RUN, "inference"),
     ExplanationRow: (EXPLANATION_RUN, "explanation"),
@@ -106,8 +112,13 @@ def make_celery(settings: Settings, *, silence_s: float = BROKER_TIMEOUT_S) -> C
         # The job keeps both limits itself; Celery's is for a process in which no thread runs any more. A fold
         # may take hours and has none: whether its process is alive is for its lease to tell.
         task_annotations={
-            task: {"time_limit": settings.hard_time_limit_s + 60}
-            for task in (PREDICTION_RUN, EXPLANATION_RUN, SCORE_RUN)
+            task: {"time_limit": settings.hard_time_limit_s + more_s + 60}
+            for task, more_s in (
+                (PREDICTION_RUN, 0),
+                # These may have to bring a scan into template space again.
+                (EXPLANATION_RUN, settings.normalising_time_s),
+                (SCORE_RUN, settings.normalising_time_s),
+            )
         },
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
@@ -122,12 +133,18 @@ def make_celery(settings: Settings, *, silence_s: float = BROKER_TIMEOUT_S) -> C
     return app
 
 
-def publish(app: Celery, kind: type[JobRow], job_id: str) -> bool:
+def lanes_of(kind: type[JobRow]) -> tuple[str | None, ...]:
+    """Return the lanes of a kind of job; None alone where it has one queue."""
+    others = [lane for several, lane in _LANES if several is kind]
+    return (Lane.INFERENCE, *others) if others else (None,)
+
+
+def publish(app: Celery, kind: type[JobRow], job_id: str, *, lane: str | None = None) -> bool:
     """Announce a queued job to the workers; False, with a line in the log, when the broker is away.
 
     Call it after the commit: the row is the outbox, and the sweep announces again what was not heard.
     """
-    task, queue = _TASKS[kind]
+    task, queue = _route(kind, lane)
     try:
         app.send_task(task, args=[job_id], queue=queue, retry=False)
     except Exception as error:  # noqa: BLE001  (each transport has its own errors; none may fail an upload)
@@ -137,7 +154,12 @@ def publish(app: Celery, kind: type[JobRow], job_id: str) -> bool:
 
 
 def announce(
-    app: Celery, sessions: sessionmaker[Session] | OrganisationSessions, kind: type[JobRow], job_id: str
+    app: Celery,
+    sessions: sessionmaker[Session] | OrganisationSessions,
+    kind: type[JobRow],
+    job_id: str,
+    *,
+    lane: str | None = None,
 ) -> bool:
     """Publish and note it on the row, so that the sweep does not publish it again at once.
 
@@ -147,7 +169,7 @@ def announce(
         Whether the message is out. The note is a hint: a database that fails here costs one message too many,
         never the job, which is committed.
     """
-    if not publish(app, kind, job_id):
+    if not publish(app, kind, job_id, lane=lane):
         return False
     try:
         with sessions.begin() as session:
@@ -157,9 +179,9 @@ def announce(
     return True
 
 
-def messages_waiting(app: Celery, kind: type[JobRow]) -> int | None:
+def messages_waiting(app: Celery, kind: type[JobRow], *, lane: str | None = None) -> int | None:
     """Count the messages for a kind of job that no worker has taken yet; None when the broker is away."""
-    _, queue = _TASKS[kind]
+    _, queue = _route(kind, lane)
     try:
         with app.connection_or_acquire() as connection, connection.channel() as channel:
             # Not passive: kombu looks for Redis's queues without the prefix of their names and finds none.
@@ -167,6 +189,10 @@ def messages_waiting(app: Celery, kind: type[JobRow]) -> int | None:
     except Exception as error:  # noqa: BLE001  (each transport has its own errors)
         log.warning("count_failed", queue=queue, reason=type(error).__name__)
         return None
+
+
+def _route(kind: type[JobRow], lane: str | None) -> tuple[str, QueueName]:
+    return _TASKS[kind] if lane is None else _LANES.get((kind, lane), _TASKS[kind])
 
 
 def _queue(name: QueueName) -> Queue:

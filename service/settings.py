@@ -175,6 +175,20 @@ class Settings(AccessSettings, DriftSettings):
         le=86400,
         description="Time that reading one scan may take, of a processor and by the clock.",
     )
+    normalising_memory_bytes: int = Field(
+        default=1 << 32,
+        ge=1 << 28,
+        le=1 << 38,
+        description="Memory of the process that brings one scan into template space: some three times its "
+        "samples in float32; a scan that needs more is refused.",
+    )
+    normalising_time_s: float = Field(
+        default=3600,
+        ge=1,
+        le=86400,
+        description="Time that bringing one scan into template space may take, of a processor and by the "
+        "clock.",
+    )
     session_idle_s: int = Field(
         default=3600, ge=60, le=7 * 86400, description="A login ends after this long without a request."
     )

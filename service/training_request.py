@@ -148,6 +148,13 @@ class TrainingRequest(BaseModel):
                 self._leave_out(name, cause=cause)
         if self.protocol == "nested" and not self.inner_stopping:
             self._leave_out("patience", cause="inner_stopping")
+        if self.micro_batch is not None and self.micro_batch > self.batch_size:
+            raise NotTogetherError(
+                "micro_batch",
+                "expected micro_batch to be at most batch_size, {limit}, found {found}",
+                limit=self.batch_size,
+                found=self.micro_batch,
+            )
         taken = round(self.inner_stopping + self.inner_calibration, 9)
         if self.protocol == "nested" and taken > _INNER_AT_MOST:
             raise NotTogetherError(

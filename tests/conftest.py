@@ -33,3 +33,11 @@ def simulated_scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("scans") / subject_profile(index, seed=20).file_path.name
     write_scan(path, next(scan.blocks(frames_per_block=scan.n_frames)), affine=scan.affine, tr_s=scan.tr_s)
     return path
+
+
+@pytest.fixture(scope="session")
+def native_scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a run in the scanner's space, 30 frames of a head that lies askew."""
+    from tests.imaging.native.heads import short_run, write_run
+
+    return write_run(tmp_path_factory.mktemp("native") / "run.nii.gz", short_run())

@@ -16,6 +16,8 @@ from training.errors import CohortError
 
 PACKAGES = ("imaging", "model", "training", "service")
 FAMILIES = (ScanError, ModelError, CohortError, ServiceError)
+# What the service refuses at once by its row of a cohort, and planning by the cohort: one refusal.
+SAID_BY_BOTH = {"selection_needs_release"}
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -54,7 +56,7 @@ def test_every_error_code_is_documented_and_no_other(codes):
 def test_a_code_belongs_to_one_family(family, codes):
     others = set().union(*(found for other, found in codes.items() if other is not family))
     assert codes[family], "the walk found nothing"
-    assert not codes[family] & others
+    assert codes[family] & others <= SAID_BY_BOTH
 
 
 def test_every_warning_is_documented_and_no_other():
@@ -67,6 +69,9 @@ def test_every_warning_is_documented_and_no_other():
         for package in PACKAGES
         for file in (REPOSITORY / package).rglob("*.py")
         for node in ast.walk(ast.parse(file.read_text()))
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ScanWarning"
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", "") == "ScanWarning"
+        # One that was stored is read back as it was.
+        and all(word.arg is not None for word in node.keywords)
     ]
     assert documented("Warnings") == {code_of(call) for call in calls}

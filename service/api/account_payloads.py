@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from service.api.payloads import USERNAME_ANY_CASE
+from service.api.patterns import USERNAME_ANY_CASE
 from service.identity.invitations import InvitationState
 from service.identity.roles import Role
 

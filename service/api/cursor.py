@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
+from unicodedata import category
 from uuid import UUID
 
 from sqlalchemy import Select, literal, tuple_
@@ -76,7 +77,7 @@ def an_id(value: str) -> str:
 
 def a_word(value: str) -> str:
     """Read a short text that a database may be asked for: a zero byte it may not."""
-    if not value.isprintable() or not 0 < len(value) <= _WORD_LENGTH:
+    if any(category(letter).startswith("C") for letter in value) or not 0 < len(value) <= _WORD_LENGTH:
         message = "expected a short text"
         raise ValueError(message)
     return value
@@ -143,3 +144,16 @@ def newest_first(
         last = tuple_(literal(last_moment, moment.type), literal(last_id, row_id.type))
         query = query.where(tuple_(moment, row_id) < last)
     return query.order_by(moment.desc(), row_id.desc()).limit(limit + 1)
+
+
+def by_name(
+    query: Select[Any], name: InstrumentedAttribute[str], *, cursor: str | None, limit: int
+) -> Select[Any]:
+    """Order by a name that each row has for itself, after the cursor; one row more than asked, as above.
+
+    The cursor is that of :func:`encode_place` for the last name.
+    """
+    if cursor is not None:
+        [last] = decode_place(cursor, [a_word])
+        query = query.where(name > last)
+    return query.order_by(name).limit(limit + 1)

@@ -5,19 +5,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from service.api.model_payloads import DeploymentResponse
+from service.api.model_payloads import DeploymentResponse, ModelWarning
+from service.api.patterns import ONE_LINE
 from service.api.payloads import PredictionError
 from service.db.rows import ReferenceState
+from service.drift.variables import Beside
 from service.drift.verdict import Verdict
 
-_NAME = Field(
-    min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$", description="Id or name of a cohort."
-)
+_NAME = Field(min_length=1, max_length=255, pattern=ONE_LINE, description="Id or name of a cohort.")
 Version = Annotated[
     str | None,
     Field(
         max_length=64,
-        pattern=r"^[^\x00-\x1f\x7f-\x9f]*$",
+        pattern=ONE_LINE,
         description="Id of a model version; not given: the one that answers.",
     ),
 ]
@@ -38,6 +38,14 @@ class ReferenceRequest(BaseModel):
 
 class EvaluationRequest(BaseModel):
     """A model version whose scans shall be looked at soon."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    model_version_id: Version = None
+
+
+class AcknowledgementRequest(BaseModel):
+    """A model version whose alarms somebody has seen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -73,6 +81,9 @@ class FindingResponse(BaseModel):
     n: int
     statistic: float
     p_value: float
+    beside: Beside = Field(
+        default=Beside.REFERENCE, description="What was compared with; of two the one that tells more."
+    )
     corrected_p: float
     judged: bool
     alarm: bool
@@ -113,6 +124,16 @@ class ComparedWith(BaseModel):
     kinds: dict[str, dict[str, int]]
 
 
+class BaselineResponse(BaseModel):
+    """A site's own scans: its people in the reference, or those of its first weeks."""
+
+    beside: Beside
+    weeks: list[str] = Field(description="The first weeks; empty for people of the reference.")
+    people: int
+    bands: dict[str, list[float]]
+    kinds: dict[str, dict[str, int]]
+
+
 class FoundResponse(BaseModel):
     """What the newest evaluation found."""
 
@@ -122,9 +143,17 @@ class FoundResponse(BaseModel):
     n_measured: int
     rule: dict[str, float]
     reference: ComparedWith | None
+    baselines: dict[str, BaselineResponse] = Field(
+        default_factory=dict, description="By site, where enough of its own is known."
+    )
     findings: list[FindingResponse]
     outside_card: list[OutsideResponse]
     outcomes: list[OutcomeResponse]
+
+    def baseline_of(self, site: str) -> BaselineResponse | None:
+        """Return a site's own scans; of one site alone the findings are those of all together."""
+        named = self.sites[0] if site == ALL_SITES and len(self.sites) == 1 else site
+        return self.baselines.get(named)
 
 
 class ReferenceResponse(BaseModel):
@@ -137,6 +166,7 @@ class ReferenceResponse(BaseModel):
     selection: str | None
     status: ReferenceState
     progress: float
+    cancel_requested: bool
     in_use: bool
     people: int | None
     error: PredictionError | None
@@ -184,6 +214,7 @@ class DriftResponse(BaseModel):
     evaluation_requested: bool
     reference: ReferenceResponse | None = Field(description="In use.")
     newest_reference: ReferenceResponse | None = Field(description="Newest that was asked for.")
+    warnings: list[ModelWarning]
     found: FoundResponse | None
     alarms: list[AlarmResponse]
     deployments: list[DeploymentResponse]
@@ -193,6 +224,13 @@ class EvaluationRequestedResponse(BaseModel):
     """Whose scans are looked at soon."""
 
     model_version_id: str
+
+
+class AcknowledgedResponse(BaseModel):
+    """Whose alarms were seen, and how many of these nobody had seen yet."""
+
+    model_version_id: str
+    alarms: int
 
 
 def found_of(stored: dict[str, Any] | None, *, site: str | None) -> FoundResponse | None:
@@ -209,4 +247,5 @@ def found_of(stored: dict[str, Any] | None, *, site: str | None) -> FoundRespons
         for name in ("outside_card", "outcomes")
     }
     findings = [one.model_copy(update={"site": site}) for one in found.findings if one.site == judged_as]
-    return found.model_copy(update={"findings": findings, **named})
+    own = {name: baseline for name, baseline in found.baselines.items() if name == site}
+    return found.model_copy(update={"findings": findings, "baselines": own, **named})

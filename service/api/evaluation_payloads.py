@@ -5,12 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from service.api.patterns import NAME, ONE_LINE
 from service.db.rows import CohortState, EvaluationState
 from service.training_request import MAX_FILTERS
-
-# What shows, with no blanks around it; a zero byte is nothing that a database may be asked for.
-_NAME = r"^[^\s\x00-\x1f\x7f-\x9f](?:[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
-_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f]*$"
 
 
 class EvaluationSetRequest(BaseModel):
@@ -18,15 +15,13 @@ class EvaluationSetRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(max_length=100, pattern=_NAME, examples=["Held out, 2026"])
-    cohort: str = Field(
-        min_length=1, max_length=255, pattern=_PRINTABLE, description="Id or name of a cohort."
-    )
+    name: str = Field(max_length=100, pattern=NAME, examples=["Held out, 2026"])
+    cohort: str = Field(min_length=1, max_length=255, pattern=ONE_LINE, description="Id or name of a cohort.")
     selection: Literal["all", "test"] = Field(
         default="all",
         description="Everybody with a diagnosis, or the official test release where the cohort knows it.",
     )
-    where: list[Annotated[str, Field(max_length=200, pattern=_PRINTABLE)]] = Field(
+    where: list[Annotated[str, Field(max_length=200, pattern=ONE_LINE)]] = Field(
         default=[], max_length=MAX_FILTERS, description="Filters such as `site=NYU,Peking` or `age<=18`."
     )
 
@@ -37,6 +32,7 @@ class EvaluationSetResponse(BaseModel):
     id: str
     name: str
     in_use: bool = Field(description="Whether models are compared on it now; one set at most is")
+    compared: bool = Field(description="Whether a model was compared on it, or is just now: then it stays")
     cohort_id: str
     cohort: str = Field(description="The cohort's name")
     cohort_state: CohortState
@@ -56,10 +52,11 @@ class EvaluationSetResponse(BaseModel):
     added_at: datetime
 
 
-class EvaluationSetList(BaseModel):
-    """Every evaluation set, by name."""
+class EvaluationSetPage(BaseModel):
+    """One page of evaluation sets, by name."""
 
     items: list[EvaluationSetResponse]
+    next_cursor: str | None
 
 
 class EvaluationErrorResponse(BaseModel):

@@ -1,25 +1,20 @@
 """What REST takes and gives about models."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.api.evaluation_payloads import EvaluationResponse
+from service.api.patterns import LINES, SAID
 from service.registry import NO_MODEL, OVERRIDE_REASON_MIN_LENGTH, REASON_MAX_LENGTH, Kind
-
-# Lines and tabs pass, other control characters do not: no database takes all of them.
-_ALLOWED = r"[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]"
-_SHOWS = r"[^\s\x00-\x1f\x7f-\x9f]"
-# No blanks around it: what is counted is what is said.
-_SAID = f"^{_SHOWS}(?:{_ALLOWED}*{_SHOWS})?$"
 
 Reason = Annotated[
     str,
     Field(
         min_length=1,
         max_length=REASON_MAX_LENGTH,
-        pattern=_SAID,
+        pattern=SAID,
         description="Why, in your own words; kept with the deployment and in the audit. Never about a person",
         examples=["Trained on twice as many sites; better on the locked set."],
     ),
@@ -28,7 +23,7 @@ ExpectedActive = Annotated[
     str | None,
     Field(
         max_length=36,
-        pattern=f"^{_ALLOWED}*$",
+        pattern=LINES,
         description="The identifier of the version that you saw answering; where another one answers "
         f"meanwhile, nothing is changed (`promotion_conflict`). `{NO_MODEL}`: you saw none answer",
     ),
@@ -47,7 +42,7 @@ class PromotionRequest(BaseModel):
         Field(
             min_length=OVERRIDE_REASON_MIN_LENGTH,
             max_length=REASON_MAX_LENGTH,
-            pattern=_SAID,
+            pattern=SAID,
             description="Why rules of the gate that fail shall not matter; without it they do",
         ),
     ] = None
@@ -58,7 +53,7 @@ class RollbackRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Reason | None = None
+    reason: Reason
     expected_active: ExpectedActive = None
 
 
@@ -108,6 +103,25 @@ class DeploymentResponse(BaseModel):
     overridden: Overridden | None
 
 
+class ModelWarning(BaseModel):
+    """What is left to be done after a change of the model that answers."""
+
+    code: Literal["reference_of_another_model"] = Field(
+        description="Scans were watched for drift for another version, and this one has no reference"
+    )
+    message: str
+    cohort: str = Field(description="Of that reference")
+    model_version_id: str = Field(description="Whose reference it is")
+    model_name: str
+    model_version: str
+
+
+class PromotionResponse(DeploymentResponse):
+    """The deployment that a promotion began."""
+
+    warnings: list[ModelWarning]
+
+
 class DeploymentPage(BaseModel):
     """One page of deployments, newest first."""
 
@@ -136,9 +150,10 @@ class ModelVersionResponse(BaseModel):
 
 
 class ModelVersionPage(BaseModel):
-    """The registered checkpoints, newest first."""
+    """One page of registered checkpoints, newest first."""
 
     items: list[ModelVersionResponse]
+    next_cursor: str | None
 
 
 class ModelVersionDetail(ModelVersionResponse):
@@ -164,3 +179,4 @@ class RollbackResponse(DeploymentResponse):
     """The deployment that a rollback began."""
 
     skipped: list[SkippedVersion]
+    warnings: list[ModelWarning]

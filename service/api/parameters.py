@@ -1,22 +1,65 @@
 """Refuses what a client says beside the point: a misspelt filter or header must not be lost in silence."""
 
+import re
 from collections import Counter
 from difflib import get_close_matches
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from fastapi.dependencies.models import Dependant
+from pydantic import WithJsonSchema
 from starlette.datastructures import Headers
 
 from service.api.access.principal import Principal
 from service.api.access.principals import signed_in
 from service.api.problems.refusals import FieldsNotValidError
 
-RAW_HEADERS = {"subject_id": "x-subject-id", "age_years": "x-age-years", "sex": "x-sex", "site": "x-site"}
+RAW_HEADERS = {
+    "subject_id": "x-subject-id",
+    "age_years": "x-age-years",
+    "sex": "x-sex",
+    "site": "x-site",
+    "slice_times_s": "x-slice-times-s",
+    "tr_s": "x-tr-s",
+    "slice_order": "x-slice-order",
+    "run": "x-run",
+    "sidecar": "x-sidecar",
+}
 """Where a raw upload says what a form says in its fields."""
 
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+
+
+def _idempotency_key(
+    sent: Annotated[
+        str | None,
+        # A header cannot say null.
+        WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"}),
+        Header(
+            alias="Idempotency-Key",
+            description="The same key with the same request gives what it made before, and nothing new.",
+        ),
+    ] = None,
+) -> str | None:
+    if sent is not None and not _IDEMPOTENCY_KEY.fullmatch(sent):
+        problem = {
+            "where": "header.Idempotency-Key",
+            "problem": "expected 1 to 255 printable ASCII characters without blanks",
+        }
+        raise FieldsNotValidError([problem])
+    return sent
+
+
+IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]
+"""By what a request that is sent again is known; None where it may not be."""
+
 # Words that nobody but a client of ours puts behind an "X-"; a proxy's headers must pass.
-_ABOUT_THE_SCAN = frozenset({"subject", "subjectid", "age", "ageyears", "sex", "gender", "site"})
+_ABOUT_THE_SCAN = frozenset(
+    {
+        *("subject", "subjectid", "age", "ageyears", "sex", "gender", "site"),
+        *("slice", "slices", "tr", "repetition", "sidecar"),
+    }
+)
 # Ratio of difflib: one letter missing, added or exchanged passes; X-Request-Id stays apart from X-Subject-Id.
 _CLOSE = 0.8
 _SHOWN_LENGTH = 64

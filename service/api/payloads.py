@@ -1,5 +1,6 @@
 """What REST takes and gives: names and types as in the OpenAPI document."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -9,12 +10,16 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapValidator,
+    field_validator,
 )
 
+from imaging.native.sidecar import NO_SIDECAR, Sidecar, parse_sidecar
+from service.api.patterns import ONE_LINE, PSEUDONYM, RUN, SECONDS, USERNAME_ANY_CASE
 from service.api.population_payloads import PopulationResponse
-from service.db.rows import PredictionState
+from service.db.rows import Lane, PredictionState
 from service.identity.passwords import PASSWORD_MAX_LENGTH, PASSWORD_MIN_LENGTH
 from service.identity.roles import Role
 from service.identity.scopes import Scope
@@ -34,9 +39,6 @@ def _in_one_sentence(value: object, read: ValidatorFunctionWrapHandler) -> objec
         raise ValueError(message) from error
 
 
-USERNAME_ANY_CASE = r"^[A-Za-z0-9][A-Za-z0-9._@-]*$"
-NO_CONTROL_CHARACTERS = r"^[^\x00-\x1f\x7f-\x9f]*$"
-PSEUDONYM = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Pseudonym = Annotated[
     str | None,
     Field(max_length=64, pattern=PSEUDONYM, description="Never a name; letters, digits and . _ -"),
@@ -47,8 +49,31 @@ DaysOrNever = Annotated[
 ]
 
 
+# All that is said of a scan is to fit into a small body; what a converter writes has some kilobytes.
+MAX_SIDECAR_BYTES = 32 * 1024
+
+SliceOrder = Literal[
+    "ascending",
+    "interleaved-ascending",
+    "interleaved-ascending-second-first",
+    "descending",
+    "interleaved-descending",
+    "interleaved-descending-second-first",
+]
+
+
+def read_sidecar_text(text: str) -> Sidecar:
+    """Read what a sidecar says that came with an upload.
+
+    Raises
+    ------
+    BadSidecarError
+    """
+    return parse_sidecar(text.encode(errors="replace"), most_bytes=MAX_SIDECAR_BYTES)
+
+
 class ScanFields(BaseModel):
-    """What may be said about a scan beside its bytes; the network does not read it."""
+    """What may be said about a scan beside its bytes; the network reads nothing of it."""
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -58,6 +83,83 @@ class ScanFields(BaseModel):
     ] = None
     sex: Annotated[Literal["female", "male", "other"] | None, BeforeValidator(_blank_is_absent)] = None
     site: Pseudonym = None
+    slice_times_s: Annotated[
+        str | None,
+        Field(
+            max_length=8192,
+            pattern=SECONDS,
+            description="When each slice of a frame is taken, in seconds from its start, with commas and in "
+            "the order of the slices, as `SliceTiming` of a BIDS sidecar has it; counts for a scan in the "
+            "scanner's space",
+        ),
+        BeforeValidator(_blank_is_absent),
+    ] = None
+
+    tr_s: Annotated[
+        float | None,
+        Field(
+            ge=0.1,
+            le=6.25,
+            allow_inf_nan=False,
+            description="Repetition time in seconds, above what the file says; counts for a zip, for a scan "
+            "in the scanner's space, and for any whose header states none",
+        ),
+        BeforeValidator(_blank_is_absent),
+    ] = None
+    slice_order: Annotated[
+        SliceOrder | None,
+        Field(
+            description="In which order the slices of a frame are taken, evenly over the repetition time; "
+            "`slice_times_s` beside it is refused"
+        ),
+        BeforeValidator(_blank_is_absent),
+    ] = None
+    run: Annotated[
+        str | None,
+        Field(
+            max_length=64,
+            pattern=RUN,
+            description="Which of several in a zip: a DICOM series number, or parts of a BIDS name (`run-2`)",
+        ),
+        BeforeValidator(_blank_is_absent),
+    ] = None
+
+    sidecar: Annotated[
+        str | None,
+        Field(
+            description="The text of its BIDS sidecar, one JSON object of at most 32 KiB: `RepetitionTime`, "
+            "`SliceTiming`, `SliceEncodingDirection` and `NumberOfVolumesDiscardedBy...` are read, and "
+            "nothing else of it is kept",
+        ),
+        BeforeValidator(_blank_is_absent),
+    ] = None
+
+    @field_validator("slice_order")
+    @classmethod
+    def _without_times(cls, order: SliceOrder | None, info: ValidationInfo) -> SliceOrder | None:
+        # One of them would be followed and the other lost.
+        if order is not None and info.data.get("slice_times_s") is not None:
+            raise ValueError("expected one of slice_order and slice_times_s, found both")
+        return order
+
+    def sidecar_facts(self) -> Sidecar | None:
+        """Read what the sidecar says.
+
+        Raises
+        ------
+        BadSidecarError
+        """
+        return None if self.sidecar is None else read_sidecar_text(self.sidecar)
+
+    def columns(self) -> dict[str, Any]:
+        """Give the values of a scan's row."""
+        said: dict[str, Any] = self.model_dump()
+        facts = self.sidecar_facts()
+        # One that says nothing of these is as good as none.
+        said["sidecar"] = None if facts is None or facts == NO_SIDECAR else asdict(facts)
+        if self.slice_times_s is not None:
+            said["slice_times_s"] = [float(moment) for moment in self.slice_times_s.split(",")]
+        return said
 
 
 class PredictionLinks(BaseModel):
@@ -134,6 +236,8 @@ class PredictionResponse(BaseModel):
                 "subject_id": "P-017",
                 "status": "classifying",
                 "progress": 0.7,
+                "queue": "inference",
+                "stage": None,
                 "queue_position": None,
                 "expected_wait_s": None,
                 "cancel_requested": False,
@@ -153,6 +257,11 @@ class PredictionResponse(BaseModel):
     subject_id: str | None
     status: PredictionState
     progress: float = Field(ge=0, le=1)
+    queue: Lane = Field(
+        description="Whose workers it waits for or is worked on by; `normalising` where its scan is brought "
+        "into template space"
+    )
+    stage: str | None = Field(description="What is done to a scan that is `normalising`; null otherwise")
     queue_position: int | None = Field(description="1 is next; null when it is not waiting")
     expected_wait_s: float | None = Field(
         description="Seconds until a worker is likely to begin, by how long scans took lately; null when it "
@@ -228,7 +337,7 @@ class ApiKeyRequest(BaseModel):
         },
     )
 
-    name: str = Field(min_length=1, max_length=100, json_schema_extra={"pattern": NO_CONTROL_CHARACTERS})
+    name: str = Field(min_length=1, max_length=100, json_schema_extra={"pattern": ONE_LINE})
     username: str | None = Field(default=None, max_length=64, description="Whose key; your own without it")
     scopes: list[Scope] | None = Field(
         default=None,

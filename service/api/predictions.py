@@ -18,7 +18,8 @@ from service.api.actions.viewing import (
 )
 from service.api.moments import Moment
 from service.api.parameters import known_parameters_only
-from service.api.payloads import PSEUDONYM, PredictionPage, PredictionResponse
+from service.api.patterns import PSEUDONYM
+from service.api.payloads import PredictionPage, PredictionResponse
 from service.api.problems.problem import problem_responses
 from service.db.rows import PredictionRow, PredictionState
 from service.queue import announce

@@ -9,7 +9,7 @@ from service.api.actions.removal import delete_scan
 from service.api.actions.submission import Submission
 from service.api.actions.uploads import receive_scan
 from service.api.actions.viewing import read_scan
-from service.api.parameters import RAW_HEADERS, known_parameters_only
+from service.api.parameters import RAW_HEADERS, IdempotencyKey, known_parameters_only
 from service.api.payloads import AcceptedResponse, PredictionLinks, ScanFields, ScanResponse
 from service.api.problems.problem import problem_responses
 
@@ -32,15 +32,15 @@ def _upload_description() -> dict[str, Any]:
         "type": "object",
         "required": ["scan"],
         "additionalProperties": False,
-        "properties": {**fields, "scan": {**binary, "description": "A .nii or .nii.gz file"}},
+        "properties": {
+            **fields,
+            "scan": {
+                **binary,
+                "description": "A .nii or .nii.gz file, or a zip with one DICOM series or BIDS subject",
+            },
+        },
     }
     parameters = [
-        {
-            "name": "Idempotency-Key",
-            "in": "header",
-            "schema": {"type": "string", "maxLength": 255, "pattern": "^[!-~]+$"},
-            "description": "The same key with the same bytes and fields gives the same prediction again.",
-        },
         {
             "name": "X-Filename",
             "in": "header",
@@ -60,10 +60,13 @@ def _upload_description() -> dict[str, Any]:
     content = {
         "multipart/form-data": {
             "schema": form,
-            "encoding": {"scan": {"contentType": "application/octet-stream, application/gzip"}},
+            "encoding": {
+                "scan": {"contentType": "application/octet-stream, application/gzip, application/zip"}
+            },
         },
         "application/octet-stream": {"schema": binary},
         "application/gzip": {"schema": binary},
+        "application/zip": {"schema": binary},
     }
     return {"requestBody": {"required": True, "content": content}, "parameters": parameters}
 
@@ -86,9 +89,11 @@ def _without_null(described: dict[str, Any]) -> dict[str, Any]:
     responses=problem_responses(400, 401, 403, 413, 415, 422),
     openapi_extra=_upload_description(),
 )
-async def upload_scan(request: Request, principal: ScanUploader) -> AcceptedResponse:
+async def upload_scan(
+    request: Request, principal: ScanUploader, idempotency_key: IdempotencyKey
+) -> AcceptedResponse:
     """Stream a scan in as a form or a raw body; the header is checked before anything is kept."""
-    return accepted(await receive_scan(request, principal))
+    return accepted(await receive_scan(request, principal, idempotency_key=idempotency_key))
 
 
 def accepted(submission: Submission) -> AcceptedResponse:

@@ -1,7 +1,7 @@
 """What REST gives about cohorts and training runs."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -13,7 +13,10 @@ class CohortResponse(BaseModel):
 
     id: str
     name: str
-    state: CohortState = Field(description="`changed` and `missing` cannot be trained on")
+    state: CohortState = Field(
+        description="Of its folder and its index, as they were when looked at last: `changed` and `missing` "
+        "cannot be trained on. Series are read by `restnet cohort verify`."
+    )
     fingerprint: str = Field(description="sha256 over everybody in it, their labels and stored series")
     condition: str = Field(description="What a case is")
     simulated: bool
@@ -27,10 +30,11 @@ class CohortResponse(BaseModel):
     checked_at: datetime | None
 
 
-class CohortList(BaseModel):
-    """Every registered cohort, by name."""
+class CohortPage(BaseModel):
+    """A page of registered cohorts, by name."""
 
     items: list[CohortResponse]
+    next_cursor: str | None
 
 
 class ReviewedScansResponse(BaseModel):
@@ -71,7 +75,10 @@ class FoldResponse(BaseModel):
     status: FoldState
     cancel_requested: bool
     progress: float = Field(ge=0, le=1)
-    epoch: int | None = Field(description="That is being trained; 0 while frames are encoded")
+    epoch: int | None = Field(
+        description="That is being trained; 0 while frames are encoded. Of a fold that waits to be gone on "
+        "with, the last whole one, which is kept."
+    )
     n_epochs: int | None = Field(description="The limit")
     training_loss: float | None
     stopping_loss: float | None
@@ -89,6 +96,14 @@ class FoldDetailResponse(FoldResponse):
     epochs: list[EpochResponse]
 
 
+class WaitingResponse(BaseModel):
+    """What a run waits for: a worker that plans runs and puts them together, or one that trains its folds."""
+
+    queue: Literal["planning", "training"]
+    ahead: int = Field(description="Runs, or folds, that are before it")
+    workers: int = Field(description="Of this queue, seen within the last half minute")
+
+
 class TrainingRunBase(BaseModel):
     """A training run: what was asked for, and where it stands."""
 
@@ -96,7 +111,9 @@ class TrainingRunBase(BaseModel):
     grid_id: str | None = Field(description="Shared by the runs of one request")
     status: RunState
     cancel_requested: bool
-    progress: float = Field(ge=0, le=1)
+    progress: float = Field(
+        ge=0, le=1, description="Of its planning while that goes on, and of all its folds after it"
+    )
     cohort_id: str | None
     cohort: str | None = Field(description="As it was called then; null for runs of `restnet train`")
     network: str | None
@@ -111,12 +128,13 @@ class TrainingRunBase(BaseModel):
     plan: dict[str, Any] | None = Field(description="What planning found; null before it")
     remaining_s: float | None = Field(description="At most, at the pace so far; null while unknown")
     estimated_end_at: datetime | None
+    waiting: WaitingResponse | None = Field(description="Null while a worker is at it, and once it is over")
     model_version_id: str | None = Field(description="Of the challenger that it has made")
     resumable: bool
     error: TrainingErrorResponse | None
     created_at: datetime
     started_at: datetime | None = Field(
-        description="When its planning was taken up last; from finishing on, when that was"
+        description="When it was taken up first; of one that is gone on with, first since then"
     )
     finished_at: datetime | None
 
@@ -134,11 +152,22 @@ class TrainingRunPage(BaseModel):
     next_cursor: str | None
 
 
+class TrainingWarning(BaseModel):
+    """What should be known of a training that is accepted all the same."""
+
+    code: Literal["meets_evaluation_set", "nobody_agreed"] = Field(
+        description="People of the evaluation set in use may be trained on; or reviewed scans were asked "
+        "for, and nobody agrees to it now"
+    )
+    message: str
+
+
 class TrainingGridResponse(BaseModel):
     """What a request has queued."""
 
     id: str = Field(description="The `grid_id` of its runs")
     runs: list[TrainingRunResponse]
+    warnings: list[TrainingWarning] = Field(description="The same for all its runs; in their logs too")
 
 
 class LogLineResponse(BaseModel):

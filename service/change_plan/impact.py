@@ -51,6 +51,14 @@ def _together(compared: Compared) -> Table:
         )
         for name, words in _DIFFERENCES.items()
     ]
+    share = "uncertain_share"
+    rows.append(
+        (
+            _("Uncertain answers"),
+            *(_estimate(model.get(share)) for model in models),
+            _estimate(compared.together["differences"].get(share), signed=True),
+        )
+    )
     people = compared.evaluation_set
     said = _ON_SIMULATED if people["simulated"] else _ON_PEOPLE
     return Table(

@@ -36,7 +36,7 @@ class Sources:
     model : ModelVersionDetail or None
         That the run has made, with the gate as it stands beside the model before; None before it has.
     before : ModelVersionResponse or None
-        That answers now, or that answered before the model did; None where there is none.
+        That answers now or, where the run's model does, that answered before it; None where there is none.
     compared : Compared or None
         Of these two; None where nobody has set them side by side.
     """

@@ -8,13 +8,9 @@ from service.change_plan.sources import Sources
 from service.web.language import _, ngettext
 from service.web.models import card as cards
 from service.web.models import wording
+from service.web.models.limits import limit_of
 from service.web.rendering import moment
 from service.web.training.wording import PROTOCOLS, SELECTIONS, SPLITS
-
-# Rules of a comparison, whose sentence has the limit that was held to.
-_WITH_MARGINS = frozenset(
-    {"auc_not_worse", "sensitivity_not_worse", "calibrated", "coverage_kept", "backends_agree", "fast_enough"}
-)
 
 
 def verification(sources: Sources) -> Part:
@@ -89,9 +85,9 @@ def _rules(gate: Sequence[RuleResponse]) -> Table:
     for rule in gate:
         name, expected = wording.RULES.get(rule.name, (rule.name, rule.expected))
         outcome = {True: _("passed"), False: _("failed"), None: _("not judged")}[rule.passed]
-        # The margins stand in what the rule itself says, in English.
-        margin = f" ({rule.expected})" if rule.name in _WITH_MARGINS else ""
-        rows.append((_(name), _(expected) + margin, wording.found(rule) or rule.found, outcome))
+        limit = limit_of(rule)
+        held_to = f"{_(expected)} ({limit})" if limit else _(expected)
+        rows.append((_(name), held_to, wording.found(rule) or rule.found, outcome))
     return Table(
         caption=_("What has to hold before it answers"),
         head=(_("Rule"), _("Expected"), _("Found"), _("Outcome")),

@@ -19,6 +19,7 @@ from service.cli import (
     health,
     keys,
     models,
+    normalising,
     organisations,
     registered_cohorts,
     reports,
@@ -56,6 +57,7 @@ app = typer.Typer(
 app.command("check")(scans.check)
 app.command("predict")(scans.predict)
 app.command("explain")(explaining.explain)
+app.command("preprocess")(normalising.preprocess)
 app.command("simulate")(simulation.simulate)
 app.command("train")(training.train)
 app.command("report")(reports.report)
@@ -101,8 +103,8 @@ def run() -> int:
     Returns
     -------
     int
-        The exit status: 0 when done, 2 when the input was refused, 1 when the fault is ours, 141 when nobody
-        reads what is printed.
+        The exit status: 0 when done, 2 when the input was refused, 1 when the fault is ours, 3 when the
+        answer is no, 141 when nobody reads what is printed.
 
     Raises
     ------

@@ -55,7 +55,8 @@ def ingest(
         Path | None, typer.Option(help="Ids of the official test release, one a line.")
     ] = None,
     kind: Annotated[
-        Literal["auto", "athena", "bids", "parcels"], typer.Option("--source", help="What SOURCE is.")
+        Literal["auto", "athena", "bids", "raw-bids", "parcels"],
+        typer.Option("--source", help="What SOURCE is."),
     ] = "auto",
     atlas: Annotated[Path | None, typer.Option(help="Image of the parcels, for parcel series.")] = None,
     tr: Annotated[

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from service.cli.output import print_json, progress_bar, say
+from service.cli.output import NOT_PASSED, print_json, progress_bar, say
 from service.cli.usage import AsJson
 
 # As the table names them: what has an interval and a difference, and what is one number.
@@ -45,6 +45,8 @@ def compare(
     """Measure two models on the same people, and say by stated rules whether one may replace the other.
 
     Whom a challenger was trained on is in its run: give the run's folder, and its cohort by --trained-on.
+
+    The exit status is 0 where it may, and 3 where it was measured and may not.
     """
     from model import demonstration_checkpoint
     from training.challenge.challenge import Origin, challenge
@@ -72,6 +74,8 @@ def compare(
         print_json(found.to_json())
     else:
         show_challenge(found.to_json())
+    if not found.passed:
+        raise typer.Exit(NOT_PASSED)
 
 
 def show_challenge(found: dict[str, Any]) -> None:
@@ -97,7 +101,9 @@ def _show_figures(together: dict[str, Any]) -> None:
         old, new = _estimate(champion[name]), _estimate(challenger[name])
         say(f"  {words:<12} {old:<22} {new:<22} {_estimate(together['differences'][name], sign='+')}")
     for name, words in _NUMBERS.items():
-        say(f"  {words:<12} {champion[name]:<22.3f} {challenger[name]:<22.3f}")
+        difference = together["differences"].get(name)
+        said = "" if difference is None else _estimate(difference, sign="+")
+        say(f"  {words:<12} {champion[name]:<22.3f} {challenger[name]:<22.3f} {said}".rstrip())
     say(f"  Called otherwise by the two: {together['called_otherwise']}")
 
 

@@ -65,13 +65,14 @@ def show(*, model: Model = None, data_dir: DataDir = None, as_json: AsJson = Fal
         {
             **one,
             "site": one["site"] or "all",
+            "beside": one["beside"].replace("_", " "),
             "statistic": f"{one['statistic']:.2f}",
             "corrected_p": f"{one['corrected_p']:.2g}" if one["judged"] else "not judged",
         }
         for one in deviating
     ]
     if rows:
-        print_table(rows, ("week", "site", "variable", "n", "statistic", "corrected_p"))
+        print_table(rows, ("week", "site", "variable", "n", "beside", "statistic", "corrected_p"))
 
 
 @drift.command("reference")
@@ -115,6 +116,26 @@ def make_reference(
         say(f"{answer['cohort']}: queued as reference {answer['id']}")
 
 
+@drift.command("cancel")
+def cancel(
+    reference: Annotated[str, typer.Argument(help="Id of a reference, as `restnet drift reference` said.")],
+    *,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop a reference; asking again changes nothing, and the one in use stays in use."""
+    from service.drift.asking import cancel_reference
+
+    with migrated_sessions(load_settings(data_dir)) as sessions, sessions.begin() as session:
+        row = cancel_reference(session, reference, actor=ACTOR)
+        answer = {"id": row.id, "cohort": row.cohort_name, "status": row.state.value}
+    if as_json:
+        print_json(answer)
+    else:
+        at_work = "" if answer["status"] == "cancelled" else ", once its worker has seen it"
+        say(f"{answer['cohort']}: reference {answer['id']} is cancelled{at_work}")
+
+
 @drift.command("acknowledge")
 def acknowledge_alarm(
     alarm: Annotated[str, typer.Argument(help="Id of an alarm.")],
@@ -131,6 +152,26 @@ def acknowledge_alarm(
         print_json(answer)
     else:
         say(f"the alarm of {answer['week']} is acknowledged")
+
+
+@drift.command("acknowledge-all")
+def acknowledge_every_alarm(
+    *, model: Model = None, data_dir: DataDir = None, as_json: AsJson = False
+) -> None:
+    """Note that every alarm of a model was seen."""
+    from service.drift.asking import acknowledge_all
+
+    with migrated_sessions(load_settings(data_dir)) as sessions, sessions.begin() as session:
+        version = _version(session, model)
+        named = f"{version.name} {version.version}"
+        answer = {
+            "model_version_id": version.id,
+            "alarms": acknowledge_all(session, version, actor=ACTOR),
+        }
+    if as_json:
+        print_json(answer)
+    else:
+        say(f"{named}: {answer['alarms']} alarms are acknowledged that nobody had seen")
 
 
 def _version(session: "Session", named: str | None) -> "ModelVersionRow":

@@ -71,7 +71,8 @@ def sets(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, ("id", "name", "in_use", "cohort", "selection", "n_cases", "n_controls"))
+        shown = ("id", "name", "in_use", "cohort", "selection", "where", "n_cases", "n_controls")
+        print_table([row | {"where": "; ".join(row["where"])} for row in rows], shown)
 
 
 @app.command()
@@ -94,6 +95,26 @@ def use(
 
 
 @app.command()
+def remove(
+    named: Annotated[str, typer.Argument(metavar="ID|NAME", help="What `evaluation sets` shows.")],
+    *,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove a set that no model was compared on."""
+    from service import evaluations
+
+    with migrated_session(load_settings(data_dir)) as session:
+        chosen = evaluations.find_set(session, named)
+        answer = _set(chosen)
+        evaluations.remove_set(session, chosen, actor=ACTOR)
+    if as_json:
+        print_json(answer)
+    else:
+        say(f"{answer['name']} is removed")
+
+
+@app.command()
 def start(
     named: Annotated[
         str, typer.Argument(metavar="ID|VERSION", help="What `models list` shows; a sha256 in full does too.")
@@ -107,12 +128,14 @@ def start(
     from service import evaluations, registry
     from service.db.rows import EvaluationRow, EvaluationState
     from service.queue import announce, make_celery
+    from service.storage import open_storage
 
     settings = load_settings(data_dir)
     with migrated_sessions(settings) as sessions:
         with sessions.begin() as session:
             row = evaluations.request_evaluation(
                 session,
+                open_storage(settings),
                 registry.find_version(session, named),
                 actor=ACTOR,
                 max_attempts=settings.max_attempts,

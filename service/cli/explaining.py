@@ -6,15 +6,24 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from service.cli.acquisition import (
+    HANDED_OVER,
+    RepetitionTime,
+    SidecarFile,
+    SliceOrder,
+    WhichRun,
+    asked_of,
+    require_scan,
+)
 from service.cli.output import print_json, progress_bar, say
-from service.cli.scans import load_predictor, require_readable
+from service.cli.scans import load_predictor, what_was_done
 from service.cli.usage import AsJson, named_path
 
 _ENDINGS = (".nii", ".nii.gz")
 
 
 def explain(
-    scan: Annotated[Path, typer.Argument(help="A NIfTI file in template space.")],
+    scan: Annotated[Path, typer.Argument(help=HANDED_OVER)],
     *,
     out: Annotated[
         Path,
@@ -27,10 +36,17 @@ def explain(
     checkpoint: Annotated[
         Path | None, typer.Option(help="A checkpoint; the demonstration model if none is named.")
     ] = None,
+    sidecar: SidecarFile = None,
+    tr: RepetitionTime = None,
+    slice_order: SliceOrder = None,
+    run: WhichRun = None,
     as_json: AsJson = False,
 ) -> None:
-    """Map which voxels drove the network's logit. It tells what the model did, and nothing about a brain."""
-    from imaging import prepare_scan
+    """Map which voxels drove the network's logit. It tells what the model did, and nothing about a brain.
+
+    A scan in the scanner's space is brought into template space first; the map lies there.
+    """
+    from imaging.native.preparing import prepare_any
     from model.explanation import explain as explain_input
     from model.explanation import peaks, to_template
 
@@ -38,13 +54,14 @@ def explain(
         raise typer.BadParameter(f"--out takes a name that ends in .nii or .nii.gz, found {out.name}")
     if out.exists():
         raise typer.BadParameter(f"--out takes the name of a new file, found one that is there: {out}")
-    require_readable(scan)
+    require_scan(scan)
+    asked = asked_of(sidecar=sidecar, tr=tr, slice_order=slice_order, run=run)
     # Before the seconds of work: a folder that is not there is said at once.
     out.touch()
     try:
         predictor = load_predictor(checkpoint)
         with progress_bar(scan.name, shown=not as_json) as report:
-            prepared = prepare_scan(scan, predictor.spec, progress=lambda done: report("preprocessing", done))
+            prepared = prepare_any(scan, predictor.spec, asked=asked, progress=report)
         found = explain_input(
             predictor,
             prepared.network_input,
@@ -58,6 +75,8 @@ def explain(
     places = peaks(found.map) if found.method == "integrated_gradients" else ()
     answer = {
         "scan": prepared.scan,
+        "space": prepared.space,
+        "normalisation": prepared.normalisation,
         "model": {"name": predictor.card.name, "version": predictor.card.version},
         "method": found.method,
         "map": str(out),
@@ -81,6 +100,8 @@ def _show(answer: dict[str, Any]) -> None:
         f"  logit {answer['logit']:+.2f} over {len(answer['start_frames'])} windows and "
         f"{answer['members']} members; {answer['baseline_logit']:+.2f} for a scan of zeros"
     )
+    if answer["normalisation"] is not None:
+        say(f"  {what_was_done(answer['normalisation'])}")
     if answer["completeness_error"] is not None:
         say(f"  the map's sum misses their difference by {answer['completeness_error']:+.2f}")
     for place in answer["peaks"]:

@@ -24,7 +24,9 @@ def create_key(
         list[str] | None,
         typer.Option(
             help="What it may do, such as scans:write; may be given several times. "
-            "Without it, all that the account's role allows, except admin."
+            "Without it, all that the account's role allows, except admin: with that a key manages accounts "
+            "and keys and reads the audit; of the organisation default it also promotes, trains, evaluates "
+            "and watches models, and has scans scored again."
         ),
     ] = None,
     days: Annotated[

@@ -11,6 +11,8 @@ from service.cli.output import ACTOR, in_utc, print_json, print_table, say
 from service.cli.usage import AsJson
 
 if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
     from service.db.rows import ModelDeploymentRow, ModelVersionRow
 
 FIRST_REASON = "imported where no model answered"
@@ -48,6 +50,8 @@ def import_model(
     from service.storage import open_storage
 
     settings = load_settings(data_dir)
+    if checkpoint is not None:
+        _require_loading(checkpoint)
     with migrated_sessions(settings, make=True) as sessions, sessions() as session:
         active = registry.active_model(session)
         version = active
@@ -77,6 +81,13 @@ def import_model(
         say(f"restnet models promote {answer['id']} --reason ...")
 
 
+def _require_loading(checkpoint: Path) -> None:
+    """Load a file as a worker would: what does not load is refused here, and not scan by scan."""
+    from model.checkpoint import load_checkpoint
+
+    load_checkpoint(checkpoint)
+
+
 @models.command("promote")
 def promote_model(
     named: Annotated[
@@ -102,16 +113,14 @@ def promote_model(
             reason=reason,
             override_reason=override_reason,
         )
-        told = _deployment(deployment)
+        told = _deployment(deployment) | {"warnings": _warnings(session, deployment)}
     _say_deployment(told, as_json=as_json)
 
 
 @models.command("rollback")
 def roll_back_model(
     *,
-    reason: Annotated[
-        str | None, typer.Option(help="Why; kept with the deployment and in the audit.")
-    ] = None,
+    reason: Annotated[str, typer.Option(help="Why; kept with the deployment and in the audit.")],
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -124,7 +133,10 @@ def roll_back_model(
     settings = load_settings(data_dir)
     with migrated_session(settings) as session:
         done = registry.roll_back(session, open_storage(settings), actor=ACTOR, reason=reason)
-        told = _deployment(done.deployment) | {"skipped": [asdict(one) for one in done.skipped]}
+        told = _deployment(done.deployment) | {
+            "skipped": [asdict(one) for one in done.skipped],
+            "warnings": _warnings(session, done.deployment),
+        }
     if not as_json:
         for one in done.skipped:
             say(f"passed over {one.name} {one.version}: its file cannot be used  [{one.code}]", err=True)
@@ -173,6 +185,15 @@ def _say_deployment(told: dict[str, Any], *, as_json: bool) -> None:
     if told["overridden"]:
         names = ", ".join(rule["name"] for rule in told["overridden"]["rules"])
         say(f"overruled: {names}", err=True)
+    for warning in told["warnings"]:
+        say(f"{warning['message']}  [{warning['code']}]", err=True)
+
+
+def _warnings(session: "Session", deployment: "ModelDeploymentRow") -> list[dict[str, str]]:
+    from service.drift.renewing import REFERENCE_OF_ANOTHER_MODEL, reference_of_another_model, warning_of
+
+    row = reference_of_another_model(session, deployment.model_version_id)
+    return [] if row is None else [{"code": REFERENCE_OF_ANOTHER_MODEL, "message": warning_of(row)}]
 
 
 def _described(

@@ -27,6 +27,8 @@ ACTOR = program("command-line")
 
 OUR_FAULT = 1
 REFUSED = 2
+# Of a command that has done what it was asked, and whose verdict is no.
+NOT_PASSED = 3
 # As shells have them: of a command that Ctrl-C has ended, and of one whose output nobody reads.
 STOPPED = 130
 CLOSED_OUTPUT = 141

@@ -38,13 +38,23 @@ def register(
 
 
 def list_cohorts(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the registered cohorts by name."""
+    """List the registered cohorts by name, with the state of their folders and indices.
+
+    present: as registered; changed: the index names other people or series; missing: no folder. The stored
+    series are not read: `restnet cohort verify` does that.
+    """
     from sqlalchemy import select
 
+    from service.cohorts import CohortLook
+    from service.db.engine import sqlite_file
     from service.db.rows import CohortRow
 
-    with migrated_session(load_settings(data_dir)) as session:
-        rows = [_registered(row) for row in session.scalars(select(CohortRow).order_by(CohortRow.name))]
+    settings = load_settings(data_dir)
+    in_a_file = sqlite_file(settings.database_url.get_secret_value()) is not None
+    with migrated_session(settings) as session:
+        look = CohortLook(session, one_machine=in_a_file)
+        found = session.scalars(select(CohortRow).order_by(CohortRow.name)).all()
+        rows = [_registered(row) | {"state": look.state_of(row).value} for row in found]
     if as_json:
         print_json(rows)
     else:

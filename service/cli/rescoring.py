@@ -7,7 +7,7 @@ import typer
 
 from service.cli.database import DataDir, load_settings, migrated_session, migrated_sessions
 from service.cli.output import ACTOR, in_utc, print_json, print_table, say
-from service.cli.score_display import figures_of, say_figures, standing_of
+from service.cli.score_display import figures_of, say_figures, say_standing, standing_of
 from service.cli.usage import AsJson
 
 if TYPE_CHECKING:
@@ -161,4 +161,5 @@ def _say(told: list[dict[str, Any]], *, as_json: bool, alone: bool = False) -> N
     print_table(rows, SHOWN)
     for one in told:
         if "comparison" in one:
+            say_standing(one["scores"])
             say_figures(one["comparison"])

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 from service.cli.output import print_table, say
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.orm import Session
 
     from service.db.rows import RescoreRow, ShadowRow
@@ -14,6 +16,14 @@ if TYPE_CHECKING:
 def standing_of(standing: "Standing") -> dict[str, Any]:
     """Return where scores stand, as JSON."""
     return {**standing.by_state, "failed_by_code": standing.failed_by_code}
+
+
+def say_standing(scores: "Mapping[str, Any]") -> None:
+    """Print how many scores stand where, those that failed by what was wrong."""
+    codes = scores["failed_by_code"]
+    say(", ".join(f"{number} {state}" for state, number in scores.items() if state != "failed_by_code"))
+    for code, number in sorted(codes.items()):
+        say(f"{number} failed  [{code}]", fg="red")
 
 
 def figures_of(session: "Session", cause: "ShadowRow | RescoreRow") -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """``restnet serve``, ``prepare``, ``web`` and ``worker``: the processes, together or one by one."""
 
 import json
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -124,6 +125,9 @@ def web(
     require_address(host, port)
     write_privately()
     make_private_folder(settings.data_dir)
+    # Once it has stopped in good order, the server sends itself the signal again: supervisors know an end by
+    # SIGTERM as a clean one, and not one by an exit status of our own.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     run_web(settings, host=host, port=port)
 
 

@@ -6,7 +6,7 @@ import typer
 
 from service.cli.database import DataDir, load_settings, migrated_session
 from service.cli.output import ACTOR, in_utc, print_json, say
-from service.cli.score_display import figures_of, say_figures, standing_of
+from service.cli.score_display import figures_of, say_figures, say_standing, standing_of
 from service.cli.usage import AsJson
 
 if TYPE_CHECKING:
@@ -92,6 +92,6 @@ def _say(told: dict[str, Any], *, as_json: bool) -> None:
         say(f"{called} is in shadow since {told['started_at']} ({told['by']}: {told['reason']})")
     else:
         say(f"{called} was in shadow from {told['started_at']} to {told['ended_at']}")
-    say(", ".join(f"{number} {state}" for state, number in told["scores"].items() if isinstance(number, int)))
+    say_standing(told["scores"])
     if "comparison" in told:
         say_figures(told["comparison"])

@@ -7,8 +7,10 @@ import typer
 
 from imaging.words import counted
 from service.cli.database import DataDir, load_settings, migrated_sessions
-from service.cli.output import ACTOR, in_utc, print_json, print_table, say
-from service.cli.usage import AsJson
+from service.cli.output import ACTOR, in_utc, in_words, print_json, print_table, say
+from service.cli.run_ids import RunId, find_run
+from service.cli.usage import AsJson, named_path
+from service.web.language import Language
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from service.db.rows import TrainingFoldRow, TrainingRunRow
 
 app = typer.Typer(no_args_is_help=True)
-
-RunId = Annotated[str, typer.Argument(help="As `restnet training list` gives it.")]
 
 
 @app.command()
@@ -82,7 +82,7 @@ def start(
     with migrated_sessions(settings) as sessions:
         with sessions.begin() as session:
             found = find_cohort(session, asked.cohort)
-            require_trainable(found, asked)
+            require_trainable(session, found, asked)
             runs = jobs.request_runs(
                 session,
                 asked,
@@ -92,12 +92,16 @@ def start(
                 organisation_id=DEFAULT_ORGANISATION_ID,
                 max_attempts=settings.max_attempts,
             )
-            answer = [_described(run, []) for run in runs]
+            answer = [_described(run, []) | {"warnings": _warnings(session, run)} for run in runs]
         queue = make_celery(settings)
         for run in runs:
             announce(queue, sessions, TrainingRunRow, run.id)
         queue.close()
     _print(answer, as_json=as_json)
+    if not as_json:
+        # One cohort was asked for: what is said of one run is said of all.
+        for warning in answer[0]["warnings"]:
+            say(f"{warning['message']}  [{warning['code']}]", fg="yellow", err=True)
 
 
 @app.command("reviewed-scans")
@@ -141,7 +145,7 @@ def show(run_id: RunId, *, data_dir: DataDir = None, as_json: AsJson = False) ->
     from service.web.training.log_wording import log_line
 
     with migrated_sessions(load_settings(data_dir)) as sessions, sessions() as session:
-        row = _find(session, run_id)
+        row = find_run(session, run_id)
         answer = _described(row, jobs.folds_of_run(session, row.id))
         log = [
             {
@@ -166,7 +170,7 @@ def cancel(run_id: RunId, *, data_dir: DataDir = None, as_json: AsJson = False) 
     from service import jobs
 
     with migrated_sessions(load_settings(data_dir)) as sessions, sessions.begin() as session:
-        row = jobs.cancel_run(session, _find(session, run_id), actor=ACTOR)
+        row = jobs.cancel_run(session, find_run(session, run_id), actor=ACTOR)
         answer = _described(row, jobs.folds_of_run(session, row.id))
     _print([answer], as_json=as_json, one=True)
 
@@ -177,11 +181,56 @@ def resume(run_id: RunId, *, data_dir: DataDir = None, as_json: AsJson = False) 
     from service import jobs
 
     with migrated_sessions(load_settings(data_dir)) as sessions, sessions.begin() as session:
-        row = _find(session, run_id)
+        row = find_run(session, run_id)
         # The sweep announces what waits now.
         jobs.resume_run(session, row, actor=ACTOR)
         answer = _described(row, jobs.folds_of_run(session, row.id))
     _print([answer], as_json=as_json, one=True)
+
+
+@app.command("change-plan")
+def change_plan(
+    run_id: RunId,
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="The file to write; its name ends in .html or .pdf.", parser=named_path, metavar="<path>"
+        ),
+    ],
+    *,
+    language: Annotated[Language, typer.Option(help="What the plan is written in.")] = Language.ENGLISH,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what a run may change, how that is verified and what it may do, to be completed and signed."""
+    from importlib.metadata import version
+
+    from model.files import replace_file
+    from service.api.actions.planning_change import read_change_plan
+    from service.change_plan.page import render
+    from service.change_plan.pdf import write_pdf
+    from service.storage import open_storage
+
+    kind = out.suffix.lower()
+    if kind not in {".html", ".pdf"}:
+        raise typer.BadParameter(f"expected --out to end in .html or .pdf, found {out.name!r}")
+    settings = load_settings(data_dir)
+    with migrated_sessions(settings) as sessions:
+        with sessions() as session:
+            named = find_run(session, run_id).id
+        plan = read_change_plan(
+            sessions,
+            open_storage(settings),
+            named,
+            made_by=ACTOR.name,
+            version=version("restnet"),
+            language=language,
+        )
+    replace_file(out, render(plan).encode() if kind == ".html" else write_pdf(plan))
+    if as_json:
+        print_json({"run_id": plan.run_id, "language": plan.language.value, "written": str(out)})
+        return
+    say(f"Written: {out}")
 
 
 def _read_request(cohort: str, config: Path | None, given: dict[str, Any]) -> Any:
@@ -193,8 +242,13 @@ def _read_request(cohort: str, config: Path | None, given: dict[str, Any]) -> An
 
     try:
         table = json.loads(config.read_text(encoding="utf-8")) if config is not None else {}
-    except (OSError, ValueError) as error:
-        raise typer.BadParameter(f"--config takes a file of JSON, found {type(error).__name__}") from error
+    except OSError as error:
+        raise typer.BadParameter(f"--config takes a file of JSON, found {in_words(error)}") from error
+    except json.JSONDecodeError as error:
+        found = f"text that is none, from line {error.lineno}, column {error.colno} on"
+        raise typer.BadParameter(f"--config takes a file of JSON, found {found}") from error
+    except UnicodeDecodeError as error:
+        raise typer.BadParameter("--config takes a file of JSON, found no text in UTF-8") from error
     if not isinstance(table, dict):
         raise typer.BadParameter("--config takes a JSON object")
     try:
@@ -206,14 +260,15 @@ def _read_request(cohort: str, config: Path | None, given: dict[str, Any]) -> An
         raise typer.BadParameter(f"{where or 'the request'}: {problem['msg']}{found}") from None
 
 
-def _find(session: "Session", run_id: str) -> "TrainingRunRow":
+def _warnings(session: "Session", run: "TrainingRunRow") -> list[dict[str, str]]:
+    """Say what the run's log warns of, as REST does."""
     from service import jobs
-    from service.db.rows import TrainingRunRow
+    from service.web.training.log_wording import log_line
 
-    row = session.get(TrainingRunRow, run_id)
-    if row is None:
-        raise jobs.TrainingRunNotFoundError
-    return row
+    return [
+        {"code": line.event, "message": log_line(line.event, fold=None, details=line.details or {})}
+        for line in jobs.warnings_of(session, run.id)
+    ]
 
 
 def _described(row: "TrainingRunRow", folds: "Sequence[TrainingFoldRow]") -> dict[str, Any]:

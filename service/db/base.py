@@ -88,5 +88,6 @@ class Base(DeclarativeBase):
         datetime: UTCDateTime(),
         dict[str, Any]: JSON(none_as_null=True),
         list[str]: JSON(none_as_null=True),
+        list[float]: JSON(none_as_null=True),
         str: String(255),
     }

@@ -14,7 +14,7 @@ from service.correlation import (
     current_request_id,
     current_traceparent,
 )
-from service.db.base import CreatedAt, Key
+from service.db.base import CreatedAt, Key, utc_now
 
 
 class JobState(StrEnum):
@@ -83,6 +83,16 @@ class JobRow:
     traceparent: Mapped[str | None] = mapped_column(String(TRACEPARENT_LENGTH), default=current_traceparent)
 
     @classmethod
+    def in_lane(cls, lane: str | None) -> ColumnElement[bool]:  # noqa: ARG003  (for kinds that have lanes)
+        """Return the condition that a job waits in one of the queues of its kind; in any without one."""
+        return true()
+
+    @classmethod
     def still_wanted(cls) -> ColumnElement[bool]:
         """Return the condition, beside its own state, under which a job may start, start again or succeed."""
         return true()
+
+    @classmethod
+    def started_when_claimed(cls) -> ColumnElement[datetime]:
+        """Return when a job has started that is claimed now: the last attempt counts."""
+        return utc_now()

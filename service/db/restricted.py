@@ -15,8 +15,8 @@ from sqlalchemy.orm import ORMExecuteState, Session, UOWTransaction, with_loader
 
 from service.db.organisations import OrganisationOwned
 
-# An execution option for figures about all organisations that name none: the place in the queue, the wait,
-# what another model would have changed, whether a user name is taken.
+# An execution option for what is about all organisations and names none: the place in the queue, the wait,
+# what another model would have changed, whether a user name is taken, what was done to what all share.
 COUNTS_EVERY_ORGANISATION = "counts_every_organisation"
 
 

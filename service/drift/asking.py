@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, joinedload
 
 from service.audit import record
-from service.cohorts import CohortNotUsableError
+from service.cohorts import CohortNotUsableError, require_release
 from service.db.base import utc_now
 from service.db.job import TERMINAL
 from service.db.rows import (
@@ -19,7 +19,12 @@ from service.db.rows import (
     ModelVersionRow,
     ReferenceState,
 )
-from service.drift.errors import DriftAlarmNotFoundError, DriftReferenceWaitingError
+from service.drift.errors import (
+    DriftAlarmNotFoundError,
+    DriftReferenceNotFoundError,
+    DriftReferenceOverError,
+    DriftReferenceWaitingError,
+)
 from service.identity.actor import Actor
 from service.jobs.lease import succeed
 from service.jobs.requests import cancel
@@ -47,17 +52,21 @@ def request_reference(
     ------
     CohortNotUsableError
         If the cohort is not what was registered.
+    CohortReleaseUnknownError
+        If the selection is by official release, and nobody's is known.
     DriftReferenceWaitingError
         If one of this version waits for a worker or is being made.
     """
     if cohort.state != CohortState.PRESENT:
         raise CohortNotUsableError(name=cohort.name, found=cohort.state.value)
+    require_release(cohort, selection)
     of_version = DriftReferenceRow.model_version_id == version.id
     present = session.scalars(
         select(DriftReferenceRow).where(of_version, DriftReferenceRow.state.not_in(TERMINAL))
     ).all()
-    if any(one.state != ReferenceState.QUEUED or one.error_code is None for one in present):
-        raise DriftReferenceWaitingError
+    for one in present:
+        if one.state != ReferenceState.QUEUED or one.error_code is None:
+            raise DriftReferenceWaitingError(found=one.id)
     cancelled = [one.id for one in present if cancel(session, DriftReferenceRow, one.id) is not None]
     row = DriftReferenceRow(
         model_version_id=version.id,
@@ -83,6 +92,36 @@ def request_reference(
             **({"cancelled": cancelled} if cancelled else {}),
         },
     )
+    return row
+
+
+def cancel_reference(session: Session, reference_id: str, *, actor: Actor) -> DriftReferenceRow:
+    """Stop a reference: at once where it waits, after the next scan where it is being measured.
+
+    Asking again changes nothing; the one in use stays in use.
+
+    Raises
+    ------
+    DriftReferenceNotFoundError
+        If there is none.
+    DriftReferenceOverError
+        If it has succeeded or failed.
+    """
+    changed = cancel(session, DriftReferenceRow, reference_id)
+    row = session.get(DriftReferenceRow, reference_id, populate_existing=True)
+    if row is None:
+        raise DriftReferenceNotFoundError
+    if changed is None and row.state in {ReferenceState.SUCCEEDED, ReferenceState.FAILED}:
+        raise DriftReferenceOverError(found=row.state.value)
+    if changed is not None:
+        record(
+            session,
+            actor=actor,
+            action="drift.cancel",
+            subject_kind="model_version",
+            subject_id=row.model_version_id,
+            details={"reference_id": row.id},
+        )
     return row
 
 

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from service.drift.judging import ALL_SITES, SeenScan
 from service.drift.outcomes import described_share
+from service.drift.scans import ALL_SITES, SeenScan
 from service.drift.variables import OF_THE_SCAN, REPETITION_TIME
 from service.population import Place, compare_figure
 

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import numpy as np
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
@@ -15,18 +14,18 @@ from service.audit import record
 from service.db.base import utc_now
 from service.db.rows import DriftAlarmRow, DriftEvaluationRow, DriftReferenceRow, ModelVersionRow
 from service.drift.asking import reference_in_use
+from service.drift.baselines import baselines_of, described
 from service.drift.beside_card import outside_card
-from service.drift.judging import Finding, Rule, judge, week_of
+from service.drift.judging import Finding, Rule, judge
 from service.drift.outcomes import summarise
 from service.drift.reading import Seen, read_seen
 from service.drift.reference import Reference
+from service.drift.scans import week_of
 from service.identity.actor import Actor
 from service.logs import get_logger
 
 WEEKS = 12
 """How far a look goes back, this week included."""
-
-_BAND = (0.05, 0.5, 0.95)
 
 log = get_logger(__name__)
 
@@ -55,6 +54,7 @@ def evaluate_version(
         seen = read_seen(session, model_version_id, since=_first_moment(weeks))
     reference = None if row is None or row.sample is None else Reference.from_json(row.sample)
     findings = [] if reference is None else judge(seen.scans, reference)
+    baselines = {} if reference is None else baselines_of(seen.scans, reference)
     found = {
         "weeks": weeks,
         "sites": seen.sites,
@@ -62,6 +62,7 @@ def evaluate_version(
         "n_measured": len(seen.scans),
         "rule": asdict(Rule()),
         "reference": None if row is None or reference is None else _described(row.id, reference),
+        "baselines": {site: baseline.described() for site, baseline in baselines.items()},
         "findings": [finding.to_json() for finding in findings],
         "outside_card": [] if reference is not None else outside_card(seen.scans, card),
         "outcomes": summarise(seen.outcomes),
@@ -90,14 +91,7 @@ def _first_moment(weeks: Sequence[str]) -> datetime:
 
 
 def _described(reference_id: str, reference: Reference) -> dict[str, Any]:
-    bands = {name: np.quantile(values, _BAND).tolist() for name, values in reference.numbers.items()}
-    return {
-        "id": reference_id,
-        "people": reference.people,
-        "fitted": reference.fitted,
-        "bands": bands,
-        "kinds": {name: dict(counts) for name, counts in reference.kinds.items()},
-    }
+    return {"id": reference_id, "fitted": reference.fitted, **described(reference)}
 
 
 def _make_row(sessions: sessionmaker[Session], model_version_id: str) -> None:

@@ -1,31 +1,23 @@
-"""Weeks and sites against a reference: every variable that both have, corrected for how many there are."""
+"""Weeks and sites against a reference: every variable that both have, corrected for how many there are.
 
-from collections import Counter, defaultdict
+All sites together are compared with the reference as one population with another. A site is not a population
+in small: it has one scanner, and so one repetition time, where a reference of many sites has several. It is
+compared with its own people in the reference. Where there are too few of them it is asked how much lies
+outside of what the whole reference holds, and of its later weeks also how they compare with its first ones.
+"""
+
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
-from service.drift.reference import Reference, Scan
-from service.drift.statistics import compare_kinds, compare_numbers, holm
-from service.drift.variables import (
-    CATEGORIES,
-    CONTINUOUS,
-    DECISION,
-    DISTANCE,
-    OF_THE_MODEL,
-    PROBABILITY,
-    REPETITION_TIME,
-    tr_class,
-)
-
-ALL_SITES = ""
-"""The site of what is about every site together."""
-
-OTHER_SITES = "others"
-"""Of scans whose site has no group of its own: they are judged among all scans only."""
+from service.drift.baselines import Baseline, baselines_of, distances_of
+from service.drift.reference import Reference
+from service.drift.scans import ALL_SITES, OTHER_SITES, SeenScan, kinds_of, numbers_of
+from service.drift.statistics import compare_kinds, compare_numbers, count_outside, count_unseen, holm
+from service.drift.variables import NOT_GIVEN, OF_THE_MODEL, Beside
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +30,7 @@ class Rule:
         A week of a site with fewer is not judged.
     least_effect : float
         A smaller difference is none, however many scans show it: the largest gap between two distributions,
-        or the share that would have to be of another kind.
+        the share that would have to be of another kind, or that lies outside.
     level : float
         Of the corrected p-values.
     """
@@ -46,22 +38,6 @@ class Rule:
     fewest_scans: int = 10
     least_effect: float = 0.2
     level: float = 0.01
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeenScan(Scan):
-    """A scan that was classified, and when and where from.
-
-    Attributes
-    ----------
-    week : str
-        ISO 8601 week of the answer, in UTC, such as ``2026-W48``.
-    site : str
-        As said at the upload; "?" where nothing was.
-    """
-
-    week: str
-    site: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +51,8 @@ class Finding:
     n : int
         Scans.
     statistic, p_value, corrected_p : float
+    beside : Beside
+        What was compared with; of two comparisons the one that tells more.
     judged : bool
         Whether it may alarm; what a model says of people that it was fitted on is described only.
     alarm : bool
@@ -92,6 +70,7 @@ class Finding:
     n: int
     statistic: float
     p_value: float
+    beside: Beside
     corrected_p: float = 1.0
     judged: bool = True
     alarm: bool = False
@@ -102,12 +81,6 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return asdict(self)
-
-
-def week_of(moment: datetime) -> str:
-    """Name the ISO week of a moment, in UTC."""
-    year, week, _ = moment.astimezone(UTC).isocalendar()
-    return f"{year:04d}-W{week:02d}"
 
 
 def judge(scans: Iterable[SeenScan], reference: Reference, rule: Rule | None = None) -> list[Finding]:
@@ -121,20 +94,44 @@ def judge(scans: Iterable[SeenScan], reference: Reference, rule: Rule | None = N
         By week, site and variable; weeks of sites with too few scans are left out.
     """
     rule = rule or Rule()
+    scans = list(scans)
+    return correct(compare(scans, reference, baselines_of(scans, reference), rule), rule)
+
+
+def compare(
+    scans: Sequence[SeenScan], reference: Reference, baselines: Mapping[str, Baseline], rule: Rule
+) -> list[Finding]:
+    """Compare every week of every site, and of all of them; nothing is corrected, and so nothing alarms."""
     groups: dict[tuple[str, str], list[SeenScan]] = defaultdict(list)
-    sites = set()
     for scan in scans:
-        sites.add(scan.site)
         groups[scan.week, ALL_SITES].append(scan)
         if scan.site != OTHER_SITES:
             groups[scan.week, scan.site].append(scan)
+    sites = {scan.site for scan in scans}
     # With one site alone "all sites" would be the same scans, counted twice in the correction.
-    if len(sites) == 1:
+    alone = sites.pop() if len(sites) == 1 else None
+    if alone is not None:
         groups = {key: group for key, group in groups.items() if key[1] == ALL_SITES}
     found: list[Finding] = []
     for (week, site), group in sorted(groups.items()):
         if len(group) >= rule.fewest_scans:
-            found += _compare(group, reference, rule, week=week, site=site)
+            judged_as = alone or site
+            found += _compare(
+                group,
+                _Expected(
+                    reference,
+                    baseline=baselines.get(judged_as),
+                    whole=judged_as in {ALL_SITES, NOT_GIVEN, OTHER_SITES},
+                ),
+                rule,
+                week=week,
+                site=site,
+            )
+    return found
+
+
+def correct(found: Sequence[Finding], rule: Rule) -> list[Finding]:
+    """Correct what was found for how much was compared, and say what alarms."""
     family = [finding for finding in found if finding.judged]
     corrected = dict(zip(map(id, family), holm([finding.p_value for finding in family]), strict=True))
     return [
@@ -149,70 +146,99 @@ def judge(scans: Iterable[SeenScan], reference: Reference, rule: Rule | None = N
     ]
 
 
+@dataclass(frozen=True, eq=False)
+class _Expected:
+    """What the scans of a site are compared with.
+
+    Attributes
+    ----------
+    reference : Reference
+    baseline : Baseline or None
+        The site's own.
+    whole : bool
+        Whether the scans are of many sites, and so a population as the reference is.
+    """
+
+    reference: Reference
+    baseline: Baseline | None
+    whole: bool
+
+    def numbers(self, name: str, now: Sequence[float], *, week: str) -> "_Difference | None":
+        """Compare the numbers of a variable; None where there is nothing to compare with."""
+        differences = []
+        if (own := self._own(week)) is not None and (before := own.sample.numbers.get(name)):
+            differences.append(self._difference(name, own.beside, compare_numbers(before, now)))
+        if _alone_is_too_little(differences) and (before := self.reference.numbers.get(name)):
+            compared = compare_numbers if self.whole else count_outside
+            differences.append(self._difference(name, Beside.REFERENCE, compared(before, now)))
+        return _telling(differences)
+
+    def kinds(self, name: str, now: Mapping[str, int], *, week: str) -> "_Difference | None":
+        """Compare the kinds of a variable; None where there is nothing to compare with."""
+        differences = []
+        if (own := self._own(week)) is not None and (before := own.sample.kinds.get(name)):
+            differences.append(self._difference(name, own.beside, compare_kinds(before, now)))
+        if _alone_is_too_little(differences) and (before := self.reference.kinds.get(name)):
+            compared = compare_kinds if self.whole else count_unseen
+            differences.append(self._difference(name, Beside.REFERENCE, compared(before, now)))
+        return _telling(differences)
+
+    def commonest(self, name: str) -> str:
+        """Return the commonest kind of a variable, at the site itself where that is known."""
+        own = {} if self.baseline is None else self.baseline.sample.kinds.get(name, {})
+        kinds = own or self.reference.kinds[name]
+        return max(sorted(kinds), key=kinds.__getitem__)
+
+    def _own(self, week: str) -> Baseline | None:
+        """Return the site's own, of which a week is no part."""
+        return None if self.baseline is None or week in self.baseline.weeks else self.baseline
+
+    def _difference(self, name: str, beside: Beside, found: tuple[float, float]) -> "_Difference":
+        # What a model said of other scans of the site is a measure, whomever it was fitted on.
+        of_the_fitted = self.reference.fitted and beside != Beside.FIRST_WEEKS and name in OF_THE_MODEL
+        return _Difference(*found, beside=beside, judged=not of_the_fitted)
+
+
+def _alone_is_too_little(differences: Sequence["_Difference"]) -> bool:
+    return not any(one.beside == Beside.ITS_PEOPLE for one in differences)
+
+
+@dataclass(frozen=True)
+class _Difference:
+    statistic: float
+    p_value: float
+    beside: Beside
+    judged: bool
+
+
+def _telling(differences: Sequence[_Difference]) -> _Difference | None:
+    """Return the difference that tells more, its p-value times how many may tell (Bonferroni)."""
+    if not differences:
+        return None
+    judged = [one for one in differences if one.judged] or differences
+    least = min(judged, key=lambda one: one.p_value)
+    return replace(least, p_value=min(1.0, len(judged) * least.p_value))
+
+
 def _compare(
-    group: Sequence[SeenScan], reference: Reference, rule: Rule, *, week: str, site: str
+    group: Sequence[SeenScan], expected: _Expected, rule: Rule, *, week: str, site: str
 ) -> list[Finding]:
+    reference = expected.reference
     found = []
-    for name, now in numbers_of(group, reference).items():
-        before = reference.numbers.get(name, ())
-        if len(before) and len(now) >= rule.fewest_scans:
-            statistic, p_value = compare_numbers(before, now)
+    for name, now in numbers_of(group, distances_of(group, reference)).items():
+        difference = expected.numbers(name, now, week=week) if len(now) >= rule.fewest_scans else None
+        if difference is not None:
+            middle = float(np.median(now))
             found.append(
-                Finding(
-                    week=week,
-                    site=site,
-                    variable=name,
-                    n=len(now),
-                    statistic=statistic,
-                    p_value=p_value,
-                    judged=_may_alarm(name, reference),
-                    middle=float(np.median(now)),
-                )
+                Finding(week=week, site=site, variable=name, n=len(now), middle=middle, **vars(difference))
             )
-    for name, counted in kinds_of(group, reference).items():
-        expected, n = reference.kinds.get(name, {}), counted.total()
-        if expected and n >= rule.fewest_scans:
-            statistic, p_value = compare_kinds(expected, counted)
-            commonest = max(sorted(expected), key=expected.__getitem__)
+    for name, counted in kinds_of(group, reference.repetition_times).items():
+        n = counted.total()
+        difference = expected.kinds(name, counted, week=week) if n >= rule.fewest_scans else None
+        if difference is not None:
+            kind = expected.commonest(name)
+            share = counted[kind] / n
             found.append(
-                Finding(
-                    week=week,
-                    site=site,
-                    variable=name,
-                    n=n,
-                    statistic=statistic,
-                    p_value=p_value,
-                    judged=_may_alarm(name, reference),
-                    kind=commonest,
-                    share=counted[commonest] / n,
-                )
+                Finding(week=week, site=site, variable=name, n=n, kind=kind, share=share, **vars(difference))
             )
     return found
-
-
-def _may_alarm(variable: str, reference: Reference) -> bool:
-    return not (reference.fitted and variable in OF_THE_MODEL)
-
-
-def numbers_of(group: Sequence[Scan], reference: Reference) -> dict[str, list[float]]:
-    """Return the numbers of some scans by variable, with their distances from a reference."""
-    numbers = {name: [scan.figures[name] for scan in group if name in scan.figures] for name in CONTINUOUS}
-    numbers[PROBABILITY] = [scan.probability for scan in group if scan.probability is not None]
-    embedded = [scan.embedding for scan in group if scan.embedding is not None]
-    if reference.cloud is not None and embedded:
-        numbers[DISTANCE] = reference.cloud.distances(np.array(embedded, dtype=np.float64)).tolist()
-    return numbers
-
-
-def kinds_of(group: Sequence[Scan], reference: Reference) -> Mapping[str, Counter[str]]:
-    """Count the kinds of some scans by variable."""
-    counted: dict[str, Counter[str]] = {name: Counter() for name in CATEGORIES}
-    for scan in group:
-        for name, value in scan.figures.items():
-            if name == REPETITION_TIME:
-                counted[name][tr_class(value, reference.repetition_times)] += 1
-            elif name in counted:
-                counted[name][value] += 1
-        if scan.decision is not None:
-            counted[DECISION][scan.decision] += 1
-    return counted

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from service.drift.judging import ALL_SITES
+from service.drift.scans import ALL_SITES
 from service.shares import share_of
 
 # Of fewer answers the quartiles are those of one or two people.

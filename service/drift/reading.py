@@ -11,12 +11,11 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from service.db.rows import PredictionRow, ResultRow, ReviewRow, ScanMeasurementRow, ScanRow
-from service.drift.judging import OTHER_SITES, SeenScan, week_of
 from service.drift.outcomes import Outcome
-from service.drift.variables import CATEGORIES, OF_THE_SCAN
+from service.drift.scans import OTHER_SITES, SeenScan, week_of
+from service.drift.variables import CATEGORIES, NOT_GIVEN, OF_THE_SCAN, site_name
 from service.reviews.words import Verdict
 
-NOT_GIVEN = "?"
 # Sites are typed: what is beyond the commonest ones counts among all scans only.
 MOST_SITES = 20
 # What is shown is for the administrators of one organisation, and the scans are of all: a name that was
@@ -62,7 +61,7 @@ def read_seen(session: Session, model_version_id: str, *, since: datetime) -> Se
         if digest in known:
             continue
         known.add(digest)
-        week, site = week_of(row.created_at), _site(row.site)
+        week, site = week_of(row.created_at), site_name(row.site)
         site = site if site in sites else OTHER_SITES
         outcomes.append(
             Outcome(
@@ -137,13 +136,9 @@ def _sites(session: Session, model_version_id: str, *, since: datetime) -> list[
     ).group_by(ScanRow.site)
     counted: Counter[str] = Counter()
     for site, n in session.execute(typed):
-        counted[_site(site)] += n
+        counted[site_name(site)] += n
     ordered = sorted(counted, key=lambda site: (-counted[site], site))
     return [site for site in ordered if counted[site] >= FEWEST_OF_A_SITE or site == NOT_GIVEN][:MOST_SITES]
-
-
-def _site(typed: str | None) -> str:
-    return " ".join((typed or "").split()).casefold() or NOT_GIVEN
 
 
 def _reviews(

@@ -1,5 +1,6 @@
-"""The tests: two samples of a number, two of a kind, and many at once."""
+"""The tests: two samples of a number, two of a kind, what lies outside of a sample, and many at once."""
 
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -28,7 +29,11 @@ def compare_numbers(reference: Sequence[float], found: Sequence[float]) -> tuple
         Two-sided; exact for small samples. Equal values make it too large, never too small.
     """
     exact = len(reference) * len(found) <= _EXACT_UP_TO
-    result = stats.ks_2samp(reference, found, method="exact" if exact else "asymp")
+    with warnings.catch_warnings():
+        # Of samples that are all but equal the exact value may be more than 1 by its last digits; SciPy then
+        # warns, and takes the asymptotic one.
+        warnings.filterwarnings("ignore", message="ks_2samp: Exact calculation unsuccessful")
+        result = stats.ks_2samp(reference, found, method="exact" if exact else "asymp")
     return float(result.statistic), float(min(result.pvalue, 1.0))
 
 
@@ -37,7 +42,7 @@ def compare_kinds(reference: Mapping[str, int], found: Mapping[str, int]) -> tup
 
     Among the kinds of the reference the rarest are counted together until every expected count is large
     enough for chi-square, or two kinds are left. How many are of a kind that the reference has not is a test
-    of its own beside it (Fisher): counted together with a known kind they would not be seen.
+    of its own beside it (:func:`count_unseen`): counted together with a known kind they would not be seen.
 
     Parameters
     ----------
@@ -56,13 +61,58 @@ def compare_kinds(reference: Mapping[str, int], found: Mapping[str, int]) -> tup
     shares = [(reference.get(kind, 0) / n_reference, found.get(kind, 0) / n_found) for kind in kinds]
     statistic = sum(abs(before - now) for before, now in shares) / 2
     seen = {kind: n for kind, n in found.items() if reference.get(kind, 0)}
-    n_seen = sum(seen.values())
     p_values = []
-    if n_seen < n_found:
-        p_values.append(_p_value(np.array([[n_reference, 0], [n_seen, n_found - n_seen]])))
-    if n_seen and len(reference) > 1:
+    if len(seen) < len(found):
+        p_values.append(count_unseen(reference, found)[1])
+    if seen and len(reference) > 1:
         p_values.append(_p_value(_merged(reference, seen)))
     return statistic, min([1.0, *(len(p_values) * p_value for p_value in p_values)])
+
+
+def count_outside(reference: Sequence[float], found: Sequence[float]) -> tuple[float, float]:
+    """Count how many numbers lie outside the range of a reference, its outermost hundredths left out.
+
+    Between its r-th smallest and its r-th largest of n values lies a share of the population that is
+    distributed as Beta(n + 1 - 2r, 2r), whatever the population (Wilks 1941, Ann. Math. Stat. 12:91).
+
+    Parameters
+    ----------
+    reference : sequence of float
+        Sorted.
+    found : sequence of float
+        Not empty.
+
+    Returns
+    -------
+    statistic : float
+        The share outside, 0 to 1.
+    p_value : float
+        Of at least so many outside; equal values make it too large, never too small.
+    """
+    n = len(reference)
+    trimmed = 1 + n // 100
+    low, high = reference[trimmed - 1], reference[n - trimmed]
+    outside = sum(not low <= value <= high for value in found)
+    p_value = stats.betabinom.sf(outside - 1, len(found), 2 * trimmed, n + 1 - 2 * trimmed)
+    return outside / len(found), float(p_value)
+
+
+def count_unseen(reference: Mapping[str, int], found: Mapping[str, int]) -> tuple[float, float]:
+    """Count how many are of a kind that a reference has not.
+
+    Returns
+    -------
+    statistic : float
+        Their share, 0 to 1.
+    p_value : float
+        By Fisher's exact test; 1 where there is none.
+    """
+    n_reference, n_found = sum(reference.values()), sum(found.values())
+    n_seen = sum(n for kind, n in found.items() if reference.get(kind, 0))
+    if n_seen == n_found:
+        return 0.0, 1.0
+    table = np.array([[n_reference, 0], [n_seen, n_found - n_seen]])
+    return 1 - n_seen / n_found, _p_value(table)
 
 
 def _p_value(table: np.ndarray) -> float:

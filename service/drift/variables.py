@@ -1,6 +1,7 @@
 """What is measured of a scan, and how each variable is compared."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from math import isfinite
 from typing import Any
 
@@ -13,6 +14,8 @@ OF_THE_SCAN = (
     "n_frames",
     "duration_s",
     "tsnr",
+    "mean_intensity",
+    "temporal_sd",
     "dvars_mean",
     "dvars_max",
     "spike_share",
@@ -23,6 +26,9 @@ DISTANCE = "embedding_distance"
 PROBABILITY = "adhd_probability"
 CONTINUOUS = (*OF_THE_SCAN, DISTANCE, PROBABILITY)
 
+NOT_GIVEN = "?"
+"""The site of a scan that none was typed for."""
+
 REPETITION_TIME = "tr_s"
 GRID = "grid"
 DECISION = "decision"
@@ -30,6 +36,14 @@ CATEGORIES = (REPETITION_TIME, GRID, DECISION)
 
 OF_THE_MODEL = frozenset({DISTANCE, PROBABILITY, DECISION})
 """What a model says of a scan: of those it was fitted on it says other things than of any others."""
+
+
+class Beside(StrEnum):
+    """What a figure was compared with."""
+
+    REFERENCE = "reference"
+    ITS_PEOPLE = "its_people"
+    FIRST_WEEKS = "first_weeks"
 
 
 def measured_of(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,6 +73,11 @@ def grid_of(shape: Any, zooms_mm: Any) -> str:
     """Name a grid: voxels along each axis, and their size in millimetres."""
     voxels = "x".join(str(int(length)) for length in shape[:3])
     return f"{voxels}, {'x'.join(f'{float(size):.2f}' for size in zooms_mm[:3])} mm"
+
+
+def site_name(typed: str | None) -> str:
+    """Name a site as scans are grouped: whatever its case and spacing."""
+    return " ".join((typed or "").split()).casefold() or NOT_GIVEN
 
 
 def tr_class(tr_s: float, known: list[float]) -> str:

@@ -200,13 +200,18 @@ def _children(host: str, port: int) -> tuple[Child, ...]:
     return (
         Child("web", ("service.api.main", "--host", host, "--port", str(port))),
         Child("inference", ("service.worker", "--queue", "inference")),
-        # Alone: people look at the page that it is for, and would wait for a comparison of some minutes.
-        Child("explanation", ("service.worker", "--queue", "explanation"), niceness=LOWEST_PRIORITY),
-        # Beside a fold, which takes hours, a challenger to be compared would wait for them; so would a score,
-        # or a run to be planned.
+        # People wait for it, but minutes: neither an answer nor an explanation is to stand behind it.
+        Child("normalising", ("service.worker", "--queue", "normalising"), niceness=LOWEST_PRIORITY),
+        # What people wait for, some seconds each: behind a comparison they would wait for minutes.
+        Child(
+            "explanation",
+            ("service.worker", "--queue", "explanation", "--queue", "planning"),
+            niceness=LOWEST_PRIORITY,
+        ),
+        # Beside a fold, which takes hours, a challenger to be compared would wait for them; so would a score.
         Child(
             "evaluation",
-            ("service.worker", "--queue", "evaluation", "--queue", "scoring", "--queue", "planning"),
+            ("service.worker", "--queue", "evaluation", "--queue", "scoring"),
             niceness=LOWEST_PRIORITY,
         ),
         # The sweeper is a thread that sleeps; what needs the processor here is a fold.

@@ -21,7 +21,8 @@ _TOLD_OF_A_FAULT = 8000
 # What a task may call while it works.
 Progress = Callable[[str, float], None]
 # What a task is: it takes the request's arguments, paths to the files that came with it, and a callable for
-# its progress; it returns plain JSON values and, if it made one, an array's bytes.
+# its progress; it returns plain JSON values and, if it made one, an array's bytes. Whose caller keeps notes
+# gets a callable for these too: bytes that the caller has although the task may not come to its end.
 Task = Callable[..., tuple[dict[str, Any], memoryview | None]]
 
 
@@ -74,9 +75,15 @@ def _work(request: dict[str, Any], teller: socket.socket, files: tuple[int, ...]
     def progress(stage: str, fraction: float) -> None:
         channel.send(teller, {"progress": [stage, fraction]})
 
+    def note(content: bytes) -> None:
+        sealed = _sealed(memoryview(content))
+        channel.send(teller, {"note": True}, files=(sealed,))
+        os.close(sealed)
+
     impose(limits)
     try:
-        answer, array = task(*paths, **request["arguments"], progress=progress)
+        more = {"note": note} if request["notes"] else {}
+        answer, array = task(*paths, **request["arguments"], progress=progress, **more)
         sealed = () if array is None else (_sealed(array),)
         channel.send(teller, {"answer": answer}, files=sealed)
     except ScanError as refusal:

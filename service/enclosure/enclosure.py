@@ -58,6 +58,8 @@ _SPARING = {
     "OPENBLAS_NUM_THREADS": "1",
 }
 _CODE = re.compile("[a-z0-9_]{1,64}")
+# What is small enough to be kept beside a job: the poses of the longest run take a tenth of it.
+_LARGEST_NOTE_BYTES = 1 << 23
 _NONSENSE = "a message that no reader sends"
 _SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK
 
@@ -107,6 +109,7 @@ class Enclosure:
         limits: Limits,
         progress: Callable[[str, float], None] | None = None,
         check: Callable[[], None] | None = None,
+        note: Callable[[bytes], None] | None = None,
     ) -> Answer:
         """Call a function in a fresh child; what the callables raise ends it at once and passes through.
 
@@ -123,6 +126,8 @@ class Enclosure:
             Called as the task calls its own.
         check : callable, optional
             Called ten times a second, whatever the child does.
+        note : callable, optional
+            Called with what the task hands out on its way; the task then takes a callable ``note`` too.
 
         Raises
         ------
@@ -137,10 +142,15 @@ class Enclosure:
         EnclosedFaultError
             For anything else that the task raised.
         """
-        request = {"task": task, "arguments": dict(arguments), "limits": asdict(limits)}
+        request = {
+            "task": task,
+            "arguments": dict(arguments),
+            "limits": asdict(limits),
+            "notes": note is not None,
+        }
         with self._child(request, [file.fileno() for file in files]) as (child, status):
-            watch = _Watch(child, status, limits, progress or _nobody, check or _nobody)
-            return watch.until_answered()
+            told = _Told(progress or _nobody, check or _nobody, note or _nobody)
+            return _Watch(child, status, limits, told).until_answered()
 
     def close(self) -> None:
         """End the server, and with it every child."""
@@ -210,6 +220,15 @@ class Enclosure:
             self._server = None
 
 
+@dataclass(frozen=True)
+class _Told:
+    """Who hears of a child while it works; what they raise ends it."""
+
+    progress: Callable[[str, float], None]
+    check: Callable[[], None]
+    note: Callable[[bytes], None]
+
+
 class _Watch:
     """Waits for one child: hears its messages, holds it to the clock, and finds out how it ended."""
 
@@ -218,21 +237,19 @@ class _Watch:
         child: socket.socket,
         status: socket.socket,
         limits: Limits,
-        progress: Callable[[str, float], None],
-        check: Callable[[], None],
+        told: _Told,
     ) -> None:
         self._child = child
         self._status = status
         self._limits = limits
-        self._progress = progress
-        self._check = check
+        self._told = told
 
     def until_answered(self) -> Answer:
         ends_at = monotonic() + self._limits.time_s
         heard = select.poll()
         heard.register(self._child, select.POLLIN)
         while True:
-            self._check()
+            self._told.check()
             left_s = ends_at - monotonic()
             if left_s <= 0:
                 raise ReaderTimeLimitError(limit_s=self._limits.time_s)
@@ -253,7 +270,10 @@ class _Watch:
         try:
             match message:
                 case {"progress": [str(stage), int() | float() as fraction]}:
-                    self._progress(stage, float(fraction))
+                    self._told.progress(stage, float(fraction))
+                    return None
+                case {"note": True} if files:
+                    self._told.note(_note_in(files[0]))
                     return None
                 case {"answer": dict(values)}:
                     return Answer(values, _array(files[0]) if files else None)
@@ -299,6 +319,13 @@ def _array(memory: int) -> mmap.mmap:
         if fcntl.fcntl(memory, fcntl.F_GET_SEALS) & _SEALS == _SEALS:
             return mmap.mmap(memory, 0, access=mmap.ACCESS_COPY)
     raise ReaderDiedError(found="an answer that could still change")
+
+
+def _note_in(memory: int) -> bytes:
+    if os.fstat(memory).st_size > _LARGEST_NOTE_BYTES:
+        raise ReaderDiedError(found=_NONSENSE)
+    with _array(memory) as note:
+        return bytes(note)
 
 
 def _signal_name(number: int) -> str:

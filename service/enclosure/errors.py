@@ -7,7 +7,7 @@ from service.errors import ServiceError
 
 
 class ReaderDiedError(ServiceError):
-    """The child ended without a word: a crash, or the system killed it.
+    """The child ended without a word: a crash, or the system killed it, as it does where memory runs out.
 
     Attributes
     ----------
@@ -20,8 +20,9 @@ class ReaderDiedError(ServiceError):
     def __init__(self, *, found: str) -> None:
         self.found = found
         super().__init__(
-            f"expected a file that can be read safely, found one that ended its reader ({found}): "
-            "export it again, or report it"
+            f"expected the process that reads the file to come to its end, found it ended before ({found}): "
+            "the machine ran out of memory, or the file brought it down. Try it again, then export it "
+            "again, or report it"
         )
 
 

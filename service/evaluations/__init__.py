@@ -7,9 +7,11 @@ A set is added and chosen (:mod:`service.evaluations.sets`), an evaluation asked
 
 from service.evaluations.errors import (
     EvaluationCohortTooSmallError,
+    EvaluationFilterError,
     EvaluationNotFoundError,
     EvaluationOriginAwayError,
     EvaluationOverError,
+    EvaluationSetComparedError,
     EvaluationSetNameTakenError,
     EvaluationSetNotFoundError,
     NoEvaluationSetError,
@@ -28,25 +30,37 @@ from service.evaluations.requests import (
     request_evaluation,
     unannounced,
 )
-from service.evaluations.sets import FEWEST_OF_A_CLASS, add_set, find_set, lock_people, use_set
+from service.evaluations.sets import (
+    FEWEST_OF_A_CLASS,
+    add_set,
+    compared_sets,
+    find_set,
+    lock_people,
+    remove_set,
+    use_set,
+)
 
 __all__ = [
     "FEWEST_OF_A_CLASS",
     "EvaluationCohortTooSmallError",
+    "EvaluationFilterError",
     "EvaluationNotFoundError",
     "EvaluationOriginAwayError",
     "EvaluationOverError",
+    "EvaluationSetComparedError",
     "EvaluationSetNameTakenError",
     "EvaluationSetNotFoundError",
     "NoEvaluationSetError",
     "add_set",
     "cancel_evaluation",
+    "compared_sets",
     "find_set",
     "finish_evaluation",
     "is_current",
     "lock_people",
     "newest_of",
     "read_evaluation",
+    "remove_set",
     "request_after_training",
     "request_evaluation",
     "sets_with_cohorts",

@@ -39,6 +39,34 @@ class EvaluationCohortTooSmallError(ServiceError):
         )
 
 
+class EvaluationFilterError(ServiceError):
+    """A filter that cannot be understood, or asks for a site that the cohort does not have.
+
+    Attributes
+    ----------
+    condition, expected, found : str
+    """
+
+    code: ClassVar[str] = "evaluation_filter_not_valid"
+
+    def __init__(self, *, condition: str, expected: str, found: str) -> None:
+        self.condition = condition
+        self.expected = expected
+        self.found = found
+        super().__init__(f"filter {condition!r}: expected {expected}, found {found}")
+
+
+class EvaluationSetComparedError(ServiceError):
+    """A set to be removed that models were compared on, or are just now."""
+
+    code: ClassVar[str] = "evaluation_set_compared"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected a set that no model was compared on, found one with comparisons: it stays with them"
+        )
+
+
 class NoEvaluationSetError(ServiceError):
     """Nobody has chosen the set that models are compared on."""
 

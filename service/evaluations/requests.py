@@ -15,12 +15,15 @@ from service.evaluations.errors import EvaluationOverError, NoEvaluationSetError
 from service.identity.actor import Actor
 from service.registry import ModelAlreadyActiveError, NoActiveModelError, active_model
 from service.registry.comparison import evaluation_of, set_in_use
+from service.registry.gate import require_runnable
+from service.storage import Storage
 
 MAX_ATTEMPTS = 3
 
 
 def request_evaluation(
     session: Session,
+    storage: Storage,
     challenger: ModelVersionRow,
     *,
     actor: Actor,
@@ -34,6 +37,12 @@ def request_evaluation(
 
     Parameters
     ----------
+    session : Session
+        Not committed.
+    storage : Storage
+        The challenger's file is read through.
+    challenger : ModelVersionRow
+    actor : Actor
     max_attempts : int
         How often a worker may be lost at it.
     again : bool
@@ -47,38 +56,13 @@ def request_evaluation(
         If it is the one that answers.
     NoEvaluationSetError
         If no set is in use.
+    CheckpointMissingError, CheckpointDamagedError, GateNotPassedError
+        As :func:`service.registry.gate.require_runnable`.
     """
-    champion = active_model(session)
-    if champion is None:
-        raise NoActiveModelError
-    if champion.id == challenger.id:
-        raise ModelAlreadyActiveError
-    people = set_in_use(session)
-    if people is None:
-        raise NoEvaluationSetError
-    row = evaluation_of(session, challenger, champion=champion, people=people)
-    if row is None:
-        row, queued = _added(session, challenger, champion, people, actor=actor, max_attempts=max_attempts)
-    else:
-        unmeasured = row.outcome is not None and row.outcome["together"] is None
-        anew = JobState.SUCCEEDED if again or unmeasured else None
-        queued = jobs.queue_again(session, EvaluationRow, row.id, also=anew) is not None
-    if queued:
-        row.requested_by = actor.name
-        _record(
-            session,
-            row,
-            actor,
-            action="evaluation.request",
-            details={
-                "champion_id": champion.id,
-                "challenger_id": challenger.id,
-                "evaluation_set_id": people.id,
-                **({"again": True} if again else {}),
-            },
-        )
-        session.flush()
-    return row
+    _require_comparable(session, challenger)
+    # Before anything is written: nobody has to wait for a file to be read.
+    require_runnable(storage, challenger)
+    return _request(session, challenger, actor=actor, max_attempts=max_attempts, again=again)
 
 
 def request_after_training(
@@ -93,7 +77,7 @@ def request_after_training(
     """
     challenger = session.get_one(ModelVersionRow, model_version_id)
     try:
-        return request_evaluation(session, challenger, actor=actor, max_attempts=max_attempts)
+        return _request(session, challenger, actor=actor, max_attempts=max_attempts, again=False)
     except (NoActiveModelError, ModelAlreadyActiveError, NoEvaluationSetError):
         return None
 
@@ -139,6 +123,50 @@ def unannounced(session: Session) -> Sequence[str]:
     return session.scalars(waiting.order_by(EvaluationRow.queued_at, EvaluationRow.id)).all()
 
 
+def _require_comparable(
+    session: Session, challenger: ModelVersionRow
+) -> tuple[ModelVersionRow, EvaluationSetRow]:
+    """Return the model that answers and the set in use, for a challenger that is another model."""
+    champion = active_model(session)
+    if champion is None:
+        raise NoActiveModelError
+    if champion.id == challenger.id:
+        raise ModelAlreadyActiveError
+    people = set_in_use(session)
+    if people is None:
+        raise NoEvaluationSetError
+    return champion, people
+
+
+def _request(
+    session: Session, challenger: ModelVersionRow, *, actor: Actor, max_attempts: int, again: bool
+) -> EvaluationRow:
+    champion, people = _require_comparable(session, challenger)
+    row = evaluation_of(session, challenger, champion=champion, people=people)
+    if row is None:
+        row, queued = _added(session, challenger, champion, people, actor=actor, max_attempts=max_attempts)
+    else:
+        unmeasured = row.outcome is not None and row.outcome["together"] is None
+        anew = JobState.SUCCEEDED if again or unmeasured else None
+        queued = jobs.queue_again(session, EvaluationRow, row.id, also=anew) is not None
+    if queued:
+        row.requested_by = actor.name
+        _record(
+            session,
+            row,
+            actor,
+            action="evaluation.request",
+            details={
+                "champion_id": champion.id,
+                "challenger_id": challenger.id,
+                "evaluation_set_id": people.id,
+                **({"again": True} if again else {}),
+            },
+        )
+        session.flush()
+    return row
+
+
 def _added(
     session: Session,
     challenger: ModelVersionRow,
@@ -161,10 +189,11 @@ def _added(
         with session.begin_nested():
             session.add(row)
             session.flush()
-    except IntegrityError:
+    except IntegrityError as error:
         theirs = evaluation_of(session, challenger, champion=champion, people=people)
         if theirs is None:
-            raise
+            # Nobody has asked for it: the set itself was removed at this moment.
+            raise NoEvaluationSetError from error
         return theirs, False
     return row, True
 

@@ -1,16 +1,20 @@
-"""Adding an evaluation set, and choosing the one that models are compared on."""
+"""Adding an evaluation set, removing it, and choosing the one that models are compared on."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from imaging.conditions import ConditionError, read_condition
 from service.audit import record
-from service.cohorts import CohortNotUsableError
-from service.db.rows import CohortRow, CohortState, EvaluationSetRow
+from service.cohorts import CohortNotUsableError, require_release
+from service.db.rows import CohortRow, CohortState, EvaluationRow, EvaluationSetRow, EvaluationState
 from service.evaluations.errors import (
     EvaluationCohortTooSmallError,
+    EvaluationFilterError,
+    EvaluationSetComparedError,
     EvaluationSetNameTakenError,
     EvaluationSetNotFoundError,
 )
@@ -20,6 +24,7 @@ from service.registry.comparison import set_in_use
 
 FEWEST_OF_A_CLASS: Final = 10
 """As `training.challenge.people` has it, which the web side does not load; a test holds the two together."""
+LIVE: Final = (EvaluationState.QUEUED, EvaluationState.EVALUATING)
 
 
 def add_set(
@@ -53,6 +58,10 @@ def add_set(
         If it has too few cases or controls. A selection may still leave fewer.
     EvaluationSetNameTakenError
         If another set is called so.
+    CohortReleaseUnknownError
+        If it is by official release, and nobody's is known.
+    EvaluationFilterError
+        If a filter cannot be understood, or names a site that the cohort does not have.
     """
     if cohort.state != CohortState.PRESENT:
         raise CohortNotUsableError(name=cohort.name, found=cohort.state.value)
@@ -62,6 +71,9 @@ def add_set(
         )
     if session.scalar(select(EvaluationSetRow.id).where(EvaluationSetRow.name == name)) is not None:
         raise EvaluationSetNameTakenError(name=name)
+    require_release(cohort, selection)
+    for condition in where:
+        _require_sense(condition, cohort)
     added = EvaluationSetRow(
         name=name,
         cohort_id=cohort.id,
@@ -110,6 +122,40 @@ def use_set(session: Session, chosen: EvaluationSetRow, *, actor: Actor) -> Eval
     return chosen
 
 
+def compared_sets(session: Session) -> set[str]:
+    """List the sets that models were compared on, or are just now: of the others nothing is known or kept."""
+    kept = EvaluationRow.outcome.is_not(None) | EvaluationRow.state.in_(LIVE)
+    return set(session.scalars(select(EvaluationRow.evaluation_set_id).where(kept)))
+
+
+def remove_set(session: Session, chosen: EvaluationSetRow, *, actor: Actor) -> None:
+    """Remove a set that no model was compared on, also the one in use; flushed, not committed.
+
+    Comparisons that failed before they measured anything, or were stopped, go with it.
+
+    Raises
+    ------
+    EvaluationSetComparedError
+        If models were compared on it, or are just now.
+    """
+    if chosen.id in compared_sets(session):
+        raise EvaluationSetComparedError
+    details = {"name": chosen.name, "cohort_id": chosen.cohort_id, "in_use": chosen.in_use}
+    _record(session, chosen, actor, action="evaluation_set.remove", details=details)
+    unmeasured = (
+        EvaluationRow.evaluation_set_id == chosen.id,
+        EvaluationRow.outcome.is_(None),
+        EvaluationRow.state.not_in(LIVE),
+    )
+    try:
+        with session.begin_nested():
+            session.execute(delete(EvaluationRow).where(*unmeasured))
+            session.execute(delete(EvaluationSetRow).where(EvaluationSetRow.id == chosen.id))
+    except IntegrityError as error:
+        # Somebody else has asked for a comparison on it at this moment.
+        raise EvaluationSetComparedError from error
+
+
 def lock_people(session: Session, set_id: str, people: Mapping[str, Any]) -> bool:
     """Write down who the people of a set are, if nobody has.
 
@@ -138,6 +184,26 @@ def lock_people(session: Session, set_id: str, people: Mapping[str, Any]) -> boo
     )
     options = {"synchronize_session": False}
     return session.scalars(locked, execution_options=options).one_or_none() is not None
+
+
+def _require_sense(condition: str, cohort: CohortRow) -> None:
+    """Refuse what no cohort could be filtered by, and sites that this one does not have.
+
+    What else it holds only a worker sees, which refuses then.
+    """
+    try:
+        read = read_condition(condition, quality=None)
+    except ConditionError as error:
+        raise EvaluationFilterError(
+            condition=condition, expected=error.expected, found=error.found
+        ) from error
+    if read.field != "site":
+        return
+    known = {site.casefold() for site in cohort.sites}
+    other = next((value for value in read.values if str(value).casefold() not in known), None)
+    if other is not None:
+        expected = f"site to be one of {', '.join(sorted(cohort.sites))}"
+        raise EvaluationFilterError(condition=condition, expected=expected, found=repr(other))
 
 
 def _record(

@@ -26,7 +26,15 @@ class Lease(Enum):
     LOST = "lost"
 
 
-def claim(session: Session, kind: type[Job], job_id: str, *, owner: str, lease_s: float) -> Job | None:
+def claim(
+    session: Session,
+    kind: type[Job],
+    job_id: str,
+    *,
+    owner: str,
+    lease_s: float,
+    lane: str | None = None,
+) -> Job | None:
     """Take a queued job that is due; of many claimants exactly one gets it.
 
     Parameters
@@ -36,27 +44,28 @@ def claim(session: Session, kind: type[Job], job_id: str, *, owner: str, lease_s
         Unique to this attempt, so that a worker never mistakes a later lease of its own for this one.
     lease_s : float
         Seconds, by the database's clock, until the lease runs out unless it is renewed.
+    lane : str, optional
+        Of a kind whose jobs wait in several queues, the one that the worker takes from.
 
     Returns
     -------
     JobRow or None
-        None when the job is not there, runs already, is finished or not yet due (a duplicate message), or
-        is not wanted any more (``JobRow.still_wanted``).
+        None when the job is not there, waits in another queue, runs already, is finished or not yet due (a
+        duplicate message), or is not wanted any more (``JobRow.still_wanted``).
     """
     due = or_(kind.not_before.is_(None), kind.not_before <= utc_now())
     return change(
         session,
         kind,
         job_id,
-        and_(kind.state == JobState.QUEUED, due, kind.still_wanted()),
+        and_(kind.state == JobState.QUEUED, due, kind.in_lane(lane), kind.still_wanted()),
         {
-            **kind.UNSTARTED,
             "state": kind.RUNNING[0],
             "attempts": kind.attempts + 1,
             "lease_owner": owner,
             "lease_expires_at": utc_now(lease_s),
             "heartbeat_at": utc_now(),
-            "started_at": utc_now(),
+            "started_at": kind.started_when_claimed(),
             "not_before": None,
         },
     )

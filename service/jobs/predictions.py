@@ -8,6 +8,7 @@ from sqlalchemy.orm import Session
 from service.audit import record
 from service.db.rows import (
     ExplanationRow,
+    Lane,
     PredictionRow,
     PredictionState,
     ResultRow,
@@ -19,6 +20,7 @@ from service.errors import ServiceError
 from service.identity.actor import Actor
 from service.jobs.lease import succeed
 from service.jobs.requests import cancel, queue_again
+from service.jobs.zips import ScanGivenUpError
 
 
 class PredictionNotFoundError(ServiceError):
@@ -187,8 +189,14 @@ def retry(session: Session, prediction_id: str, *, actor: Actor) -> PredictionRo
         If there is no such prediction, or its scan is deleted.
     PredictionNotRetryableError
         If it is queued, running or has succeeded.
+    ScanGivenUpError
+        If its scan was a zip that is not kept any more.
     """
-    row = queue_again(session, PredictionRow, prediction_id)
+    known = session.get(PredictionRow, prediction_id)
+    if known is not None and session.get_one(ScanRow, known.scan_id).given_up_at is not None:
+        raise ScanGivenUpError
+    # What is kept of a scan that was to be brought into template space is found again on the way.
+    row = queue_again(session, PredictionRow, prediction_id, values={"lane": Lane.INFERENCE})
     if row is None:
         found = _reload(session, prediction_id)
         if session.get_one(ScanRow, found.scan_id, populate_existing=True).deleted_at is not None:

@@ -45,7 +45,7 @@ class Sweep:
     n_due: int = 0
 
 
-def sweep(session: Session, kind: type[JobRow], *, republish_s: float) -> Sweep:
+def sweep(session: Session, kind: type[JobRow], *, republish_s: float, lane: str | None = None) -> Sweep:
     """Requeue, close or fail jobs whose lease ran out, and list the queued ones to announce.
 
     Any number of processes may sweep at once: each change is conditional.
@@ -55,8 +55,11 @@ def sweep(session: Session, kind: type[JobRow], *, republish_s: float) -> Sweep:
     kind : type of JobRow
     republish_s : float
         An announcement is long ago when it is this old, in seconds.
+    lane : str, optional
+        Of a kind whose jobs wait in several queues, the one to look after.
     """
-    orphaned = and_(kind.state.in_(kind.RUNNING), kind.lease_expires_at < utc_now())
+    here = kind.in_lane(lane)
+    orphaned = and_(kind.state.in_(kind.RUNNING), kind.lease_expires_at < utc_now(), here)
     cancelled = _close(
         session,
         kind,
@@ -77,7 +80,8 @@ def sweep(session: Session, kind: type[JobRow], *, republish_s: float) -> Sweep:
     for job_id in lost:
         note_failure(session, session.get_one(kind, job_id, populate_existing=True))
     requeued = _close(session, kind, orphaned, _queued_again(kind))
-    due = and_(kind.state == JobState.QUEUED, or_(kind.not_before.is_(None), kind.not_before <= utc_now()))
+    in_time = or_(kind.not_before.is_(None), kind.not_before <= utc_now())
+    due = and_(kind.state == JobState.QUEUED, in_time, here)
     return Sweep(
         to_publish=_unheard(session, kind, due),
         to_repeat=_unanswered(session, kind, due, republish_s),

@@ -1,5 +1,6 @@
 """What people ask of a job of any kind: to be stopped, to be tried again."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import and_
@@ -51,7 +52,12 @@ def cancel(session: Session, kind: type[Job], job_id: str) -> Job | None:
 
 
 def queue_again(
-    session: Session, kind: type[Job], job_id: str, *, also: JobState | None = None
+    session: Session,
+    kind: type[Job],
+    job_id: str,
+    *,
+    also: JobState | None = None,
+    values: Mapping[str, Any] | None = None,
 ) -> Job | None:
     """Queue a failed or cancelled job again, with all its attempts.
 
@@ -59,6 +65,8 @@ def queue_again(
     ----------
     also : JobState, optional
         Another state to begin again from.
+    values : mapping, optional
+        What else of the kind's own columns begins anew.
 
     Returns
     -------
@@ -71,5 +79,5 @@ def queue_again(
         kind,
         job_id,
         and_(kind.state.in_(states), kind.still_wanted()),
-        {**kind.UNSTARTED, **FRESH, **origin()},
+        {**kind.UNSTARTED, **FRESH, **origin(), **(values or {})},
     )

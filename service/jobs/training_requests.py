@@ -10,14 +10,45 @@ from service.audit import record
 from service.correlation import origin
 from service.db.base import new_id, utc_now
 from service.db.job import TERMINAL
-from service.db.rows import CohortRow, FoldState, RunState, TrainingFoldRow, TrainingRunRow
+from service.db.rows import (
+    CohortRow,
+    EvaluationSetRow,
+    FoldState,
+    RunState,
+    TrainingFoldRow,
+    TrainingLogRow,
+    TrainingRunRow,
+)
 from service.errors import ServiceError
 from service.identity.actor import Actor
 from service.jobs.change import change, lock
 from service.jobs.requests import FRESH, cancel, queue_again
-from service.jobs.training_log import note
+from service.jobs.training_log import lines_of, note
 from service.jobs.training_runs import folds_of_run
+from service.registry.comparison import set_in_use
+from service.reviews import consented_people
 from service.training_request import TrainingRequest
+
+# Lines of a log that warn whoever asks, and hold nothing up.
+WARNINGS = frozenset({"meets_evaluation_set", "nobody_agreed"})
+# Why planning refuses what was asked for, whenever it is asked: nothing of such a run is there to go on with.
+REFUSED_FOR_GOOD = frozenset(
+    {
+        "fold_without_class",
+        "inner_part_without_class",
+        "one_class_only",
+        "selection_empty",
+        "selection_filter_invalid",
+        "selection_needed",
+        "selection_needs_release",
+        "selection_pool_too_small",
+        "selection_unknown",
+        "test_release_in_training",
+        "too_few_folds",
+        "too_few_sites",
+        "training_settings_invalid",
+    }
+)
 
 
 class TrainingRunNotFoundError(ServiceError):
@@ -73,6 +104,8 @@ def request_runs(
         As :func:`service.jobs.training.enqueue_run`.
     """
     grid_id, runs = new_id(), []
+    met = _set_that_may_be_met(session, asked, cohort)
+    nobody = asked.reviewed_scans and not consented_people(session, organisation_id=organisation_id).people
     for each in asked.of_each():
         run_id = new_id()
         run = TrainingRunRow(
@@ -90,6 +123,10 @@ def request_runs(
         session.add(run)
         session.flush()
         note(session, run, "queued", details={"cohort": cohort.name, **_named(each["settings"])})
+        if met is not None:
+            note(session, run, "meets_evaluation_set", details={"cohort": cohort.name, "set": met.name})
+        if nobody:
+            note(session, run, "nobody_agreed", details={"n_people": 0})
         _record(session, run, actor, action="training.request", details={"grid_id": grid_id, **each})
         runs.append(run)
     return runs
@@ -138,16 +175,25 @@ def resume_run(
     Raises
     ------
     TrainingRunNotResumableError
-        If it is at work, has succeeded, is about to stop, was begun by ``restnet train``, or would need
-        copies of reviewed scans again.
+        If it is at work, has succeeded, is about to stop, was begun by ``restnet train``, was refused for
+        what it asked for, or would need copies of reviewed scans again.
     """
     lock(session, TrainingRunRow, run.id)
     session.refresh(run)
     folds = folds_of_run(session, run.id)
     if run.request is None:
         raise TrainingRunNotResumableError("one of `restnet train`, which goes on with it itself")
+    if run.state not in {RunState.FAILED, RunState.CANCELLED}:
+        is_over = run.state == RunState.SUCCEEDED
+        raise TrainingRunNotResumableError(
+            "one that has succeeded" if is_over else f"one that is {run.state.value}"
+        )
     if any(fold.state not in TERMINAL for fold in folds):
-        raise TrainingRunNotResumableError(f"one that is {run.state.value} and has folds that still stop")
+        raise TrainingRunNotResumableError("one with folds that still stop: ask again when they have")
+    if is_refused_for_good(run):
+        raise TrainingRunNotResumableError(
+            f"one that planning refused for what it asked for ({run.error_code}): ask for another one"
+        )
     unfinished = [fold for fold in folds if fold.state != FoldState.SUCCEEDED]
     if unfinished and has_reviewed_scans(run):
         raise TrainingRunNotResumableError(
@@ -173,9 +219,31 @@ def resume_run(
     return waiting
 
 
+def is_refused_for_good(run: TrainingRunRow) -> bool:
+    """Say whether planning has refused a run for a reason that stays."""
+    return run.state == RunState.FAILED and run.plan is None and run.error_code in REFUSED_FOR_GOOD
+
+
 def has_reviewed_scans(run: TrainingRunRow) -> bool:
     """Say whether a run was asked to train on reviewed scans too."""
     return bool((run.request or {}).get("reviewed_scans"))
+
+
+def warnings_of(session: Session, run_id: str) -> list[TrainingLogRow]:
+    """Read what a run was warned of as it was asked for: its log begins with that."""
+    return [line for line in lines_of(session, run_id, limit=1 + len(WARNINGS)) if line.event in WARNINGS]
+
+
+def _set_that_may_be_met(
+    session: Session, asked: TrainingRequest, cohort: CohortRow
+) -> EvaluationSetRow | None:
+    """Return the evaluation set in use, where a training may take people of it."""
+    people = set_in_use(session)
+    if people is None or people.cohort_id != cohort.id:
+        return None
+    # Without a selection the training release is taken, where a cohort knows who is in the test release.
+    apart = people.selection == "test" and asked.selection != "all"
+    return None if apart else people
 
 
 def _named(settings: dict[str, object]) -> dict[str, object]:

@@ -146,7 +146,7 @@ def settle(session: Session, run_id: str) -> TrainingRunRow | None:
         if moved is not None:
             note(session, moved, "cancelled")
         return moved
-    # Queued anew, with all its attempts; the moment at which it was planned stays until it is taken up.
+    # Queued anew, with all its attempts; the moment at which it was taken up first stays.
     to_finish = {**FRESH, "started_at": run.started_at}
     return None if by_command else _move(session, run, to_finish)
 

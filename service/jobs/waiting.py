@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from sqlalchemy import and_, func, or_, select
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from service.db.job import JobRow, JobState
@@ -31,7 +31,7 @@ def queue_position(session: Session, row: JobRow) -> int | None:
         kind.queued_at < row.queued_at,
         and_(kind.queued_at == row.queued_at, kind.id < row.id),
     )
-    ahead = select(func.count(kind.id)).where(kind.state == JobState.QUEUED, earlier)
+    ahead = select(func.count(kind.id)).where(kind.state == JobState.QUEUED, _same_queue(row), earlier)
     return session.execute(ahead, execution_options=_EVERYBODY).scalar_one() + 1
 
 
@@ -41,10 +41,19 @@ def queue_positions(session: Session, rows: Sequence[Job]) -> dict[str, int]:
     if not waiting:
         return {}
     kind = type(waiting[0])
-    place = func.row_number().over(order_by=(kind.queued_at, kind.id)).label("place")
+    in_order = func.row_number().over(partition_by=_queues(kind), order_by=(kind.queued_at, kind.id))
+    place = in_order.label("place")
     queue = select(kind.id, place).where(kind.state == JobState.QUEUED).subquery()
     asked = select(queue.c.id, queue.c.place).where(queue.c.id.in_([row.id for row in waiting]))
     return {id_: int(at) for id_, at in session.execute(asked, execution_options=_EVERYBODY)}
+
+
+def _same_queue(row: JobRow) -> ColumnElement[bool]:
+    return type(row).in_lane(row.lane if isinstance(row, PredictionRow) else None)
+
+
+def _queues(kind: type[JobRow]) -> list[ColumnElement[Any]]:
+    return [kind.lane.expression] if issubclass(kind, PredictionRow) else []
 
 
 def pace_s(session: Session) -> float | None:

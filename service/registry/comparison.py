@@ -10,7 +10,7 @@ from service.registry.gate import AS_EXPECTED, NO_OTHER_MODEL, Rule
 
 COMPARED = "compared_with_champion"
 # What holds of a model and a set, and not of the model alone.
-OF_THE_SET = "same_preprocessing"
+SAME_PREPROCESSING = "same_preprocessing"
 NO_SET = "no evaluation set is in use: choose one, then compare"
 NOT_COMPARED = "not compared: start the evaluation"
 OUTDATED = "compared with another model or on another set: start the evaluation"
@@ -97,7 +97,7 @@ def _standing(session: Session, version: ModelVersionRow, people: EvaluationSetR
     for row in sorted(rows, key=_found_at, reverse=True):
         on_the_set = people is not None and row.evaluation_set_id == people.id
         for rule in rules_of(row):
-            holds = on_the_set if rule.name == OF_THE_SET else not measured
+            holds = on_the_set if rule.name == SAME_PREPROCESSING else not measured
             if rule.passed is False and not rule.overridable and holds:
                 found.setdefault(rule.name, rule)
         measured = measured or _has_measured(row)

@@ -26,7 +26,7 @@ class CheckpointMissingError(ServiceError):
 
 
 class CheckpointDamagedError(ServiceError):
-    """A registered file is not what was registered."""
+    """A registered file is not what was registered, or was registered with weights that are no numbers."""
 
     code: ClassVar[str] = "checkpoint_damaged"
 
@@ -34,7 +34,7 @@ class CheckpointDamagedError(ServiceError):
         self.expected = expected
         self.found = found
         super().__init__(
-            f"expected a checkpoint with sha256 {expected} in storage, found {found}: register it again"
+            f"expected a checkpoint with sha256 {expected} in storage, found {found}: register an intact file"
         )
 
 

@@ -20,6 +20,7 @@ MEASURED = ("auc", "balanced_accuracy", "sensitivity", "specificity")
 PROTOCOL = "nested"
 """The protocol whose figures were measured on people that nothing was chosen by (docs/science.md)."""
 FILE_INTACT = "file_intact"
+PREPROCESSING_UNCHANGED = "preprocessing_unchanged"
 AS_EXPECTED = "as expected"
 NO_OTHER_MODEL = "no other model answers"
 
@@ -78,6 +79,21 @@ def judge_card(version: ModelVersionRow, *, champion: ModelVersionRow | None) ->
         _evidence_complete(card),
         _protocol(card),
     )
+
+
+def require_runnable(storage: Storage, version: ModelVersionRow) -> None:
+    """Refuse a version that could not answer a single scan here, whatever it is wanted for.
+
+    Raises
+    ------
+    CheckpointMissingError, CheckpointDamagedError
+        If its file is gone, or not the one that was registered.
+    GateNotPassedError
+        If this RestNet does not carry its preprocessing out.
+    """
+    # As a promotion says it: what is wrong with a file has codes of its own.
+    require_intact(storage, version)
+    require_passed([_preprocessing_known(version.card)], override_reason=None)
 
 
 def require_passed(rules: Sequence[Rule], *, override_reason: str | None) -> dict[str, Any] | None:
@@ -141,11 +157,11 @@ def _preprocessing_known(card: Mapping[str, Any]) -> Rule:
 def _preprocessing_unchanged(card: Mapping[str, Any], reference: Mapping[str, Any] | None) -> Rule:
     expected = "the preprocessing of the model that answers"
     if reference is None:
-        return Rule("preprocessing_unchanged", None, expected, NO_OTHER_MODEL, overridable=True)
+        return Rule(PREPROCESSING_UNCHANGED, None, expected, NO_OTHER_MODEL, overridable=False)
     own, theirs = preprocessing_of(card), preprocessing_of(reference)
     changed = sorted(field for field in own.keys() | theirs.keys() if own.get(field) != theirs.get(field))
     found = ", ".join(f"{field}: {own.get(field)} instead of {theirs.get(field)}" for field in changed)
-    return Rule("preprocessing_unchanged", not changed, expected, found or AS_EXPECTED, overridable=True)
+    return Rule(PREPROCESSING_UNCHANGED, not changed, expected, found or AS_EXPECTED, overridable=False)
 
 
 def preprocessing_of(card: Mapping[str, Any]) -> dict[str, Any]:

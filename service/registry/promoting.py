@@ -1,18 +1,29 @@
 """Putting a registered version in the place of the one that answers."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from sqlalchemy.orm import Session
 
 from service.audit import record
+from service.db.restricted import OrganisationSession
 from service.db.rows import ModelDeploymentRow, ModelVersionRow
 from service.identity.actor import Actor
-from service.registry.comparison import judge_comparison
-from service.registry.errors import ModelAlreadyActiveError
-from service.registry.gate import judge_card, require_passed
+from service.registry.comparison import SAME_PREPROCESSING, judge_comparison
+from service.registry.errors import (
+    CheckpointDamagedError,
+    CheckpointMissingError,
+    GateNotPassedError,
+    ModelAlreadyActiveError,
+)
+from service.registry.gate import FILE_INTACT, PREPROCESSING_UNCHANGED, judge_card, require_passed
 from service.registry.history import active_model
 from service.registry.intactness import require_intact
 from service.registry.reasons import checked_reason
 from service.registry.succession import Kind, seen_answering, succeed
 from service.storage import Storage
+
+_ON_PREPROCESSING = frozenset({PREPROCESSING_UNCHANGED, SAME_PREPROCESSING})
 
 
 def promote(
@@ -24,10 +35,13 @@ def promote(
     reason: str,
     expected_active: str | None = None,
     override_reason: str | None = None,
+    new_preprocessing: bool = False,
 ) -> ModelDeploymentRow:
     """Let a version answer from now on; workers take it up with their next job.
 
-    Nothing is changed before everything is judged, and then all of it in the caller's transaction.
+    Nothing is changed before everything is judged, and then all of it in the caller's transaction. What the
+    gate refuses is in the audit all the same: the caller's transaction is rolled back, and the event written
+    in one of its own.
 
     Parameters
     ----------
@@ -43,6 +57,8 @@ def promote(
         Identifier of the version that the actor saw answering, or `NO_MODEL`; None where they did not look.
     override_reason : str or None
         Why rules of the gate that fail shall not matter.
+    new_preprocessing : bool
+        Whether that reason also overrules those on preprocessing: only for who operates the service.
 
     Raises
     ------
@@ -62,10 +78,23 @@ def promote(
     champion = None if replaced is None else replaced.model_version
     if champion is not None and champion.id == version.id:
         raise ModelAlreadyActiveError
-    # The gate's first rule: what is wrong with a file has codes of its own.
-    require_intact(storage, version)
-    rules = (*judge_card(version, champion=champion), *judge_comparison(session, version, champion=champion))
-    overridden = require_passed(rules, override_reason=override_reason)
+    try:
+        # The gate's first rule: what is wrong with a file has codes of its own.
+        require_intact(storage, version)
+        compared = judge_comparison(session, version, champion=champion)
+        rules = (*judge_card(version, champion=champion), *compared)
+        if new_preprocessing:
+            # What was compared and what was not yet: the one fact, found before a comparison or by it.
+            rules = tuple(
+                replace(rule, overridable=True) if rule.name in _ON_PREPROCESSING else rule for rule in rules
+            )
+        overridden = require_passed(rules, override_reason=override_reason)
+    except GateNotPassedError as refusal:
+        _record_refused(session, version, actor=actor, rules=[str(rule["name"]) for rule in refusal.rules])
+        raise
+    except (CheckpointMissingError, CheckpointDamagedError):
+        _record_refused(session, version, actor=actor, rules=[FILE_INTACT])
+        raise
     deployment = succeed(
         session,
         replaced,
@@ -91,13 +120,32 @@ def promote(
     return deployment
 
 
+def _record_refused(
+    session: Session, version: ModelVersionRow, *, actor: Actor, rules: Sequence[str]
+) -> None:
+    version_id, sha256 = version.id, version.sha256
+    organisation_id = session.organisation_id if isinstance(session, OrganisationSession) else None
+    # What the caller has begun must not outlive the refusal, and what it holds not be waited for.
+    session.rollback()
+    with Session(session.get_bind()) as apart, apart.begin():
+        record(
+            apart,
+            actor=actor,
+            action="model.promotion_refused",
+            subject_kind="model_version",
+            subject_id=version_id,
+            details={"sha256": sha256, "rules": list(rules)},
+            organisation_id=organisation_id,
+        )
+
+
 def let_answer(
     session: Session, storage: Storage, version: ModelVersionRow, *, actor: Actor, reason: str
 ) -> ModelDeploymentRow | None:
     """Promote a version that somebody has chosen outside the service, unless it answers already.
 
     Whoever writes a setting or starts the first model has decided: what of the gate may be overruled is, and
-    the deployment says so.
+    another preprocessing than that of the model before; the deployment says so.
 
     Returns
     -------
@@ -112,4 +160,12 @@ def let_answer(
     champion = active_model(session)
     if champion is not None and champion.id == version.id:
         return None
-    return promote(session, storage, version, actor=actor, reason=reason, override_reason=reason)
+    return promote(
+        session,
+        storage,
+        version,
+        actor=actor,
+        reason=reason,
+        override_reason=reason,
+        new_preprocessing=True,
+    )

@@ -7,10 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from model.card import read_card
-from model.errors import CheckpointCorruptError
+from model.errors import CheckpointCorruptError, CheckpointMismatchError
 from service.audit import record
 from service.db.rows import ModelVersionRow
 from service.identity.actor import Actor
+from service.registry.finite import find_non_finite
 from service.storage import Storage, checkpoint_key
 
 MAX_CHECKPOINT_BYTES = 1 << 34
@@ -39,10 +40,13 @@ def register(
     Raises
     ------
     CheckpointError
-        If the file is no checkpoint.
+        If the file is no checkpoint, or a weight of it is not finite. Whether its tensors are those of the
+        networks that its card names takes torch: who can load it asks `model.checkpoint.load_checkpoint`
+        before.
     """
     card = read_card(path)
     _require_whole(path)
+    _require_finite(path)
     with storage.receive(max_bytes=MAX_CHECKPOINT_BYTES) as upload:
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK_BYTES):
@@ -83,3 +87,10 @@ def _require_whole(path: Path) -> None:
     expected, found = _LENGTH_BYTES + length + max(ends, default=0), path.stat().st_size
     if found != expected:
         raise CheckpointCorruptError(name=path.name, found=f"{found} bytes where its header names {expected}")
+
+
+def _require_finite(path: Path) -> None:
+    """Refuse weights that are no numbers: they would fail every scan."""
+    name = find_non_finite(path)
+    if name is not None:
+        raise CheckpointMismatchError(expected=f"finite weights in {name!r}", found="NaN or infinite values")

@@ -44,7 +44,7 @@ def roll_back(
     storage: Storage,
     *,
     actor: Actor,
-    reason: str | None = None,
+    reason: str,
     expected_active: str | None = None,
 ) -> RolledBack:
     """Let the version answer again that did before the one that answers.
@@ -58,7 +58,7 @@ def roll_back(
         Not committed.
     storage : Storage
     actor : Actor
-    reason : str or None
+    reason : str
         Kept with the deployment and in the audit.
     expected_active : str or None
         As :func:`service.registry.promote` takes it.
@@ -72,7 +72,7 @@ def roll_back(
     PromotionConflictError, ReasonNotValidError
         As :func:`service.registry.promote`.
     """
-    said = checked_reason(reason) if reason and reason.strip() else None
+    said = checked_reason(reason)
     replaced = seen_answering(session, expected_active=expected_active)
     if replaced is None:
         raise NoActiveModelError

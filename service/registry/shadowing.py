@@ -11,8 +11,8 @@ from service.db.base import utc_now
 from service.db.rows import ModelVersionRow, ShadowRow
 from service.identity.actor import Actor
 from service.registry.errors import ModelAlreadyActiveError, ModelNotInShadowError, ShadowTakenError
+from service.registry.gate import require_runnable
 from service.registry.history import active_model
-from service.registry.intactness import require_intact
 from service.registry.reasons import checked_reason
 from service.storage import Storage
 
@@ -46,7 +46,8 @@ def begin_shadow(
 ) -> ShadowRow:
     """Put a version in shadow: from now on it scores every scan that is answered.
 
-    The gate is not asked: what it promises is about answers, and a shadow gives none.
+    The gate is asked only whether it runs here: what else it promises is about answers, and a shadow gives
+    none.
 
     Parameters
     ----------
@@ -67,15 +68,15 @@ def begin_shadow(
         If it is the one that answers, also since a moment ago.
     ShadowTakenError
         If a version is in shadow already.
-    CheckpointMissingError, CheckpointDamagedError
-        If its file is gone, or not the one that was registered.
+    CheckpointMissingError, CheckpointDamagedError, GateNotPassedError
+        As :func:`service.registry.gate.require_runnable`.
     """
     said = checked_reason(reason)
     _require_not_answering(session, version)
     present = open_shadow(session)
     if present is not None:
         raise ShadowTakenError(found=present.model_version_id)
-    require_intact(storage, version)
+    require_runnable(storage, version)
     shadow = ShadowRow(model_version_id=version.id, actor=actor.name, reason=said)
     session.add(shadow)
     try:

@@ -6,7 +6,9 @@ from typing import Any, ClassVar
 
 from sqlalchemy.orm import Session
 
+from service import jobs
 from service.api.actions.comparing import population_response
+from service.api.actions.normalised_scans import quality_of
 from service.api.actions.reviewing import review_page
 from service.api.review_payloads import ReviewResponse
 from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, ScanRow
@@ -17,6 +19,7 @@ from service.report.headings import headings
 from service.web import wording
 from service.web.language import _, current, marked, ngettext, pgettext
 from service.web.prediction.comparing import Line, person_lines, quality_lines
+from service.web.prediction.normalised import done_to
 from service.web.prediction.scale import uncertain_band
 from service.web.prediction.verdict import QualityVerdict, quality_verdict
 from service.web.rendering import moment, percent, readable_bytes
@@ -112,7 +115,13 @@ def gather(
         remarks=wording.warnings_beside_banner(result["warnings"]),
         verdict=_verdict(verdict),
         quality=[_measured(line) for line in quality_lines(result["quality"], compared, population)],
-        scan=_scan(row.scan, result["scan"]),
+        scan=[
+            *_scan(row.scan, result["scan"]),
+            *(
+                Fact(done.name, done.said)
+                for done in done_to(result, quality_of(jobs.normalised_of(session, row.scan_id)))
+            ),
+        ],
         model=_model(result, sha256=registered.sha256),
         performance=_performance(metrics),
         measured_on=_measured_on(metrics),

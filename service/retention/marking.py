@@ -13,6 +13,7 @@ from service.db.rows import (
     SCORING,
     ExplanationRow,
     IdempotencyRow,
+    NormalisedScanRow,
     PredictionRow,
     ResultRow,
     ReviewRow,
@@ -21,7 +22,7 @@ from service.db.rows import (
     ScoreRow,
 )
 from service.identity.actor import Actor
-from service.reviews import keep_refusal
+from service.reviews import hand_over, lock_person
 
 
 class Reason(StrEnum):
@@ -34,9 +35,9 @@ class Reason(StrEnum):
 def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason) -> bool:
     """Mark a scan, remove its results, reviews and what was said about it, and stop what works on it.
 
-    Its row stays, with hash and size only. What the person refused is handed to their other scans first. A
-    prediction that waits is cancelled at once; one that runs is asked to stop, can store no result any more,
-    and keeps the file until it has ended.
+    Its row stays, with hash and size only. What the person refused, and that their other scans are one
+    person's, is handed to these first. A prediction that waits is cancelled at once; one that runs is asked
+    to stop, can store no result any more, and keeps the file until it has ended.
 
     Parameters
     ----------
@@ -51,6 +52,8 @@ def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason
     bool
         False when there is no such scan, or somebody else has marked it.
     """
+    # Before anything is written: two deletions of one person's scans write to each other's.
+    locked = lock_person(session, scan_id)
     # The first thing written: from here to the commit nobody else can mark, claim, retry or finish.
     scan = session.scalars(
         update(ScanRow)
@@ -63,16 +66,25 @@ def mark_deleted(session: Session, scan_id: str, *, actor: Actor, reason: Reason
         return False
     ids = list(session.scalars(select(PredictionRow.id).where(PredictionRow.scan_id == scan.id)))
     _stop(session, ids, actor=actor, organisation_id=scan.organisation_id)
-    kept_for = keep_refusal(session, scan)
+    kept_for = hand_over(session, scan, locked=locked)
     session.execute(delete(ReviewRow).where(ReviewRow.prediction_id.in_(ids)))
     session.execute(delete(ScanMeasurementRow).where(ScanMeasurementRow.prediction_id.in_(ids)))
     session.execute(delete(ResultRow).where(ResultRow.prediction_id.in_(ids)))
     session.execute(delete(IdempotencyRow).where(IdempotencyRow.prediction_id.in_(ids)))
     _end_explanations(session, ids)
     _end_scores(session, scan.id)
+    # The row stays until its file is removed.
+    session.execute(
+        update(NormalisedScanRow)
+        .where(NormalisedScanRow.scan_id == scan.id)
+        .values(known=None, summary=None, provenance=None)
+        .execution_options(synchronize_session=False)
+    )
     forget_errors(session, scan.id)
     scan.display_name = "deleted"
-    scan.subject_id = scan.age_years = scan.sex = scan.site = scan.header = scan.training_refused_at = None
+    scan.subject_id = scan.age_years = scan.sex = scan.site = scan.header = None
+    scan.slice_times_s = scan.tr_s = scan.slice_order = scan.run = scan.sidecar = scan.taken = None
+    scan.training_refused_at = scan.linked_as = None
     details: dict[str, object] = {"sha256": scan.sha256, "predictions": ids, "reason": reason.value}
     if kept_for:
         details["refusal_kept_for"] = kept_for

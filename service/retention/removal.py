@@ -10,12 +10,29 @@ from sqlalchemy.orm import Session, sessionmaker
 from service.audit import record
 from service.db.base import utc_now
 from service.db.restricted import OrganisationSessions
-from service.db.rows import EXPLAINING, RUNNING, SCORING, ExplanationRow, PredictionRow, ScanRow, ScoreRow
+from service.db.rows import (
+    EXPLAINING,
+    RUNNING,
+    SCORING,
+    ExplanationRow,
+    NormalisedScanRow,
+    PredictionRow,
+    ScanRow,
+    ScoreRow,
+)
 from service.errors import ServiceError
 from service.identity.actor import Actor
 from service.logs import get_logger
 from service.retention.marking import forget_errors
-from service.storage import Storage, StoredFileMissingError, explanation_key
+from service.storage import (
+    NORMALISED_FIGURES,
+    Storage,
+    StoredFileMissingError,
+    explanation_key,
+    normalised_figure_key,
+    normalised_key,
+    run_key,
+)
 
 # Scans a round, and how many of them may fail before it gives up: storage is away, and each try may hang.
 ROUND = 200
@@ -107,7 +124,7 @@ def remove_file(sessions: Sessions, storage: Storage, scan_id: str, *, actor: Ac
             return False
         for key in keys:
             storage.delete(key)
-            _require_gone(storage, key)
+            require_gone(storage, key)
         _note_removed(sessions, scan_id, actor=actor)
     except ServiceError as error:
         log.warning("scan_not_removed", scan_id=scan_id, code=error.code)
@@ -127,11 +144,26 @@ def _keys_to_remove(sessions: Sessions, scan_id: str) -> list[str]:
         .where(PredictionRow.scan_id == scan_id)
         .order_by(ExplanationRow.prediction_id)
     )
+    # Whether its file is noted or not: a worker may have been stopped between the two.
+    normalised = select(NormalisedScanRow.version).where(NormalisedScanRow.scan_id == scan_id)
     with sessions() as session:
-        own = session.scalar(select(ScanRow.storage_key).where(marked))
-        if own is None:
+        scan = session.scalar(select(ScanRow).where(marked))
+        if scan is None:
             return []
-        return [*(explanation_key(prediction_id) for prediction_id in session.scalars(explained)), own]
+        made = [explanation_key(prediction_id) for prediction_id in session.scalars(explained)]
+        for version in session.scalars(normalised):
+            made += [normalised_figure_key(scan_id, version, name) for name in NORMALISED_FIGURES]
+            made.append(normalised_key(scan_id, version))
+        return [*made, *_own(scan)]
+
+
+def _own(scan: ScanRow) -> list[str]:
+    """Return the names of what was handed over and of the run that was made of it."""
+    keys = [] if scan.leftover_key is None else [scan.leftover_key]
+    if scan.packed:
+        # As above: of a worker that was stopped before it was noted.
+        keys.append(run_key(scan.id))
+    return [*dict.fromkeys([*keys, scan.storage_key])]
 
 
 def _is_read() -> ColumnElement[bool]:
@@ -144,7 +176,14 @@ def _is_read() -> ColumnElement[bool]:
     return or_(exists().where(of_scan, PredictionRow.state.in_(RUNNING)), explained, scored)
 
 
-def _require_gone(storage: Storage, key: str) -> None:
+def require_gone(storage: Storage, key: str) -> None:
+    """Look for a file that was removed.
+
+    Raises
+    ------
+    FileNotRemovedError
+        If it is still there.
+    """
     try:
         with storage.open_local(key):
             pass
@@ -158,7 +197,7 @@ def _note_removed(sessions: Sessions, scan_id: str, *, actor: Actor) -> None:
         scan = session.scalars(
             update(ScanRow)
             .where(ScanRow.id == scan_id, ScanRow.files_removed_at.is_(None))
-            .values(files_removed_at=utc_now())
+            .values(files_removed_at=utc_now(), packed=False, leftover_key=None)
             .returning(ScanRow),
             execution_options={"synchronize_session": False, "populate_existing": True},
         ).one_or_none()
@@ -168,6 +207,7 @@ def _note_removed(sessions: Sessions, scan_id: str, *, actor: Actor) -> None:
         # A worker that was still at it when the scan was marked may have said something since.
         forget_errors(session, scan_id)
         session.execute(delete(ScoreRow).where(ScoreRow.scan_id == scan_id))
+        session.execute(delete(NormalisedScanRow).where(NormalisedScanRow.scan_id == scan_id))
         record(
             session,
             actor=actor,

@@ -8,7 +8,8 @@ person's other scans. Nothing here knows of HTTP.
 
 from service.reviews.consenting import Consented, ConsentedPerson, consented_people
 from service.reviews.counting import ReviewCounts, count_reviews
-from service.reviews.refusals import keep_refusal
+from service.reviews.people import lock_person
+from service.reviews.refusals import hand_over
 from service.reviews.words import AGREES_WITH, REASON_MAX_LENGTH, Diagnosis, OwnDecision, Verdict
 from service.reviews.writing import OverrideAgreesError, review_prediction
 
@@ -24,6 +25,7 @@ __all__ = [
     "Verdict",
     "consented_people",
     "count_reviews",
-    "keep_refusal",
+    "hand_over",
+    "lock_person",
     "review_prediction",
 ]

@@ -1,20 +1,23 @@
-"""What a person refused outlives the scan that it was said of, as long as an older consent of theirs does."""
+"""What a scan that goes leaves to the person's others: what was refused, and that they are one person's.
 
+What a person refused outlives the scan that it was said of as long as an older consent of theirs does. And
+where two pseudonyms were known to be one person's by that scan alone, a refusal that is said of the one later
+still holds for the other.
+"""
+
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import func, or_, select, update
 from sqlalchemy.orm import Session
 
+from service.db.base import new_id
 from service.db.rows import PredictionRow, ReviewRow, ScanRow
-from service.reviews.people import parts, scans_by_person
+from service.reviews.people import parts, scans_by_person, together
 
 
-def keep_refusal(session: Session, scan: ScanRow) -> int:
-    """Write the newest refusal of a person, before a scan of theirs goes, to their others with a consent.
-
-    The scan may be the one that the refusal was said of, or the only one that shows two pseudonyms to be
-    theirs. The moment alone is written, and it goes with the last of those scans: what is uploaded later can
-    only have later consents, so nothing needs to be kept of somebody without scans.
+def hand_over(session: Session, scan: ScanRow, *, locked: Collection[str]) -> int:
+    """Write to the other scans of a person, before one goes, what that one alone says.
 
     Parameters
     ----------
@@ -22,22 +25,50 @@ def keep_refusal(session: Session, scan: ScanRow) -> int:
         Not committed.
     scan : ScanRow
         Marked, and still with its pseudonym and its reviews.
+    locked : collection of str
+        Ids of the person's scans, by :func:`service.reviews.people.lock_person`: only these are written to.
 
     Returns
     -------
     int
-        How many scans it was written to.
+        To how many scans a refusal was written.
+    """
+    [person] = scans_by_person(session, [scan], organisation_id=scan.organisation_id)
+    # What was uploaded since then is not locked. It can only have later consents, and what is deleted now was
+    # never seen beside it.
+    others = [one for one in person if one.id != scan.id and one.id in locked]
+    _keep_link(session, others)
+    return _keep_refusal(session, scan, others)
+
+
+def _keep_link(session: Session, others: list[ScanRow]) -> None:
+    """Link scans that would fall apart into several people."""
+    if len(together(others)) < 2:
+        return
+    link = new_id()
+    for ids in parts(one.id for one in others):
+        session.execute(
+            update(ScanRow).where(ScanRow.id.in_(ids), ScanRow.deleted_at.is_(None)).values(linked_as=link),
+            execution_options={"synchronize_session": False},
+        )
+
+
+def _keep_refusal(session: Session, scan: ScanRow, others: list[ScanRow]) -> int:
+    """Write the newest refusal of a person to their scans with a consent.
+
+    The scan may be the one that the refusal was said of, or the only one that shows two pseudonyms to be
+    theirs. The moment alone is written, and it goes with the last of those scans: what is uploaded later can
+    only have later consents, so nothing needs to be kept of somebody without scans.
     """
     of_clinic = ReviewRow.organisation_id == scan.organisation_id
     consents = select(ReviewRow.id).where(of_clinic, ReviewRow.training_consent.is_(True))
     if session.scalar(consents.limit(1)) is None:
         return 0
-    [person] = scans_by_person(session, [scan], organisation_id=scan.organisation_id)
-    refused_at = _refused_at(session, person)
+    refused_at = _refused_at(session, [scan, *others])
     if refused_at is None:
         return 0
     written = 0
-    for ids in parts(one.id for one in person if one.id != scan.id):
+    for ids in parts(one.id for one in others):
         consented = (
             select(PredictionRow.scan_id)
             .join(ReviewRow, ReviewRow.prediction_id == PredictionRow.id)

@@ -23,7 +23,7 @@ from service.db.rows import (
     ScoreState,
 )
 from service.identity.actor import Actor
-from service.registry.intactness import require_intact
+from service.registry.gate import require_runnable
 from service.registry.reasons import checked_reason
 from service.scoring.errors import (
     NothingToRescoreError,
@@ -129,8 +129,8 @@ def begin_rescore(
         If a batch of this version runs.
     NothingToRescoreError
         If there is nothing to score.
-    CheckpointMissingError, CheckpointDamagedError
-        If the file is gone, or not the one that was registered.
+    CheckpointMissingError, CheckpointDamagedError, GateNotPassedError
+        As :func:`service.registry.gate.require_runnable`.
     """
     said = checked_reason(reason)
     running = session.scalars(
@@ -146,7 +146,7 @@ def begin_rescore(
     n_asked = count_answered(session, bounded)
     if n_asked == 0:
         raise NothingToRescoreError
-    require_intact(storage, version)
+    require_runnable(storage, version)
     batch = RescoreRow(
         model_version_id=version.id,
         since=bounded.since,

@@ -26,22 +26,31 @@ from service.storage.folder import FolderStorage
 from service.storage.keys import (
     EXPLANATIONS,
     MODELS,
+    NORMALISED,
+    NORMALISED_FIGURES,
     PREFIXES,
     SCAN_SUFFIXES,
     SCANS,
     checkpoint_key,
+    drawn_of,
     explanation_key,
+    normalised_figure_key,
+    normalised_key,
+    run_key,
     scan_key,
 )
 from service.storage.opening import open_as_kept, open_partial_uploads, open_storage
 from service.storage.partial import Appending, PartialUpload
 from service.storage.partial_uploads import PartialUploads
+from service.storage.private_folders import PrivateFolders
 from service.storage.protocol import ReceivedFile, Storage, StoredFile, Upload, discard
 from service.storage.quarantine import QUARANTINE_S
 
 __all__ = [
     "EXPLANATIONS",
     "MODELS",
+    "NORMALISED",
+    "NORMALISED_FIGURES",
     "PREFIXES",
     "QUARANTINE_S",
     "SCANS",
@@ -53,6 +62,7 @@ __all__ = [
     "FolderStorage",
     "PartialUpload",
     "PartialUploads",
+    "PrivateFolders",
     "ReceivedFile",
     "Storage",
     "StorageKeyError",
@@ -70,10 +80,14 @@ __all__ = [
     "UploadTooLargeError",
     "checkpoint_key",
     "discard",
+    "drawn_of",
     "explanation_key",
     "local_outages",
+    "normalised_figure_key",
+    "normalised_key",
     "open_as_kept",
     "open_partial_uploads",
     "open_storage",
+    "run_key",
     "scan_key",
 ]

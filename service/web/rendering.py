@@ -1,5 +1,6 @@
 """From a template to an answer: one Jinja environment, autoescaping, and what every page needs."""
 
+import re
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from service.api.access.principal import Principal
 from service.web import menu, terms, wording
@@ -26,6 +28,7 @@ HTMX_CONFIG = (
     '{"allowEval": false, "includeIndicatorStyles": false, "historyCacheSize": 0, '
     '"refreshOnHistoryMiss": true, "selfRequestsOnly": true}'
 )
+_OPTION = re.compile(r"(?<!\S)--[a-z][a-z-]*")
 
 
 @cache
@@ -50,7 +53,9 @@ def environment() -> Environment:
     made.filters["percent"] = percent
     made.filters["signed"] = signed
     made.filters["moment"] = moment
+    made.filters["second"] = second
     made.filters["sentence"] = sentence
+    made.filters["unbroken"] = unbroken
     made.filters["bytes"] = readable_bytes
     made.globals["wording"] = wording
     made.globals["terms"] = terms
@@ -116,11 +121,24 @@ def moment(when: datetime) -> str:
     return when.strftime(pgettext("a moment, for strftime", "%-d %B %Y, %H:%M UTC"))
 
 
+def second(when: datetime) -> str:
+    """Write a time to the second, where events that follow each other are told apart by it.
+
+    The element that it stands in has ``data-seconds``, for the page's script.
+    """
+    return when.strftime(pgettext("a second, for strftime", "%-d %B %Y, %H:%M:%S UTC"))
+
+
 def sentence(text: str) -> str:
     """Write a refusal's message as a sentence: messages begin in lower case and end without a stop."""
     # By the text and not by the page: what another program said has no translation.
     stop = "。" if any("\u4e00" <= character <= "\u9fff" for character in text) else "."
     return text[:1].upper() + text[1:].rstrip(".。") + stop if text else ""
+
+
+def unbroken(text: str) -> Markup:
+    """Mark options of a command, such as ``--run``: a browser may end a line after each of their hyphens."""
+    return Markup(_OPTION.sub(r'<span class="unbroken">\g<0></span>', str(escape(text))))  # noqa: S704
 
 
 def readable_bytes(size: int) -> str:

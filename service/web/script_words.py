@@ -7,6 +7,7 @@ from typing import Any
 
 from service.web.language import Language, _, current, marked, pgettext
 from service.web.refusal_wording import refusal_template, refusal_words
+from service.web.wording import NORMALISING_STAGES
 
 # What nifti.js says of a file before it is sent, in the words of imaging's own refusals. In another language
 # they are the sentences that every page has for these codes, so the values go by the refusals' own names.
@@ -21,7 +22,8 @@ DEFECTS = {
     "%(found_bytes)s of them can be read",
     "implausible_repetition_time": "expected a repetition time of %(minimum)s to %(maximum)s s, found "
     "%(value)s with the unit '%(unit)s'; correct pixdim[4] or the unit in the header",
-    "missing_repetition_time": "expected a repetition time (pixdim[4]), found 0",
+    "missing_repetition_time": "expected a repetition time (pixdim[4]), found 0. Give it in seconds: --tr of "
+    "a command, the field tr_s of an upload, or RepetitionTime in a sidecar",
     "nifti_pair": "expected header and samples in one file (.nii or .nii.gz), found the header half of a "
     ".hdr/.img pair; convert the pair to one .nii file",
     "not_four_dimensional": "expected a series of volumes (4-D), found a %(axes)s-D image of %(found)s",
@@ -56,6 +58,20 @@ KINDS = {
 }
 UNITS = {"none": marked("no unit")}
 
+# What a field of the form is needed for, by the names that the scripts use.
+WHY_TO_GIVE = {
+    "tr_needed": marked("The file names none that can be right: give it here, in seconds."),
+    "tr_disputed": marked("The file and its sidecar differ: give the right one here, in seconds."),
+    "sidecar_unusable": marked("This is no sidecar that can be read."),
+}
+FIELD_TO_GIVE = {
+    "missing_repetition_time": ("tr_s", "tr_needed"),
+    "implausible_repetition_time": ("tr_s", "tr_needed"),
+    "repetition_times_differ": ("tr_s", "tr_disputed"),
+    "bad_sidecar": ("sidecar", "sidecar_unusable"),
+}
+"""Which field has what an upload was refused for the lack of, by its code; fields.js has the same."""
+
 UPLOADING = {
     "bytes": marked("%(count)s bytes"),
     "seconds_left": marked("%(count)s s left"),
@@ -74,7 +90,7 @@ UPLOADING = {
     "technical": marked("Technical detail: %(detail)s"),
     "file_changed": marked("the file was changed or removed meanwhile"),
     "choose_again": marked("Choose it again."),
-    "wrong_ending": marked("expected a file that ends in .nii or .nii.gz"),
+    "wrong_ending": marked("expected a file that ends in .nii, .nii.gz or .zip"),
     "empty": marked("expected a scan, found an empty file"),
     "too_large": marked("expected at most %(limit)s, found %(found)s"),
     "scan": marked("%(size)s voxels, %(frames)s frames, TR %(tr)s s"),
@@ -85,6 +101,9 @@ UPLOADING = {
     "wrong_characters": marked("Use letters, digits and . _ - only: no spaces."),
     "age_no_number": marked("Write the age as a number, such as 11.5."),
     "age_out_of_range": marked("The age is a number from 0 to 130."),
+    "tr_out_of_range": marked("The repetition time is a number of seconds from 0.1 to 6.25."),
+    **WHY_TO_GIVE,
+    "wrong_run": marked("Use letters, digits and _ - only, with a letter or digit first."),
     "waiting": marked("Waiting"),
     "stopped": marked("Stopped"),
     "uploaded": marked("Uploaded."),
@@ -106,6 +125,9 @@ UPLOADING = {
 FOLLOWING = {
     "queued": marked("Waiting"),
     "preprocessing": marked("Preparing the scan"),
+    "normalising": marked("Bringing the scan into template space"),
+    "normalising_stage": marked("Bringing the scan into template space: %(stage)s"),
+    **{f"stage_{stage}": words for stage, words in NORMALISING_STAGES.items()},
     "classifying": marked("Reading the scan"),
     "stopping": marked("Stopping"),
     "next_in_line": marked("next in line"),

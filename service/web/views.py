@@ -24,8 +24,11 @@ from service.errors import ServiceError
 from service.identity.permissions import Permission
 from service.queue import announce
 from service.web.access import allowed_by_form, allowed_on_page
+from service.web.language import _
 from service.web.prediction.page import active_card, prediction_page
 from service.web.rendering import FOLDER, page
+from service.web.script_words import FIELD_TO_GIVE, WHY_TO_GIVE
+from service.web.wording import FIELDS_OF_FAILURES
 from service.web.worklist import Reader, back_to_list
 
 # A part of an upload: what a broken connection costs at most, behind a proxy that holds whole bodies back.
@@ -42,9 +45,11 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/")
-def show_home(request: Request, principal: Uploader, resources: AnyResources) -> HTMLResponse:
-    """Ask for a scan."""
-    return _home(request, principal, resources)
+def show_home(
+    request: Request, principal: Uploader, resources: AnyResources, *, give: str = ""
+) -> HTMLResponse:
+    """Ask for a scan; ``give`` names the field that a prediction failed for the lack of."""
+    return _home(request, principal, resources, give=give if give in FIELDS_OF_FAILURES.values() else "")
 
 
 @router.post("/scans")
@@ -117,10 +122,16 @@ def remove(scan_id: str, principal: Deleter, resources: AnyResources) -> Redirec
 
 
 def _home(
-    request: Request, principal: Principal, resources: Resources, *, refusal: Problem | None = None
+    request: Request,
+    principal: Principal,
+    resources: Resources,
+    *,
+    refusal: Problem | None = None,
+    give: str = "",
 ) -> HTMLResponse:
     with resources.sessions_for(principal).open() as session:
         card = active_card(session)
+    field, why = FIELD_TO_GIVE.get(refusal.code if refusal else "", (give, ""))
     return page(
         request,
         "home.html",
@@ -130,6 +141,8 @@ def _home(
         max_bytes=resources.settings.max_upload_bytes,
         chunk_bytes=CHUNK_BYTES if PARTS_CLIENT.is_file() else None,
         refusal=refusal,
+        field_to_give=field,
+        why_to_give=_(WHY_TO_GIVE[why]) if why else "",
     )
 
 

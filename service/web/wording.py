@@ -12,10 +12,35 @@ from service.web.prediction.scale import Band
 STATES = {
     "queued": marked("Waiting"),
     "preprocessing": marked("Preparing the scan"),
+    "normalising": marked("Bringing the scan into template space"),
     "classifying": marked("Reading the scan"),
     "succeeded": marked("Finished"),
     "failed": marked("Refused or failed"),
     "cancelled": marked("Cancelled"),
+}
+
+# What is done to a scan of the scanner's space, in this order.
+NORMALISING_STAGES = {
+    "looking": marked("looking for its run"),
+    "unpacking": marked("unpacking it"),
+    "converting": marked("converting its images"),
+    "reading": marked("reading it"),
+    "slice_timing": marked("slices to one time"),
+    "motion": marked("movement of the head"),
+    "registration": marked("laying the template over it"),
+    "resampling": marked("onto the template's grid"),
+    "cleaning": marked("taking out noise"),
+    "smoothing": marked("smoothing"),
+}
+
+# Which field of the form has what a worker found missing of a run, by the code of the failure.
+FIELDS_OF_FAILURES = {
+    "missing_repetition_time": "tr_s",
+    "repetition_time_disputed": "tr_s",
+    "repetition_times_differ": "tr_s",
+    "several_series": "run",
+    "several_runs": "run",
+    "run_not_found": "run",
 }
 
 NOTICE = marked("RestNet is research software for decision support. It does not diagnose.")
@@ -34,7 +59,7 @@ LEFT_OUT = {
     "adhd_probability": marked("What is not finished has no probability and is left out of this order."),
 }
 
-RUNNING = frozenset({"queued", "preprocessing", "classifying"})
+RUNNING = frozenset({"queued", "preprocessing", "normalising", "classifying"})
 
 
 @dataclass(frozen=True)
@@ -184,6 +209,16 @@ QUALITY = {
             "mean over fluctuation, higher is steadier; filtered data have none. A failing coil pulls it down"
         ),
     ),
+    "mean_intensity": (
+        marked("Intensity"),
+        marked(
+            "mean over time in the file's own units, median of the brain's voxels; filtered data have none"
+        ),
+    ),
+    "temporal_sd": (
+        marked("Fluctuation"),
+        marked("standard deviation over time in the same units, median of the brain's voxels"),
+    ),
     "dvars_mean": (
         marked("DVARS, mean"),
         marked(
@@ -220,6 +255,8 @@ QUALITY = {
 }
 
 _SHARES = frozenset({"spike_share", "template_coverage", "in_band_power"})
+# Anything from a millionth to a million.
+_IN_THE_FILES_UNITS = frozenset({"mean_intensity", "temporal_sd"})
 
 
 @dataclass(frozen=True)
@@ -271,7 +308,14 @@ def _number(key: str, value: Any) -> str:
         return _("%(number)s years", number=format(value, ".1f").removesuffix(".0"))
     if key == "n_frames":
         return str(round(value))
+    if key in _IN_THE_FILES_UNITS:
+        return three_digits(value)
     return f"{value:.2f}" if isinstance(value, float) else str(value)
+
+
+def three_digits(value: float) -> str:
+    """Write a number of any size: whole from a thousand on, else with three digits that count."""
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 WARNINGS = {
@@ -299,9 +343,60 @@ WARNINGS = {
         "The file does not say in which unit its repetition time is, so the unit was "
         "guessed. Compare the repetition time below with the protocol of the scan."
     ),
+    "head_moved": marked(
+        "The head moved more between frames than in most scans. Movement changes the signal everywhere, "
+        "and not all of that can be taken out."
+    ),
+    "signal_unsteady": marked(
+        "The signal varies much in time beside its mean, as with small voxels, a weak coil or a fault of "
+        "the scanner."
+    ),
+    "frames_stand_out": marked(
+        "Many frames change suddenly, or have many points that stand out of their own course. Look at the "
+        "scan over time before relying on the answer."
+    ),
+    "few_degrees_of_freedom": marked(
+        "After cleaning little of the scan is left that varies freely in time. From so little, brain regions "
+        "can seem to go together by chance."
+    ),
+    "brain_partly_in_view": marked("A part of the brain lies outside the images; nothing can be said of it."),
+    "registration_uncertain": marked(
+        "The template lies less well over the brain than over most, so neighbouring regions may be read. "
+        "Look at the registration before relying on the answer."
+    ),
+    "slice_times_unknown": marked(
+        "When each slice of the scan was taken is not known, so the slices could not be brought to one time. "
+        "The model was trained on scans where they were."
+    ),
+    "figures_missing": marked(
+        "The figures of how the scan came into template space could not all be drawn. The answer does not "
+        "depend on them."
+    ),
     "nonfinite_background": marked(
         "Some points outside the brain hold no number. They were taken as background; "
         "the brain itself is whole."
+    ),
+    "run_short": marked(
+        "The scan is shorter than five minutes. What is computed from so little is less certain."
+    ),
+    "task_not_rest": marked(
+        "The scan was taken during another task than rest. The model knows resting scans only."
+    ),
+    "dicom_frames_missing": marked(
+        "The DICOM series says that it has more frames than were given: a part of the scan is missing."
+    ),
+    "dicom_images_repeated": marked("Some DICOM images were given twice. Each was used once."),
+    "repetition_time_overridden": marked(
+        "The repetition time that was given with the scan differs from the one found in it; the "
+        "one that was given was used."
+    ),
+    "slice_order_overridden": marked(
+        "The slice order or slice times that were given with the scan were used instead of the slice times "
+        "found in it."
+    ),
+    "t1w_not_used": marked(
+        "A T1-weighted image came with the scan, but it does not show the same head clearly enough, or is "
+        "not kept any more. The scan was brought into template space without it."
     ),
 }
 
@@ -337,7 +432,12 @@ def warnings_beside_banner(warnings: list[dict[str, str]]) -> list[Remark]:
 
 
 def progress_line(
-    status: str, *, queue_position: int | None, expected_wait_s: float | None, cancel_requested: bool
+    status: str,
+    *,
+    queue_position: int | None,
+    expected_wait_s: float | None,
+    cancel_requested: bool,
+    stage: str | None = None,
 ) -> str:
     """Say where a prediction stands, in the words that the progress line reads out."""
     if cancel_requested and status in RUNNING:
@@ -349,6 +449,8 @@ def progress_line(
         if expected_wait_s is None:
             return _("Waiting, %(place)s", place=place)
         return _("Waiting, %(place)s, %(wait)s", place=place, wait=about(expected_wait_s))
+    if stage in NORMALISING_STAGES:
+        return _("Bringing the scan into template space: %(stage)s", stage=_(NORMALISING_STAGES[str(stage)]))
     return _(STATES[status])
 
 

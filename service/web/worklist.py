@@ -12,7 +12,8 @@ from service.api.access.principal import Principal
 from service.api.access.principals import AnyResources
 from service.api.actions.sorting import Sort
 from service.api.actions.viewing import PredictionFilter, list_predictions
-from service.api.payloads import PSEUDONYM, PredictionPage
+from service.api.patterns import PSEUDONYM
+from service.api.payloads import PredictionPage
 from service.api.problems.refusals import FieldsNotValidError
 from service.db.rows import PredictionState
 from service.identity.permissions import Permission

@@ -125,11 +125,13 @@ def _check(sessions: sessionmaker[Session], row: CohortRow) -> None:
         state, digest = _found(row)
         # Of what was registered by then: who registers the cohort anew at this moment knows better.
         same = (CohortRow.id == row.id, CohortRow.fingerprint == row.fingerprint)
-        now = {"state": state, "index_sha256": digest, "checked_at": utc_now()}
+        now: dict[str, Any] = {"state": state, "index_sha256": digest, "checked_at": utc_now()}
+        if state == CohortState.PRESENT and (row.releases is None or digest != row.index_sha256):
+            now["releases"] = _releases(CohortStore.open(Path(row.folder)))
         with sessions.begin() as session:
             changed = update(CohortRow).where(*same).values(**now).returning(CohortRow.id)
             noted = session.scalars(changed).one_or_none()
-    except (OSError, DBAPIError) as error:
+    except (OSError, DBAPIError, CohortError) as error:
         # One that cannot be read must not keep the others from being looked after.
         log.warning("cohort_not_checked", cohort_id=row.id, reason=type(error).__name__)
         return
@@ -173,7 +175,13 @@ def _described(store: CohortStore, folder: Path) -> dict[str, Any]:
         "n_scans": len(store.scans),
         "sites": sites,
         "preprocessing": store.spec.to_json(),
+        "releases": _releases(store),
     }
+
+
+def _releases(store: CohortStore) -> list[str]:
+    known = {subject.release for subject in store.subjects if subject.label is not None}
+    return sorted(release for release in known if release is not None)
 
 
 def _sha256(path: Path) -> str:

@@ -43,11 +43,18 @@ class EpochNotes:
         self._noted = 0
 
     def begin(self) -> None:
-        """Note that the fold begins, or goes on from its last whole epoch."""
+        """Note that the fold begins, or goes on from its last whole epoch, and whether its worker was lost.
+
+        The epochs that a lost worker has written and not told are told before that.
+        """
+        told = self._row.epochs or ()
+        self._noted = int(told[-1]["epoch"]) if told else 0
+        self.catch_up()
         epochs = self._read()
-        self._noted = len(epochs)
-        event = "fold_resumed" if epochs else "fold_begun"
-        self._write(event, epochs, {"epoch": self._noted} if epochs else {})
+        # A worker that stops in good order gives its attempt back, and one that puts a fold off says why.
+        lost = self._row.attempts > 1 and self._row.error_code is None
+        event = f"fold_{'taken_over' if lost else 'resumed'}" if epochs else f"fold_begun{'_again' * lost}"
+        self._write(event, epochs, {"epoch": len(epochs)} if epochs else {})
 
     def see(self, epoch: int) -> None:
         """Note the epochs before the one that is being trained, where that is not done yet."""

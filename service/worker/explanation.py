@@ -15,14 +15,15 @@ from sqlalchemy.orm import joinedload
 from imaging import NetworkInput, ScanPictures
 from imaging.quality import MEANLESS_TSNR
 from service import jobs
-from service.db.rows import ExplanationRow, PredictionRow
+from service.db.rows import ExplanationRow, NormalisedScanRow, PredictionRow
 from service.explanations import ATTRIBUTION, GRAD_CAM, pack
 from service.registry import CheckpointMissingError, NoActiveModelError
 from service.storage import EncryptionKeyMissingError, explanation_key
 from service.worker.drawing import Drawn, draw_carpet, draw_map, draw_mosaic
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
-from service.worker.patience import entered
+from service.worker.kept_scans import fetched_to_read, stored_sha256
+from service.worker.made_again import read_kept
 from service.worker.picturing import picture_enclosed
 from service.worker.runtime import Runtime
 from service.worker.threads import one_thread
@@ -54,19 +55,22 @@ def _explain(runtime: Runtime, row: ExplanationRow, owner: str, heartbeat: Heart
     if version is None:
         raise RuntimeError("a prediction without a model was to be explained")
     predictor = runtime.model_to_explain(version)
-    fetched = runtime.storage.open_local(scan.storage_key, compare=False)
-    with entered(fetched, check=heartbeat.check) as path:
-        runtime.storage_answered()
-        network_input, pictures = picture_enclosed(
-            runtime.enclosure,
-            path,
-            predictor.spec,
-            sha256=scan.sha256,
-            stored_sha256=scan.stored_sha256 or scan.sha256,
-            limits=runtime.reader_limits(),
-            progress=lambda done: heartbeat.report(_READ * done),
-            check=heartbeat.check,
-        )
+
+    def read(kept: NormalisedScanRow | None) -> tuple[NetworkInput, ScanPictures]:
+        with fetched_to_read(runtime, scan, kept, check=heartbeat.check) as path:
+            runtime.storage_answered()
+            return picture_enclosed(
+                runtime.enclosure,
+                path,
+                predictor.spec,
+                sha256=scan.sha256,
+                stored_sha256=stored_sha256(scan, kept),
+                limits=runtime.reader_limits(),
+                progress=lambda done: heartbeat.report(_READ * done),
+                check=heartbeat.check,
+            )
+
+    network_input, pictures = read_kept(runtime, scan, read, heartbeat=heartbeat)
     with one_thread():
         found = explain(
             predictor,

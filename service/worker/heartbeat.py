@@ -123,7 +123,7 @@ class Heartbeat:
         """
         before = self._standing
         self._standing = {**before, **standing, "progress": max(before["progress"], progress)}
-        if self._standing["state"] != before["state"]:
+        if any(self._standing[name] != before.get(name) for name in ("state", *standing)):
             # People see a new stage at once; within a stage the next beat is soon enough.
             self._wake.set()
         self.check()
@@ -140,6 +140,11 @@ class Heartbeat:
             raise JobStoppedError(self._stop)
         if monotonic() > self._stop_at:
             raise JobStoppedError(StopReason.TIME_LIMIT)
+
+    def prolong(self, seconds: float) -> None:
+        """Let the job take so much longer: for work that has a limit of its own."""
+        self._stop_at += seconds
+        self._kill_at += seconds
 
     def _beat(self) -> None:
         renewed_at = monotonic()

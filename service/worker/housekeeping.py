@@ -14,9 +14,15 @@ from service.db.rows import CohortRow
 from service.drift.due import versions_due
 from service.identity.actor import program
 from service.logs import get_logger
-from service.retention import forget_idempotency_keys, mark_expired, remove_files
+from service.retention import (
+    forget_idempotency_keys,
+    give_up_unwanted,
+    mark_expired,
+    remove_files,
+    remove_leftovers,
+)
 from service.settings import Settings
-from service.storage import QUARANTINE_S, Storage, open_partial_uploads
+from service.storage import QUARANTINE_S, PrivateFolders, Storage, open_partial_uploads
 from service.worker.guarding import guarded
 from service.worker.orphans import remove_orphans
 
@@ -47,7 +53,7 @@ class _Chore:
 
 
 class Housekeeping:
-    """Retention, removal of files and copies, a tidy storage, the cohorts, drift, and the audit's anchors.
+    """Retention, removal of files, zips and copies, tidy storage, the cohorts, drift, the audit's anchors.
 
     Any number of processes may do this at once: what one has done, the next finds done.
     """
@@ -78,6 +84,7 @@ class Housekeeping:
             # Before the removal, which then finds what was marked.
             _Chore("retention_failed", self._expire, RETENTION_S),
             _Chore("removal_failed", self._remove, REMOVAL_S),
+            _Chore("zips_not_removed", self._remove_zips, REMOVAL_S),
             _Chore("quarantine_not_purged", self._purge_quarantine, TIDY_S),
             _Chore("orphans_not_removed", self._remove_orphans, TIDY_S),
             _Chore("cohorts_not_looked_after", self._look_after_cohorts, COHORTS_S),
@@ -114,9 +121,17 @@ class Housekeeping:
         if done.removed or done.failed:
             log.info("scans_removed", removed=done.removed, failed=done.failed)
 
+    def _remove_zips(self) -> None:
+        given_up = give_up_unwanted(self._sessions)
+        removed = remove_leftovers(self._sessions, self._storage)
+        if given_up or removed:
+            log.info("zips_removed", removed=removed, given_up=given_up)
+
     def _purge_quarantine(self) -> None:
         self._storage.purge_quarantine(older_than_s=QUARANTINE_S)
         open_partial_uploads(self._settings).purge(older_than_s=QUARANTINE_S)
+        # Where images lie unpacked while a run is made of them: of a worker that was killed, here.
+        PrivateFolders(self._settings.scratch_dir).remove_abandoned()
 
     def _look_after_cohorts(self) -> None:
         folder = self._settings.cohorts_dir

@@ -54,6 +54,10 @@ class Work(Generic[Job]):
         What an ``OSError`` of this work means, for people.
     limited : bool
         Whether the settings' time limits are for this work.
+    lane : str, optional
+        Of a kind whose jobs wait in several queues, the one that this work is of.
+    refused : callable, optional
+        ``refused(session, row)``: what a refusal changes beside the job, in the same transaction.
     """
 
     kind: type[Job]
@@ -62,6 +66,8 @@ class Work(Generic[Job]):
     awaited: tuple[type[Any], ...]
     out_of_reach: str
     limited: bool
+    lane: str | None = None
+    refused: Callable[[Session, Job], None] | None = None
 
 
 def run_job(work: Work[Job], runtime: Runtime, job_id: str) -> None:
@@ -76,7 +82,9 @@ def run_job(work: Work[Job], runtime: Runtime, job_id: str) -> None:
     owner = f"{runtime.worker}{jobs.OWNER_SEPARATOR}{uuid4().hex[:12]}"
     bound = log.bind(**{f"{work.name}_id": job_id})
     with runtime.sessions.begin() as session:
-        row = jobs.claim(session, work.kind, job_id, owner=owner, lease_s=runtime.settings.lease_s)
+        row = jobs.claim(
+            session, work.kind, job_id, owner=owner, lease_s=runtime.settings.lease_s, lane=work.lane
+        )
     if row is None:
         bound.info(f"{work.name}_skipped")
         return
@@ -179,6 +187,8 @@ class _Ending:
     def __init__(self, work: Work[Any], runtime: Runtime, row: Any, owner: str) -> None:
         self._sessions = runtime.sessions
         self._settings: Settings = runtime.settings
+        self._work = work
+        self._row = row
         self._job = (work.kind, row.id)
         self._owner = owner
 
@@ -210,7 +220,11 @@ class _Ending:
         return str(lack.code)
 
     def refuse(self, refusal: ScanError | ModelError | CohortError | ServiceError) -> str:
-        return self._fail(refusal.code, str(refusal), details=as_json(refusal.details()))
+        def also(session: Session) -> None:
+            if self._work.refused is not None:
+                self._work.refused(session, self._row)
+
+        return self._fail(refusal.code, str(refusal), also=also, details=as_json(refusal.details()))
 
     def postpone(self, code: str, message: str) -> str:
         write_outcome(
@@ -230,11 +244,14 @@ class _Ending:
         message = f"expected an answer, found a fault of ours: please report the reference {reference}"
         return self._fail(jobs.JobFailure.INTERNAL_ERROR, message, reference=reference)
 
-    def _fail(self, code: str, message: str, **more: Any) -> str:
-        write_outcome(
-            self._sessions,
-            lambda session: jobs.fail(
-                session, *self._job, owner=self._owner, code=code, message=message, **more
-            ),
-        )
+    def _fail(
+        self, code: str, message: str, *, also: Callable[[Session], None] | None = None, **more: Any
+    ) -> str:
+        def act(session: Session) -> bool:
+            failed = jobs.fail(session, *self._job, owner=self._owner, code=code, message=message, **more)
+            if failed and also is not None:
+                also(session)
+            return failed
+
+        write_outcome(self._sessions, act)
         return code

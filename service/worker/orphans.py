@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from sqlalchemy import exists, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from service.db.rows import ExplanationRow, PredictionRow, ScanRow
+from service.db.rows import ExplanationRow, NormalisedScanRow, PredictionRow, ScanRow
 from service.logs import get_logger
-from service.storage import EXPLANATIONS, SCANS, Storage, discard, explanation_key
+from service.storage import EXPLANATIONS, NORMALISED, SCANS, Storage, discard, drawn_of, explanation_key
 
 # A file this old whose row is still missing will not get one any more, in seconds.
 ORPHAN_S = 3600
@@ -34,7 +34,7 @@ def remove_orphans(
     """
     old = [
         file.key
-        for prefix in (SCANS, EXPLANATIONS)
+        for prefix in (SCANS, EXPLANATIONS, NORMALISED)
         for file in storage.stored(prefix)
         if file.age_s > older_than_s
     ]
@@ -56,6 +56,14 @@ def _without_a_scan(sessions: sessionmaker[Session], keys: Sequence[str]) -> lis
             return []
         kept = ScanRow.files_removed_at.is_(None)
         named = set(session.scalars(select(ScanRow.storage_key).where(ScanRow.storage_key.in_(keys), kept)))
+        # A figure stays as long as the file that it was drawn of.
+        files = {key: drawn_of(key) for key in keys}
+        normalised = (
+            select(NormalisedScanRow.storage_key)
+            .join(ScanRow, ScanRow.id == NormalisedScanRow.scan_id)
+            .where(NormalisedScanRow.storage_key.in_(files.values()), kept)
+        )
+        named.update(key for key in session.scalars(normalised) if key is not None)
         predictions = [match[1] for match in map(_EXPLANATION.fullmatch, keys) if match]
         explained = (
             select(ExplanationRow.prediction_id)
@@ -64,4 +72,4 @@ def _without_a_scan(sessions: sessionmaker[Session], keys: Sequence[str]) -> lis
             .where(ExplanationRow.prediction_id.in_(predictions), kept)
         )
         named.update(map(explanation_key, session.scalars(explained)))
-    return [key for key in keys if key not in named]
+    return [key for key in keys if key not in named and files[key] not in named]

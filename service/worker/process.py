@@ -1,11 +1,9 @@
 """One worker: a parent that talks to the broker and a spawned child that runs the jobs."""
 
 import os
-import socket
 import threading
 import warnings
 from collections.abc import Sequence
-from secrets import token_hex
 from time import sleep
 from typing import Any
 
@@ -19,6 +17,7 @@ from service import jobs, logs
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import require_usable
 from service.db.rows import JOB_KINDS
+from service.presence import worker_name
 from service.private import write_privately
 from service.queue import QUEUES, WORKER_BROKER_TIMEOUT_S, QueueName, make_celery
 from service.settings import Settings
@@ -103,11 +102,6 @@ def run_worker(settings: Settings, queues: Sequence[QueueName]) -> int:
 def first_duty(queues: Sequence[QueueName]) -> QueueName:
     """Return the queue that a worker is named for: whether it answers for scans decides what it loads."""
     return min(queues, key=QUEUES.index)
-
-
-def worker_name(queue: QueueName) -> str:
-    """Return a name that no other worker has: in two containers, process and host may be called the same."""
-    return f"{queue}-{os.getpid()}-{token_hex(4)}@{socket.gethostname()}"
 
 
 def _quieten() -> None:

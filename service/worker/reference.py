@@ -1,6 +1,7 @@
 """One reference: a cohort as a model version sees it, from the series that the cohort's store holds."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +13,9 @@ from service.cohorts import CohortNotKnownError, CohortNotUsableError
 from service.db.rows import CohortRow, DriftReferenceRow, ModelVersionRow
 from service.drift.asking import finish_reference
 from service.drift.errors import DriftReferenceTooSmallError
-from service.drift.reference import FEWEST_PEOPLE, Scan, build_reference
-from service.drift.variables import figures_of
+from service.drift.reference import FEWEST_PEOPLE, build_reference
+from service.drift.scans import Scan
+from service.drift.variables import measured_of, site_name
 from service.storage import EncryptionKeyMissingError
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
@@ -70,6 +72,7 @@ def _measure(runtime: Runtime, row: DriftReferenceRow, owner: str, heartbeat: He
     )
     with one_thread():
         scans = measure_stored(store, first, predictor, heartbeat=heartbeat)
+    scans = [replace(scan, site=site_name(person.site)) for scan, person in zip(scans, people, strict=True)]
     sample = build_reference(scans, fitted=fitted).to_json()
     return lambda session: finish_reference(session, row.id, owner=owner, sample=sample)
 
@@ -93,9 +96,13 @@ def measure_stored(
             "dvars_mean": one.dvars_mean,
             "spikes": one.spikes,
         }
+        measured = {
+            "scan": {"shape": one.shape, "zooms_mm": one.zooms_mm},
+            "quality": {**one.quality, **known},
+        }
         scans.append(
             Scan(
-                figures=figures_of({**one.quality, **known}),
+                figures=measured_of(measured),
                 embedding=answer.embedding,
                 probability=answer.adhd_probability,
                 decision=answer.decision,

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import select
@@ -36,30 +37,52 @@ def without_reported(
     cohort : CohortStore
         The run's own.
     left_out : Counter of str
-        Counts scans on: ``same_scan``, ``same_id``.
+        Counts scans on: ``same_scan`` and ``same_id`` in the run's own cohort, ``compared_scan`` and
+        ``compared_id`` in another that models are compared on.
 
     Raises
     ------
     CohortNotUsableError
         If it cannot be read now who is in a cohort of an evaluation set.
     """
-    reported = [(cohort.subjects, cohort.scans), *_compared_on(runtime)]
-    ids = {plain_id(subject.subject_id) for subjects, _ in reported for subject in subjects}
-    files = {scan.source_sha256 for _, scans in reported for scan in scans}
+    own = _Known.of([(cohort.subjects, cohort.scans)])
+    compared = _Known.of(_compared_on(runtime))
     others = []
     for person in people:
         with runtime.sessions() as session:
-            own = select(ScanRow.sha256).where(
+            kept = select(ScanRow.sha256).where(
                 ScanRow.organisation_id == row.organisation_id, ScanRow.subject_id.in_(person.pseudonyms)
             )
-            theirs = {*session.scalars(own), *(scan.sha256 for scan in person.scans)}
-        if not files.isdisjoint(theirs):
-            left_out["same_scan"] += len(person.scans)
-        elif not ids.isdisjoint(map(plain_id, person.pseudonyms)):
-            left_out["same_id"] += len(person.scans)
-        else:
+            files = {*session.scalars(kept), *(scan.sha256 for scan in person.scans)}
+        ids = set(map(plain_id, person.pseudonyms))
+        # In the order in which one is more certain than the next, the run's own cohort before others.
+        found = {
+            "same_scan": own.files & files,
+            "compared_scan": compared.files & files,
+            "same_id": own.ids & ids,
+            "compared_id": compared.ids & ids,
+        }
+        why = next((name for name, shared in found.items() if shared), None)
+        if why is None:
             others.append(person)
+        else:
+            left_out[why] += len(person.scans)
     return others
+
+
+@dataclass(frozen=True)
+class _Known:
+    """Whom some cohorts hold: ids as `plain_id` writes them, and digests of the files of their scans."""
+
+    ids: frozenset[str]
+    files: frozenset[str]
+
+    @classmethod
+    def of(cls, cohorts: Sequence[tuple[Sequence[Subject], Sequence[StoredScan]]]) -> "_Known":
+        return cls(
+            ids=frozenset(plain_id(subject.subject_id) for subjects, _ in cohorts for subject in subjects),
+            files=frozenset(scan.source_sha256 for _, scans in cohorts for scan in scans),
+        )
 
 
 def _compared_on(runtime: Runtime) -> list[tuple[tuple[Subject, ...], tuple[StoredScan, ...]]]:

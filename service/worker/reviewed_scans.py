@@ -2,7 +2,8 @@
 
 A training run takes them as :mod:`service.reviews.consenting` finds them at the moment of its planning. They
 go through the one preprocessing path with the cohort's own specification, and whoever might be one of the
-people that are reported stays out (:mod:`service.worker.reported_people`). Pseudonyms end here.
+people that are reported stays out (:mod:`service.worker.reported_people`). Pseudonyms end here. What another
+run of the same request has prepared is not prepared again (:mod:`service.worker.reviewed_siblings`).
 The copies lie in the run's folder, from where :mod:`service.worker.reviewed_copies` removes them in the end.
 """
 
@@ -13,16 +14,19 @@ from pathlib import Path
 
 from imaging import PreparedScan, ScanError
 from imaging.simulation_mark import SIMULATED_SCAN
-from service.db.rows import ScanRow, TrainingRunRow
+from service.db.rows import NormalisedScanRow, ScanRow, TrainingRunRow
 from service.enclosure import ReaderDiedError, ReaderMemoryError, ReaderTimeLimitError
+from service.jobs import ScanGivenUpError
 from service.logs import get_logger
 from service.reviews import Consented, ConsentedPerson, consented_people
 from service.storage import StoredFileDamagedError, StoredFileMissingError
 from service.worker.heartbeat import Heartbeat
-from service.worker.patience import entered
+from service.worker.kept_scans import fetched_to_read, stored_sha256
+from service.worker.made_again import read_kept
 from service.worker.reading import StoredFileChangedError, prepare_enclosed
 from service.worker.reported_people import without_reported
 from service.worker.reviewed_copies import STAGING
+from service.worker.reviewed_siblings import Prepared, prepared_by_siblings
 from service.worker.runtime import Runtime
 from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.index import StoredScan
@@ -33,6 +37,7 @@ NAME = "reviewed scans"
 _SEXES: Mapping[str | None, Sex] = {"female": "female", "male": "male"}
 _REFUSALS = (
     ScanError,
+    ScanGivenUpError,
     ReaderDiedError,
     ReaderMemoryError,
     ReaderTimeLimitError,
@@ -54,9 +59,9 @@ class Reviewed:
         Those that are prepared; None where there are none.
     left_out : mapping of str to int
         Scans by why: those of `service.reviews.consenting.Consented`, ``same_scan`` or ``same_id`` as
-        somebody of the cohort or of one that models are compared on, ``other_kind`` (one of the two is
-        simulated), ``refused`` by preprocessing, ``changed`` (somebody with another diagnosis or pseudonym
-        once their scans were prepared).
+        somebody of the cohort, ``compared_scan`` or ``compared_id`` as somebody of one that models are
+        compared on, ``other_kind`` (one of the two is simulated), ``refused`` by preprocessing, ``changed``
+        (somebody with another diagnosis or pseudonym once their scans were prepared).
     """
 
     store: CohortStore | None
@@ -94,11 +99,14 @@ def gather_reviewed(
     people = without_reported(runtime, row, consented.people, cohort, left_out)
     n_scans, n_done = sum(len(person.scans) for person in people), 0
     begun, ended = progress
+    elsewhere = prepared_by_siblings(runtime, row, cohort)
     prepared: dict[str, StoredScan] = {}
     for person in people:
         for scan in person.scans:
             heartbeat.report(begun + (ended - begun) * n_done / n_scans)
-            stored = _store(runtime, scan, cohort, folder, heartbeat, number=n_done, left_out=left_out)
+            stored = _copy(elsewhere.get(scan.sha256), folder, number=n_done)
+            if stored is None:
+                stored = _store(runtime, scan, cohort, folder, heartbeat, number=n_done, left_out=left_out)
             if stored is not None:
                 prepared[scan.id] = stored
             n_done += 1
@@ -135,6 +143,17 @@ def _still_agreed(
     return without_reported(runtime, row, again, cohort, left_out)
 
 
+def _copy(known: Prepared | None, folder: Path, *, number: int) -> StoredScan | None:
+    name = _series_name(number)
+    if known is None or not known.copy_to(folder / name):
+        return None
+    return replace(known.scan, subject_id="", run=str(number), series_file=name)
+
+
+def _series_name(number: int) -> str:
+    return series_name(subject_id="scan", session="1", run=str(number), variant="uploaded")
+
+
 def _store(
     runtime: Runtime,
     scan: ScanRow,
@@ -156,7 +175,7 @@ def _store(
     if (SIMULATED_SCAN.code in warnings) != cohort.simulated:
         left_out["other_kind"] += 1
         return None
-    name = series_name(subject_id="scan", session="1", run=str(number), variant="uploaded")
+    name = _series_name(number)
     digest = write_series(folder, name, result.series.T)
     quality = result.quality
     return StoredScan(
@@ -176,24 +195,28 @@ def _store(
         source_stamp="",
         series_file=name,
         series_sha256=digest,
+        shape=tuple(prepared.scan["shape"][:3]),
+        zooms_mm=tuple(prepared.scan["zooms_mm"]),
     )
 
 
 def _prepare(runtime: Runtime, scan: ScanRow, cohort: CohortStore, heartbeat: Heartbeat) -> PreparedScan:
-    fetched = runtime.storage.open_local(scan.storage_key, compare=False)
-    with entered(fetched, check=heartbeat.check) as path:
-        runtime.storage_answered()
-        return prepare_enclosed(
-            runtime.enclosure,
-            path,
-            cohort.spec,
-            display_name=scan.display_name,
-            sha256=scan.sha256,
-            stored_sha256=scan.stored_sha256 or scan.sha256,
-            limits=runtime.reader_limits(),
-            progress=lambda _share: None,
-            check=heartbeat.check,
-        )
+    def read(kept: NormalisedScanRow | None) -> PreparedScan:
+        with fetched_to_read(runtime, scan, kept, check=heartbeat.check) as path:
+            runtime.storage_answered()
+            return prepare_enclosed(
+                runtime.enclosure,
+                path,
+                cohort.spec,
+                display_name=scan.display_name,
+                sha256=scan.sha256,
+                stored_sha256=stored_sha256(scan, kept),
+                limits=runtime.reader_limits(),
+                progress=lambda _share: None,
+                check=heartbeat.check,
+            )
+
+    return read_kept(runtime, scan, read, heartbeat=heartbeat)
 
 
 def _write(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.engine import make_engine, session_factory
-from service.db.rows import ModelVersionRow, ScanRow
+from service.db.rows import ModelVersionRow, NormalisedScanRow, ScanRow
 from service.enclosure import Enclosure, Limits
 from service.registry import CheckpointMissingError, NoActiveModelError, active_model
 from service.settings import Settings
@@ -30,8 +30,12 @@ MAX_OUTAGE_PAUSE_S = 30.0
 KEPT_TO_SCORE = 2
 READING = "service.worker.reading"
 PICTURING = "service.worker.picturing"
+NORMALISING = "service.worker.normalising_enclosed"
+TAKING = "service.worker.taking_enclosed"
 # The time courses of the longest scan, an hour, at three frames a second.
 LARGEST_ANSWER_BYTES = 1 << 29
+# 4,096 frames of the template's brain in float32, compressed not at all.
+LARGEST_NORMALISED_BYTES = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,8 @@ class Runtime:
         Gets a span a job, below the request's that queued it.
     enclosure : Enclosure
         Where scans are read: this process opens none itself.
+    normaliser : Enclosure
+        Where they are brought into template space; it starts with the first.
     """
 
     settings: Settings
@@ -75,6 +81,7 @@ class Runtime:
     )
     tracing: Tracing = field(default_factory=Tracing)
     enclosure: Enclosure = field(default_factory=lambda: Enclosure(READING, PICTURING))
+    normaliser: Enclosure = field(default_factory=lambda: Enclosure(NORMALISING, TAKING))
     _predictor: "Predictor | None" = None
     _model_version_id: str | None = None
     _explained: "tuple[str, Predictor] | None" = None
@@ -152,12 +159,21 @@ class Runtime:
             written_bytes=LARGEST_ANSWER_BYTES,
         )
 
+    def normalising_limits(self) -> Limits:
+        """Return what a child that brings one scan into template space may use."""
+        return Limits(
+            memory_bytes=self.settings.normalising_memory_bytes,
+            time_s=self.settings.normalising_time_s,
+            written_bytes=LARGEST_NORMALISED_BYTES,
+        )
+
     def predict(
         self,
         path: Path,
         predictor: "Predictor",
         *,
         scan: ScanRow,
+        kept: NormalisedScanRow | None = None,
         progress: "Callable[[str, float], None]",
         check: "Callable[[], None]",
     ) -> Answer:
@@ -169,12 +185,16 @@ class Runtime:
             The stored file.
         predictor : Predictor
         scan : ScanRow
+        kept : NormalisedScanRow, optional
+            Of the stored file, where it is the scan in template space and not the scan itself.
         progress : callable
             As :func:`model.prediction.predict_scan` calls it.
         check : callable
             Called ten times a second while the scan is read; it may raise.
         """
-        from model.prediction import PREPROCESSING, classify_prepared  # noqa: PLC0415  (torch)
+        from imaging.native.preparing import PREPROCESSING  # noqa: PLC0415  (scipy)
+        from model.prediction import classify_prepared  # noqa: PLC0415  (torch)
+        from service.worker.kept_scans import as_kept, stored_sha256  # noqa: PLC0415  (scipy)
         from service.worker.reading import prepare_enclosed  # noqa: PLC0415  (scipy)
 
         prepared = prepare_enclosed(
@@ -183,11 +203,13 @@ class Runtime:
             predictor.spec,
             display_name=scan.display_name,
             sha256=scan.sha256,
-            stored_sha256=scan.stored_sha256 or scan.sha256,
+            stored_sha256=stored_sha256(scan, kept),
             limits=self.reader_limits(),
             progress=lambda fraction: progress(PREPROCESSING, fraction),
             check=check,
         )
+        if kept is not None:
+            prepared = as_kept(prepared, kept)
         answer = classify_prepared(prepared, predictor, progress=progress)
         return Answer(answer.to_json(), answer.classification.embedding)
 

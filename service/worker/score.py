@@ -8,6 +8,7 @@ from service.jobs import succeed
 from service.storage import EncryptionKeyMissingError
 from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
+from service.worker.made_again import read_kept
 from service.worker.prediction import classify_stored
 from service.worker.runtime import Runtime
 from service.worker.threads import one_thread
@@ -36,7 +37,14 @@ def _score(runtime: Runtime, row: ScoreRow, owner: str, heartbeat: Heartbeat) ->
     # Nobody waits for a score: the other cores are for the next answer.
     with one_thread():
         predictor = runtime.model_to_score(found.model_version)
-        answer = classify_stored(runtime, found.scan, predictor, progress=report, check=heartbeat.check)
+        answer = read_kept(
+            runtime,
+            found.scan,
+            lambda kept: classify_stored(
+                runtime, found.scan, predictor, kept=kept, progress=report, check=heartbeat.check
+            ),
+            heartbeat=heartbeat,
+        )
     result = answer.result
     values = {
         "adhd_probability": result["adhd_probability"],

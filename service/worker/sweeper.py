@@ -10,7 +10,7 @@ from service import jobs
 from service.db.job import JobRow
 from service.db.rows import JOB_KINDS, RunState, TrainingRunRow
 from service.logs import get_logger
-from service.queue import announce, messages_waiting, publish
+from service.queue import announce, lanes_of, messages_waiting, publish
 from service.settings import Settings
 from service.worker.guarding import guarded
 from service.worker.score_rounds import look_after_scores
@@ -25,11 +25,12 @@ def sweep_all(app: Celery, sessions: sessionmaker[Session], *, republish_s: floa
     others without their turn.
     """
     for kind in JOB_KINDS:
-        guarded(
-            "sweep_failed",
-            partial(sweep_once, app, sessions, kind, republish_s=republish_s),
-            swept=kind.__name__,
-        )
+        for lane in lanes_of(kind):
+            guarded(
+                "sweep_failed",
+                partial(sweep_once, app, sessions, kind, republish_s=republish_s, lane=lane),
+                swept=kind.__name__,
+            )
     guarded("sweep_failed", partial(settle_runs, app, sessions), swept="runs between folds")
     guarded("sweep_failed", partial(look_after_scores, app, sessions), swept="batches and shadow mode")
 
@@ -48,7 +49,12 @@ def settle_runs(app: Celery, sessions: sessionmaker[Session]) -> None:
 
 
 def sweep_once(
-    app: Celery, sessions: sessionmaker[Session], kind: type[JobRow], *, republish_s: float
+    app: Celery,
+    sessions: sessionmaker[Session],
+    kind: type[JobRow],
+    *,
+    republish_s: float,
+    lane: str | None = None,
 ) -> jobs.Sweep:
     """Recover jobs whose worker or message was lost, and announce the queued ones that nobody heard of.
 
@@ -56,15 +62,15 @@ def sweep_once(
     where jobs take hours, their messages are not lost but wait as long, and would pile up.
     """
     with sessions.begin() as session:
-        found = jobs.sweep(session, kind, republish_s=republish_s)
+        found = jobs.sweep(session, kind, republish_s=republish_s, lane=lane)
     to_announce = list(found.to_publish)
     if found.to_repeat:
-        n_messages = messages_waiting(app, kind)
+        n_messages = messages_waiting(app, kind, lane=lane)
         if n_messages is not None and n_messages < found.n_due:
             to_announce += found.to_repeat
     published = []
     for job_id in to_announce:
-        if not publish(app, kind, job_id):
+        if not publish(app, kind, job_id, lane=lane):
             # The broker is away: the next sweep tries again.
             break
         published.append(job_id)

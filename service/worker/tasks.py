@@ -6,13 +6,21 @@ from sqlalchemy.exc import DBAPIError
 
 from model.errors import ModelError
 from service import jobs, logs
-from service.db.rows import ExplanationRow, ExplanationState, TrainingFoldRow
+from service.db.rows import (
+    ExplanationRow,
+    ExplanationState,
+    Lane,
+    PredictionRow,
+    PredictionState,
+    TrainingFoldRow,
+)
 from service.errors import ServiceError
 from service.queue import (
     DRIFT_REFERENCE,
     EVALUATION_RUN,
     EXPLANATION_RUN,
     MAINTENANCE_SWEEP,
+    NORMALISING_RUN,
     PREDICTION_RUN,
     SCORE_RUN,
     TRAINING_FOLD,
@@ -49,6 +57,8 @@ def prepare_process(sender: str, **_kwargs: object) -> None:
     """Load the model before the first job, in the child that will run it; ``sender`` is its worker's name."""
     runtime = process_runtime()
     runtime.worker = sender
+    if sender.startswith("normalising-"):
+        runtime.normaliser.start()
     if not sender.startswith("inference-"):
         # It explains now and then, trains or tidies up, and needs the memory for that.
         return
@@ -78,8 +88,19 @@ def run(prediction_id: str) -> None:
 
     runtime = process_runtime()
     run_prediction(runtime, prediction_id)
+    _announce_lane(runtime, prediction_id, Lane.NORMALISING)
     _announce_explanation(runtime, prediction_id)
     queue_shadow(current_app, runtime.sessions, prediction_id)
+
+
+@shared_task(name=NORMALISING_RUN)  # type: ignore[untyped-decorator]
+def normalise(prediction_id: str) -> None:
+    """Bring the scan of one prediction into template space, and let the prediction go on."""
+    from service.worker.normalising import run_normalising  # noqa: PLC0415
+
+    runtime = process_runtime()
+    run_normalising(runtime, prediction_id)
+    _announce_lane(runtime, prediction_id, Lane.INFERENCE)
 
 
 @shared_task(name=EXPLANATION_RUN)  # type: ignore[untyped-decorator]
@@ -149,6 +170,19 @@ def measure(reference_id: str) -> None:
     from service.worker.reference import run_reference  # noqa: PLC0415
 
     run_reference(process_runtime(), reference_id)
+
+
+def _announce_lane(runtime: Runtime, prediction_id: str, lane: Lane) -> None:
+    """Announce a prediction that waits in another queue now; what fails here is left to the sweep."""
+    try:
+        with runtime.sessions() as session:
+            row = session.get(PredictionRow, prediction_id)
+    except DBAPIError as error:
+        log.warning("prediction_not_announced", reason=type(error).__name__)
+        return
+    waits = row is not None and row.state == PredictionState.QUEUED and row.lane == lane
+    if row is not None and waits and row.published_at is None and row.not_before is None:
+        announce(current_app, runtime.sessions, PredictionRow, prediction_id, lane=lane)
 
 
 def _announce_explanation(runtime: Runtime, prediction_id: str) -> None:

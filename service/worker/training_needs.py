@@ -7,21 +7,27 @@ machine to its last byte. W are the bytes of one network's weights in float32:
   best ones so far, Adam's two moments); one of these files is written anew beside the old one. The ensemble
   and its copy in the storage take no more, because by then nothing is left to go on from. Where the residual
   network is frozen, the features of every frame lie beside it.
-- **memory** of one fold: the process itself, the weights with their gradients, moments and best (5 W), a
-  state on its way to the disk (4 W), and, on a CPU, the maps that the gradient needs of every frame of a
-  batch, `MAPS_KEPT` of each size. Scans are mapped and cost no more than the system can spare.
+- **memory while folds are trained**, of each that is trained here at the same time: the process itself, the
+  weights with their gradients, moments and best (5 W), a state on its way to the disk (4 W), and, on a CPU,
+  the maps that the gradient needs of every frame of a batch, `MAPS_KEPT` of each size. Scans are mapped and
+  cost no more than the system can spare.
+- **memory while they are put together**, when none is trained any more: the process, and every fold's weights
+  as they are read, as bytes, and as the file that is made of them (3 W a fold).
 
-`benchmarks/training_needs.py` compares them with what trainings took: for seven networks 0.81 to 0.97 of the
-memory that is estimated.
+`benchmarks/training_needs.py` compares them with what was taken: folds of seven networks 0.81 to 0.97 of the
+memory that is estimated, four ensembles 0.75 to 0.97.
 """
 
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from service.errors import ServiceError
+from service.presence import process_of
+from service.worker.memory import available_memory_bytes, held_memory_bytes
 
 if TYPE_CHECKING:
     from training.fitting.settings import TrainingSettings
@@ -34,7 +40,6 @@ _FLOAT_BYTES = 4
 _FEATURE_BYTES = 2
 _STAGES = "ABCD"
 _EDGES = (17, 9, 5, 3)
-_CGROUP = Path("/sys/fs/cgroup")
 
 
 class DiskTooSmallError(ServiceError):
@@ -51,25 +56,36 @@ class DiskTooSmallError(ServiceError):
 
 
 class MemoryTooSmallError(ServiceError):
-    """A machine without the memory that a fold takes."""
+    """A machine without the memory that the folds of a run take, or putting them together does."""
 
     code: ClassVar[str] = "memory_too_small"
 
-    def __init__(self, *, expected: int, found: int) -> None:
+    def __init__(self, *, expected: int, found: int, purpose: str, remedy: str) -> None:
         self.expected = expected
         self.found = found
+        self.purpose = purpose
         super().__init__(
-            f"expected {_in_mib(expected)} of memory to be free for a fold, found {_in_mib(found)}; a "
-            "smaller width, batch_size or micro_batch takes less"
+            f"expected {_in_mib(expected)} of memory to be free {purpose}, found {_in_mib(found)}; {remedy}"
         )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Needs:
-    """What a run takes, in bytes: its folder at its largest, and one fold that is being trained."""
+    """What a run takes, in bytes.
+
+    Attributes
+    ----------
+    disk_bytes : int
+        Its folder at its largest.
+    memory_bytes : int
+        One fold that is being trained.
+    finishing_bytes : int
+        Memory while its folds are put together.
+    """
 
     disk_bytes: int
     memory_bytes: int
+    finishing_bytes: int
 
 
 def needs_of(
@@ -102,16 +118,51 @@ def needs_of(
     return Needs(
         disk_bytes=n_folds * (5 * weights + features) + 4 * weights + TABLES_BYTES,
         memory_bytes=PROCESS_BYTES + 9 * weights + maps,
+        finishing_bytes=PROCESS_BYTES + 3 * n_folds * weights,
     )
 
 
-def require_room(needs: Needs, *, folder: Path) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Hands:
+    """Who of this machine trains a run's folds.
+
+    Attributes
+    ----------
+    at_once : int
+        How many of its folds are trained beside each other here.
+    held_bytes : int
+        What those who train them hold by now. It is counted in what a fold takes, whether they have trained
+        before or still train a fold of another run, which they leave before they take one of this.
+    """
+
+    at_once: int
+    held_bytes: int
+
+
+def hands_of(workers: Sequence[str], *, n_folds: int) -> Hands:
+    """Look at the training workers of this machine.
+
+    Parameters
+    ----------
+    workers : sequence of str
+        Their names. Where there is none, one that is elsewhere is thought of as having what is free here.
+    n_folds : int
+    """
+    held = sorted(held_memory_bytes(process_of(worker)) for worker in workers)
+    # Those that hold the most may be the ones that go on with other runs.
+    return Hands(at_once=min(max(len(workers), 1), n_folds), held_bytes=sum(held[:n_folds]))
+
+
+def require_room(needs: Needs, *, folder: Path, n_folds: int, hands: Hands) -> None:
     """Refuse a run that this machine has no room for.
 
     Parameters
     ----------
+    needs : Needs
     folder : Path
         On the disk of the runs.
+    n_folds : int
+    hands : Hands
 
     Raises
     ------
@@ -121,26 +172,25 @@ def require_room(needs: Needs, *, folder: Path) -> None:
     if free < needs.disk_bytes:
         raise DiskTooSmallError(expected=needs.disk_bytes, found=free)
     available = available_memory_bytes()
-    if available < needs.memory_bytes:
-        raise MemoryTooSmallError(expected=needs.memory_bytes, found=available)
-
-
-def available_memory_bytes() -> int:
-    """Return what a new process may take: of the machine, and of the container where there is one."""
-    lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-    fields = dict(line.split(":", 1) for line in lines)
-    found = [1024 * int(fields["MemAvailable"].split()[0])]
-    try:
-        limit = (_CGROUP / "memory.max").read_text(encoding="ascii").strip()
-        used = int((_CGROUP / "memory.current").read_text(encoding="ascii"))
-        # Pages of files are given back when somebody needs them.
-        counted = (_CGROUP / "memory.stat").read_text(encoding="ascii").splitlines()
-        cached = int(dict(line.split() for line in counted).get("inactive_file", 0))
-    except (OSError, ValueError):
-        return found[0]
-    if limit.isdecimal():
-        found.append(max(int(limit) - used + cached, 0))
-    return min(found)
+    expected, found = hands.at_once * needs.memory_bytes, available + hands.held_bytes
+    if found < expected:
+        folds = "a fold" if hands.at_once == 1 else f"{hands.at_once} folds beside each other"
+        raise MemoryTooSmallError(
+            expected=expected,
+            found=found,
+            purpose=f"for {folds}",
+            remedy="a smaller width, batch_size or micro_batch takes less"
+            + ("" if hands.at_once == 1 else ", and so do fewer training workers"),
+        )
+    # By whoever plans it too, when no fold is trained any more.
+    found = available + held_memory_bytes(os.getpid())
+    if found < needs.finishing_bytes:
+        raise MemoryTooSmallError(
+            expected=needs.finishing_bytes,
+            found=found,
+            purpose=f"to put {n_folds} folds together",
+            remedy="fewer folds or a smaller width take less",
+        )
 
 
 def threads_of_a_fold(asked: int) -> int:

@@ -14,6 +14,7 @@ from service.db.base import utc_now
 from service.db.rows import CohortRow, FoldState, RunState, TrainingFoldRow, TrainingRunRow
 from service.errors import ServiceError, as_json
 from service.identity.actor import program
+from service.presence import workers_of
 from service.queue import announce
 from service.registry.registering import register
 from service.storage import EncryptionKeyMissingError
@@ -21,7 +22,7 @@ from service.worker.heartbeat import Heartbeat
 from service.worker.job import Work, Write, run_job
 from service.worker.reviewed_copies import discard_staging
 from service.worker.runtime import Runtime
-from service.worker.training_needs import needs_of, require_room, threads_of_a_fold
+from service.worker.training_needs import hands_of, needs_of, require_room, threads_of_a_fold
 from training.runs import CHECKPOINT_FILE, SUBJECTS_FILE, read_outcome
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def _plan(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartbea
         threads=threads_of_a_fold(runtime.settings.training_threads),
     )
     on_gpu = choose_device(cast("Device", row.device)).type == "cuda"
+    with runtime.sessions() as session:
+        workers = workers_of(session, "training", host=socket.gethostname())
     plan = _described(
         record,
         settings,
@@ -125,6 +128,7 @@ def _plan(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartbea
         subjects=subjects,
         n_added_frames=0 if reviewed is None else reviewed.n_frames,
         folder=folder,
+        workers=workers,
         on_gpu=on_gpu,
     )
     if reviewed is not None:
@@ -154,41 +158,49 @@ def _described(
     subjects: "list[Subject]",
     n_added_frames: int,
     folder: Path,
+    workers: list[str],
     on_gpu: bool,
 ) -> dict[str, Any]:
     """Say what is to be trained, once this machine has the room for it."""
     chosen = {subject.subject_id for subject in subjects}
+    n_folds = len(record.fold_names)
     needs = needs_of(
         settings,
         n_parameters=record.n_parameters,
-        n_folds=len(record.fold_names),
+        n_folds=n_folds,
         n_frames=n_added_frames
         + sum(scan.n_stored_frames for scan in store.scans if scan.subject_id in chosen),
         window_frames=store.spec.window_frames,
         on_gpu=on_gpu,
     )
-    require_room(needs, folder=folder)
+    hands = hands_of(workers, n_folds=n_folds)
+    require_room(needs, folder=folder, n_folds=n_folds, hands=hands)
     return {
         "n_subjects": len(subjects),
         "n_cases": sum(subject.label == 1 for subject in subjects),
-        "n_folds": len(record.fold_names),
+        "n_folds": n_folds,
         "fold_names": list(record.fold_names),
         "n_parameters": record.n_parameters,
         "selection": record.selection,
         "threads": int(str(record.machine["threads"])),
         "disk_bytes": needs.disk_bytes,
         "memory_bytes": needs.memory_bytes,
+        "folds_at_once": hands.at_once,
+        "finishing_bytes": needs.finishing_bytes,
     }
 
 
 def _finish(runtime: Runtime, row: TrainingRunRow, owner: str, heartbeat: Heartbeat) -> Write:
-    from training.validation.cross_validation import finish_run  # noqa: PLC0415  (torch)
+    from model.checkpoint import load_checkpoint  # noqa: PLC0415  (torch)
+    from training.validation.cross_validation import finish_run  # noqa: PLC0415
 
     folder = Path(row.run_folder)
     heartbeat.report(0.1, state=RunState.FINISHING)
     _require_folder(folder)
     _require_outcomes(runtime, row)
     card = finish_run(folder)
+    # As it lies on the disk: what was written there may be other than what was computed.
+    load_checkpoint(folder / CHECKPOINT_FILE)
     heartbeat.report(0.6)
     actor = program("worker")
     with runtime.sessions.begin() as session:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
+import numpy as np
 from sqlalchemy import insert, select
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -15,7 +16,7 @@ from model import demonstration_checkpoint, read_card
 from service import jobs
 from service.db.engine import make_engine, session_factory
 from service.db.migrate import upgrade
-from service.db.organisations import DEFAULT_ORGANISATION_ID
+from service.db.organisations import DEFAULT_ORGANISATION_ID, OrganisationRow
 from service.db.rows import (
     CohortRow,
     EvaluationState,
@@ -29,6 +30,7 @@ from service.db.rows import (
     ScoreRow,
     ScoreState,
 )
+from service.drift.evaluating import evaluate_version
 from service.explanations import pack
 from service.identity.accounts import create_user
 from service.identity.actor import program
@@ -49,6 +51,9 @@ from tests.service.api.serving import (
     web_process,
 )
 from tests.service.api.training_rows import add_runs
+from tests.service.checkpoint_bytes import checkpoint_bytes
+from tests.service.drift.drift_rows import add_answers, add_reference
+from tests.service.drift.people import draw
 from tests.service.evaluated import evaluate, outcome
 
 # Who has uploaded nothing and sees nobody else's; who logs in with a code too.
@@ -63,7 +68,8 @@ class Seeded:
     Attributes
     ----------
     models : dict
-        Pages of the model that answers, of one that may, and of one that fails rules of the gate.
+        Pages of the model that answers, of one that may and what it says of scans, and of one that fails
+        rules of the gate.
     """
 
     site: Site
@@ -94,7 +100,9 @@ def seeded_site(folder: Path, *, predictions: int) -> Iterator[Seeded]:
     settings = Settings(data_dir=folder, requests_per_minute=0, requests_per_minute_per_address=0)
     _store_explanation(open_storage(settings), explained_id)
     models = _add_models(sessions, open_storage(settings))
-    models |= _score(sessions, open_storage(settings), models["sound"].rpartition("/")[2], explained_id)
+    sound = models["sound"].rpartition("/")[2]
+    models |= _score(sessions, open_storage(settings), sound, explained_id)
+    models["drifting"] = _drift(sessions, sound)
     try:
         with web_process(settings) as (address, _, _):
             explained = f"/predictions/{explained_id}"
@@ -153,7 +161,7 @@ def _add_models(sessions: sessionmaker[Session], storage: Storage) -> dict[str, 
         assert answering is not None
         pages["answering"] = f"/models/{answering.id}"
         for name, card in cards.items():
-            content = json.dumps(card).encode()
+            content = checkpoint_bytes(json.dumps(card))
             with storage.receive(max_bytes=len(content)) as upload:
                 upload.write(content)
                 sha256 = upload.sha256
@@ -221,6 +229,24 @@ def _score(
         "scores": f"/models/{model_id}/scores?count=1",
         "batch": f"/models/{model_id}/rescores/{batch.id}",
     }
+
+
+def _drift(sessions: sessionmaker[Session], model_id: str) -> str:
+    """Let the scans of one site differ in the last week; of another organisation, outside the lists."""
+    generator = np.random.default_rng(1)
+    with sessions.begin() as session:
+        clinic = OrganisationRow(name="clinic")
+        session.add(clinic)
+        session.flush()
+        add_reference(session, model_id)
+        for site in ("NYU", "Peking"):
+            for weeks in (3, 2, 1, 0):
+                differs = (site, weeks) == ("Peking", 0)
+                scans = draw(generator, 15, tr_s=1.2 if differs else 2.0, noise=0.2 if differs else 0.0)
+                ago = timedelta(weeks=weeks)
+                add_answers(session, model_id, scans, site=site, ago=ago, organisation_id=clinic.id)
+    evaluate_version(sessions, model_id, actor=program("sweeper"))
+    return f"/drift?model={model_id}"
 
 
 def _train(sessions: sessionmaker[Session]) -> dict[RunState, str]:

@@ -115,7 +115,7 @@ def test_a_file_that_cannot_be_a_scan_is_not_even_sent(tab: Watched, tmp_path: P
     sent: list[str] = []
     tab.page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     for name, content, words, code in (
-        ("dicom.zip", b"x", "ends in .nii", "not_nifti"),
+        ("image.dcm", b"x", "ends in .nii", "not_nifti"),
         ("analyze75.img", b"x", "ends in .nii", "nifti_pair"),
         ("empty.nii.gz", b"", "an empty file", "empty_file"),
     ):
@@ -285,10 +285,22 @@ def test_a_real_scan_in_template_space(tab: Watched, shared_data: Path) -> None:
 
 
 @pytest.mark.real_data
-def test_a_real_scan_outside_template_space_is_refused_in_words(tab: Watched, shared_data: Path) -> None:
+def test_a_real_scan_of_the_scanners_space_is_answered_and_said_to_be_one(
+    tab: Watched, shared_data: Path
+) -> None:
     [scan] = (shared_data / "bold").glob("ds205*.nii.gz")
     tab.log_in()
     upload(tab, scan)
+    expect(tab.page.locator("#prediction")).to_have_attribute("data-state", "succeeded", timeout=PREDICTION_S)
+    section = tab.page.get_by_role("region", name="Brought into template space by RestNet")
+    expect(section).to_contain_text("4 at the beginning")
+    expect(section.get_by_role("link", name="What was done (JSON)")).to_be_visible()
+
+
+@pytest.mark.real_data
+def test_a_real_scan_of_a_few_slices_is_refused_in_words(tab: Watched, shared_data: Path) -> None:
+    tab.log_in()
+    upload(tab, shared_data / "bold" / "nipy_functional_17x21x3x20.nii.gz")
     expect(tab.page.locator("#prediction")).to_have_attribute("data-state", "failed", timeout=PREDICTION_S)
     expect(tab.page.locator(".outcome")).to_contain_text("No prediction for this scan")
-    expect(tab.page.locator(".outcome .code").first).to_have_text("not_in_template_space")
+    expect(tab.page.locator(".outcome .code").first).to_have_text("brain_cut_off")

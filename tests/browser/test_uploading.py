@@ -1,6 +1,7 @@
 """Handing scans over in a browser: one or many, over a connection that is lost."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -353,6 +354,8 @@ def test_in_chinese_no_script_says_a_word_of_english(
             "gz",
             "PNG",
             "DICOM",
+            "BIDS",
+            "zip",
             "MNI",
             "dcm",
             "niix",
@@ -369,4 +372,61 @@ def test_in_chinese_no_script_says_a_word_of_english(
         rows.nth(3).get_by_role("link").click()
         page.wait_for_url(re.compile(r"/predictions/[0-9a-f-]{36}$"))
         expect(page.locator("[data-line]")).to_have_text(re.compile("等待中，"))
+        assert [line for line in tab.complaints if "422" not in line] == []
+
+
+def test_a_file_without_a_repetition_time_leads_to_the_field_for_it(
+    browser: Browser, running: Service, tmp_path: Path
+) -> None:
+    scan = tmp_path / "untimed.nii.gz"
+    scan.write_bytes(scan_bytes(tr_s=0.0))
+    with watched_tab(browser, running.site) as tab:
+        page, sent = tab.page, watch(tab.page)
+        tab.log_in()
+        begin(tab, scan)
+        field = page.get_by_label("Repetition time in seconds")
+        expect(field).to_be_focused()
+        expect(field).to_have_attribute("aria-invalid", "true")
+        expect(field).to_have_accessible_description(re.compile("^The file names none that can be right"))
+        expect(page.locator("#problem")).to_contain_text(REMEDIES["missing_repetition_time"])
+        # Nothing was sent in vain.
+        assert sent.begun == 0
+        field.fill("2.2")
+        expect(field).not_to_have_attribute("aria-invalid", "true")
+        page.get_by_role("button", name="Upload and predict").click()
+        expect_prediction_of(running, page, scan)
+        prediction = running.get(f"/api/v1{page.url.removeprefix(running.site.address)}")
+        assert running.get(f"/api/v1/scans/{prediction['scan_id']}")["header"]["tr_s"] == 2.2
+        assert tab.complaints == []
+
+
+def test_of_a_sidecar_nothing_but_its_times_leaves_the_browser(
+    browser: Browser, running: Service, tmp_path: Path
+) -> None:
+    scan, sidecar = tmp_path / "untimed.nii.gz", tmp_path / "untimed.json"
+    scan.write_bytes(scan_bytes(tr_s=0.0))
+    sidecar.write_text("no JSON")
+    with watched_tab(browser, running.site) as tab:
+        page, sent = tab.page, watch(tab.page)
+        said: list[str] = []
+        page.route("**/complete", lambda route: (said.append(route.request.post_data), route.continue_()))
+        tab.log_in()
+        page.get_by_text("Details of the acquisition").click()
+        field = page.get_by_label("BIDS sidecar")
+        field.set_input_files(sidecar)
+        begin(tab, scan)
+        expect(field).to_have_attribute("aria-invalid", "true")
+        expect(page.locator("#problem")).to_contain_text("bad_sidecar")
+        assert running.scans() == 0
+        named = {"RepetitionTime": 2.2, "PatientName": "Zaphod", "ImageComments": 40_000 * "x"}
+        corrected = tmp_path / "corrected.json"
+        corrected.write_text(json.dumps(named))
+        field.set_input_files(corrected)
+        expect(field).not_to_have_attribute("aria-invalid", "true")
+        page.get_by_role("button", name="Upload and predict").click()
+        expect_prediction_of(running, page, scan)
+        # The bytes waited for the other sidecar.
+        assert sent.begun == 1
+        assert json.loads(json.loads(said[-1])["sidecar"]) == {"RepetitionTime": 2.2}
+        assert "Zaphod" not in "".join(said)
         assert [line for line in tab.complaints if "422" not in line] == []

@@ -56,7 +56,8 @@ class Workplace:
         """Store a scan and queue its prediction, as the REST side does."""
         content = self.scan.read_bytes() if content is None else content
         scan_id = str(uuid4())
-        key = scan_key(scan_id, self.scan.name)
+        packed = content.startswith(b"PK")
+        key = scan_key(scan_id, "scan.zip" if packed else self.scan.name)
         with self.storage.receive(max_bytes=1 << 30) as upload:
             upload.write(content)
             self.storage.promote(upload, key)
@@ -69,6 +70,7 @@ class Workplace:
                     size_bytes=upload.size_bytes,
                     display_name=name,
                     storage_key=key,
+                    packed=packed,
                 )
             )
             session.flush()
@@ -103,8 +105,8 @@ class Workplace:
             time.sleep(0.05)
         return row
 
-    def wait_for_mark(self, name: str) -> None:
-        wait_until((self.marks / name).exists, f"a worker to stand still in {name}", within_s=60)
+    def wait_for_mark(self, name: str, *, within_s: float = 60) -> None:
+        wait_until((self.marks / name).exists, f"a worker to stand still in {name}", within_s=within_s)
 
     def results(self, prediction_id: str) -> int:
         with self.sessions() as session:

@@ -222,7 +222,13 @@ def test_over_rest(installation: Installation) -> None:
     wait_until(lambda: installation.get(evaluation)["status"] == "succeeded", "a comparison", within_s=240)
     outcome = installation.get(evaluation)["outcome"]
     assert outcome["evaluation_set"]["subjects"] == 40
-    assert set(outcome["together"]["differences"]) == {"auc", "sensitivity", "specificity", "brier"}
+    assert set(outcome["together"]["differences"]) == {
+        "auc",
+        "sensitivity",
+        "specificity",
+        "brier",
+        "uncertain_share",
+    }
     rules = {rule["name"]: rule["passed"] for rule in outcome["rules"]}
     assert rules["no_leak"] is True
     assert rules["backends_agree"] is True
@@ -286,6 +292,7 @@ def test_in_the_browser(installation: Installation, browser: Browser) -> None:
         expect(page.get_by_role("status").first).to_contain_text("This model answers from now on")
         wait_until(installation.answered_by(challenger), "an answer by the challenger", within_s=120)
         page.goto("/models")
+        page.get_by_label("Reason").fill("only a trial")
         page.get_by_role("button", name="Roll back").click()
         expect(page.get_by_text("The model before answers again.")).to_be_visible()
         before = len(installation.uploaded)

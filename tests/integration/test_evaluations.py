@@ -45,7 +45,7 @@ def ask(place: Workplace, folder: Path) -> str:
         cohort = register_cohort(session, folder / "held-out", actor=ACTOR)
         people = evaluations.add_set(session, cohort, name="held out", selection="all", where=[], actor=ACTOR)
         evaluations.use_set(session, people, actor=ACTOR)
-        evaluation_id = evaluations.request_evaluation(session, version, actor=ACTOR).id
+        evaluation_id = evaluations.request_evaluation(session, place.storage, version, actor=ACTOR).id
     announce(place.app, place.sessions, EvaluationRow, evaluation_id)
     return evaluation_id
 

@@ -80,7 +80,7 @@ def change_often(
         while not stop.wait(1.0):
             with place.sessions.begin() as session:
                 if len(changes) % 2:
-                    roll_back(session, place.storage, actor=ACTOR)
+                    roll_back(session, place.storage, actor=ACTOR, reason="in turn")
                 else:
                     why = "nobody is there to compare them on"
                     promote(session, place.storage, other, actor=ACTOR, reason="in turn", override_reason=why)

@@ -176,6 +176,32 @@ def test_runs_are_planned_trained_and_registered_but_do_not_answer(
             assert Predictor.load(path, device="cpu", expected_sha256=version.sha256).card.members == 2
 
 
+def test_a_run_that_cannot_fit_is_refused_with_its_reason_within_seconds(
+    make_training: Callable[..., Training],
+) -> None:
+    training = make_training()
+    training.place.worker("planning")
+    # Hundreds of gigabytes of maps, and few weights: it is the memory that is too small, not the disk.
+    vast = QUICK | {"width": 256, "batch_size": 4096, "networks": ["A"]}
+
+    def seconds_to_refuse() -> float:
+        began = time.monotonic()
+        [asked] = training.post(**vast)["runs"]
+        failed = training.wait(asked["id"], lambda run: run["status"] == "failed", "a refusal", within_s=60)
+        took = time.monotonic() - began
+        error = failed["error"]
+        assert error["code"] == "memory_too_small"
+        assert "a smaller width, batch_size or micro_batch takes less" in error["message"]
+        assert error["details"]["expected"] > 500 << 30
+        assert error["details"]["found"] < error["details"]["expected"]
+        assert (failed["plan"], failed["folds"]) == (None, [])
+        return took
+
+    # The first one waits for the worker to start and to load the network's library.
+    _, *idle = (seconds_to_refuse() for _ in range(3))
+    assert max(idle) < 5, idle
+
+
 def test_a_run_is_cancelled_within_seconds_and_gone_on_with(make_training: Callable[..., Training]) -> None:
     training = make_training()
     training.place.worker("planning")
@@ -214,7 +240,7 @@ def test_a_killed_workers_fold_goes_on_and_the_run_ends_without_it(
     done = training.wait(asked["id"], lambda run: run["status"] == "succeeded", "the run", within_s=240)
     assert [len(fold["epochs"]) for fold in done["folds"]] == [60, 60]
     lines = [line for line in training.log(asked["id"]) if line["fold"] == fold]
-    assert "fold_resumed" in {line["event"] for line in lines}
+    assert "fold_taken_over" in {line["event"] for line in lines}
     noted = [line["details"]["epoch"] for line in lines if line["event"] == "epoch"]
     assert noted == sorted(set(noted)), "each epoch once, whoever trained it"
     # What the killed worker had kept of its last epoch, it may not have come to write into the log.

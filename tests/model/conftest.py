@@ -87,6 +87,8 @@ def network_input() -> NetworkInput:
         tr_s=2.0,
         duration_s=24.0,
         tsnr=None,
+        mean_intensity=None,
+        temporal_sd=1.0,
         dvars_mean=1.0,
         dvars_max=1.0,
         dvars=(1.0,),

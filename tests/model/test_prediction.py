@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from imaging import PreprocessingSpec, ScanError
+from imaging.native.sources import Asked
 from model.checkpoint import save_checkpoint
 from model.prediction import bootstrap_seed, predict_scan
 from model.predictor import Predictor
@@ -15,6 +16,8 @@ from training.simulation.simulator import simulate_subject
 # The published object, word for word (docs/rest.md).
 KEYS = {
     "scan": {"name", "sha256", "shape", "zooms_mm", "tr_s", "n_frames"},
+    "space": None,
+    "normalisation": None,
     "model": {"name", "version", "network", "rnn", "members", "trained_on", "intended_use"},
     "adhd_probability": None,
     "interval": {"level", "low", "high"},
@@ -54,6 +57,7 @@ def test_a_scan_becomes_exactly_the_published_object(scan_file, make_predictor):
     for key, inner in KEYS.items():
         assert inner is None or set(answer[key]) == inner, key
     assert json.loads(json.dumps(answer)) == answer, "plain JSON values only"
+    assert (answer["space"], answer["normalisation"]) == ("template", None)
     assert answer["scan"]["name"] == scan_file.name
     assert answer["scan"]["sha256"] == hashlib.sha256(scan_file.read_bytes()).hexdigest()
     assert answer["interval"]["low"] <= answer["adhd_probability"] <= answer["interval"]["high"]
@@ -65,6 +69,15 @@ def test_a_scan_becomes_exactly_the_published_object(scan_file, make_predictor):
     assert timing["total"] == pytest.approx(
         timing["read"] + timing["preprocess"] + timing["classify"], rel=0.05
     )
+
+
+def test_a_t1_weighted_image_beside_a_scan_in_template_space_is_of_no_use(scan_file, make_predictor):
+    predictor = make_predictor()
+
+    beside, alone = (predict_scan(scan_file, predictor, asked=Asked(t1w=t1w)) for t1w in (scan_file, None))
+
+    assert [warning.code for warning in beside.warnings if warning not in alone.warnings] == ["t1w_not_used"]
+    assert beside.classification.adhd_probability == alone.classification.adhd_probability
 
 
 def test_the_same_file_gives_the_same_answer_under_any_name(scan_file, make_predictor):

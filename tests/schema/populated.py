@@ -69,6 +69,8 @@ class Known:
         Evaluation sets, of which the first is in use.
     evaluations : list of str
         Evaluations, which wait; the last one is over.
+    references : list of str
+        A drift reference that waits.
     alarms : list of str
         Drift alarms, which nobody has acknowledged.
     shadowed : str
@@ -84,6 +86,7 @@ class Known:
     runs: list[str]
     sets: list[str]
     evaluations: list[str]
+    references: list[str]
     alarms: list[str]
     shadowed: str
     rescores: list[str]
@@ -132,13 +135,28 @@ def populate(folder: Path) -> Known:
         with service.sessions.begin() as session:
             sets = [add_set(session, name, in_use=name == "a").id for name in "abc"]
             alarms = [add_alarm(session, models[9], week=f"2026-W{number:02d}") for number in range(1, 6)]
+        asked = {"cohort": "tiny", "model_version_id": models[9]}
+        address = "/api/v1/admin/drift/references"
+        reference = service.client.post(address, headers=near, json=asked).json()["id"]
         address = "/api/v1/admin/models/{}/evaluations"
         asked = [service.client.post(address.format(id_), headers=near) for id_ in models[:4]]
         evaluations = [answer.json()["id"] for answer in asked]
         with service.sessions.begin() as session:
             last = session.get_one(EvaluationRow, evaluations[-1])
             last.state, last.outcome, last.passed = EvaluationState.SUCCEEDED, outcome(), True
-    return Known(asking, stranger, keys, models[10:], runs, sets, evaluations, alarms, shadowed, [rescore])
+    return Known(
+        asking,
+        stranger,
+        keys,
+        models[10:],
+        runs,
+        sets,
+        evaluations,
+        [reference],
+        alarms,
+        shadowed,
+        [rescore],
+    )
 
 
 def _add_scans(service: Serving, account: Account, model_version_id: str) -> None:
@@ -159,6 +177,7 @@ def _add_scans(service: Serving, account: Account, model_version_id: str) -> Non
         if state == PredictionState.SUCCEEDED:
             service.finish(prediction_id, sample_result(), model_version_id=model_version_id)
             service.explain(prediction_id)
+            service.normalise(prediction_id)
         else:
             service.set_state(prediction_id, state, **values)
         account.predictions.append(prediction_id)

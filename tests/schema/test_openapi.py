@@ -83,6 +83,7 @@ def test_the_service_keeps_what_its_document_promises(
             ("POST", "/api/v1/admin/training-runs"),
             ("POST", "/api/v1/admin/drift/references"),
             ("POST", "/api/v1/admin/drift/evaluations"),
+            ("POST", "/api/v1/admin/drift/alarms/acknowledge"),
             ("POST", "/api/v1/predictions/{prediction_id}/review"),
             ("POST", "/api/v1/uploads/{upload_id}/complete"),
         }
@@ -109,6 +110,7 @@ def schemathesis(address: str, known: Known, folder: Path, *, who: str) -> subpr
         "runs": known.runs,
         "evaluations": known.evaluations,
         "sets": known.sets,
+        "references": known.references,
         "alarms": known.alarms,
         "rescores": known.rescores,
         "uploads": [*account.begun, account.whole, *known.stranger.begun],

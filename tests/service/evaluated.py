@@ -21,9 +21,22 @@ RULES = (
     "sensitivity_not_worse",
     "calibrated",
     "coverage_kept",
+    "decides_enough",
     "backends_agree",
     "fast_enough",
 )
+# As a comparison writes them, with its numbers.
+EXPECTED = {
+    "auc_not_worse": "the interval of its difference to the champion's above -0.05",
+    "sensitivity_not_worse": "the interval of its difference to the champion's above -0.10",
+    "calibrated": "a calibration error of at most 0.090, which exact probabilities stay below in 95 of 100 "
+    "such samples",
+    "coverage_kept": "sets that hold the diagnosis of 90% of people, less what chance allows",
+    "decides_enough": "the interval of the difference of its share of uncertain answers to the champion's "
+    "below +0.10",
+    "backends_agree": "logits of the backend that serves within 0.001 of the networks' own",
+    "fast_enough": "at most 2 times the champion's 0.500 s a scan",
+}
 
 
 def _estimate(value: float, half: float = 0.05) -> dict[str, float]:
@@ -69,7 +82,7 @@ def outcome(*failed: str, overridable: bool = True) -> dict[str, Any]:
             {
                 "name": name,
                 "passed": name not in failed,
-                "expected": f"what {name} expects",
+                "expected": EXPECTED.get(name, f"what {name} expects"),
                 "found": f"what {name} found",
                 "overridable": overridable,
             }
@@ -83,6 +96,7 @@ def outcome(*failed: str, overridable: bool = True) -> dict[str, Any]:
                 "sensitivity": _estimate(0.0),
                 "specificity": _estimate(0.01),
                 "brier": _estimate(-0.004, 0.01),
+                "uncertain_share": _estimate(0.01, 0.02),
             },
             "called_otherwise": 17,
         },

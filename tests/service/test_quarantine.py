@@ -3,8 +3,10 @@
 import gzip
 import hashlib
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 
@@ -55,6 +57,17 @@ def test_a_scan_is_described_and_its_copy_says_nothing_of_a_person(
     assert found.sha256 == hashlib.sha256(copy).hexdigest()
     assert SECRET not in gzip.decompress(copy)
     assert gzip.decompress(copy)[352:] == gzip.decompress(content)[352:]
+
+
+def test_a_zip_is_kept_as_it_came(enclosure: Enclosure, tmp_path: Path) -> None:
+    packed = BytesIO()
+    with ZipFile(packed, "w") as archive:
+        archive.writestr("one", scan_bytes())
+    # Damage is found where it is unpacked.
+    for content in (packed.getvalue(), packed.getvalue()[:-100]):
+        found, copy = checked(enclosure, content, tmp_path)
+        assert (found.header, found.emptied_fields, copy) == (None, None, content)
+        assert found.sha256 == hashlib.sha256(content).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from service.queue import (
     PREDICTION_RUN,
     TRAINING_FOLD,
     announce,
+    lanes_of,
     make_celery,
     messages_waiting,
     publish,
@@ -108,6 +109,15 @@ def test_each_queue_gets_only_its_own_messages(settings: Settings) -> None:
     app.send_task(MAINTENANCE_SWEEP, queue="maintenance")
     publish(app, PredictionRow, "an-id")
     assert [file.name.split(".")[-2] for file in messages(settings)] == ["maintenance", "inference"]
+
+
+def test_a_job_that_waits_in_another_queue_is_announced_there(settings: Settings) -> None:
+    app = make_celery(settings)
+    for lane in lanes_of(PredictionRow):
+        publish(app, PredictionRow, "an-id", lane=lane)
+    assert sorted(file.name.split(".")[-2] for file in messages(settings)) == ["inference", "normalising"]
+    assert messages_waiting(app, PredictionRow, lane="normalising") == 1
+    assert lanes_of(TrainingFoldRow) == (None,)
 
 
 def count_as_they_come(app: Celery) -> list[int | None]:

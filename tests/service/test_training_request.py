@@ -16,7 +16,7 @@ AROUND = {
     "patience": [0, 1, 5, 7],
     "width": [0, 1, 256, 257],
     "batch_size": [0, 1, 4096, 4097],
-    "micro_batch": [0, 1, 4096, 4097],
+    "micro_batch": [0, 1, 32, 33, 4096, 4097],
     "windows_per_subject": [0, 1, 1000, 1001],
     "learning_rate": [0.0, 1e-6, 1.0, 1.5],
     "weight_decay": [-0.1, 0.0, 10.0, 10.5],
@@ -80,6 +80,7 @@ def test_a_grid_has_a_run_for_each_network_layer_and_seed_and_an_end() -> None:
 
 def test_what_has_no_effect_or_stands_twice_is_refused_with_what_was_found() -> None:
     assert "no effect with split = 'leave_site_out', found 3" in refused(split="leave_site_out", folds=3)
+    assert "at most batch_size, 32, found 64" in refused(micro_batch=64)
     assert "found 0 more often" in refused(seeds=[0, 0])
     assert "0 and 4294967295" not in refused(seeds=[2**32])
     assert refused(seeds=[True]) != ""

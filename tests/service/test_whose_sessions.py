@@ -61,13 +61,14 @@ def test_the_web_side_sees_every_organisation_only_where_it_is_said(
     assert used[name] == MAY_USE[name]
 
 
-def test_only_the_queue_figures_of_scores_and_whether_a_name_is_taken_look_at_every_organisation() -> None:
+def test_only_figures_whether_a_name_is_taken_and_acts_on_what_all_share_look_at_every_organisation() -> None:
     users = {
         str(path.relative_to(SERVICE))
         for path in SERVICE.rglob("*.py")
         if "COUNTS_EVERY_ORGANISATION" in path.read_text() or "counts_every_organisation" in path.read_text()
     }
     assert users == {
+        "audit/reading.py",
         "db/restricted.py",
         "identity/accounts.py",
         "jobs/waiting.py",

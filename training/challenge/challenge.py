@@ -8,11 +8,19 @@ from typing import Any
 from model.backends import Backend
 from model.card import ModelCard
 from model.checkpoint import Checkpoint, load_checkpoint
-from model.errors import BackendParityError, BackendUnavailableError, CheckpointError
+from model.errors import (
+    BackendParityError,
+    BackendUnavailableError,
+    CheckpointCorruptError,
+    CheckpointDigestError,
+    CheckpointError,
+    CheckpointFormatError,
+    CheckpointMismatchError,
+)
 from model.predictor import Device
 from training.added_people import added_index
 from training.challenge.answers import Answers, ask
-from training.challenge.leaks import Overlap, find_overlap
+from training.challenge.leaks import Overlap, find_overlap, overlap_by_fingerprint
 from training.challenge.people import EvaluationSet
 from training.challenge.rules import Margins, Rule, backends_agree, failed, judge
 from training.challenge.side_by_side import SideBySide, set_side_by_side
@@ -91,8 +99,8 @@ def challenge(
         Checkpoint files.
     evaluation : EvaluationSet
     origin : Origin or None
-        Of the challenger; without it, or with another's, nobody can say whom it was trained on, and the gate
-        does not open.
+        Of the challenger; without it, or with another's, nobody can say whom it was trained on, unless its
+        card names these very people; either way the gate does not open.
     margins : Margins, optional
     challenger_sha256 : str, optional
         What its file was when it was registered.
@@ -142,6 +150,12 @@ def challenge(
         seed=seed,
     )
     overlap = None if origin is None else _overlap(evaluation, origin, opened.card)
+    if overlap is None:
+        overlap = overlap_by_fingerprint(
+            evaluation.store,
+            [person.subject_id for person in evaluation.people],
+            trained_on=opened.card.cohort_fingerprint,
+        )
     rules = judge(together, opened.card, overlap=overlap, margins=margins)
     return Challenge(evaluation=said, rules=rules, together=together)
 
@@ -153,7 +167,7 @@ def _open(path: Path, evaluation: EvaluationSet, *, sha256: str | None) -> Check
         checkpoint.networks()
     except CheckpointError as error:
         expected = "the intact file that was registered"
-        return Rule("intact", passed=False, expected=expected, found=str(error), overridable=False)
+        return Rule("intact", passed=False, expected=expected, found=_wrong_with(error), overridable=False)
     # Both in full: a checkpoint whose card leaves something out does not load.
     wanted, there = checkpoint.card.preprocessing, evaluation.store.spec.to_json()
     other = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))
@@ -166,6 +180,21 @@ def _open(path: Path, evaluation: EvaluationSet, *, sha256: str | None) -> Check
             overridable=False,
         )
     return checkpoint
+
+
+def _wrong_with(error: CheckpointError) -> str:
+    """Say what was found instead of an intact file, as the end of a sentence that has begun."""
+    match error:
+        case CheckpointMismatchError():
+            return f"{error.found} where there should be {error.expected}"
+        case CheckpointDigestError():
+            return f"one with sha256 {error.found}"
+        case CheckpointCorruptError():
+            return error.found
+        case CheckpointFormatError():
+            return f"one of format version {error.found}"
+        case _:
+            return "no file that can be read"
 
 
 def _fields(spec: dict[str, Any], names: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from training.challenge.people import EvaluationSet
 from training.cohort.store.cohort_store import CohortStore
@@ -22,12 +23,16 @@ class Overlap:
         Either way, each counted once.
     of : int
         People of the evaluation set.
+    told_by : "set" or "cohort", optional
+        What the fingerprint in the model's card names, where that and no record tells: the set itself, or the
+        whole cohort that it is taken from.
     """
 
     by_scan: int
     by_name: int
     people: int
     of: int
+    told_by: Literal["set", "cohort"] | None = None
 
 
 def find_overlap(
@@ -90,3 +95,34 @@ def overlap_of(
     if added is not None and store.name == added.name:
         by_name |= here & {subject.subject_id for subject in added.subjects}
     return Overlap(by_scan=len(by_scan), by_name=len(by_name), people=len(by_scan | by_name), of=len(here))
+
+
+def overlap_by_fingerprint(
+    store: CohortStore, subject_ids: Iterable[str], *, trained_on: str
+) -> Overlap | None:
+    """Say that some people of a store were all trained on, where a fingerprint alone is certain of it.
+
+    Parameters
+    ----------
+    store : CohortStore
+    subject_ids : iterable of str
+        Of this store.
+    trained_on : str
+        The fingerprint in the model's card: over ids, diagnoses and stored series.
+
+    Returns
+    -------
+    Overlap or None
+        None where it names other people: of those nobody can tell who they are.
+    """
+    here = set(subject_ids)
+    # A training takes everybody, or everybody with a diagnosis.
+    labelled = [subject for subject in store.subjects if subject.label is not None]
+    told_by: Literal["set", "cohort"]
+    if trained_on == store.fingerprint_of(here):
+        told_by = "set"
+    elif trained_on in {store.fingerprint(store.subjects), store.fingerprint(labelled)}:
+        told_by = "cohort"
+    else:
+        return None
+    return Overlap(by_scan=len(here), by_name=len(here), people=len(here), of=len(here), told_by=told_by)

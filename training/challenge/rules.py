@@ -5,8 +5,9 @@ to lie above minus the margin. Few people leave a wide interval, and then the an
 challenger was shown to be worse, but because nobody has shown that it is not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from scipy.stats import binomtest
@@ -22,6 +23,9 @@ from training.evidence.metrics import FIGURES
 PARITY_LOGIT = 1e-3
 # A promise of coverage counts as broken where it would be missed as far in one of 40 samples.
 _COVERAGE_DOUBT = 0.025
+_TOLD_BY: Mapping[str, str] = MappingProxyType(
+    {"set": "trained on this very set", "cohort": "trained on the whole cohort that this set is taken from"}
+)
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,15 @@ class Margins:
     ----------
     auc, sensitivity : float
         Shares; the interval of the difference lies above minus these.
+    uncertain : float
+        A share; the interval of the difference of uncertain answers lies below this.
     seconds_ratio : float
         Of the time to classify one scan.
     """
 
     auc: float = 0.05
     sensitivity: float = 0.10
+    uncertain: float = 0.10
     seconds_ratio: float = 2.0
 
 
@@ -108,6 +115,7 @@ def judge(
             f"{new.evaluation.ece:.3f}",
         ),
         *_coverage_kept(new),
+        _decides_enough(together.differences["uncertain_share"], margin=margins.uncertain),
         backends_agree(
             f"{new.backend_difference:.1e} ({new.backend})", passed=new.backend_difference <= PARITY_LOGIT
         ),
@@ -162,7 +170,9 @@ def _nobody_trained_on(overlap: Overlap | None) -> Rule:
             found="no record of whom it was trained on, or that of another model",
         )
     found = f"{overlap.people} of {overlap.of}"
-    if overlap.people:
+    if overlap.told_by is not None:
+        found += f": {_TOLD_BY[overlap.told_by]}, by the fingerprint in its card"
+    elif overlap.people:
         found += f" ({overlap.by_scan} by their scans, {overlap.by_name} by name)"
     return Rule("no_leak", passed=not overlap.people, expected=expected, found=found)
 
@@ -208,6 +218,17 @@ def _coverage_kept(measured: Measured) -> tuple[Rule, ...]:
             f"sets that hold the diagnosis of {promised:.0%} of people, less what chance allows",
             f"{held.hits} of {held.n} ({held.value:.0%})",
         ),
+    )
+
+
+def _decides_enough(difference: Estimate, *, margin: float) -> Rule:
+    """Ask that it decides about as often: sets keep any promise of coverage by holding both classes."""
+    return Rule(
+        "decides_enough",
+        difference.high < margin,
+        "the interval of the difference of its share of uncertain answers to the champion's below "
+        f"+{margin:.2f}",
+        _with_interval(difference, signed=True),
     )
 
 

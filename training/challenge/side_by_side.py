@@ -84,7 +84,7 @@ class SideBySide:
     champion, challenger : Measured
     differences : dict of Estimate
         Challenger minus champion, judged on the same draws of people: ``auc``, ``sensitivity``,
-        ``specificity`` and ``brier`` (of which less is better).
+        ``specificity``, ``brier`` and ``uncertain_share`` (of which two less is better).
     called_otherwise : int
         People whom the two call differently at their thresholds.
     """
@@ -169,6 +169,7 @@ def set_side_by_side(
     (old, old_card), (new, new_card) = champion, challenger
     called = [answers.probabilities > card.threshold for answers, card in (champion, challenger)]
     hits = [(own == (labels == 1)).astype(np.float64) for own in called]
+    undecided = [_undecided(answers) for answers in (old, new)]
     errors = [(answers.probabilities - labels) ** 2 for answers in (old, new)]
     case = labels == 1
     return SideBySide(
@@ -179,9 +180,14 @@ def set_side_by_side(
             "sensitivity": difference_of_shares(hits[1][case], hits[0][case], seed=seed),
             "specificity": difference_of_shares(hits[1][~case], hits[0][~case], seed=seed),
             "brier": _difference_of_means(errors[1], errors[0], labels, seed=seed),
+            "uncertain_share": difference_of_shares(undecided[1], undecided[0], seed=seed),
         },
         called_otherwise=int((called[0] != called[1]).sum()),
     )
+
+
+def _undecided(answers: Answers) -> Float64[np.ndarray, " S"]:
+    return np.array([decision == "uncertain" for decision in answers.decisions], dtype=np.float64)
 
 
 def difference_of_shares(
@@ -195,7 +201,7 @@ def difference_of_shares(
     Parameters
     ----------
     first, second : (S,) float64
-        1 where a person is judged rightly, otherwise 0.
+        1 where a person counts, as one who is judged rightly, otherwise 0.
     seed : int
     """
     n = len(first)

@@ -145,6 +145,8 @@ def do_job(job: Job) -> Done | Refused:
             source_stamp=stamp,
             series_file=name,
             series_sha256=digest,
+            shape=prepared.shape,
+            zooms_mm=prepared.zooms_mm,
         )
     )
 

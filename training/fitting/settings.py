@@ -151,6 +151,14 @@ class TrainingSettings(Architecture):
         default="float32", description="How the checkpoint stores the members' weights."
     )
 
+    @field_validator("micro_batch")
+    @classmethod
+    def _part_of_a_batch(cls, micro_batch: int | None, info: ValidationInfo) -> int | None:
+        batch_size = info.data.get("batch_size")
+        if micro_batch is not None and batch_size is not None and micro_batch > batch_size:
+            raise ValueError(f"at most batch_size, {batch_size}")
+        return micro_batch
+
     @field_validator("watch")
     @classmethod
     def _watch_an_inner_part(cls, watch: str, info: ValidationInfo) -> str:

@@ -21,11 +21,13 @@ from service.db.rows import EvaluationRow, EvaluationSetRow, EvaluationState, Mo
 def set_responses(session: Session, rows: Sequence[EvaluationSetRow]) -> list[EvaluationSetResponse]:
     """Describe evaluation sets, each loaded with its cohort."""
     names = names_of(session, {row.added_by for row in rows})
+    compared = evaluations.compared_sets(session)
     return [
         EvaluationSetResponse(
             id=row.id,
             name=row.name,
             in_use=row.in_use,
+            compared=row.id in compared,
             cohort_id=row.cohort_id,
             cohort=row.cohort.name,
             cohort_state=row.cohort.state,

@@ -8,9 +8,11 @@ from sqlalchemy.orm import Session, joinedload
 from service import registry
 from service.api.access.principal import Principal
 from service.api.actions.naming import names_of
-from service.api.actions.registry import list_deployments
+from service.api.actions.registry import list_deployments, warnings_of
 from service.api.actions.viewing import error_of, row_id
 from service.api.drift_payloads import (
+    AcknowledgedResponse,
+    AcknowledgementRequest,
     AlarmFinding,
     AlarmResponse,
     DriftModel,
@@ -75,6 +77,7 @@ def read_drift(session: Session, *, model_version_id: str | None, site: str | No
         evaluation_requested=_is_requested(evaluation),
         reference=None if in_use is None else reference_response(session, in_use),
         newest_reference=None if newest is None else reference_response(session, newest),
+        warnings=warnings_of(session, version.id) if version.id == _answering(session) else [],
         found=None if evaluation is None else found_of(evaluation.found, site=site),
         alarms=alarms,
         deployments=[one for one in deployments if one.ended_at is None or one.ended_at >= since],
@@ -109,6 +112,19 @@ def start_reference(resources: Resources, principal: Principal, asked: Reference
     return answer
 
 
+def stop_reference(resources: Resources, principal: Principal, reference_id: str) -> ReferenceResponse:
+    """Cancel a reference.
+
+    Raises
+    ------
+    DriftReferenceNotFoundError, DriftReferenceOverError
+        If there is none, or it has ended.
+    """
+    with resources.sessions_for(principal).begin() as session:
+        row = asking.cancel_reference(session, row_id(reference_id), actor=principal.actor)
+        return reference_response(session, row)
+
+
 def ask_for_evaluation(
     resources: Resources, principal: Principal, asked: EvaluationRequest
 ) -> EvaluationRequestedResponse:
@@ -139,8 +155,10 @@ def acknowledge_alarm(resources: Resources, principal: Principal, alarm_id: str)
         return _alarm(row, names_of(session, {row.acknowledged_by or ""}))
 
 
-def acknowledge_every_alarm(resources: Resources, principal: Principal, model_version_id: str | None) -> str:
-    """Note that every alarm of a version was seen; returns the version.
+def acknowledge_every_alarm(
+    resources: Resources, principal: Principal, asked: AcknowledgementRequest
+) -> AcknowledgedResponse:
+    """Note that every alarm of a version was seen.
 
     Raises
     ------
@@ -148,9 +166,9 @@ def acknowledge_every_alarm(resources: Resources, principal: Principal, model_ve
         If there is no such version, or none that answers.
     """
     with resources.sessions_for(principal).begin() as session:
-        version = _require_version(session, model_version_id)
-        asking.acknowledge_all(session, version, actor=principal.actor)
-        return version.id
+        version = _require_version(session, asked.model_version_id)
+        seen = asking.acknowledge_all(session, version, actor=principal.actor)
+        return AcknowledgedResponse(model_version_id=version.id, alarms=seen)
 
 
 def reference_response(session: Session, row: DriftReferenceRow) -> ReferenceResponse:
@@ -163,6 +181,7 @@ def reference_response(session: Session, row: DriftReferenceRow) -> ReferenceRes
         selection=row.selection,
         status=row.state,
         progress=row.progress,
+        cancel_requested=row.cancel_requested,
         in_use=row.in_use,
         people=None if row.sample is None else row.sample["people"],
         error=error_of(row) if row.state == ReferenceState.FAILED else None,
@@ -176,6 +195,11 @@ def _version(session: Session, model_version_id: str | None) -> ModelVersionRow 
     if model_version_id is None:
         return registry.active_model(session)
     return registry.require_version(session, row_id(model_version_id))
+
+
+def _answering(session: Session) -> str | None:
+    active = registry.active_model(session)
+    return None if active is None else active.id
 
 
 def _require_version(session: Session, model_version_id: str | None) -> ModelVersionRow:
@@ -234,6 +258,7 @@ def _without_model() -> DriftResponse:
         evaluation_requested=False,
         reference=None,
         newest_reference=None,
+        warnings=[],
         found=None,
         alarms=[],
         deployments=[],

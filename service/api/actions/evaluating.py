@@ -10,10 +10,11 @@ from service.api.actions.describing_evaluations import (
     set_responses,
 )
 from service.api.actions.viewing import row_id
-from service.api.cursor import encode_cursor, newest_first
+from service.api.cursor import by_name, encode_cursor, encode_place, newest_first
 from service.api.evaluation_payloads import (
     EvaluationDetailResponse,
     EvaluationPage,
+    EvaluationSetPage,
     EvaluationSetRequest,
     EvaluationSetResponse,
 )
@@ -23,10 +24,25 @@ from service.db.rows import EvaluationRow, EvaluationSetRow, EvaluationState
 from service.queue import announce
 
 
-def list_sets(session: Session) -> list[EvaluationSetResponse]:
+def every_set(session: Session) -> list[EvaluationSetResponse]:
     """Describe every evaluation set, by name."""
     query = evaluations.sets_with_cohorts()
     return set_responses(session, session.scalars(query.order_by(EvaluationSetRow.name)).all())
+
+
+def list_sets(session: Session, *, cursor: str | None, limit: int) -> EvaluationSetPage:
+    """Describe a page of evaluation sets, by name.
+
+    Raises
+    ------
+    FieldsNotValidError
+        If the cursor is none.
+    """
+    paged = by_name(evaluations.sets_with_cohorts(), EvaluationSetRow.name, cursor=cursor, limit=limit)
+    rows = session.scalars(paged).all()
+    shown = rows[:limit]
+    more = encode_place([shown[-1].name]) if len(rows) > limit else None
+    return EvaluationSetPage(items=set_responses(session, shown), next_cursor=more)
 
 
 def add_set(session: Session, principal: Principal, asked: EvaluationSetRequest) -> EvaluationSetResponse:
@@ -62,6 +78,19 @@ def use_set(session: Session, principal: Principal, set_id: str) -> EvaluationSe
     return _committed(session, evaluations.use_set(session, chosen, actor=principal.actor))
 
 
+def remove_set(session: Session, principal: Principal, set_id: str) -> None:
+    """Remove a set that no model was compared on, and commit.
+
+    Raises
+    ------
+    EvaluationSetNotFoundError
+        If there is none with this id.
+    EvaluationSetComparedError
+    """
+    evaluations.remove_set(session, evaluations.find_set(session, row_id(set_id)), actor=principal.actor)
+    session.commit()
+
+
 def start_evaluation(
     resources: Resources, principal: Principal, model_id: str, *, again: bool = False
 ) -> EvaluationDetailResponse:
@@ -80,6 +109,7 @@ def start_evaluation(
     with sessions.begin() as session:
         row = evaluations.request_evaluation(
             session,
+            resources.storage,
             registry.require_version(session, row_id(model_id)),
             actor=principal.actor,
             max_attempts=resources.settings.max_attempts,

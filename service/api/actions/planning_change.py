@@ -1,5 +1,6 @@
 """Filling in the change plan of a training run."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -7,27 +8,37 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from service import registry
-from service.api.access.principal import Principal
 from service.api.actions.registry import read_model, show_versions
 from service.api.actions.training import read_run
 from service.api.model_payloads import ModelVersionDetail, ModelVersionResponse, RuleResponse
-from service.api.resources import Resources
 from service.change_plan import ChangePlan, Compared, Sources, fill
 from service.db.rows import EvaluationRow, EvaluationState
 from service.registry.gate import FILE_INTACT
+from service.storage import Storage
 from service.web.language import Language, spoken
+from service.web.models.wording import by
 
 
 def read_change_plan(
-    resources: Resources, principal: Principal, run_id: str, *, version: str, language: Language
+    sessions: Callable[[], Session],
+    storage: Storage,
+    run_id: str,
+    *,
+    made_by: str,
+    version: str,
+    language: Language,
 ) -> ChangePlan:
     """Fill in the plan of a run from what its records say now.
 
     Parameters
     ----------
-    resources : Resources
-    principal : Principal
+    sessions : callable
+        Opens a session that sees the run.
+    storage : Storage
+        Holds the model's file.
     run_id : str
+    made_by : str
+        The account or the program that asks.
     version : str
         Of RestNet.
     language : Language
@@ -36,18 +47,17 @@ def read_change_plan(
     Raises
     ------
     TrainingRunNotFoundError
-        If the account sees no such run.
+        If the sessions see no such run.
     """
-    sessions = resources.sessions_for(principal)
     with spoken(language):
-        with sessions.open() as session:
+        with sessions() as session:
             run = read_run(session, run_id)
         model = None
         if run.model_version_id is not None:
-            with sessions.open() as session:
+            with sessions() as session:
                 # Closes the session: the gate reads the whole file.
-                model = read_model(session, resources.storage, run.model_version_id)
-        with sessions.open() as session:
+                model = read_model(session, storage, run.model_version_id)
+        with sessions() as session:
             before = _before(session, model)
             compared = None
             if model is not None and before is not None:
@@ -55,19 +65,19 @@ def read_change_plan(
                 model = model.model_copy(update={"gate": _gate(session, model, before, found)})
                 compared = _compared(found)
         sources = Sources(run=run, model=model, before=before, compared=compared)
-        return fill(sources, made_at=datetime.now(UTC), made_by=principal.username, version=version)
+        return fill(sources, made_at=datetime.now(UTC), made_by=by(made_by), version=version)
 
 
 def _before(session: Session, model: ModelVersionDetail | None) -> ModelVersionResponse | None:
-    """Return the model that a run's model would take the place of, or did when it first answered."""
-    if model is None or not model.deployments:
-        answering = registry.active_model(session)
-        return None if answering is None else show_versions(session, [answering])[0]
-    first = model.deployments[-1].number
-    earlier = registry.deployments(session, before=first, limit=1)
-    if not earlier:
-        return None
-    return show_versions(session, [registry.require_version(session, earlier[0].model_version_id)])[0]
+    """Return the model that a run's model would take the place of; of one that answers, that it did.
+
+    One that answered once and was taken away again would take the place of the one that answers now.
+    """
+    before = registry.active_model(session)
+    if model is not None and before is not None and before.id == model.id:
+        earlier = registry.earlier_versions(registry.deployments(session))
+        before = registry.require_version(session, earlier[0].id) if earlier else None
+    return None if before is None else show_versions(session, [before])[0]
 
 
 def _evaluation(session: Session, model_id: str, before_id: str) -> EvaluationRow | None:

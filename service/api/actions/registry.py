@@ -11,20 +11,28 @@ from service.api.access.principal import Principal
 from service.api.actions.describing_evaluations import newest_evaluation
 from service.api.actions.naming import names_of
 from service.api.actions.viewing import row_id
-from service.api.cursor import decode_number, encode_number
+from service.api.cursor import decode_number, encode_cursor, encode_number, newest_first
 from service.api.model_payloads import (
     DeploymentPage,
     DeploymentResponse,
     ModelVersionDetail,
+    ModelVersionPage,
     ModelVersionResponse,
+    ModelWarning,
     Overridden,
     PromotionRequest,
+    PromotionResponse,
     RollbackRequest,
     RollbackResponse,
     RuleResponse,
     SkippedVersion,
 )
 from service.db.rows import ModelDeploymentRow, ModelVersionRow
+from service.drift.renewing import (
+    REFERENCE_OF_ANOTHER_MODEL,
+    reference_of_another_model,
+    warning_of,
+)
 from service.registry import Kind
 from service.storage import Storage
 
@@ -32,11 +40,21 @@ from service.storage import Storage
 _SHOWN_DEPLOYMENTS = 50
 
 
-def list_models(session: Session) -> list[ModelVersionResponse]:
-    """Show every registered version, newest first."""
-    newest = select(ModelVersionRow).order_by(ModelVersionRow.created_at.desc(), ModelVersionRow.id.desc())
-    rows = session.scalars(newest).all()
-    return show_versions(session, rows)
+def list_models(session: Session, *, cursor: str | None, limit: int) -> ModelVersionPage:
+    """Show a page of registered versions, newest first.
+
+    Raises
+    ------
+    FieldsNotValidError
+        If the cursor is none.
+    """
+    paged = newest_first(
+        select(ModelVersionRow), ModelVersionRow.created_at, ModelVersionRow.id, cursor=cursor, limit=limit
+    )
+    rows = session.scalars(paged).all()
+    shown = rows[:limit]
+    more = encode_cursor(shown[-1].created_at, shown[-1].id) if len(rows) > limit else None
+    return ModelVersionPage(items=show_versions(session, shown), next_cursor=more)
 
 
 def read_model(session: Session, storage: Storage, model_id: str) -> ModelVersionDetail:
@@ -81,7 +99,7 @@ def list_deployments(session: Session, *, cursor: str | None, limit: int) -> Dep
 
 def promote_model(
     session: Session, principal: Principal, storage: Storage, model_id: str, asked: PromotionRequest
-) -> DeploymentResponse:
+) -> PromotionResponse:
     """Let a version answer from now on, and commit.
 
     Raises
@@ -101,8 +119,9 @@ def promote_model(
         override_reason=asked.override_reason,
     )
     [shown] = _deployments(session, [deployment])
+    warnings = warnings_of(session, deployment.model_version_id)
     session.commit()
-    return shown
+    return PromotionResponse(**shown.model_dump(), warnings=warnings)
 
 
 def roll_back_model(
@@ -117,9 +136,27 @@ def roll_back_model(
         expected_active=asked.expected_active,
     )
     [shown] = _deployments(session, [done.deployment])
+    warnings = warnings_of(session, done.deployment.model_version_id)
     session.commit()
     skipped = [SkippedVersion(**asdict(one)) for one in done.skipped]
-    return RollbackResponse(**shown.model_dump(), skipped=skipped)
+    return RollbackResponse(**shown.model_dump(), skipped=skipped, warnings=warnings)
+
+
+def warnings_of(session: Session, model_version_id: str) -> list[ModelWarning]:
+    """Say what is left to be done where a version answers: a reference for drift of its own."""
+    row = reference_of_another_model(session, model_version_id)
+    if row is None:
+        return []
+    return [
+        ModelWarning(
+            code=REFERENCE_OF_ANOTHER_MODEL,
+            message=warning_of(row),
+            cohort=row.cohort_name,
+            model_version_id=row.model_version_id,
+            model_name=row.model_version.name,
+            model_version=row.model_version.version,
+        )
+    ]
 
 
 def show_versions(session: Session, rows: Sequence[ModelVersionRow]) -> list[ModelVersionResponse]:

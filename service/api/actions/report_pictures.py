@@ -1,12 +1,17 @@
-"""The pictures of an explanation, as a report shows them."""
+"""The pictures of an explanation and of a normalisation, as a report shows them."""
 
+from collections.abc import Sequence
+
+from service.api.actions.normalised_scans import figures_of
 from service.api.explanation_payloads import ExplanationFacts
+from service.db.rows import NormalisedScanRow
 from service.errors import ServiceError
 from service.explanations import read_member
 from service.logs import get_logger
 from service.report import ReportPicture
-from service.storage import Storage, explanation_key
+from service.storage import Storage, explanation_key, normalised_figure_key
 from service.web.language import _
+from service.web.prediction.normalised import figure_words
 from service.web.prediction.picture_wording import picture
 from service.web.rendering import signed
 
@@ -39,6 +44,50 @@ def report_pictures(
         log.warning("report_without_pictures", prediction_id=prediction_id, reason=type(error).__name__)
         return ()
     return tuple(_picture(name, png, facts) for name, png in found if png is not None)
+
+
+def normalisation_pictures(
+    storage: Storage, row: NormalisedScanRow | None, prediction_id: str
+) -> tuple[ReportPicture, ...]:
+    """Read the figures of how a scan was brought into template space, as :func:`report_pictures` does.
+
+    Parameters
+    ----------
+    storage : Storage
+    row : NormalisedScanRow or None
+        None of a scan that was given in template space.
+    prediction_id : str
+    """
+    if row is None:
+        return ()
+    found = []
+    for figure in figures_of(row, prediction_id):
+        name = figure["name"].removesuffix(".png")
+        try:
+            with storage.open_local(normalised_figure_key(row.scan_id, row.version, name)) as path:
+                png = path.read_bytes()
+        except (ServiceError, OSError) as error:
+            log.warning("report_without_pictures", prediction_id=prediction_id, reason=type(error).__name__)
+            continue
+        words = figure_words(name)
+        found.append(
+            ReportPicture(
+                name=f"normalised-{name}",
+                png=png,
+                width=figure["width"],
+                height=figure["height"],
+                alt=words.alt,
+                caption=words.short,
+            )
+        )
+    return tuple(found)
+
+
+def in_order(
+    normalised: Sequence[ReportPicture], explained: Sequence[ReportPicture]
+) -> tuple[ReportPicture, ...]:
+    """Choose the pictures that a report has room for: whether the template fits before all others."""
+    return (*normalised[:1], *explained, *normalised[1:])[:MOST]
 
 
 def _picture(name: str, png: bytes, facts: ExplanationFacts) -> ReportPicture:

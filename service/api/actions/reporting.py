@@ -3,9 +3,10 @@
 from datetime import UTC, datetime
 from typing import Literal
 
+from service import jobs
 from service.api.access.principal import Principal
 from service.api.actions.explaining import explanation_facts_of
-from service.api.actions.report_pictures import report_pictures
+from service.api.actions.report_pictures import in_order, normalisation_pictures, report_pictures
 from service.api.actions.viewing import find_prediction
 from service.api.resources import Resources
 from service.report import Report, ReportNotReadyError, gather
@@ -59,9 +60,13 @@ def read_report(
             details={"format": kind},
         )
         facts = explanation_facts_of(session, row.id)
+        normalised = jobs.normalised_of(session, row.scan_id)
     # No connection to the database is held meanwhile.
     with spoken(language):
-        pictures = report_pictures(resources.storage, row.id, facts)
+        pictures = in_order(
+            normalisation_pictures(resources.storage, normalised, row.id),
+            report_pictures(resources.storage, row.id, facts),
+        )
     with sessions.open() as session, spoken(language):
         row = find_prediction(session, principal, row.id)
         return gather(

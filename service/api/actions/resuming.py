@@ -23,6 +23,10 @@ from service.storage import Appending, PartialUpload, UploadNotFoundError, Uploa
 
 PART_TYPE = "application/offset+octet-stream"
 _FILENAME = "filename"
+# Refusals of what was said or not said, and not of the bytes: asked again with the right word, they pass.
+_ANSWERED_BY_A_FIELD = frozenset(
+    {"missing_repetition_time", "implausible_repetition_time", "repetition_times_differ"}
+)
 
 
 def begin_upload(
@@ -125,20 +129,25 @@ def complete_upload(
     ------
     UploadNotFoundError, UploadIncompleteError, UploadBusyError
         If there is nothing to hand over now.
+    BadSidecarError
+        If its sidecar is none; the upload stays.
     ScanError, IdempotencyKeyReusedError, StorageUnavailableError
         As from :func:`service.api.actions.submission.submit_scan`. What is at fault itself is removed; what
-        met an outage stays, to be finished later.
+        met an outage, or lacks a word about it, stays, to be finished later.
     """
     # With a blank, which no client's own key may have.
     key = f"upload {upload_id}"
+    # What is wrong with it can be put right, and the bytes stay.
+    fields.sidecar_facts()
     try:
         upload = find_upload(resources, principal, upload_id)
         with upload.whole() as file:
             received = ReceivedScan(file, upload.name, fields, key)
             try:
                 submission = submit_scan(resources, principal, received)
-            except (ScanError, IdempotencyKeyReusedError):
-                upload.remove()
+            except (ScanError, IdempotencyKeyReusedError) as refusal:
+                if refusal.code not in _ANSWERED_BY_A_FIELD:
+                    upload.remove()
                 raise
             upload.remove()
     except UploadNotFoundError:

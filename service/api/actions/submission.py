@@ -1,19 +1,16 @@
 """From a received file to a queued prediction: checked, stored, committed, announced. In this order."""
 
-import hashlib
-import json
 import unicodedata
 from dataclasses import dataclass
 
 from opentelemetry.trace import SpanKind
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from service import jobs
 from service.api.access.principal import Principal
+from service.api.actions.idempotency import Repeatable, earlier, keep_key, request_digest, stands_for
 from service.api.payloads import ScanFields
-from service.api.problems.refusals import IdempotencyKeyReusedError
 from service.api.resources import Resources
 from service.audit import record
 from service.db.base import new_id
@@ -58,11 +55,17 @@ class ReceivedScan:
     fields: ScanFields
     idempotency_key: str | None
 
-    @property
-    def request_sha256(self) -> str:
-        """Digest of what makes two requests the same: the bytes and the fields, not the file's name."""
-        said = json.dumps([self.upload.sha256, self.fields.model_dump(mode="json")], sort_keys=True)
-        return hashlib.sha256(said.encode()).hexdigest()
+    def repeatable(self, principal: Principal) -> Repeatable | None:
+        """Say by what it is known again: the bytes and the fields, not the file's name."""
+        if self.idempotency_key is None:
+            return None
+        said = self.fields.model_dump(mode="json")
+        for later in ("slice_times_s", "tr_s", "slice_order", "run", "sidecar"):
+            if said[later] is None:
+                # As it was before there was this field: keys outlive an upgrade.
+                del said[later]
+        digest = request_digest([self.upload.sha256, said])
+        return Repeatable(principal.user_id, self.idempotency_key, digest)
 
 
 def submit_scan(resources: Resources, principal: Principal, received: ReceivedScan) -> Submission:
@@ -87,9 +90,10 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
     StorageUnavailableError
         If storage cannot take the scan now; nothing is kept.
     """
-    earlier = _earlier_submission(resources, principal, received)
-    if earlier is not None:
-        return earlier
+    before = _earlier_submission(resources, principal, received)
+    if before is not None:
+        return before
+    sidecar = received.fields.sidecar_facts()
     received.upload.seal()
     settings = resources.settings
     with resources.storage.receive(max_bytes=settings.max_upload_bytes) as copy:
@@ -101,6 +105,8 @@ def submit_scan(resources: Resources, principal: Principal, received: ReceivedSc
                 copy.path,
                 size_bytes=received.upload.size_bytes,
                 time_s=settings.reader_time_s,
+                tr_s=received.fields.tr_s,
+                sidecar_tr_s=None if sidecar is None else sidecar.tr_s,
             )
         submission = _keep(resources, principal, received, copy, checked)
     announce(resources.queue, resources.sessions_for(principal), PredictionRow, submission.prediction_id)
@@ -132,10 +138,10 @@ def _keep(
     except IntegrityError:
         discard(resources.storage, storage_key)
         # Two requests with one key at the same time: the unique constraint let the other one win.
-        earlier = _earlier_submission(resources, principal, received)
-        if earlier is None:
+        before = _earlier_submission(resources, principal, received)
+        if before is None:
             raise
-        return earlier
+        return before
     except StorageUnavailableError:
         # To delete it would take as long again: if it arrived after all, the maintenance sweep removes it.
         raise
@@ -159,35 +165,25 @@ def clean_display_name(name: str) -> str:
 
 def submitted_under(resources: Resources, principal: Principal, key: str) -> Submission | None:
     """Return what an account's key already stands for, whatever was sent with it."""
-    found = _stands_for(resources, principal, key)
-    return None if found is None else found[1]
+    with resources.sessions_for(principal).open() as session:
+        return _submission_of(session, stands_for(session, principal.user_id, key))
 
 
 def _earlier_submission(
     resources: Resources, principal: Principal, received: ReceivedScan
 ) -> Submission | None:
-    if received.idempotency_key is None:
+    request = received.repeatable(principal)
+    if request is None:
         return None
-    found = _stands_for(resources, principal, received.idempotency_key)
-    if found is None:
-        return None
-    request_sha256, submission = found
-    if request_sha256 != received.request_sha256:
-        raise IdempotencyKeyReusedError
-    return submission
-
-
-def _stands_for(resources: Resources, principal: Principal, key: str) -> tuple[str, Submission] | None:
     with resources.sessions_for(principal).open() as session:
-        found = session.execute(
-            select(IdempotencyRow, PredictionRow.scan_id)
-            .join(PredictionRow, PredictionRow.id == IdempotencyRow.prediction_id)
-            .where(IdempotencyRow.principal == principal.user_id, IdempotencyRow.key == key)
-        ).one_or_none()
-    if found is None:
+        return _submission_of(session, earlier(session, request))
+
+
+def _submission_of(session: Session, row: IdempotencyRow | None) -> Submission | None:
+    prediction = session.get(PredictionRow, row.prediction_id) if row is not None else None
+    if prediction is None:
         return None
-    row, scan_id = found
-    return row.request_sha256, Submission(scan_id=scan_id, prediction_id=row.prediction_id)
+    return Submission(scan_id=prediction.scan_id, prediction_id=prediction.id)
 
 
 def _add_rows(
@@ -210,8 +206,9 @@ def _add_rows(
             display_name=received.display_name,
             storage_key=storage_key,
             header=checked.header,
+            packed=checked.header is None,
             uploaded_by=principal.user_id,
-            **received.fields.model_dump(),
+            **received.fields.columns(),
         )
     )
     session.flush()
@@ -222,15 +219,9 @@ def _add_rows(
             requested_by=principal.user_id,
             max_attempts=resources.settings.max_attempts,
         )
-    if received.idempotency_key is not None:
-        session.add(
-            IdempotencyRow(
-                principal=principal.user_id,
-                key=received.idempotency_key,
-                request_sha256=received.request_sha256,
-                prediction_id=prediction.id,
-            )
-        )
+    request = received.repeatable(principal)
+    if request is not None:
+        keep_key(session, request, prediction_id=prediction.id)
     record(
         session,
         actor=principal.actor,

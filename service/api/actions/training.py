@@ -3,25 +3,30 @@
 from collections import defaultdict
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import case, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm.attributes import set_committed_value
 
 from service import jobs
 from service.api.access.principal import Principal
 from service.api.actions.describing_training import Describer, cohort_response, line_response
+from service.api.actions.idempotency import Repeatable, earlier, keep_key, request_digest
 from service.api.actions.viewing import row_id
-from service.api.cursor import encode_cursor, newest_first
+from service.api.cursor import by_name, encode_cursor, encode_place, newest_first
 from service.api.resources import Resources
 from service.api.training_payloads import (
+    CohortPage,
     CohortResponse,
     TrainingGridResponse,
     TrainingLogResponse,
     TrainingRunDetailResponse,
     TrainingRunPage,
     TrainingRunResponse,
+    TrainingWarning,
 )
-from service.cohorts import find_cohort, require_trainable
-from service.db.rows import CohortRow, TrainingFoldRow, TrainingRunRow
+from service.cohorts import CohortLook, find_cohort, require_trainable
+from service.db.rows import CohortRow, FoldState, TrainingFoldRow, TrainingRunRow
 from service.queue import announce
 from service.training_request import TrainingRequest
 
@@ -29,25 +34,59 @@ from service.training_request import TrainingRequest
 TAIL = 50
 
 
-def list_cohorts(session: Session) -> list[CohortResponse]:
+def every_cohort(session: Session) -> list[CohortResponse]:
     """Describe every registered cohort, by name."""
-    return [cohort_response(row) for row in session.scalars(select(CohortRow).order_by(CohortRow.name))]
+    look = CohortLook(session)
+    rows = session.scalars(select(CohortRow).order_by(CohortRow.name))
+    return [cohort_response(row, state=look.state_of(row)) for row in rows]
+
+
+def list_cohorts(session: Session, *, cursor: str | None, limit: int) -> CohortPage:
+    """Describe a page of registered cohorts, by name."""
+    rows = session.scalars(by_name(select(CohortRow), CohortRow.name, cursor=cursor, limit=limit)).all()
+    shown = rows[:limit]
+    more = encode_place([shown[-1].name]) if len(rows) > limit else None
+    look = CohortLook(session)
+    items = [cohort_response(row, state=look.state_of(row)) for row in shown]
+    return CohortPage(items=items, next_cursor=more)
 
 
 def start_training(
-    resources: Resources, principal: Principal, asked: TrainingRequest
+    resources: Resources, principal: Principal, asked: TrainingRequest, *, idempotency_key: str | None = None
 ) -> TrainingGridResponse:
-    """Queue the runs of a request, commit and announce them.
+    """Queue the runs of a request, commit and announce them, or describe those that it made before.
 
     Raises
     ------
-    CohortNotKnownError, CohortNotUsableError, CohortTooSmallError
+    CohortNotKnownError, CohortNotUsableError, CohortFilterError, CohortTooSmallError,
+    CohortReleaseUnknownError
         As :mod:`service.cohorts`.
+    IdempotencyKeyReusedError
+        If the key stands for another request.
     """
+    if idempotency_key is None:
+        return _queue_runs(resources, principal, asked, None)
+    request = Repeatable(principal.user_id, idempotency_key, request_digest(asked.model_dump(mode="json")))
+    made = _runs_made_before(resources, principal, asked, request)
+    if made is not None:
+        return made
+    try:
+        return _queue_runs(resources, principal, asked, request)
+    except IntegrityError:
+        # Two requests with one key at the same time: the unique constraint let the other one win.
+        made = _runs_made_before(resources, principal, asked, request)
+        if made is None:
+            raise
+        return made
+
+
+def _queue_runs(
+    resources: Resources, principal: Principal, asked: TrainingRequest, request: Repeatable | None
+) -> TrainingGridResponse:
     sessions = resources.sessions_for(principal)
     with sessions.begin() as session:
         cohort = find_cohort(session, asked.cohort)
-        require_trainable(cohort, asked)
+        require_trainable(session, cohort, asked)
         runs = jobs.request_runs(
             session,
             asked,
@@ -60,11 +99,45 @@ def start_training(
         )
         for run in runs:
             session.refresh(run)
+        if request is not None:
+            keep_key(session, request, grid_id=runs[0].grid_id)
         describer = Describer(session)
-        answer = TrainingGridResponse(id=str(runs[0].grid_id), runs=[describer.run(run, ()) for run in runs])
+        answer = TrainingGridResponse(
+            id=str(runs[0].grid_id),
+            runs=[describer.run(run, ()) for run in runs],
+            warnings=_warnings(session, runs[0]),
+        )
     for run in runs:
         announce(resources.queue, sessions, TrainingRunRow, run.id)
     return answer
+
+
+def _runs_made_before(
+    resources: Resources, principal: Principal, asked: TrainingRequest, request: Repeatable
+) -> TrainingGridResponse | None:
+    # As the first answer had them.
+    order = [each["settings"] for each in asked.of_each()]
+    with resources.sessions_for(principal).open() as session:
+        row = earlier(session, request)
+        if row is None:
+            return None
+        of_grid = select(TrainingRunRow).where(TrainingRunRow.grid_id == row.grid_id)
+        runs = sorted(session.scalars(of_grid), key=lambda run: order.index((run.request or {})["settings"]))
+        folds = _folds_of(session, [run.id for run in runs])
+        describer = Describer(session)
+        return TrainingGridResponse(
+            id=str(row.grid_id),
+            runs=[describer.run(run, folds[run.id]) for run in runs],
+            warnings=_warnings(session, runs[0]) if runs else [],
+        )
+
+
+def _warnings(session: Session, run: TrainingRunRow) -> list[TrainingWarning]:
+    # One cohort was asked for: what is said of one run is said of all.
+    return [
+        TrainingWarning.model_validate({"code": line.event, "message": line_response(line).text})
+        for line in jobs.warnings_of(session, run.id)
+    ]
 
 
 def list_runs(session: Session, *, cursor: str | None, limit: int) -> TrainingRunPage:
@@ -152,10 +225,13 @@ def find_run(session: Session, run_id: str) -> TrainingRunRow:
 
 
 def _folds_of(session: Session, run_ids: Sequence[str]) -> dict[str, list[TrainingFoldRow]]:
-    statement = select(TrainingFoldRow).where(TrainingFoldRow.run_id.in_(run_ids))
-    # A list shows no curves, and they are most of a row.
-    light = statement.options(defer(TrainingFoldRow.epochs)).order_by(TrainingFoldRow.fold)
+    # A list shows no curves, and they are most of a row; a fold that waits says what is kept of it.
+    kept = case((TrainingFoldRow.state == FoldState.QUEUED, TrainingFoldRow.epochs))
+    light = select(TrainingFoldRow, kept).options(defer(TrainingFoldRow.epochs))
     folds = defaultdict(list)
-    for fold in session.scalars(light):
+    of_runs = light.where(TrainingFoldRow.run_id.in_(run_ids)).order_by(TrainingFoldRow.fold)
+    for fold, epochs in session.execute(of_runs):
+        if fold.state == FoldState.QUEUED:
+            set_committed_value(fold, "epochs", epochs)
         folds[fold.run_id].append(fold)
     return folds

@@ -1,7 +1,7 @@
 """Receiving a scan over HTTP: its bytes go from the socket to quarantine, hashed on the way, never held."""
 
-import re
 from collections.abc import Callable
+from functools import partial
 from urllib.parse import unquote
 
 from anyio import to_thread
@@ -11,23 +11,32 @@ from pydantic import ValidationError
 from service.api.access.principal import Principal
 from service.api.actions.batch import Batch
 from service.api.actions.submission import ReceivedScan, Submission, clean_display_name, submit_scan
-from service.api.edge.multipart import ScanForm
+from service.api.edge.multipart import SIDECAR_FIELD, ScanForm
 from service.api.parameters import RAW_HEADERS, refuse_lost_headers
-from service.api.payloads import ScanFields
+from service.api.payloads import ScanFields, read_sidecar_text
 from service.api.problems.handlers import field_problems
 from service.api.problems.refusals import FieldsNotValidError, MediaTypeError
 from service.api.resources import resources_of
 from service.storage import Upload, UploadTooLargeError
 
 FORM_OVERHEAD_BYTES = 64 * 1024
-RAW_TYPES = frozenset({"", "application/octet-stream", "application/gzip", "application/x-gzip"})
-IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+RAW_TYPES = frozenset(
+    {
+        "",
+        "application/octet-stream",
+        "application/gzip",
+        "application/x-gzip",
+        "application/zip",
+        "application/x-zip-compressed",
+    }
+)
 
 
 async def receive_scan(
     request: Request,
     principal: Principal,
     *,
+    idempotency_key: str | None = None,
     extra_fields: frozenset[str] = frozenset(),
     before_file: Callable[[dict[str, str]], None] | None = None,
 ) -> Submission:
@@ -38,6 +47,7 @@ async def receive_scan(
     request : Request
         Its body has not been read. A client that goes away leaves nothing behind.
     principal : Principal
+    idempotency_key : str, optional
     extra_fields : frozenset of str
         Text fields of the form that are not about the scan.
     before_file : callable, optional
@@ -51,11 +61,12 @@ async def receive_scan(
         If more bytes arrive than allowed.
     TooManyUploadsError, UploadsFullError
         If too many arrive at once.
+    BadSidecarError
+        If its sidecar is none; where that comes before the file, before the file is taken in.
     ScanError, IdempotencyKeyReusedError
         As from :func:`service.api.actions.submission.submit_scan`.
     """
     resources = resources_of(request)
-    key = _idempotency_key(request)
     max_bytes = resources.settings.max_upload_bytes
     _refuse_announced_size(request, max_bytes)
     with (
@@ -68,7 +79,7 @@ async def receive_scan(
             form = ScanForm(
                 request.headers["content-type"],
                 allowed_fields=frozenset(ScanFields.model_fields) | extra_fields,
-                before_file=before_file,
+                before_file=partial(_before_file, before_file),
             )
             await _stream(request, upload, max_bytes=max_bytes, extract=form.feed)
             name = form.finish()
@@ -77,10 +88,12 @@ async def receive_scan(
             refuse_lost_headers(request.headers, raw=True)
             name = _raw_name(request)
             said = _raw_fields(request)
+            _require_sidecar(said)
             await _stream(request, upload, max_bytes=max_bytes, extract=bytes)
         else:
             raise MediaTypeError(sent=kind)
-        received = ReceivedScan(upload, clean_display_name(name), _scan_fields(said), key)
+        _require_sidecar(said)
+        received = ReceivedScan(upload, clean_display_name(name), _scan_fields(said), idempotency_key)
         return await to_thread.run_sync(
             submit_scan, resources, principal, received, limiter=resources.submitting
         )
@@ -106,17 +119,6 @@ def _refuse_announced_size(request: Request, max_bytes: int) -> None:
         raise UploadTooLargeError(max_bytes)
 
 
-def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and not IDEMPOTENCY_KEY.fullmatch(key):
-        problem = {
-            "where": "header.Idempotency-Key",
-            "problem": "expected 1 to 255 printable ASCII characters without blanks",
-        }
-        raise FieldsNotValidError([problem])
-    return key
-
-
 def _raw_name(request: Request) -> str:
     # Headers arrive as Latin-1; clients send UTF-8, plain or percent-encoded.
     sent = request.headers.get("x-filename", "").encode("latin-1").decode(errors="replace")
@@ -128,9 +130,26 @@ def _raw_name(request: Request) -> str:
 
 
 def _raw_fields(request: Request) -> dict[str, str]:
-    return {
+    said = {
         name: request.headers[header] for name, header in RAW_HEADERS.items() if header in request.headers
     }
+    sidecar = said.get(SIDECAR_FIELD, "")
+    if not sidecar.lstrip().startswith("{"):
+        # A header is one line; what has several comes percent-encoded.
+        said |= {SIDECAR_FIELD: unquote(sidecar)} if sidecar else {}
+    return said
+
+
+def _before_file(before_file: Callable[[dict[str, str]], None] | None, fields: dict[str, str]) -> None:
+    if before_file is not None:
+        before_file(fields)
+    _require_sidecar(fields)
+
+
+def _require_sidecar(said: dict[str, str]) -> None:
+    """Refuse a sidecar that is none."""
+    if said.get(SIDECAR_FIELD, "").strip():
+        read_sidecar_text(said[SIDECAR_FIELD])
 
 
 def _scan_fields(said: dict[str, str]) -> ScanFields:

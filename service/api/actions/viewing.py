@@ -18,7 +18,7 @@ from service.api.problems.remedies import may_pass_next_time, remedy
 from service.audit import ReadLog
 from service.db.job import JobRow
 from service.db.planning import in_one_process
-from service.db.rows import PredictionRow, PredictionState, ScanRow
+from service.db.rows import Lane, PredictionRow, PredictionState, ScanRow
 from service.identity.permissions import Permission
 from service.jobs import JobFailure
 
@@ -147,9 +147,11 @@ def _response(row: PredictionRow, queue_position: int | None, pace_s: float | No
         subject_id=row.scan.subject_id,
         status=row.state,
         progress=row.progress,
+        queue=Lane(row.lane),
+        stage=row.stage,
         queue_position=queue_position,
         expected_wait_s=None
-        if queue_position is None or pace_s is None
+        if queue_position is None or pace_s is None or row.lane != Lane.INFERENCE
         else round(queue_position * pace_s, 1),
         cancel_requested=row.cancel_requested,
         result=row.result.result if finished_well and row.result is not None else None,

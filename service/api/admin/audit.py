@@ -9,16 +9,18 @@ from fastapi import Depends, Query
 from fastapi.responses import StreamingResponse
 
 from service.api.access.principals import AnyResources, AuditReader
-from service.api.actions.auditing import AuditFilter, export_events, list_events
+from service.api.actions.auditing import AuditFilter, export_events, list_events, whose
 from service.api.admin.common import Cursor, Limit, make_router
 from service.api.moments import Moment
+from service.api.patterns import ACTION, IDENTIFIER
 from service.api.payloads import AuditPage
 from service.api.problems.problem import problem_responses
+from service.api.problems.refusals import FieldsNotValidError
 from service.audit.export import Format
+from service.identity.errors import AccountNotFoundError
 
-ACTION = r"^[a-z_]+\.[a-z_]+$"
-ACTOR = r"^[a-z][a-z-]*(:[0-9A-Za-z-]+)?$"
-SUBJECT_ID = r"^[A-Za-z0-9-]+$"
+# What cannot be a name, or be written for somebody, is refused with what is expected.
+NOBODY = "expected the name of an account of the organisation, user:<id>, key:<id> or a program, found none"
 LINES_AT_ONCE = 500
 MEDIA_TYPES = {Format.JSON_LINES: "application/jsonl", Format.CSV: "text/csv; charset=utf-8"}
 
@@ -26,19 +28,31 @@ router = make_router()
 
 
 def asked_for(
+    principal: AuditReader,
+    resources: AnyResources,
     *,
     action: Annotated[
         str | None, Query(max_length=64, pattern=ACTION, description="Such as `user.disable`")
     ] = None,
     actor: Annotated[
-        str | None, Query(max_length=64, pattern=ACTOR, description="Such as `user:<id>` or `anonymous`")
+        str | None,
+        Query(
+            max_length=64,
+            description="A user name, for what the account did itself and with its keys; "
+            "or as the audit writes it: `user:<id>`, `key:<id>`, `anonymous`, `command-line`, ...",
+        ),
     ] = None,
-    subject_id: Annotated[str | None, Query(max_length=64, pattern=SUBJECT_ID)] = None,
+    subject_id: Annotated[str | None, Query(max_length=64, pattern=IDENTIFIER)] = None,
     since: Annotated[Moment, Query(description="Not before this moment; UTC without a zone")] = None,
     until: Annotated[Moment, Query(description="Before this moment; UTC without a zone")] = None,
 ) -> AuditFilter:
     """Read what a query asks of the audit; what it does not name is not asked."""
-    return AuditFilter(action=action, actor=actor, subject_id=subject_id, since=since, until=until)
+    with resources.sessions_for(principal).open() as session:
+        try:
+            by = whose(session, actor or "")
+        except AccountNotFoundError as error:
+            raise FieldsNotValidError([{"where": "query.actor", "problem": NOBODY}]) from error
+    return AuditFilter(action=action, subject_id=subject_id, since=since, until=until, **by)
 
 
 AskedFor = Annotated[AuditFilter, Depends(asked_for)]

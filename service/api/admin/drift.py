@@ -7,12 +7,16 @@ from fastapi import Query
 from service.api.access.principals import AnyResources, ModelManager
 from service.api.actions.drift import (
     acknowledge_alarm,
+    acknowledge_every_alarm,
     ask_for_evaluation,
     read_drift,
     start_reference,
+    stop_reference,
 )
 from service.api.admin.common import make_router
 from service.api.drift_payloads import (
+    AcknowledgedResponse,
+    AcknowledgementRequest,
     AlarmResponse,
     DriftResponse,
     EvaluationRequest,
@@ -58,16 +62,40 @@ def post_reference(
 
 
 @router.post(
+    "/drift/references/{reference_id}/cancel",
+    summary="Cancel a reference",
+    responses=problem_responses(404, 409),
+)
+def post_reference_cancellation(
+    reference_id: str, principal: ModelManager, resources: AnyResources
+) -> ReferenceResponse:
+    """Stop measuring a cohort; the reference in use stays, and asking again changes nothing."""
+    return stop_reference(resources, principal, reference_id)
+
+
+@router.post(
     "/drift/evaluations",
     status_code=202,
     summary="Ask for an evaluation",
     responses=problem_responses(400, 404, 409),
 )
 def post_evaluation(
-    body: EvaluationRequest, principal: ModelManager, resources: AnyResources
+    principal: ModelManager, resources: AnyResources, body: EvaluationRequest | None = None
 ) -> EvaluationRequestedResponse:
     """Let the housekeeping compare a version's scans within seconds rather than at the next hour."""
-    return ask_for_evaluation(resources, principal, body)
+    return ask_for_evaluation(resources, principal, body or EvaluationRequest())
+
+
+@router.post(
+    "/drift/alarms/acknowledge",
+    summary="Acknowledge every drift alarm of a model",
+    responses=problem_responses(400, 404, 409),
+)
+def post_acknowledgements(
+    body: AcknowledgementRequest, principal: ModelManager, resources: AnyResources
+) -> AcknowledgedResponse:
+    """Note that every alarm of a version was seen, and say how many nobody had seen yet."""
+    return acknowledge_every_alarm(resources, principal, body)
 
 
 @router.post(

@@ -10,6 +10,7 @@ from service.api.actions.evaluating import (
     list_evaluations,
     list_sets,
     read_evaluation,
+    remove_set,
     start_evaluation,
     stop_evaluation,
     use_set,
@@ -18,7 +19,7 @@ from service.api.admin.common import Cursor, Limit, make_router
 from service.api.evaluation_payloads import (
     EvaluationDetailResponse,
     EvaluationPage,
-    EvaluationSetList,
+    EvaluationSetPage,
     EvaluationSetRequest,
     EvaluationSetResponse,
 )
@@ -30,10 +31,12 @@ router = make_router()
 
 
 @router.get("/evaluation-sets", summary="List evaluation sets")
-def get_evaluation_sets(principal: ModelReader, resources: AnyResources) -> EvaluationSetList:
-    """Return every set of people that models may be compared on, by name."""
+def get_evaluation_sets(
+    principal: ModelReader, resources: AnyResources, cursor: Cursor = None, limit: Limit = 50
+) -> EvaluationSetPage:
+    """Return a page of the sets of people that models may be compared on, by name."""
     with resources.sessions_for(principal).open() as session:
-        return EvaluationSetList(items=list_sets(session))
+        return list_sets(session, cursor=cursor, limit=limit)
 
 
 @router.post(
@@ -59,6 +62,18 @@ def post_use(set_id: str, principal: ModelManager, resources: AnyResources) -> E
     """Put a set in the place of the one in use; what was compared on that no longer counts for the gate."""
     with resources.sessions_for(principal).open() as session:
         return use_set(session, principal, set_id)
+
+
+@router.delete(
+    "/evaluation-sets/{set_id}",
+    status_code=204,
+    summary="Remove an evaluation set",
+    responses=problem_responses(404, 409),
+)
+def delete_evaluation_set(set_id: str, principal: ModelManager, resources: AnyResources) -> None:
+    """Remove a set that no model was compared on, also the one in use."""
+    with resources.sessions_for(principal).open() as session:
+        remove_set(session, principal, set_id)
 
 
 @router.post(

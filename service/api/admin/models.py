@@ -13,10 +13,10 @@ from service.api.actions.registry import (
 from service.api.admin.common import Cursor, Limit, make_router
 from service.api.model_payloads import (
     DeploymentPage,
-    DeploymentResponse,
     ModelVersionDetail,
     ModelVersionPage,
     PromotionRequest,
+    PromotionResponse,
     RollbackRequest,
     RollbackResponse,
 )
@@ -26,10 +26,12 @@ router = make_router()
 
 
 @router.get("/models", summary="List model versions")
-def get_models(principal: ModelReader, resources: AnyResources) -> ModelVersionPage:
-    """Return every registered checkpoint with its card; the active one answers."""
+def get_models(
+    principal: ModelReader, resources: AnyResources, cursor: Cursor = None, limit: Limit = 50
+) -> ModelVersionPage:
+    """Return a page of registered checkpoints with their cards, newest first; the active one answers."""
     with resources.sessions_for(principal).open() as session:
-        return ModelVersionPage(items=list_models(session))
+        return list_models(session, cursor=cursor, limit=limit)
 
 
 # Before the route with an identifier, which it would be taken for.
@@ -62,7 +64,7 @@ async def get_model(model_id: str, principal: ModelReader, resources: AnyResourc
 )
 def post_promotion(
     model_id: str, body: PromotionRequest, principal: ModelManager, resources: AnyResources
-) -> DeploymentResponse:
+) -> PromotionResponse:
     """Put a version in the place of the one that answers; predictions that are on their way keep theirs."""
     with resources.sessions_for(principal).open() as session:
         return promote_model(session, principal, resources.storage, model_id, body)

@@ -16,9 +16,10 @@ from service.api.actions.training import (
     stop_training,
 )
 from service.api.admin.common import Cursor, Limit, make_router
+from service.api.parameters import IdempotencyKey
 from service.api.problems.problem import problem_responses
 from service.api.training_payloads import (
-    CohortList,
+    CohortPage,
     ReviewedScansResponse,
     TrainingGridResponse,
     TrainingLogResponse,
@@ -36,10 +37,12 @@ router = make_router()
 
 
 @router.get("/cohorts", summary="List cohorts")
-def get_cohorts(principal: Trainer, resources: AnyResources) -> CohortList:
-    """Return every cohort that is registered, by name."""
+def get_cohorts(
+    principal: Trainer, resources: AnyResources, cursor: Cursor = None, limit: Limit = 50
+) -> CohortPage:
+    """Return a page of the cohorts that are registered, by name."""
     with resources.sessions_for(principal).open() as session:
-        return CohortList(items=list_cohorts(session))
+        return list_cohorts(session, cursor=cursor, limit=limit)
 
 
 @router.get("/reviewed-scans", summary="Count the scans that may be trained on")
@@ -56,10 +59,10 @@ def get_reviewed_scans(principal: Trainer, resources: AnyResources) -> ReviewedS
     responses=problem_responses(400, 409),
 )
 def post_training_runs(
-    body: TrainingRequest, principal: Trainer, resources: AnyResources
+    body: TrainingRequest, principal: Trainer, resources: AnyResources, idempotency_key: IdempotencyKey
 ) -> TrainingGridResponse:
     """Queue a run for each network, recurrent layer and seed; at most 40."""
-    return start_training(resources, principal, body)
+    return start_training(resources, principal, body, idempotency_key=idempotency_key)
 
 
 @router.get("/training-runs", summary="List training runs")

@@ -5,17 +5,20 @@ from collections.abc import Callable
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from imaging.native.sidecar import BadSidecarError
+from service.api.payloads import MAX_SIDECAR_BYTES
 from service.api.problems.refusals import MediaTypeError, MultipartError, ScanMissingError
 
 SCAN_FIELD = "scan"
 MAX_FIELD_BYTES = 1024
+SIDECAR_FIELD = "sidecar"
 MAX_PARTS = 16
 MAX_HEADERS_PER_PART = 8
 MAX_HEADER_BYTES = 2048
 
 
 class ScanForm:
-    """A push parser for ``multipart/form-data`` with small text fields and one file named ``scan``.
+    """A push parser for ``multipart/form-data`` with small text fields, a file ``scan``, and a ``sidecar``.
 
     Parameters
     ----------
@@ -64,6 +67,7 @@ class ScanForm:
         self._header_name = bytearray()
         self._header_value = bytearray()
         self._field_name = ""
+        self._is_named = False
         self._field_value = bytearray()
         self._file_bytes = bytearray()
         try:
@@ -92,6 +96,8 @@ class ScanForm:
         ------
         MultipartError
             If the body breaks the format or a limit.
+        BadSidecarError
+            If an empty file stands in the field ``sidecar``.
         """
         try:
             self._parser.write(chunk)
@@ -143,6 +149,8 @@ class ScanForm:
         if disposition != b"form-data" or b"name" not in options:
             raise MultipartError("expected each part to name its form field, found one that does not")
         self._field_name = options[b"name"].decode("utf-8", errors="replace")
+        # Browsers send a file that nobody has chosen as one without a name.
+        self._is_named = bool(options.get(b"filename"))
         if self._field_name == SCAN_FIELD:
             self._file_begins(options.get(b"filename"))
         elif self._field_name not in self._allowed_fields or self._field_name in self.fields:
@@ -170,12 +178,23 @@ class ScanForm:
             return
         if not self._field_name:
             return
+        if self._field_name == SIDECAR_FIELD:
+            # With one byte too many it is seen to be too long; more are not kept.
+            room = MAX_SIDECAR_BYTES + 1 - len(self._field_value)
+            self._field_value += data[start : min(end, start + room)]
+            return
         if len(self._field_value) + end - start > MAX_FIELD_BYTES:
             raise MultipartError(f"expected at most {MAX_FIELD_BYTES} bytes in a text field, found more")
         self._field_value += data[start:end]
 
     def _part_ends(self) -> None:
         if self._in_file or not self._field_name:
+            return
+        if self._field_name == SIDECAR_FIELD:
+            if self._is_named and not self._field_value.strip():
+                raise BadSidecarError(expected="JSON", found="an empty file")
+            # Letters in another encoding stand in fields of it that are not read.
+            self.fields[SIDECAR_FIELD] = self._field_value.decode("utf-8-sig", "replace")
             return
         try:
             self.fields[self._field_name] = self._field_value.decode()

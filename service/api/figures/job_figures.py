@@ -18,6 +18,7 @@ from service.db.rows import (
     DriftReferenceRow,
     EvaluationRow,
     ExplanationRow,
+    Lane,
     ModelVersionRow,
     PredictionRow,
     PredictionState,
@@ -26,6 +27,7 @@ from service.db.rows import (
     TrainingRunRow,
 )
 from service.jobs.ended import EndedJob, EndedJobs
+from service.queue import lanes_of
 
 NAMES: dict[type[JobRow], str] = {
     PredictionRow: "prediction",
@@ -37,9 +39,12 @@ NAMES: dict[type[JobRow], str] = {
     DriftReferenceRow: "drift_reference",
 }
 
+# Predictions that wait in another queue than that of answers, or are worked on there.
+LANE_NAMES: dict[str, str] = {Lane.NORMALISING: "normalisation"}
+
 # From a part of a second to a day: a prediction takes about one, a fold hours.
 BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0, 28800.0, 86400.0)
-STAGES = ("read", "preprocess", "classify")
+STAGES = ("normalise", "read", "preprocess", "classify")
 
 # How long a count of every prediction is kept, in seconds: the only figure that grows with the table.
 TOTALS_S = 300.0
@@ -89,7 +94,8 @@ class JobFigures:
         self._count_all(session)
         models = _models(session)
         for kind in JOB_KINDS:
-            self._look_at_queue(session, kind)
+            for lane in lanes_of(kind):
+                self._look_at_queue(session, kind, lane)
             for job in self._ends[kind].look(session, first_s=monotonic() - self._opened):
                 self._count(NAMES[kind], job, models)
 
@@ -104,16 +110,16 @@ class JobFigures:
             self._totals.labels(state.value).set(counts.get(state, 0))
         self._counted_at = monotonic()
 
-    def _look_at_queue(self, session: Session, kind: type[JobRow]) -> None:
-        name = NAMES[kind]
+    def _look_at_queue(self, session: Session, kind: type[JobRow], lane: str | None) -> None:
+        name, here = LANE_NAMES.get(lane or "", NAMES[kind]), kind.in_lane(lane)
         live = (JobState.QUEUED, *kind.RUNNING)
         counted = session.execute(
-            select(kind.state, func.count()).where(kind.state.in_(live)).group_by(kind.state)
+            select(kind.state, func.count()).where(kind.state.in_(live), here).group_by(kind.state)
         ).all()
         counts = {str(state): int(number) for state, number in counted}
         for state in live:
             self._queue.labels(name, str(state)).set(counts.get(str(state), 0))
-        oldest = select(kind.queued_at, utc_now()).where(kind.state == JobState.QUEUED)
+        oldest = select(kind.queued_at, utc_now()).where(kind.state == JobState.QUEUED, here)
         found = session.execute(oldest.order_by(kind.queued_at).limit(1)).one_or_none()
         self._oldest.labels(name).set(_between(found[0], found[1]) if found else 0.0)
 
@@ -122,7 +128,8 @@ class JobFigures:
         self._ended.labels(kind, job.state, code, models.get(job.model_version_id or "", "")).inc()
         self._repeats.labels(kind).inc(max(job.attempts - 1, 0))
         self._seconds.labels(kind, "total").observe(_between(job.queued_at, job.finished_at))
-        if job.started_at is not None:
+        # A run of training is queued again to be put together, long after it has started.
+        if job.started_at is not None and job.started_at >= job.queued_at:
             self._seconds.labels(kind, "wait").observe(_between(job.queued_at, job.started_at))
             self._seconds.labels(kind, "work").observe(_between(job.started_at, job.finished_at))
         for stage in STAGES:

@@ -1,7 +1,7 @@
 """From a refusal to an HTTP status: the only place where the two meet."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -13,6 +13,7 @@ from starlette.responses import Response
 
 from imaging.errors import ScanError
 from service import (
+    cohort_filters,
     cohorts,
     enclosure,
     evaluations,
@@ -26,6 +27,7 @@ from service import (
     storage,
 )
 from service.api.edge import upload_slots
+from service.api.patterns import IN_WORDS
 from service.api.problems import refusals
 from service.api.problems.problem import Problem, problem, problem_response
 from service.audit import chain
@@ -62,10 +64,14 @@ STATUSES: dict[type[Exception], int] = {
     api_keys.ApiKeyNameError: 422,
     api_keys.ApiKeyNotFoundError: 404,
     chain.AuditHeadMissingError: 500,
+    cohort_filters.CohortFilterError: 422,
     cohorts.CohortNotKnownError: 422,
     cohorts.CohortNotUsableError: 409,
+    cohorts.CohortReleaseUnknownError: 422,
     cohorts.CohortTooSmallError: 422,
     drift.DriftAlarmNotFoundError: 404,
+    drift.DriftReferenceNotFoundError: 404,
+    drift.DriftReferenceOverError: 409,
     drift.DriftReferenceTooSmallError: 422,
     drift.DriftReferenceWaitingError: 409,
     enclosure.EnclosureUnavailableError: 503,
@@ -73,9 +79,11 @@ STATUSES: dict[type[Exception], int] = {
     enclosure.ReaderMemoryError: 422,
     enclosure.ReaderTimeLimitError: 422,
     evaluations.EvaluationCohortTooSmallError: 422,
+    evaluations.EvaluationFilterError: 422,
     evaluations.EvaluationNotFoundError: 404,
     evaluations.EvaluationOriginAwayError: 503,
     evaluations.EvaluationOverError: 409,
+    evaluations.EvaluationSetComparedError: 409,
     evaluations.EvaluationSetNameTakenError: 409,
     evaluations.EvaluationSetNotFoundError: 404,
     evaluations.NoEvaluationSetError: 409,
@@ -86,6 +94,7 @@ STATUSES: dict[type[Exception], int] = {
     jobs.PredictionNotFinishedError: 409,
     jobs.PredictionNotFoundError: 404,
     jobs.PredictionNotRetryableError: 409,
+    jobs.ScanGivenUpError: 409,
     jobs.TrainingRunNotFoundError: 404,
     jobs.TrainingRunNotResumableError: 409,
     jobs.TrainingRunOverError: 409,
@@ -107,6 +116,7 @@ STATUSES: dict[type[Exception], int] = {
     refusals.DatabaseUnavailableError: 503,
     refusals.ExplanationNotFoundError: 404,
     refusals.ExplanationNotReadyError: 409,
+    refusals.NotNormalisedError: 404,
     refusals.FieldsNotValidError: 422,
     refusals.InstallationOnlyError: 403,
     refusals.IdempotencyKeyReusedError: 422,
@@ -261,8 +271,19 @@ def _methods_of(request: Request) -> list[str]:
 def field_problems(errors: Any) -> list[dict[str, str]]:
     """Say where each value is wrong and why, without the value, which may describe a person."""
     return [
-        {"where": ".".join(str(part) for part in error["loc"]), "problem": error["msg"]} for error in errors
+        {"where": ".".join(str(part) for part in error["loc"]), "problem": _in_words(error)}
+        for error in errors
     ]
+
+
+def _in_words(error: Mapping[str, Any]) -> str:
+    context = error.get("ctx", {})
+    # Pydantic would put a word of its own before one of ours.
+    if "error" in context:
+        return str(context["error"])
+    # And it would show the pattern; its other sentences are for people.
+    words = IN_WORDS.get(context.get("pattern", ""))
+    return str(error["msg"]) if words is None else f"expected {words}, found something else"
 
 
 def error_response(request: Request, error: Exception, *, page: Renderer | None = None) -> Response:

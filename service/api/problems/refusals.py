@@ -142,6 +142,18 @@ class ExplanationFileNotFoundError(NotFoundError):
         ServiceError.__init__(self, "expected a file that the explanation names, found none of this name")
 
 
+class NotNormalisedError(ServiceError):
+    """A scan that was not brought into template space, yet or at all."""
+
+    code: ClassVar[str] = "not_normalised"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected a prediction whose scan RestNet has brought into template space, found one that lies "
+            "there as it was given, or is not there yet"
+        )
+
+
 class MediaTypeError(ServiceError):
     """A body of a kind that the route does not read.
 
@@ -157,8 +169,8 @@ class MediaTypeError(ServiceError):
 
     def __init__(
         self,
-        expected: str = "multipart/form-data, or a raw file with X-Filename and application/octet-stream or "
-        "application/gzip",
+        expected: str = "multipart/form-data, or a raw file with X-Filename and application/octet-stream, "
+        "application/gzip or application/zip",
         *,
         sent: str,
     ) -> None:

@@ -12,8 +12,8 @@ _OUR_FAULT = "Try again. If it happens again, give the reference to whoever runs
 
 _OF_A_SCAN = {
     "empty_file": "The export or the copy did not finish: make it again, then upload the new file.",
-    "not_nifti": "Upload one NIfTI file, .nii or .nii.gz. Images from the scanner (DICOM) are converted by "
-    "dcm2niix, and then registered to the MNI152 template.",
+    "not_nifti": "Upload one NIfTI file, .nii or .nii.gz, or a zip with the DICOM images of the run or one "
+    "BIDS subject.",
     "analyze_format": "Convert the original images to NIfTI (.nii) and upload that. A conversion of the "
     "Analyze file would have to guess which side is left.",
     "nifti_pair": "Convert the .hdr/.img pair to one .nii file and upload that.",
@@ -28,10 +28,10 @@ _OF_A_SCAN = {
     "scan_too_short": "Upload the whole run, not a part of it.",
     "scan_too_large": "Upload a single run; resample it to voxels of 2 mm or more if it is finer.",
     "nonfinite_header": "The header is damaged. " + _EXPORT_AGAIN,
-    "missing_repetition_time": "Write the repetition time into the header (pixdim[4], in seconds), then "
-    "upload the file again.",
-    "implausible_repetition_time": "Correct the repetition time or its unit in the header (pixdim[4]), then "
-    "upload the file again.",
+    "missing_repetition_time": "Upload it again with its repetition time in seconds (field 'tr_s'; on the "
+    'page under "Details of the acquisition").',
+    "implausible_repetition_time": "Upload it again with its repetition time in seconds (field 'tr_s'; on "
+    'the page under "Details of the acquisition"), or correct it or its unit in the header (pixdim[4]).',
     "no_orientation": _EXPORT_AGAIN + " Without an orientation nobody can tell left from right.",
     "singular_affine": "The orientation in the header is damaged. " + _EXPORT_AGAIN,
     "implausible_affine": "Correct the voxel sizes and the position in the header, or convert the original "
@@ -47,8 +47,37 @@ _OF_A_SCAN = {
     "all_zero": "The file holds nothing but zeros. " + _EXPORT_AGAIN,
     "constant_in_time": "Upload the measured time series, not an average or one volume repeated.",
     "frames_repeated": "Upload the frames as they were acquired, without filled or repeated ones.",
-    "not_in_template_space": "Register the scan to the MNI152 template (as the Athena pipeline and fMRIPrep "
-    "do), then upload the registered file.",
+    "registration_failed": "Give a functional run of the whole brain: not a phantom, not a few slices.",
+    "brain_cut_off": "Give a functional run of the whole brain: not a phantom, not a few slices.",
+    "head_turned": "Convert the original images again, and compare the position that was entered at "
+    "the scanner.",
+    "signal_filtered": "Give the run as the scanner wrote it; a scan that is in template space already needs "
+    "no further preparation.",
+    "alternating_signal": "Give the functional (BOLD) run of the session, not the perfusion run.",
+    "too_much_motion": "Give another run of the same person: in this one the head moved too much.",
+    "bad_slice_times": "Correct SliceTiming in the sidecar: a time in seconds for each slice.",
+    "bad_sidecar": "Correct the sidecar: one JSON object, as dcm2niix or BIDS writes it.",
+    "repetition_times_differ": "Find out which of the two is right, then give that one with the scan "
+    "(field 'tr_s').",
+    "repetition_time_disputed": "The file was not kept. Find out from the protocol of the scan which is "
+    "right, then upload it again with that one (field 'tr_s'; on the page under \"Details of the "
+    'acquisition").',
+    "no_run_found": "Give a functional run: a NIfTI file, or a zip with its DICOM images or a BIDS subject.",
+    "source_too_large": "Give one run, or one subject, alone.",
+    "zip_damaged": "The archive is damaged. Copy it again from where it was made, then upload that copy.",
+    "zip_refused": "Pack the files again into a plain zip: without a password, links or other archives.",
+    "dicom_not_usable": "Give the DICOM images of the functional (BOLD) series, as the scanner wrote them.",
+    "dicom_incomplete": "Export the whole series again, with every image of it.",
+    "dicom_conversion_failed": "Export the series again from the archive of images, uncompressed if it can.",
+    "several_series": "The file was not kept. Upload it again with the number of the series that is meant "
+    "(field 'run'; on the page under \"Details of the acquisition\"), or upload that series alone.",
+    "several_runs": "The file was not kept. Upload it again with the run that is meant (field 'run'; on the "
+    'page under "Details of the acquisition"), or upload that run alone.',
+    "several_subjects": "Give the folder of one subject.",
+    "run_not_found": "The file was not kept. Upload it again with the name or number of a run that is in it "
+    "(field 'run'; on the page under \"Details of the acquisition\").",
+    "not_in_template_space": "Compare the orientation in the file's header with the images at the scanner "
+    "and correct it, or register the scan to the MNI152 template yourself, then upload that file.",
 }
 _OF_AN_UPLOAD = {
     "upload_too_large": "Upload a single run, compressed as .nii.gz.",
@@ -83,10 +112,12 @@ _OF_A_PREDICTION = {
 }
 _OF_THE_SERVICE = {
     "stored_file_missing": "The file is no longer in storage: upload it again.",
+    "scan_given_up": "The file is no longer in storage: upload it again.",
     "stored_file_damaged": "The file in storage was changed or cut short: upload it again, and tell whoever "
     "runs this service.",
     "stored_file_changed": "The file in storage is damaged: upload the scan again.",
-    "scan_reader_died": "The file ended the program that was reading it. " + _EXPORT_AGAIN,
+    "scan_reader_died": "Upload it again: the computer may have run out of memory for a moment. If that does "
+    "not help, tell whoever runs this service, and export or convert it again from the original images.",
     "scan_reader_memory": "Upload a single run; resample it to voxels of 2 mm or more if it is finer.",
     "scan_reader_time_limit": "Upload a single run; resample it to voxels of 2 mm or more if it is finer.",
     "scan_reader_unavailable": "Wait a moment, then try again.",

@@ -24,7 +24,15 @@ from service.db.rows.logins import (
     SecondStepRow,
 )
 from service.db.rows.models import ModelDeploymentRow, ModelVersionRow
-from service.db.rows.predictions import RUNNING, IdempotencyRow, PredictionRow, PredictionState, ResultRow
+from service.db.rows.normalised import NormalisedScanRow
+from service.db.rows.predictions import (
+    RUNNING,
+    IdempotencyRow,
+    Lane,
+    PredictionRow,
+    PredictionState,
+    ResultRow,
+)
 from service.db.rows.reviews import ReviewRow
 from service.db.rows.scans import FILES_TO_REMOVE, KEPT, ScanRow
 from service.db.rows.scores import (
@@ -64,9 +72,11 @@ __all__ = [
     "IdempotencyRow",
     "InvitationRow",
     "KnownBrowserRow",
+    "Lane",
     "LoginAttemptRow",
     "ModelDeploymentRow",
     "ModelVersionRow",
+    "NormalisedScanRow",
     "PredictionRow",
     "PredictionState",
     "ProviderIdentityRow",

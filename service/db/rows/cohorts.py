@@ -4,7 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Enum, String, Text
+from sqlalchemy import JSON, Enum, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from service.db.base import Base, CreatedAt, Key, Sha256
@@ -44,6 +44,8 @@ class CohortRow(Base):
     # By site: how many cases and controls.
     sites: Mapped[dict[str, Any]]
     preprocessing: Mapped[dict[str, Any]]
+    # Official releases, of those with a label; empty where nobody's is known, null where nobody has looked.
+    releases: Mapped[list[str] | None] = mapped_column(JSON(none_as_null=True))
     state: Mapped[CohortState] = mapped_column(
         Enum(
             CohortState,

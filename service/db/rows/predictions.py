@@ -4,12 +4,14 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from sqlalchemy import (
+    CheckConstraint,
     ColumnElement,
     ForeignKey,
     Index,
     String,
     UniqueConstraint,
     select,
+    true,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -25,17 +27,28 @@ class PredictionState(StrEnum):
 
     QUEUED = "queued"
     PREPROCESSING = "preprocessing"
+    NORMALISING = "normalising"
     CLASSIFYING = "classifying"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
 
 
-RUNNING = (PredictionState.PREPROCESSING, PredictionState.CLASSIFYING)
+RUNNING = (PredictionState.PREPROCESSING, PredictionState.NORMALISING, PredictionState.CLASSIFYING)
+
+
+class Lane(StrEnum):
+    """Which queue a prediction waits in: a scan in the scanner's space has minutes of work before it."""
+
+    INFERENCE = "inference"
+    NORMALISING = "normalising"
 
 
 class PredictionRow(JobRow, OrganisationOwned, Base):
-    """One model on one scan: the job and its outcome."""
+    """One model on one scan: the job and its outcome.
+
+    ``stage`` names what is done to a scan that is brought into template space.
+    """
 
     __tablename__ = "predictions"
     __table_args__ = (
@@ -46,19 +59,26 @@ class PredictionRow(JobRow, OrganisationOwned, Base):
         Index(None, "finished_at"),
     )
     RUNNING = RUNNING
-    UNSTARTED: ClassVar[dict[str, Any]] = {"progress": 0.0, "timing": None}
+    UNSTARTED: ClassVar[dict[str, Any]] = {"progress": 0.0, "timing": None, "stage": None}
 
     scan_id: Mapped[Id] = mapped_column(ForeignKey("scans.id", ondelete="CASCADE"), index=True)
     model_version_id: Mapped[Id | None] = mapped_column(ForeignKey("model_versions.id"))
     state: Mapped[PredictionState] = mapped_column(
         state_type(PredictionState), default=PredictionState.QUEUED
     )
+    lane: Mapped[str] = mapped_column(String(16), default=Lane.INFERENCE, server_default=Lane.INFERENCE)
+    stage: Mapped[str | None] = mapped_column(String(16))
     timing: Mapped[dict[str, Any] | None]
     requested_by: Mapped[Id | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
 
     scan: Mapped[ScanRow] = relationship(lazy="raise")
     model_version: Mapped[ModelVersionRow | None] = relationship(lazy="raise")
     result: Mapped["ResultRow | None"] = relationship(lazy="raise", viewonly=True)
+
+    @classmethod
+    def in_lane(cls, lane: str | None) -> ColumnElement[bool]:
+        """Return the condition that a prediction waits in this queue, or in any without one."""
+        return true() if lane is None else cls.lane == lane
 
     @classmethod
     def still_wanted(cls) -> ColumnElement[bool]:
@@ -95,14 +115,21 @@ class ResultRow(OrganisationOwned, Base):
 
 
 class IdempotencyRow(OrganisationOwned, Base):
-    """The answer to a request that may be sent again under the same key."""
+    """The answer to a request that may be sent again under the same key: a prediction or a grid of runs."""
 
     __tablename__ = "idempotency_keys"
-    __table_args__ = (UniqueConstraint("principal", "key"),)
+    __table_args__ = (
+        UniqueConstraint("principal", "key"),
+        CheckConstraint("(prediction_id IS NULL) <> (grid_id IS NULL)", name="answer"),
+    )
 
     id: Mapped[Key]
     principal: Mapped[str]
     key: Mapped[str]
     request_sha256: Mapped[Sha256]
-    prediction_id: Mapped[Id] = mapped_column(ForeignKey("predictions.id", ondelete="CASCADE"), index=True)
+    prediction_id: Mapped[Id | None] = mapped_column(
+        ForeignKey("predictions.id", ondelete="CASCADE"), index=True
+    )
+    # Of training runs, which are never deleted.
+    grid_id: Mapped[Id | None]
     created_at: Mapped[CreatedAt]

@@ -8,6 +8,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     String,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -22,17 +23,29 @@ KEPT = "deleted_at IS NULL"
 
 
 FILES_TO_REMOVE = "deleted_at IS NOT NULL AND files_removed_at IS NULL"
+PACKED = "packed"
+LEFTOVER = "leftover_key IS NOT NULL"
 
 
 class ScanRow(OrganisationOwned, Base):
     """An uploaded file, known by its own digest; a copy without free text lies under ``storage_key``.
 
     The copy lies there until ``files_removed_at``. ``emptied_fields`` names what it lacks. Scans from before
-    there were such copies have no ``stored_sha256``: their own bytes are stored.
+    there were such copies have no ``stored_sha256``: their own bytes are stored. ``slice_times_s`` says when
+    each slice of a frame is taken, ``tr_s``, ``slice_order`` and ``run`` how the frames were taken and which
+    of several runs is meant, ``sidecar`` what its BIDS sidecar says of these (the fields of
+    :class:`imaging.native.sidecar.Sidecar`, nothing else of it), where whoever handed it over did.
+
+    A zip has no ``header``; its file is the zip itself while the scan is ``packed``. A worker makes one run
+    of it, whose file takes its place: then ``taken`` holds the facts that the zip knew of the run
+    (:class:`service.jobs.TakenFile`). ``given_up_at`` is when no run was made of it, and none will be: there
+    is no file then. ``leftover_key`` names a zip in storage that is not the scan's file any more and is to
+    be removed (:mod:`service.retention.zips`).
 
     ``deleted_at`` marks a scan that nobody is shown any more (:mod:`service.retention`), ``deleted_because``
     says on whose wish: ``request`` or ``retention``. ``training_refused_at`` is when training was refused on
-    another scan of the person that is deleted since (:mod:`service.reviews.refusals`).
+    another scan of the person that is deleted since, ``linked_as`` is shared by scans that only a deleted one
+    showed to be one person's (:mod:`service.reviews.refusals`).
     """
 
     __tablename__ = "scans"
@@ -53,6 +66,9 @@ class ScanRow(OrganisationOwned, Base):
             sqlite_where=text(FILES_TO_REMOVE),
             postgresql_where=text(FILES_TO_REMOVE),
         ),
+        # Zips are few, and of short life.
+        Index("ix_scans_packed", "id", sqlite_where=text(PACKED), postgresql_where=text(PACKED)),
+        Index("ix_scans_leftover", "id", sqlite_where=text(LEFTOVER), postgresql_where=text(LEFTOVER)),
     )
 
     id: Mapped[Key]
@@ -67,6 +83,15 @@ class ScanRow(OrganisationOwned, Base):
     sex: Mapped[str | None] = mapped_column(String(16))
     site: Mapped[str | None]
     header: Mapped[dict[str, Any] | None]
+    slice_times_s: Mapped[list[float] | None]
+    tr_s: Mapped[float | None]
+    slice_order: Mapped[str | None] = mapped_column(String(40))
+    run: Mapped[str | None] = mapped_column(String(64))
+    sidecar: Mapped[dict[str, Any] | None]
+    packed: Mapped[bool] = mapped_column(default=False, server_default=false())
+    taken: Mapped[dict[str, Any] | None]
+    leftover_key: Mapped[str | None]
+    given_up_at: Mapped[datetime | None]
     # Indexed for those who see their own uploads only, and may have few among many.
     uploaded_by: Mapped[Id | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
     created_at: Mapped[CreatedAt]
@@ -74,3 +99,4 @@ class ScanRow(OrganisationOwned, Base):
     deleted_because: Mapped[str | None] = mapped_column(String(16))
     files_removed_at: Mapped[datetime | None]
     training_refused_at: Mapped[datetime | None]
+    linked_as: Mapped[Id | None] = mapped_column(index=True)

@@ -1,5 +1,6 @@
 """Runs of training, their folds and their logs; runs and folds are jobs."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -11,6 +12,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    func,
     select,
 )
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -82,6 +84,11 @@ class TrainingRunRow(JobRow, OrganisationOwned, Base):
         lazy="raise", back_populates="run", order_by="TrainingFoldRow.fold"
     )
     cohort: Mapped[CohortRow | None] = relationship(lazy="raise")
+
+    @classmethod
+    def started_when_claimed(cls) -> ColumnElement[datetime]:
+        """Return when it was taken up first: it is claimed a second time to be put together."""
+        return func.coalesce(cls.started_at, super().started_when_claimed())
 
 
 class TrainingFoldRow(JobRow, OrganisationOwned, Base):

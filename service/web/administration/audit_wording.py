@@ -43,8 +43,10 @@ ACTIONS = {
     "review.count": marked("looked at the counts of reviews"),
     "explanation.request": marked("asked for an explanation"),
     "explanation.read": marked("looked at an explanation"),
+    "normalised_scan.read": marked("took a scan that was brought into template space"),
     "model.register": marked("registered a model"),
     "model.promote": marked("let a model answer"),
+    "model.promotion_refused": marked("asked for a model that the gate refused"),
     "model.rollback": marked("let the model before answer again"),
     "model.shadow": marked("put a model in shadow"),
     "model.shadow_end": marked("took a model out of shadow"),
@@ -53,11 +55,13 @@ ACTIONS = {
     # As it was called until promotions had a history.
     "model.activate": marked("made a model the one that answers"),
     "drift.reference": marked("asked for a drift reference"),
+    "drift.cancel": marked("cancelled a drift reference"),
     "drift.evaluate": marked("asked for a look at drift"),
     "drift.alarm": marked("raised a drift alarm"),
     "drift.acknowledge": marked("acknowledged a drift alarm"),
     "cohort.register": marked("registered a cohort"),
     "evaluation_set.add": marked("added an evaluation set"),
+    "evaluation_set.remove": marked("removed an evaluation set"),
     "evaluation_set.use": marked("chose the evaluation set in use"),
     "evaluation.request": marked("asked for the evaluation of a model"),
     "evaluation.cancel": marked("cancelled the evaluation of a model"),
@@ -94,10 +98,12 @@ KINDS = {
 # Who acts without an account.
 PROGRAMS = {
     "anonymous": marked("nobody known"),
+    "another-organisation": marked("somebody of another organisation"),
     "command-line": marked("the command line"),
     "identity-provider": marked("the identity provider"),
     "serve": marked("the service itself"),
     "sweeper": marked("the service's housekeeping"),
+    "worker": marked("a worker"),
 }
 
 FAULTS = {

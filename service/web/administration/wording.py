@@ -37,7 +37,10 @@ SCOPES = {
     "predictions:read": marked("read predictions and their results"),
     "predictions:write": marked("cancel, retry and review predictions"),
     "models:read": marked("read models"),
-    "admin": marked("administer: accounts, keys, audit"),
+    "admin": marked(
+        "administer: accounts, keys, audit; with an account of the installation's own organisation "
+        "also promote, train, evaluate and watch models, and have scans scored again"
+    ),
 }
 
 

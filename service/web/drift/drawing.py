@@ -22,12 +22,14 @@ class Point:
     x, y : float
         In the box.
     week : str
+    value : float
     alarm : bool
     """
 
     x: float
     y: float
     week: str
+    value: float
     alarm: bool
 
 
@@ -49,6 +51,8 @@ class Plot:
         Where its median lies.
     low, high : float
         Values at the edges of the box.
+    share : bool
+        Whether the values are shares.
     """
 
     name: str
@@ -59,6 +63,7 @@ class Plot:
     middle: float | None
     low: float
     high: float
+    share: bool
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,9 @@ class Stay:
 def plots_of(found: FoundResponse, *, site: str) -> list[Plot]:
     """Draw what was compared at a site: medians, or shares of the reference's commonest kind."""
     names = dict.fromkeys(one.variable for one in found.findings)
-    bands = found.reference.bands if found.reference is not None else {}
+    bands = {} if found.reference is None else found.reference.bands
+    if (baseline := found.baseline_of(site)) is not None:
+        bands = {**bands, **baseline.bands}
     plots = []
     for name in names:
         own = [one for one in found.findings if one.variable == name and one.site == site]
@@ -143,7 +150,7 @@ def _plot(
         return round(HEIGHT - _MARGIN - (HEIGHT - 2 * _MARGIN) * (value - low) / spread, 1)
 
     points = [
-        Point(round((place + 0.5) * step, 1), down(values[week][0]), week, values[week][1])
+        Point(round((place + 0.5) * step, 1), down(values[week][0]), week, *values[week])
         for place, week in enumerate(weeks)
         if week in values
     ]
@@ -156,4 +163,5 @@ def _plot(
         middle=None if band is None else down(band[1]),
         low=low,
         high=high,
+        share=between is not None,
     )

@@ -15,19 +15,24 @@ from service.api.actions.drift import (
     ask_for_evaluation,
     read_drift,
     start_reference,
+    stop_reference,
 )
 from service.api.actions.registry import list_models
-from service.api.actions.training import list_cohorts
-from service.api.drift_payloads import EvaluationRequest, ReferenceRequest
+from service.api.actions.training import every_cohort
+from service.api.drift_payloads import AcknowledgementRequest, EvaluationRequest, ReferenceRequest
 from service.api.problems.handlers import status_of
 from service.api.resources import Resources
+from service.drift.errors import DriftReferenceOverError
 from service.errors import ServiceError
 from service.identity.permissions import Permission
 from service.web.access import allowed_by_form, allowed_on_page
 from service.web.drift import drawing, wording
 from service.web.language import _
-from service.web.models.wording import by
+from service.web.models.wording import by, reference_left
 from service.web.rendering import page
+
+# The newest, to choose from.
+OFFERED_MODELS = 200
 
 Watcher = Annotated[Principal, Depends(allowed_on_page(Permission.MANAGE_MODELS))]
 Manager = Annotated[Principal, Depends(allowed_by_form(Permission.MANAGE_MODELS))]
@@ -78,6 +83,19 @@ def make_reference(
     return _back("reference", model)
 
 
+@router.post("/references/{reference_id}/cancel")
+def cancel(
+    request: Request, reference_id: str, principal: Manager, resources: AnyResources, model: Text = ""
+) -> Response:
+    """Stop a reference; where it has just ended, the page says so."""
+    try:
+        stopped = stop_reference(resources, principal, reference_id)
+    except DriftReferenceOverError as refusal:
+        status = status_of(refusal) or 500
+        return _refused(request, principal, resources, refusal.code, status, model=model)
+    return _back("cancelled", stopped.model_version_id)
+
+
 @router.post("/evaluate")
 def evaluate(request: Request, principal: Manager, resources: AnyResources, model: Text = "") -> Response:
     """Let the scans of a model be looked at soon."""
@@ -104,7 +122,8 @@ def acknowledge_all(
 ) -> Response:
     """Note that every alarm of a model was seen."""
     try:
-        version = acknowledge_every_alarm(resources, principal, model or None)
+        asked = AcknowledgementRequest(model_version_id=model or None)
+        version = acknowledge_every_alarm(resources, principal, asked).model_version_id
     except ServiceError as refusal:
         if refusal.code not in wording.REFUSALS:
             raise
@@ -146,8 +165,8 @@ def _page(
 ) -> HTMLResponse:
     with resources.sessions_for(principal).open() as session:
         drift = read_drift(session, model_version_id=model or None, site=None)
-        models = list_models(session)
-        cohorts = list_cohorts(session)
+        models = list_models(session, cursor=None, limit=OFFERED_MODELS).items
+        cohorts = every_cohort(session)
     found = drift.found
     if found and found.sites == [site]:
         # Of one site alone the findings are those of all together.
@@ -174,4 +193,5 @@ def _page(
         newest=[newest[name] for name in wording.VARIABLES if name in newest],
         words=wording,
         by=by,
+        reference_left=reference_left,
     )

@@ -1,10 +1,19 @@
 """What the page about drift says: verdicts, variables and figures in plain words."""
 
-from service.api.drift_payloads import DriftResponse, FindingResponse, ReferenceResponse, ShareResponse
+from service.api.drift_payloads import (
+    DriftResponse,
+    FindingResponse,
+    FoundResponse,
+    ReferenceResponse,
+    ShareResponse,
+)
 from service.db.rows import ReferenceState
+from service.drift.variables import NOT_GIVEN, Beside
 from service.drift.verdict import Verdict
+from service.web.drift.drawing import Plot
 from service.web.language import _, listed, marked, ngettext
 from service.web.rendering import percent
+from service.web.wording import between, three_digits
 
 VERDICTS = {
     Verdict.ALARM.value: marked("Alarm"),
@@ -22,6 +31,8 @@ VARIABLES = {
     "n_frames": marked("number of frames"),
     "duration_s": marked("duration, s"),
     "tsnr": marked("temporal signal-to-noise"),
+    "mean_intensity": marked("intensity"),
+    "temporal_sd": marked("fluctuation"),
     "dvars_mean": marked("mean DVARS"),
     "dvars_max": marked("largest DVARS"),
     "spike_share": marked("share of spikes"),
@@ -52,16 +63,48 @@ SELECTIONS = {
 REFUSALS = {
     "cohort_not_known": marked("There is no such cohort any more. Choose another one."),
     "cohort_not_usable": marked("The cohort is not what was registered any more. Register it again."),
-    "drift_reference_waiting": marked("A reference of this model is on its way. Wait until it is there."),
+    "selection_needs_release": marked(
+        "Nobody in the cohort is known to be of an official release. Choose everybody, or ingest it again "
+        "with --test-ids."
+    ),
+    "drift_reference_waiting": marked(
+        "A reference of this model is on its way. Wait until it is there, or cancel it."
+    ),
+    "drift_reference_over": marked("This reference is over: there is nothing to cancel."),
     "no_active_model": marked("No model answers yet, so there is nothing to compare."),
     "fields_not_valid": marked("Choose a cohort."),
 }
 DONE = {
     "reference": marked("The reference is queued. This page shows how far it is."),
+    "cancelled": marked("The reference is cancelled. What scans are compared with stays as it is."),
     "evaluation": marked("The scans are looked at within some seconds."),
     "acknowledged": marked("The alarm is acknowledged."),
     "acknowledged_all": marked("Every alarm of this model is acknowledged."),
 }
+
+
+def beside_of(found: FoundResponse, site: str) -> str:
+    """Say what the scans of a site are compared with."""
+    baseline = found.baseline_of(site)
+    if baseline is None:
+        if site in {"", NOT_GIVEN, "others"}:
+            return ""
+        return _("Compared with the range of the whole reference: of this site alone too little is known.")
+    n = baseline.people
+    if baseline.beside == Beside.ITS_PEOPLE:
+        return ngettext(
+            "Compared with %(n)s person of this site in the reference.",
+            "Compared with %(n)s people of this site in the reference.",
+            n,
+            n=n,
+        )
+    return _(
+        "Compared with the first weeks of this site, %(first)s to %(last)s (%(n)s people), and with the "
+        "range of the whole reference.",
+        first=baseline.weeks[0],
+        last=baseline.weeks[-1],
+        n=n,
+    )
 
 
 def variable_of(name: str) -> str:
@@ -74,6 +117,17 @@ def title_of(name: str, kind: str | None) -> str:
     if kind is None:
         return variable_of(name)
     return _("%(variable)s: share of %(kind)s", variable=variable_of(name), kind=kind_of(kind))
+
+
+def scale_of(plot: Plot) -> str:
+    """Name the values at the edges of a plot's box, or the one that there is."""
+    low, high = value_of(plot, plot.low), value_of(plot, plot.high)
+    return low if low == high else between(low, high)
+
+
+def value_of(plot: Plot, value: float) -> str:
+    """Write a value of a plot."""
+    return percent(value) if plot.share else three_digits(value)
 
 
 def variables_of(drift: DriftResponse) -> str:
@@ -110,7 +164,7 @@ def site_of(site: str) -> str:
 def middle_of(finding: FindingResponse) -> str:
     """Say where the scans of a finding lie: their median, or the share of the reference's commonest kind."""
     if finding.middle is not None:
-        return f"{finding.middle:.3g}"
+        return three_digits(finding.middle)
     return f"{kind_of(finding.kind or '')}: {percent(finding.share or 0.0)}"
 
 
@@ -136,6 +190,13 @@ def share(value: ShareResponse | None) -> str:
         high=high,
         n=value.n,
     )
+
+
+def state_of(reference: ReferenceResponse) -> str:
+    """Say where a reference stands."""
+    if reference.cancel_requested and on_its_way(reference):
+        return _("is being cancelled")
+    return _(STATES[reference.status.value])
 
 
 def on_its_way(reference: ReferenceResponse | None) -> bool:

@@ -79,14 +79,16 @@ def rows(together: Mapping[str, Any]) -> list[Row]:
     if old["coverage"] or new["coverage"]:
         beside.append(Row(_("Coverage"), _coverage(old["coverage"]), _coverage(new["coverage"]), ""))
     share = "uncertain_share"
-    beside.append(Row(_("Uncertain answers"), percent(old[share]), percent(new[share]), ""))
+    # What an earlier version compared has both shares, and nothing about their difference.
+    more = _estimate(differences[share], sign=True) if share in differences else ""
+    beside.append(Row(_("Uncertain answers"), percent(old[share]), percent(new[share]), more))
     beside.append(Row(_("Time for a scan"), _seconds(old), _seconds(new), ""))
     return beside
 
 
 def forest(together: Mapping[str, Any]) -> Forest:
     """Draw the differences, challenger minus champion, around a line at 0."""
-    found = together["differences"]
+    found = {key: together["differences"][key] for key in _COMPARED}
     edge: float = max(_NARROWEST, *(abs(one[end]) for one in found.values() for end in ("low", "high")))
 
     def place(value: float) -> float:

@@ -12,13 +12,14 @@ from service.api.access.principals import AnyResources
 from service.api.actions.describing_evaluations import newest_evaluation
 from service.api.actions.evaluating import (
     add_set,
+    every_set,
     list_evaluations,
-    list_sets,
+    remove_set,
     start_evaluation,
     stop_evaluation,
     use_set,
 )
-from service.api.actions.training import list_cohorts
+from service.api.actions.training import every_cohort
 from service.api.actions.viewing import row_id
 from service.api.evaluation_payloads import EvaluationSetRequest
 from service.api.model_payloads import RuleResponse
@@ -26,6 +27,7 @@ from service.api.problems.handlers import status_of
 from service.api.resources import Resources
 from service.errors import ServiceError
 from service.identity.permissions import Permission
+from service.storage import EncryptionKeyMissingError
 from service.web.access import allowed_by_form, allowed_on_page
 from service.web.evaluation import figures, wording
 from service.web.language import _
@@ -72,7 +74,7 @@ def add(
     except ServiceError as refusal:
         if refusal.code not in wording.REFUSALS:
             raise
-        problem, status = _(wording.REFUSALS[refusal.code]), status_of(refusal) or 500
+        problem, status = _(wording.REFUSALS[refusal.code], **refusal.details()), status_of(refusal) or 500
         return _page(request, principal, resources, status=status, problem=problem, typed=typed)
     return RedirectResponse("/evaluation?done=added", status_code=303)
 
@@ -83,6 +85,18 @@ def use(set_id: str, principal: Manager, resources: AnyResources) -> RedirectRes
     with resources.sessions_for(principal).open() as session:
         use_set(session, principal, set_id)
     return RedirectResponse("/evaluation?done=used", status_code=303)
+
+
+@router.post("/evaluation/{set_id}/remove")
+def remove(request: Request, set_id: str, principal: Manager, resources: AnyResources) -> Response:
+    """Remove a set that no model was compared on."""
+    try:
+        with resources.sessions_for(principal).open() as session:
+            remove_set(session, principal, set_id)
+    except evaluations.EvaluationSetComparedError as refusal:
+        problem = _(wording.REFUSALS[refusal.code])
+        return _page(request, principal, resources, status=409, problem=problem)
+    return RedirectResponse("/evaluation?done=removed", status_code=303)
 
 
 @router.get("/models/{model_id}/comparison")
@@ -118,6 +132,13 @@ def start(
         model_id = start_evaluation(resources, principal, model_id, again=again).challenger.id
     except (registry.NoActiveModelError, registry.ModelAlreadyActiveError, evaluations.NoEvaluationSetError):
         return _to_model(model_id)
+    except (
+        registry.CheckpointMissingError,
+        registry.CheckpointDamagedError,
+        registry.GateNotPassedError,
+        EncryptionKeyMissingError,
+    ) as refusal:
+        return _to_model(model_id, refused=refusal.code)
     return _to_model(model_id)
 
 
@@ -139,7 +160,7 @@ def comparison_of(model_id: str, principal: Principal, resources: Resources) -> 
     with resources.sessions_for(principal).open() as session:
         champion = registry.active_model(session)
         found = newest_evaluation(session, row_id(model_id))
-        in_use = next((one for one in list_sets(session) if one.in_use), None)
+        in_use = next((one for one in every_set(session) if one.in_use), None)
     measured = found is not None and found.outcome is not None and found.outcome["together"] is not None
     return {
         "found": found,
@@ -156,9 +177,10 @@ def _rules(outcome: dict[str, Any]) -> list[RuleResponse]:
     return [RuleResponse(**rule) for rule in outcome["rules"]]
 
 
-def _to_model(model_id: str) -> RedirectResponse:
+def _to_model(model_id: str, *, refused: str = "") -> RedirectResponse:
     # What a form was sent to is no address to be led to: only what names a model is.
-    return RedirectResponse(f"/models/{row_id(model_id)}" if row_id(model_id) else "/models", status_code=303)
+    address = f"/models/{row_id(model_id)}" if row_id(model_id) else "/models"
+    return RedirectResponse(f"{address}?refused={refused}" if refused else address, status_code=303)
 
 
 def _page(
@@ -173,9 +195,9 @@ def _page(
 ) -> HTMLResponse:
     may_manage = principal.may(Permission.MANAGE_MODELS)
     with resources.sessions_for(principal).open() as session:
-        sets = list_sets(session)
+        sets = every_set(session)
         newest = list_evaluations(session, cursor=None, limit=SHOWN_EVALUATIONS)
-        cohorts = list_cohorts(session) if may_manage else []
+        cohorts = every_cohort(session) if may_manage else []
     return page(
         request,
         "evaluation/list.html",

@@ -24,7 +24,18 @@ REFUSALS: Mapping[str, str] = MappingProxyType(
         "evaluation_cohort_too_small": marked(
             "Nothing was added: the cohort has fewer than ten cases or ten controls, who judge nothing."
         ),
+        "selection_needs_release": marked(
+            "Nothing was added: nobody in the cohort is known to be of the official test release. Ingest it "
+            "again with --test-ids, or choose everybody."
+        ),
         "evaluation_set_name_taken": marked("Nothing was added: another set is called so."),
+        "evaluation_filter_not_valid": marked(
+            "Nothing was added: the filter %(condition)s cannot be read, or names what the cohort does not "
+            "have."
+        ),
+        "evaluation_set_compared": marked(
+            "Nothing was removed: models were compared on this set, or are just now."
+        ),
         "cohort_not_usable": marked("Nothing was added: the cohort is not what was registered."),
         "cohort_not_known": marked("Nothing was added: there is no such cohort any more."),
         "request_not_valid": marked(
@@ -36,6 +47,7 @@ REFUSALS: Mapping[str, str] = MappingProxyType(
 DONE: Mapping[str, str] = MappingProxyType(
     {
         "added": marked("The set is added. It judges nothing until it is used."),
+        "removed": marked("The set is removed."),
         "used": marked("Models are compared on this set from now on."),
     }
 )

@@ -1,6 +1,6 @@
 """A model's card as a reader wants it; whoever made it may have left anything out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -53,23 +53,28 @@ def figures(card: Mapping[str, Any]) -> list[Figure]:
     read = []
     for names, write in ((_AREAS, _two_digits), (_SHARES, percent), (_ERRORS, _three_digits)):
         for key, (name, meaning) in names.items():
-            measured = metrics.get(key)
-            # Some of the figures have no interval and are written as a number alone.
-            measured = measured if isinstance(measured, Mapping) else {"value": measured}
-            if _is_number(measured.get("value")):
-                low, high = measured.get("low"), measured.get("high")
-                interval = (
-                    _(
-                        "%(level)s interval %(low)s to %(high)s",
-                        level=per_cent(_LEVEL),
-                        low=write(low),
-                        high=write(high),
-                    )
-                    if _is_number(low) and _is_number(high)
-                    else ""
-                )
-                read.append(Figure(_(name), write(measured["value"]), interval, _(meaning)))
-    return read
+            read.append(_figure(metrics.get(key), name=_(name), meaning=_(meaning), write=write))
+    covered = (metrics.get("coverage") or {}).get("overall")
+    meaning = _("of people, in whose conformal set their group was")
+    read.append(_figure(covered, name=_("Coverage"), meaning=meaning, write=percent))
+    return [figure for figure in read if figure is not None]
+
+
+def _figure(measured: Any, *, name: str, meaning: str, write: Callable[[Any], str]) -> Figure | None:
+    # Some of the figures have no interval and are written as a number alone.
+    measured = measured if isinstance(measured, Mapping) else {"value": measured}
+    if not _is_number(measured.get("value")):
+        return None
+    low, high = measured.get("low"), measured.get("high")
+    interval = ""
+    if _is_number(low) and _is_number(high):
+        interval = _(
+            "%(level)s interval %(low)s to %(high)s",
+            level=per_cent(_LEVEL),
+            low=write(low),
+            high=write(high),
+        )
+    return Figure(name, write(measured["value"]), interval, meaning)
 
 
 def facts(card: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -110,15 +115,6 @@ def repetition_times(card: Mapping[str, Any]) -> str:
     """Say which repetition times there were; empty where the card does not."""
     known = (card.get("population") or {}).get("repetition_times") or []
     return listed(_("%(number)s s", number=format(one["tr_s"], "g")) for one in known)
-
-
-def coverage(card: Mapping[str, Any]) -> str:
-    """Say how often the conformal sets held the truth; empty where the card does not."""
-    held = ((card.get("metrics") or {}).get("coverage") or {}).get("overall") or {}
-    if not (_is_number(held.get("value")) and _is_number(held.get("low")) and _is_number(held.get("high"))):
-        return ""
-    low, high = (per_cent(format(100 * held[key], ".0f")) for key in ("low", "high"))
-    return _("%(value)s (%(low)s to %(high)s)", value=percent(held["value"]), low=low, high=high)
 
 
 def protocol(card: Mapping[str, Any]) -> str:

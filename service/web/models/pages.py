@@ -4,7 +4,7 @@ from functools import partial
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 from sqlalchemy.orm import Session
@@ -18,7 +18,9 @@ from service.api.actions.registry import (
     promote_model,
     read_model,
     roll_back_model,
+    warnings_of,
 )
+from service.api.actions.viewing import row_id
 from service.api.model_payloads import PromotionRequest, RollbackRequest, SkippedVersion
 from service.api.problems.handlers import status_of
 from service.api.resources import Resources
@@ -29,9 +31,11 @@ from service.web.access import allowed_by_form, allowed_on_page
 from service.web.evaluation.pages import comparison_of
 from service.web.language import _
 from service.web.models import card, wording
+from service.web.models.limits import limit_of
 from service.web.prediction.model import measured_on, training_subjects
 from service.web.rendering import page
 
+PAGE_LENGTH = 25
 SHOWN_DEPLOYMENTS = 20
 
 Reader = Annotated[Principal, Depends(allowed_on_page(Permission.READ_MODELS))]
@@ -43,10 +47,16 @@ router = APIRouter(prefix="/models", include_in_schema=False)
 
 @router.get("")
 def show_models(
-    request: Request, principal: Reader, resources: AnyResources, *, done: str = ""
+    request: Request,
+    principal: Reader,
+    resources: AnyResources,
+    *,
+    cursor: Annotated[str | None, Query(max_length=512)] = None,
+    done: str = "",
 ) -> HTMLResponse:
     """List the models, and which of them answered when."""
-    return _list_page(request, principal, resources, done=_(wording.DONE.get(done, "")))
+    said = _(wording.DONE.get(done, ""))
+    return _list_page(request, principal, resources, cursor=cursor, done=said)
 
 
 @router.post("/rollback")
@@ -60,7 +70,7 @@ def roll_back(
 ) -> Response:
     """Let the model before answer again; says which ones were passed over."""
     try:
-        asked = RollbackRequest(reason=_typed(reason), expected_active=expected_active or None)
+        asked = RollbackRequest(reason=_typed(reason) or "", expected_active=expected_active or None)
         with resources.sessions_for(principal).open() as session:
             done = roll_back_model(session, principal, resources.storage, asked)
     except ValidationError:
@@ -78,11 +88,17 @@ def roll_back(
 
 @router.get("/{model_id}")
 async def show_model(
-    request: Request, model_id: str, principal: Reader, resources: AnyResources, *, done: str = ""
+    request: Request,
+    model_id: str,
+    principal: Reader,
+    resources: AnyResources,
+    *,
+    done: str = "",
+    refused: str = "",
 ) -> HTMLResponse:
     """Show what a model is, whether it passes the gate, and when it answered."""
-    said = _(wording.DONE.get(done, ""))
-    show = partial(_model_page, request, principal, resources, model_id, done=said)
+    said, problem = _(wording.DONE.get(done, "")), _(wording.NOT_COMPARABLE.get(refused, ""))
+    show = partial(_model_page, request, principal, resources, model_id, done=said, problem=problem)
     return await to_thread.run_sync(show, limiter=resources.hashing)
 
 
@@ -125,13 +141,14 @@ def _list_page(
     principal: Principal,
     resources: Resources,
     *,
+    cursor: str | None = None,
     status: int = 200,
     problem: str = "",
     done: str = "",
     skipped: list[SkippedVersion] | None = None,
 ) -> HTMLResponse:
     with resources.sessions_for(principal).open() as session:
-        models = list_models(session)
+        models = list_models(session, cursor=cursor, limit=PAGE_LENGTH)
         history = list_deployments(session, cursor=None, limit=SHOWN_DEPLOYMENTS)
         earlier = registry.earlier_versions(registry.deployments(session))
         active = _answering(session)
@@ -144,7 +161,7 @@ def _list_page(
         done=done,
         skipped=skipped or [],
         models=models,
-        areas={model.id: card.area(model.card) for model in models},
+        areas={model.id: card.area(model.card) for model in models.items},
         history=history,
         before=earlier[0] if earlier else None,
         expected_active=active,
@@ -167,6 +184,8 @@ def _model_page(
 ) -> HTMLResponse:
     with resources.sessions_for(principal).open() as session:
         active = _answering(session)
+        # Before the model is read, which closes the session.
+        warnings = warnings_of(session, active) if active == row_id(model_id) else []
         model = read_model(session, resources.storage, model_id)
     comparison = comparison_of(model.id, principal, resources)
     failed = [rule for rule in model.gate if rule.passed is False]
@@ -179,6 +198,7 @@ def _model_page(
         done=done,
         typed=typed or {"reason": "", "override_reason": ""},
         model=model,
+        warnings=warnings,
         **comparison,
         card=card,
         measured_on=measured_on(model.card),
@@ -188,6 +208,7 @@ def _model_page(
         expected_active=active,
         may_manage=principal.may(Permission.MANAGE_MODELS),
         words=wording,
+        limit_of=limit_of,
         reason_max_length=REASON_MAX_LENGTH,
         override_min_length=OVERRIDE_REASON_MIN_LENGTH,
     )

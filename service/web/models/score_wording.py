@@ -4,6 +4,7 @@ from service.api.scoring_payloads import ShareResponse
 from service.shares import LEVEL
 from service.web.language import _, marked
 from service.web.language.numbers import per_cent
+from service.web.models.wording import NOT_RUNNABLE
 from service.web.rendering import percent
 
 DECISIONS = {
@@ -27,12 +28,13 @@ REFUSALS = {
         "The model's file is gone from storage. Nothing was changed: register the file again."
     ),
     "checkpoint_damaged": marked(
-        "The model's file in storage is not the one that was registered. Nothing was changed: register the "
-        "file again."
+        "The model's file in storage is not the one that was registered, or its weights are not numbers. "
+        "Nothing was changed: register an intact file."
     ),
     "encryption_key_missing": marked(
         "The key that the model's file is encrypted with is gone. Nothing was changed: put the key back."
     ),
+    "gate_not_passed": NOT_RUNNABLE,
     "reason_not_valid": marked("Nothing was changed: say why in plain text of up to 1,000 characters."),
     "days_not_valid": marked("The days or the number cannot be read. Nothing was changed."),
 }

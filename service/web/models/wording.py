@@ -1,9 +1,10 @@
 """What the pages of the models say: rules, refusals, figures and programs in plain words."""
 
-from service.api.model_payloads import RuleResponse
+from service.api.model_payloads import ModelWarning, RuleResponse
 from service.registry import Kind
 from service.registry.comparison import COMPARED, NO_SET, NOT_COMPARED, OUTDATED, STOPPED, UNDER_WAY
 from service.registry.gate import AS_EXPECTED
+from service.registry.intactness import NOT_FINITE
 from service.web.language import _, marked
 
 KINDS = {
@@ -18,7 +19,7 @@ _PROGRAMS = {
 RULES = {
     "file_intact": (
         marked("File intact"),
-        marked("the stored file is, byte for byte, the one that was registered"),
+        marked("the stored file is, byte for byte, the one that was registered, and its weights are numbers"),
     ),
     "preprocessing_known": (
         marked("Preprocessing known"),
@@ -74,6 +75,10 @@ RULES = {
         marked("Coverage kept"),
         marked("its sets hold the diagnosis as often as its card promises"),
     ),
+    "decides_enough": (
+        marked("Decides enough"),
+        marked("it answers “uncertain” not much more often than the model that answers"),
+    ),
     "backends_agree": (
         marked("Backends agree"),
         marked("what serves here computes what the networks themselves do"),
@@ -83,20 +88,10 @@ RULES = {
         marked("a scan takes not much longer than with the model that answers"),
     ),
 }
-# Of these the limit is a number that the comparison itself states.
-WITH_LIMITS = frozenset(
-    {
-        "same_preprocessing",
-        "auc_not_worse",
-        "sensitivity_not_worse",
-        "calibrated",
-        "coverage_kept",
-        "fast_enough",
-    }
-)
 _FOUND = {
     AS_EXPECTED: marked("as expected"),
     "no file": marked("the file is gone"),
+    NOT_FINITE: marked("NaN or infinite values"),
     "storage is away": marked("storage does not answer"),
     "no other model answers": marked("no other model answers"),
     NO_SET: marked("no evaluation set is in use: choose one, then compare"),
@@ -106,6 +101,9 @@ _FOUND = {
     STOPPED: marked("the evaluation was cancelled: start it again"),
     "fields that do not read": marked("fields that cannot be read"),
 }
+NOT_RUNNABLE = marked(
+    "Nothing was changed: this version of RestNet cannot prepare scans as the model needs them."
+)
 REFUSALS = {
     "promotion_conflict": marked(
         "Another model answers meanwhile than you saw. Nothing was changed: look again, then decide."
@@ -115,8 +113,8 @@ REFUSALS = {
         "The model's file is gone from storage. Nothing was changed: register the file again."
     ),
     "checkpoint_damaged": marked(
-        "The model's file in storage is not the one that was registered. Nothing was changed: register the "
-        "file again."
+        "The model's file in storage is not the one that was registered, or its weights are not numbers. "
+        "Nothing was changed: register an intact file."
     ),
     "encryption_key_missing": marked(
         "The key that the model's file is encrypted with is gone. Nothing was changed: put the key back."
@@ -130,6 +128,13 @@ REFUSALS = {
         "Nothing was changed: say why in plain text of up to 1,000 characters, and in 10 or more where a "
         "rule is overruled."
     ),
+}
+# Of a comparison: the one rule of the gate that it asks beside the file is never overruled.
+NOT_COMPARABLE = {
+    "gate_not_passed": NOT_RUNNABLE,
+    "checkpoint_missing": REFUSALS["checkpoint_missing"],
+    "checkpoint_damaged": REFUSALS["checkpoint_damaged"],
+    "encryption_key_missing": REFUSALS["encryption_key_missing"],
 }
 DONE = {
     "promoted": marked("This model answers from now on. Scans that are read just now keep theirs."),
@@ -148,3 +153,14 @@ def found(rule: RuleResponse) -> str | None:
     """Say what a rule found; None where that is a value and no words."""
     words = _FOUND.get(rule.found)
     return None if words is None else _(words)
+
+
+def reference_left(warning: ModelWarning) -> str:
+    """Say that the reference for drift is another model's."""
+    return _(
+        "The drift reference, cohort %(cohort)s, belongs to %(name)s %(version)s. Until a cohort is measured "
+        "by this model, nothing is compared and nothing raises an alarm.",
+        cohort=warning.cohort,
+        name=_(warning.model_name),
+        version=warning.model_version,
+    )

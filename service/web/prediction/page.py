@@ -6,9 +6,11 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from sqlalchemy.orm import Session
 
+from service import jobs
 from service.api.access.principal import Principal
 from service.api.actions.comparing import answering_card
 from service.api.actions.explaining import explanation_of
+from service.api.actions.normalised_scans import figures_of, quality_of
 from service.api.actions.reviewing import review_page
 from service.api.actions.viewing import read_prediction
 from service.api.population_payloads import PopulationResponse
@@ -19,6 +21,7 @@ from service.reviews import AGREES_WITH, REASON_MAX_LENGTH
 from service.web import wording
 from service.web.prediction.comparing import person_lines, person_sentence, quality_lines
 from service.web.prediction.model import measured, measured_on, training_subjects
+from service.web.prediction.normalised import done_to, figure_words
 from service.web.prediction.review_form import EMPTY, ReviewForm
 from service.web.prediction.scale import (
     dvars_trace,
@@ -67,7 +70,13 @@ def prediction_page(
         values: dict[str, Any] = {}
         if shown.result is not None:
             explanation = explanation_of(session, shown.id)
+            normalised = jobs.normalised_of(session, shown.scan_id)
             values = _drawn(shown.result, shown.population, answering_card(session, shown.id)) | {
+                "normalised": done_to(shown.result, quality_of(normalised)),
+                "normalised_figures": [
+                    figure | {"words": figure_words(figure["name"].removesuffix(".png"))}
+                    for figure in figures_of(normalised, shown.id)
+                ],
                 "explanation": explanation,
                 "global_signal": signal_trace(explanation.facts.global_signal)
                 if explanation and explanation.facts
@@ -91,6 +100,7 @@ def prediction_page(
             queue_position=shown.queue_position,
             expected_wait_s=shown.expected_wait_s,
             cancel_requested=shown.cancel_requested,
+            stage=shown.stage,
         ),
         **values,
     )

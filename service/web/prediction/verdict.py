@@ -13,10 +13,30 @@ _REASONS = {
     "template_fit_poor": marked("the brain lies a little off the template"),
     "left_right_suspect": marked("left and right may be exchanged"),
     "orientation_conflict": marked("the file gives two orientations that disagree"),
+    "head_moved": marked("the head moved much"),
+    "signal_unsteady": marked("its signal varies much in time"),
+    "frames_stand_out": marked("many of its frames stand out"),
+    "few_degrees_of_freedom": marked("little of it is left after cleaning"),
+    "brain_partly_in_view": marked("a part of the brain is out of view"),
+    "registration_uncertain": marked("the template lies less well over the brain than over most"),
     "time_unit_missing": marked("the unit of its repetition time had to be guessed"),
+    "run_short": marked("it is shorter than five minutes"),
+    "task_not_rest": marked("it was taken during another task than rest"),
+    "dicom_frames_missing": marked("a part of it is missing"),
 }
 _NO_REASON = frozenset(
-    {"simulated_scan", "demonstration_model", "left_right_unverified", "nonfinite_background"}
+    {
+        "simulated_scan",
+        "demonstration_model",
+        "figures_missing",
+        "left_right_unverified",
+        "nonfinite_background",
+        "dicom_images_repeated",
+        "repetition_time_overridden",
+        "slice_order_overridden",
+        "slice_times_unknown",
+        "t1w_not_used",
+    }
 )
 
 # By figure: what is wrong on either side of the training scans; on a side without words nothing is.

@@ -1,10 +1,9 @@
 // A chosen file: whether it may be a scan, in the words of the service's own refusals.
-import { describe, inspect } from "./nifti.js";
 import { readable, remedy, say, sentence } from "./words.js";
 
 // What is wrong with a file, { detail, code }; null where it may be a scan.
 function complaint(file, maxBytes) {
-  if (!/\.nii(\.gz)?$/i.test(file.name)) {
+  if (!/\.(nii(\.gz)?|zip)$/i.test(file.name)) {
     const code = /\.(hdr|img)(\.gz)?$/i.test(file.name) ? "nifti_pair" : "not_nifti";
     return { code, detail: say("wrong_ending") };
   }
@@ -19,8 +18,10 @@ function complaint(file, maxBytes) {
 // Gives { file, problem: { sentences, code } } or { file, words }; the words are empty where nothing could be read.
 export async function look(file, { maxBytes }) {
   const known = complaint(file, maxBytes);
-  const { problem = known, found } = known ? {} : await inspect(file);
-  if (!problem) return { file, words: found ? describe(found) : "" };
+  // The page is there sooner without what reads headers; where that cannot be had, the service is asked alone.
+  const nifti = known ? null : await import("./nifti.js").catch(() => null);
+  const { problem = known, found } = nifti ? await nifti.inspect(file) : {};
+  if (!problem) return { file, words: found ? nifti.describe(found) : "" };
   const advice = remedy(problem);
   return { file, problem: { sentences: [sentence(problem.detail), ...(advice ? [advice] : [])], code: problem.code } };
 }

@@ -1,7 +1,21 @@
 // Follows a running prediction over server-sent events and shows the page anew when it has ended.
 import { say } from "./words.js";
 
-const ORDER = ["queued", "preprocessing", "classifying"];
+const ORDER = ["queued", "preprocessing", "normalising", "classifying"];
+
+// What is done to a scan of the scanner's space.
+const STAGES = {
+  looking: () => say("stage_looking"),
+  unpacking: () => say("stage_unpacking"),
+  converting: () => say("stage_converting"),
+  reading: () => say("stage_reading"),
+  slice_timing: () => say("stage_slice_timing"),
+  motion: () => say("stage_motion"),
+  registration: () => say("stage_registration"),
+  resampling: () => say("stage_resampling"),
+  cleaning: () => say("stage_cleaning"),
+  smoothing: () => say("stage_smoothing"),
+};
 
 function about(seconds) {
   if (seconds < 10) return say("few_seconds");
@@ -16,6 +30,7 @@ function line(state) {
     if (state.expected_wait_s === null) return say("queued_at", { place });
     return say("queued_for", { place, wait: about(state.expected_wait_s) });
   }
+  if (state.stage in STAGES) return say("normalising_stage", { stage: STAGES[state.stage]() });
   return say(state.status);
 }
 
@@ -27,6 +42,7 @@ function show(root, state) {
   const at = ORDER.indexOf(state.status);
   for (const step of root.querySelectorAll("[data-step]")) {
     const index = ORDER.indexOf(step.dataset.step);
+    if (step.dataset.step === "normalising") step.hidden = state.queue !== "normalising";
     step.className = index < at ? "done" : index === at ? "now" : "";
     step.toggleAttribute("aria-current", index === at);
     if (index === at) step.setAttribute("aria-current", "step");

@@ -42,11 +42,18 @@ class Defect extends Error {
 
 // What is known of a file: { problem: { code, detail } }, or { found: { size, frames, trSeconds } }, or neither.
 export async function inspect(file) {
+  // What is in a zip is found by the service alone.
+  if (await isZip(file)) return {};
   try {
     return { found: read(await firstBytes(file)) };
   } catch (error) {
     return error instanceof Defect ? { problem: { code: error.code, detail: error.message } } : {};
   }
+}
+
+async function isZip(file) {
+  const head = textAt(new Uint8Array(await file.slice(0, 4).arrayBuffer()), 0, 4);
+  return head === "PK\x03\x04" || head === "PK\x05\x06";
 }
 
 export function describe({ size, frames, trSeconds }) {

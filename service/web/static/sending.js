@@ -12,6 +12,14 @@ const CHECK_S = 330;
 // A file that has to begin again more often than this has no place to go.
 const BEGINNINGS = 3;
 const LONGEST_WAIT_S = 60;
+// Refusals of what was said beside a file: its bytes stay, and wait for another word.
+const OF_THE_FORM = new Set([
+  "request_not_valid",
+  "bad_sidecar",
+  "missing_repetition_time",
+  "implausible_repetition_time",
+  "repetition_times_differ",
+]);
 
 // What came instead of an answer, or an answer that is a refusal; status 0: none at all.
 class Trouble extends Error {
@@ -85,13 +93,13 @@ export class Sending {
       try {
         await fetchClient();
         if (!this.#whole) await this.#sendBytes();
-        const accepted = await this.#complete(fields());
+        const accepted = await this.#complete(await fields());
         forget(this.#fingerprint);
         return { accepted };
       } catch (error) {
         if (this.#stopped) return { stopped: true };
         const trouble = Trouble.from(error);
-        const accepted = trouble.isGone && !this.#whole && (await this.#handedOver(fields()));
+        const accepted = trouble.isGone && !this.#whole && (await this.#handedOver(await fields()));
         if (accepted) {
           forget(this.#fingerprint);
           return { accepted };
@@ -118,7 +126,7 @@ export class Sending {
       return null;
     }
     if (!trouble.passes) {
-      if (this.#whole && trouble.problem.code !== "request_not_valid") this.#beginAgain();
+      if (this.#whole && !OF_THE_FORM.has(trouble.problem.code)) this.#beginAgain();
       return { refused: trouble };
     }
     if (trouble.problem.code === "upload_incomplete") this.#whole = false;

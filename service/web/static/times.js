@@ -1,11 +1,15 @@
 // Shows times in the reader's own zone; the server writes them in UTC.
 const language = document.documentElement.lang;
-const format = new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, { dateStyle: "medium", timeStyle: "short" });
+const inZone = (timeStyle) =>
+  new Intl.DateTimeFormat(language === "en" ? "en-GB" : language, { dateStyle: "medium", timeStyle });
+const minutes = inZone("short");
+// Where events that follow each other are told apart by them.
+const seconds = inZone("medium");
 
 function localise(root) {
   for (const element of root.querySelectorAll("time[datetime]:not([title])")) {
     element.title = element.textContent;
-    element.textContent = format.format(new Date(element.dateTime));
+    element.textContent = ("seconds" in element.dataset ? seconds : minutes).format(new Date(element.dateTime));
   }
 }
 

@@ -1,7 +1,7 @@
 // The page for a new prediction; without this script the same form is sent in the plain way, one file.
 import { Batch } from "./batch.js";
 import { look } from "./choice.js";
-import { areSound, valuesOf, watchFields } from "./fields.js";
+import { areSound, mayAnswer, pointTo, valuesOf, watchFields } from "./fields.js";
 import { Sending, fetchClient } from "./sending.js";
 import { Progress, refusalOf, write } from "./views.js";
 import { readable, remedy, say } from "./words.js";
@@ -85,7 +85,10 @@ function show(looked) {
   if (isBatch) chosen.textContent = say("files", { count: looked.length });
   drop.classList.toggle("full", looked.some((one) => !one.problem));
   const [only] = looked.length === 1 ? looked : [];
-  if (only?.problem) complain(only.problem.sentences, only.problem.code);
+  if (only?.problem && !mayAnswer(form, only.problem.code)) {
+    complain(only.problem.sentences, only.problem.code);
+    pointTo(form, only.problem.code, { focus: false });
+  }
   if (only?.words) chosen.append(Object.assign(document.createElement("span"), { textContent: only.words }));
 }
 
@@ -102,7 +105,12 @@ async function upload(event) {
     input.focus();
     return;
   }
-  if (looked[0].problem || !areSound(form)) return;
+  const { problem: found } = looked[0];
+  if (!areSound(form)) return;
+  if (found && !mayAnswer(form, found.code)) {
+    pointTo(form, found.code, { focus: true });
+    return;
+  }
   await uploadOne(looked[0].file);
 }
 
@@ -132,7 +140,10 @@ async function uploadOne(file) {
   } else {
     busy(false);
     if (outcome.stopped) complain([say("upload_stopped")]);
-    else complain(refusalOf(outcome.refused), outcome.refused.problem.code);
+    else {
+      complain(refusalOf(outcome.refused), outcome.refused.problem.code);
+      pointTo(form, outcome.refused.problem.code, { focus: true });
+    }
   }
 }
 

@@ -14,10 +14,13 @@ _WHOLE = ("folds", "epochs", "patience", "width", "batch_size", "windows_per_sub
 _NUMBERS = ("learning_rate",)
 _CHOICES = ("cohort", "selection", "protocol", "split", "device", "encoder")
 _TICK = "reviewed_scans"
+# As the form takes them.
+_LONGEST = 255
 # What one part of the form cannot have beside another: the words of each kind of problem.
 _TOGETHER = {
     "without_effect": marked("%(name)s has no effect with %(cause)s: leave it at %(default)s."),
     "too_many_runs": marked("That would be %(found)s runs; at most %(limit)s can be asked for at once."),
+    "micro_batch": marked("At most %(limit)s windows at once, as many as the batch has; found %(found)s."),
     "inner_parts": marked("The inner parts leave less than half of a fold to train on."),
 }
 
@@ -52,8 +55,29 @@ def blank_form(cohort: str = "") -> Asked:
     return Asked(texts | {"cohort": cohort, "seeds": "0", _TICK: ""}, networks=["C"], rnns=["lstm"])
 
 
+def form_of_address(query: Mapping[str, str], *, networks: Sequence[str], rnns: Sequence[str]) -> Asked:
+    """Return the form with what its own address says stood in it; nothing of that is checked or asked for.
+
+    Parameters
+    ----------
+    query : mapping of str to str
+        By field. One of the whole form has ``seeds``, be it empty; another one may name the cohort alone.
+    networks, rnns : sequence of str
+        What was ticked.
+    """
+    blank = blank_form(_fitting(query.get("cohort", "")))
+    if "seeds" not in query:
+        return blank
+    texts = {name: _fitting(query.get(name, "")) for name in blank.texts}
+    return Asked(texts, networks=networks, rnns=rnns)
+
+
+def _fitting(text: str) -> str:
+    return text if len(text) <= _LONGEST and text.isprintable() else ""
+
+
 def read_form(texts: Mapping[str, str], *, networks: Sequence[str], rnns: Sequence[str]) -> Asked:
-    """Read a form; what is left empty is the default.
+    """Read a form; a number that is emptied is asked for, and not taken as the default without a word.
 
     Parameters
     ----------
@@ -72,7 +96,7 @@ def read_form(texts: Mapping[str, str], *, networks: Sequence[str], rnns: Sequen
     except ValueError:
         problems["seeds"] = _expected("seeds")
     else:
-        given |= {"seeds": seeds} if seeds else {}
+        given["seeds"] = seeds
     given |= {"networks": list(networks), "rnns": list(rnns)}
     given[_TICK] = bool(texts.get(_TICK))
     if given.get("split") == "leave_site_out":
@@ -98,8 +122,6 @@ def read_form(texts: Mapping[str, str], *, networks: Sequence[str], rnns: Sequen
 def _take(
     given: dict[str, Any], problems: dict[str, str], name: str, text: str, read: type[int | float]
 ) -> None:
-    if not text.strip():
-        return
     try:
         given[name] = read(text)
     except ValueError:

@@ -10,6 +10,14 @@ from service.web.refusal_wording import told
 LINES: Mapping[str, str] = MappingProxyType(
     {
         "queued": marked("Asked for: %(network)s with %(rnn)s, seed %(seed)s, on %(cohort)s."),
+        "meets_evaluation_set": marked(
+            "%(cohort)s is the cohort of the evaluation set in use, %(set)s: the gate stops a model that was "
+            "trained on people of the set."
+        ),
+        "nobody_agreed": marked(
+            "Reviewed scans were asked for: %(n_people)s people agree to it now, so none is added unless "
+            "somebody does before it is planned."
+        ),
         "planned": marked(
             "Planned: %(n_subjects)s subjects, %(n_cases)s of them cases, %(n_folds)s folds, "
             "%(n_parameters)s parameters."
@@ -20,6 +28,8 @@ LINES: Mapping[str, str] = MappingProxyType(
         ),
         "fold_begun": marked("Training begins."),
         "fold_resumed": marked("Training goes on after epoch %(epoch)s."),
+        "fold_taken_over": marked("Training goes on after epoch %(epoch)s: its worker was lost."),
+        "fold_begun_again": marked("Training begins again: its worker was lost before a whole epoch."),
         "epoch": marked("Epoch %(epoch)s: training loss %(training_loss)s, %(seconds)s s."),
         "epoch_watched": marked(
             "Epoch %(epoch)s: training loss %(training_loss)s, watched loss %(stopping_loss)s, "

@@ -2,6 +2,7 @@
 
 import atexit
 import gzip
+import hashlib
 import os
 import re
 import shutil
@@ -38,9 +39,11 @@ from service.db.rows import (
     ExplanationState,
     InvitationRow,
     ModelVersionRow,
+    NormalisedScanRow,
     PredictionRow,
     PredictionState,
     ResultRow,
+    ScanRow,
 )
 from service.enclosure import Enclosure
 from service.explanations import pack
@@ -53,8 +56,15 @@ from service.identity.roles import Role
 from service.identity.scopes import SCOPES_OF_ROLE, Scope
 from service.quarantine import open_quarantine
 from service.settings import Settings
-from service.storage import checkpoint_key, explanation_key
+from service.storage import (
+    NORMALISED_FIGURES,
+    checkpoint_key,
+    explanation_key,
+    normalised_figure_key,
+    normalised_key,
+)
 from tests.service.answering import let_answer
+from tests.service.checkpoint_bytes import checkpoint_bytes
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 PASSWORD = "correct horse battery"
@@ -118,6 +128,8 @@ def sample_result(probability: float = 0.61, low: float = 0.44, high: float = 0.
             "tr_s": 2.0,
             "duration_s": 344.0,
             "tsnr": None,
+            "mean_intensity": None,
+            "temporal_sd": 0.83,
             "dvars_mean": 1.0,
             "dvars_max": 1.9,
             "dvars": [1.0, 1.9, 0.8],
@@ -128,6 +140,46 @@ def sample_result(probability: float = 0.61, low: float = 0.44, high: float = 0.
         },
         "warnings": [{"code": "coverage_partial", "message": "expected the whole brain, found 97 % of it"}],
         "timing_ms": {"read": 1.0, "preprocess": 400.0, "classify": 600.0, "total": 1001.0},
+    }
+
+
+def sample_summary() -> dict[str, Any]:
+    """What a worker says of a scan that it has brought into template space."""
+    return {
+        "version": 1,
+        "dropped_frames": 4,
+        "n_frames": 168,
+        "slice_timing": False,
+        "displacement_mm": {"mean": 0.073, "max": 0.16},
+        "frames_standing_out": 0.06,
+        "tsnr": 65.6,
+        "degrees_of_freedom": 29.4,
+        "registration": {"outline_fit": 0.97, "explained": 0.865, "coverage": 0.893, "overlap": 0.93},
+        "registered_through": "template",
+        "input": {
+            "origin": "nifti",
+            "tr_s": 2.0,
+            "tr_from": "sidecar",
+            "slice_times_from": None,
+            "t1w_available": False,
+        },
+    }
+
+
+def sample_native_quality() -> dict[str, Any]:
+    """What is measured of a scan on its way into template space, without its lists of a value a frame."""
+    return {
+        "n_frames": 168,
+        "frames_standing_out": {
+            "displaced": 0.01,
+            "dvars_spikes": 0.02,
+            "outlying_voxels": 0.05,
+            "signal": 0.05,
+            "any": 0.06,
+        },
+        "dvars_before": [1.0, 1.9, 1.1],
+        "dvars_after": [0.9, 1.4, 1.0],
+        "tsnr": 65.6,
     }
 
 
@@ -166,6 +218,12 @@ def _png() -> bytes:
 
 
 SAMPLE_PNG = _png()
+SAMPLE_FIGURE = {
+    "width": 8,
+    "height": 4,
+    "size_bytes": len(SAMPLE_PNG),
+    "sha256": hashlib.sha256(SAMPLE_PNG).hexdigest(),
+}
 SAMPLE_PICTURES = ("attribution.png", "carpet.png", "temporal_sd.png")
 
 
@@ -260,7 +318,7 @@ class Serving:
 
     def add_model(self, version: str, card: dict[str, Any] = CARD) -> str:
         """Register a model with a file of its own, which does not answer, and return its id."""
-        content = f"the weights of version {version}".encode()
+        content = checkpoint_bytes(f"the weights of version {version}")
         with self.resources.storage.receive(max_bytes=len(content)) as upload:
             upload.write(content)
             sha256 = upload.sha256
@@ -345,6 +403,41 @@ class Serving:
             row = jobs.enqueue_explanation(session, session.get_one(PredictionRow, prediction_id))
             row.state, row.progress, row.finished_at = ExplanationState.SUCCEEDED, 1.0, datetime.now(UTC)
             row.facts = sample_facts() | changes
+
+    def normalise(self, prediction_id: str) -> str:
+        """Store a scan in template space as a worker would; returns its key."""
+        content = b"in template space"
+        with self.sessions.begin() as session:
+            scan_id = session.get_one(PredictionRow, prediction_id).scan_id
+            key = normalised_key(scan_id, 1)
+            session.add(
+                NormalisedScanRow(
+                    organisation_id=session.get_one(ScanRow, scan_id).organisation_id,
+                    scan_id=scan_id,
+                    version=1,
+                    storage_key=key,
+                    sha256=hashlib.sha256(content).hexdigest(),
+                    size_bytes=len(content),
+                    summary=sample_summary(),
+                    provenance={
+                        "version": 1,
+                        "dropped_frames": 4,
+                        "band_hz": [0.009, 0.08],
+                        "quality": sample_native_quality(),
+                        "figures": dict.fromkeys(NORMALISED_FIGURES, SAMPLE_FIGURE),
+                    },
+                    took_ms=9000.0,
+                    finished_at=datetime.now(UTC),
+                )
+            )
+        with self.resources.storage.receive(max_bytes=len(content)) as upload:
+            upload.write(content)
+            self.resources.storage.promote(upload, key)
+        for name in NORMALISED_FIGURES:
+            with self.resources.storage.receive(max_bytes=len(SAMPLE_PNG)) as upload:
+                upload.write(SAMPLE_PNG)
+                self.resources.storage.promote(upload, normalised_figure_key(scan_id, 1, name))
+        return key
 
     def set_state(self, prediction_id: str, state: PredictionState, **values: Any) -> None:
         """Put a prediction into a state, as a worker would."""

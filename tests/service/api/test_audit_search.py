@@ -8,12 +8,15 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from service.audit import record
 from service.audit.chain import append
 from service.audit.export import Format, written
+from service.audit.reading import SHARED_KINDS
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import AuditEventRow
+from service.db.rows import ApiKeyRow, AuditEventRow
+from service.identity.accounts import require_user
 from service.identity.actor import Actor
 from service.identity.roles import Role
 from tests.service.api.serving import Serving
@@ -27,7 +30,7 @@ def act(served: Serving, actor: str, action: str, subject_id: str = "s", **more:
             session,
             actor=Actor(actor, more.pop("address", "127.0.0.1")),
             action=action,
-            subject_kind="scan",
+            subject_kind=more.pop("subject_kind", "scan"),
             subject_id=subject_id,
             details=more.pop("details", None),
             organisation_id=more.pop("organisation_id", DEFAULT_ORGANISATION_ID),
@@ -135,6 +138,7 @@ def test_a_look_is_told_with_what_was_asked_for(served: Serving, admin: dict[str
         {"action": "x"},
         {"action": "a.b'--"},
         {"actor": "A B"},
+        {"actor": "nobody"},
         {"since": "soon"},
         {"until": "7"},
         {"who": "x"},
@@ -198,3 +202,142 @@ def test_no_text_of_a_table_is_a_formula(served: Serving, admin: dict[str, str],
 def test_an_empty_table_has_its_heading() -> None:
     [line] = written(Format.CSV, [])
     assert line.startswith("id,")
+
+
+class Shared:
+    """Acts on what all share and on what is an organisation's own, by everybody who may do them."""
+
+    def __init__(self, served: Serving) -> None:
+        self.served = served
+        self.elsewhere = served.organisation("elsewhere")
+        self.own = served.key("root", Role.ADMINISTRATOR)
+        self.theirs = served.key("chief", Role.ADMINISTRATOR, self.elsewhere)
+        self.their_id = self.user_id("chief")
+        for number, kind in enumerate(sorted(SHARED_KINDS)):
+            of_all = {"subject_kind": kind, "organisation_id": None}
+            act(
+                served,
+                "command-line",
+                "model.promote",
+                f"operator-{number}",
+                **of_all,
+                address="uid 0 on host",
+            )
+        for organisation_id, place in ((DEFAULT_ORGANISATION_ID, "here"), (self.elsewhere, "there")):
+            of_one = {"organisation_id": organisation_id, "address": place}
+            actor = f"user:{self.user_id('root' if place == 'here' else 'chief')}"
+            act(served, actor, "model.rollback", f"shared-{place}", subject_kind="model_version", **of_one)
+            for kind in ("scan", "prediction", "user", "api_key", "training_run", "review", "invitation"):
+                act(served, actor, "scan.read", f"own-{place}-{kind}", subject_kind=kind, **of_one)
+            # As the command line does to an account, which says whose it is.
+            act(served, "command-line", "user.disable", f"own-{place}", subject_kind="user", **of_one)
+        act(
+            served,
+            "command-line",
+            "organisation.create",
+            "secret",
+            subject_kind="organisation",
+            organisation_id=None,
+        )
+
+    def user_id(self, username: str) -> str:
+        with self.served.sessions() as session:
+            return require_user(session, username=username).id
+
+    def rest(self, key: dict[str, str], **asked: Any) -> list[dict[str, Any]]:
+        cursor, items = None, []
+        while True:
+            more = {"cursor": cursor} if cursor else {}
+            page = self.served.client.get(AUDIT, headers=key, params={"limit": 4} | asked | more).json()
+            items += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return items
+
+    def export(self, key: dict[str, str], **asked: Any) -> list[dict[str, Any]]:
+        answer = self.served.client.get(f"{AUDIT}/export", headers=key, params=asked)
+        return [json.loads(line) for line in answer.text.splitlines()]
+
+
+@pytest.fixture
+def shared(served: Serving, monkeypatch: pytest.MonkeyPatch) -> Shared:
+    monkeypatch.setattr("service.api.actions.auditing.BATCH", 3)
+    return Shared(served)
+
+
+def subjects(events: list[dict[str, Any]]) -> set[str]:
+    return {
+        event["subject_id"] for event in events if event["subject_id"].startswith(("op", "sh", "own", "sec"))
+    }
+
+
+@pytest.mark.parametrize("way", ["rest", "export"])
+def test_each_organisation_is_shown_acts_on_what_all_share_and_no_others(shared: Shared, way: str) -> None:
+    ask = getattr(shared, way)
+    of_all = {f"operator-{number}" for number in range(len(SHARED_KINDS))} | {"shared-here", "shared-there"}
+    for key, place in ((shared.own, "here"), (shared.theirs, "there")):
+        events = ask(key)
+        kinds = ("scan", "prediction", "user", "api_key", "training_run", "review", "invitation")
+        own = {f"own-{place}-{kind}" for kind in kinds} | {f"own-{place}"}
+        assert subjects(events) == of_all | own
+        numbers = [event["sequence"] for event in events]
+        assert numbers == sorted(set(numbers), reverse=way == "rest")
+    assert len(of_all) > 3, "more than a piece of the export"
+
+
+@pytest.mark.parametrize("way", ["rest", "export"])
+def test_of_another_organisations_act_neither_account_nor_address_is_shown(shared: Shared, way: str) -> None:
+    events = getattr(shared, way)(shared.own)
+    [theirs] = [event for event in events if event["subject_id"] == "shared-there"]
+    assert (theirs["actor"], theirs.get("address")) == ("another-organisation", "")
+    assert shared.their_id not in json.dumps(events)
+    assert shared.elsewhere not in json.dumps(events)
+    [own] = [event for event in events if event["subject_id"] == "shared-here"]
+    assert (own["actor"], own["address"]) == (f"user:{shared.user_id('root')}", "here")
+    [operators] = [event for event in events if event["subject_id"] == "operator-0"]
+    assert (operators["actor"], operators["address"]) == ("command-line", "uid 0 on host")
+
+
+@pytest.mark.parametrize("way", ["rest", "export"])
+def test_who_of_another_organisation_did_something_cannot_be_guessed(shared: Shared, way: str) -> None:
+    ask = getattr(shared, way)
+    assert subjects(ask(shared.own, actor=f"user:{shared.their_id}")) == set()
+    assert subjects(ask(shared.own, actor="another-organisation")) == {"shared-there"}
+    assert "operator-0" in subjects(ask(shared.own, actor="command-line"))
+    answer = shared.served.client.get(AUDIT, headers=shared.own, params={"actor": "chief"})
+    assert answer.status_code == 422, "the name of an account of another organisation"
+
+
+def test_filters_choose_among_acts_on_what_all_share(shared: Shared) -> None:
+    assert subjects(shared.rest(shared.theirs, subject_id="operator-1")) == {"operator-1"}
+    assert subjects(shared.rest(shared.theirs, action="model.rollback")) == {"shared-here", "shared-there"}
+    assert subjects(shared.rest(shared.theirs, until="2020-01-01")) == set()
+    assert "operator-1" in subjects(shared.rest(shared.theirs, since="2020-01-01"))
+
+
+@pytest.mark.parametrize("way", ["rest", "export"])
+def test_a_name_finds_what_was_done_with_the_accounts_keys_too(shared: Shared, way: str) -> None:
+    with shared.served.sessions() as session:
+        [key_id] = session.scalars(select(ApiKeyRow.id).where(ApiKeyRow.user_id == shared.user_id("root")))
+    act(shared.served, f"key:{key_id}", "scan.upload", "own-by-key")
+    ask, login = getattr(shared, way), f"user:{shared.user_id('root')}"
+    assert {"own-by-key", "shared-here"} <= subjects(ask(shared.own, actor="root"))
+    assert {event["actor"] for event in ask(shared.own, actor="Root")} == {login, f"key:{key_id}"}
+    assert {event["actor"] for event in ask(shared.own, actor=login)} == {login}
+    assert {event["actor"] for event in ask(shared.own, actor=f"key:{key_id}")} == {f"key:{key_id}"}
+
+
+def test_a_name_that_is_nobodys_is_refused_with_what_is_expected(shared: Shared) -> None:
+    for path in (AUDIT, f"{AUDIT}/export"):
+        answer = shared.served.client.get(path, headers=shared.own, params={"actor": "nobody"})
+        assert answer.status_code == 422
+        [problem] = answer.json()["details"]["errors"]
+        assert problem["where"] == "query.actor"
+        assert "user:<id>" in problem["problem"]
+
+
+def test_a_look_by_name_is_told_by_identifier(shared: Shared) -> None:
+    shared.rest(shared.own, actor="root")
+    looks = shared.rest(shared.own, action="audit.read")
+    assert {"account": shared.user_id("root")} in [look["details"] for look in looks]
+    assert "root" not in json.dumps([look["details"] for look in looks])

@@ -7,7 +7,9 @@ from typing import Any
 import pypdf
 import pytest
 
+from service import registry
 from service.db.rows import RunState, TrainingRunRow
+from service.identity.actor import program
 from service.identity.roles import Role
 from tests.service.api.serving import CARD, Serving
 from tests.service.api.training_rows import PLAN
@@ -125,6 +127,7 @@ def test_with_an_evaluation_it_has_the_differences_on_the_same_people(
         "0.860 [0.810, 0.910]",
         "+0.020 [-0.010, +0.050]",
     ]
+    assert row(html, "Uncertain answers") == ["0.220", "0.220", "+0.010 [-0.010, +0.030]"]
     assert row(html, "NYU") == ["0.840 [0.760, 0.920]", "0.860 [0.780, 0.940]"]
     assert "nobody has set the two side by side" not in html
 
@@ -137,22 +140,57 @@ def test_once_promoted_it_is_still_about_the_model_before_and_says_why_it_was(
     new = finish(served, run_id, NEW | {"preprocessing": {"tr_s": 1.5}})
     with served.sessions.begin() as session:
         evaluate(session, champion=old, challenger=new, found=outcome("calibrated"))
-    promote(served, key, new)
+    with served.sessions.begin() as session:
+        # Another preprocessing is for who operates the service.
+        version = registry.require_version(session, new)
+        registry.let_answer(
+            session, served.resources.storage, version, actor=program("serve"), reason="is better all in all"
+        )
 
     html = plan_of(served, key, run_id)
 
     # The gate as it stood beside the model before, not beside itself.
     assert row(html, "No leak")[-1] == "passed"
     assert row(html, "Calibrated") == [
-        "its probabilities are no further from the truth than chance allows (what calibrated expects)",
+        (
+            "its probabilities are no further from the truth than chance allows (a calibration error "
+            "of at most 0.090)"
+        ),
         "what calibrated found",
         "failed",
     ]
 
     assert row(html, "Trained on") == ["people of old", "people of late"]
     assert "overruled: " in html
+    chinese = plan_of(served, key, run_id, language="zh-Hans")
+    assert row(chinese, "已校准")[0] == "其概率与实际的偏差不超过偶然所致 (校准误差不超过 0.090)"
+    assert row(chinese, "AUC 不更差")[0].endswith("(整个区间高于 -0.05)")
     assert "is better" in html
     assert "This changes, and is a rule of the gate: tr_s" in html
+
+
+def test_of_a_model_that_was_rolled_back_it_has_the_comparison_with_the_one_that_answers_now(
+    served: Serving, key: dict[str, str], run_id: str
+) -> None:
+    old = served.add_model("1", OLD)
+    promote(served, key, old)
+    new = finish(served, run_id, NEW)
+    promote(served, key, new)
+    back = served.client.post("/api/v1/admin/models/rollback", headers=key, json={"reason": "worse"})
+    assert back.status_code == 200, back.text
+    now = served.add_model("3", NEW | {"trained_on": "people of now"})
+    promote(served, key, now)
+    with served.sessions.begin() as session:
+        evaluate(session, champion=now, challenger=new)
+
+    html = plan_of(served, key, run_id)
+
+    assert row(html, "Trained on") == ["people of now", "people of late"]
+    assert "Both on the same 300 simulated people" in html
+    assert "nobody has set the two side by side" not in html
+
+    promote(served, key, new)
+    assert row(plan_of(served, key, run_id), "Trained on") == ["people of now", "people of late"]
 
 
 def test_what_somebody_typed_stays_text(served: Serving, key: dict[str, str], run_id: str) -> None:

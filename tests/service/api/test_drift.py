@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.db.rows import AuditEventRow, DriftReferenceRow
+from service.db.rows import AuditEventRow, DriftReferenceRow, ReferenceState
 from service.drift.evaluating import evaluate_version
 from service.identity.actor import program
 from service.identity.roles import Role
 from tests.service.api.serving import Serving
-from tests.service.drift.drift_rows import add_answers, add_reference
+from tests.service.api.test_models import SOUND
+from tests.service.drift.drift_rows import add_alarm, add_answers, add_reference
 from tests.service.drift.people import draw
 
 ADDRESS = "/api/v1/admin/drift"
@@ -97,9 +98,12 @@ def test_a_reference_is_queued_once_and_the_audit_has_it(served: Serving, key: d
     [
         ("references", {"cohort": "nothing"}, 422, "cohort_not_known"),
         ("references", {"cohort": "tiny", "selection": "nobody"}, 422, "request_not_valid"),
+        ("references", {"cohort": "unreleased", "selection": "train"}, 422, "selection_needs_release"),
         ("references", {"cohort": "tiny", "model_version_id": "x"}, 404, "model_not_found"),
         ("evaluations", {"model_version_id": "x"}, 404, "model_not_found"),
+        ("references/x/cancel", None, 404, "drift_reference_not_found"),
         ("alarms/x/acknowledge", None, 404, "drift_alarm_not_found"),
+        ("alarms/acknowledge", {"model_version_id": "x"}, 404, "model_not_found"),
     ],
 )
 def test_what_is_not_there_is_refused(
@@ -107,6 +111,7 @@ def test_what_is_not_there_is_refused(
 ) -> None:
     served.register_model()
     served.register_cohort()
+    served.register_cohort("unreleased", releases=[])
     answer = served.client.post(f"{ADDRESS}/{path}", headers=key, json=body)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert served.client.get(ADDRESS, headers=key, params={"model_version_id": "x"}).status_code == 404
@@ -116,7 +121,7 @@ def test_a_look_that_is_asked_for_is_shown_to_be(served: Serving, key: dict[str,
     answer = served.client.post(f"{ADDRESS}/evaluations", headers=key, json={})
     assert (answer.status_code, answer.json()["code"]) == (409, "no_active_model")
     model = served.register_model()
-    answer = served.client.post(f"{ADDRESS}/evaluations", headers=key, json={})
+    answer = served.client.post(f"{ADDRESS}/evaluations", headers=key)
     assert (answer.status_code, answer.json()) == (202, {"model_version_id": model})
     assert read(served, key)["evaluation_requested"] is True
     evaluate_version(served.sessions, model, actor=program("sweeper"))
@@ -138,6 +143,11 @@ def test_the_page_says_the_verdict_first_and_takes_an_acknowledgement(served: Se
     assert text.index("Since week") < text.index("By week")
     assert "repetition time" in text
     assert "peking" in text
+    # The site of an alarm leads to its weeks.
+    assert f'<a href="/drift?model={model}&amp;site=peking#weeks-heading">peking</a>' in text
+    assert f'<a href="/drift?model={model}&amp;site=#weeks-heading">all sites</a>' in text
+    of_site = served.client.get("/drift", params={"model": model, "site": "peking"}).text
+    assert '<option value="peking" selected>' in of_site
     forms = re.findall(r'action="(/drift/alarms/[^"/]+/acknowledge)"', text)
     assert len(forms) == 2
     for form in forms:
@@ -147,6 +157,47 @@ def test_the_page_says_the_verdict_first_and_takes_an_acknowledgement(served: Se
     assert "still differ from the reference" in text
     assert "No alarm" not in text
     assert "chief" in text
+
+
+def test_the_page_says_what_a_site_is_compared_with(served: Serving) -> None:
+    model = served.register_model()
+    served.log_in(served.user("chief", Role.ADMINISTRATOR))
+    generator = np.random.default_rng(5)
+    with served.sessions.begin() as session:
+        add_reference(session, model, site="peking")
+        add_answers(session, model, draw(generator, 20), site="Oslo")
+        for site in ("NYU", "Peking"):
+            add_answers(session, model, draw(generator, 40), site=site, ago=timedelta(weeks=2))
+            add_answers(session, model, draw(generator, 20), site=site)
+    evaluate_version(served.sessions, model, actor=program("sweeper"))
+    pages = {
+        site: served.client.get("/drift", params={"site": site}).text
+        for site in ("nyu", "peking", "oslo", "")
+    }
+    assert "Compared with the first weeks of this site" in pages["nyu"]
+    assert "(40 people)" in pages["nyu"]
+    assert "Compared with 60 people of this site in the reference." in pages["peking"]
+    assert "of this site alone too little is known" in pages["oslo"]
+    assert "Compared with the" not in pages[""]
+
+
+@pytest.mark.parametrize("unknown", ["x", "00000000-0000-4000-8000-000000000000"])
+def test_a_model_that_nobody_registered_is_said_to_be_none(served: Serving, unknown: str) -> None:
+    served.register_model()
+    served.log_in(served.user("chief", Role.ADMINISTRATOR))
+    answer = served.client.get("/drift", params={"model": unknown}, headers={"Accept": "text/html"})
+    assert answer.status_code == 404
+    assert "By week" not in answer.text
+
+
+def test_a_site_with_letters_of_an_address_leads_to_its_own_weeks(served: Serving) -> None:
+    model = served.register_model()
+    served.log_in(served.user("chief", Role.ADMINISTRATOR))
+    with served.sessions.begin() as session:
+        add_alarm(session, model, site="a&b #1")
+    assert (
+        f'href="/drift?model={model}&amp;site=a%26b%20%231#weeks-heading"' in served.client.get("/drift").text
+    )
 
 
 def test_every_alarm_is_acknowledged_by_one_button(served: Serving, key: dict[str, str]) -> None:
@@ -191,6 +242,98 @@ def test_after_a_promotion_the_page_leads_to_the_model_before_and_says_what_is_m
     assert f'href="/api/v1/admin/drift?model_version_id={before}"' in served.client.get("/drift").text
 
 
+def test_a_promotion_that_leaves_the_reference_with_another_model_says_so_until_there_is_one(
+    served: Serving, key: dict[str, str]
+) -> None:
+    first, second = served.add_model("1", SOUND), served.add_model("2", SOUND)
+
+    def act(model: str, act: str) -> list[dict[str, Any]]:
+        address = f"/api/v1/admin/models/{model}{act}"
+        body = {"reason": "better by far"} | ({"override_reason": "nobody to compare on"} if model else {})
+        answer = served.client.post(address.replace("//", "/"), headers=key, json=body)
+        assert answer.status_code == 200, answer.text
+        warnings: list[dict[str, Any]] = answer.json()["warnings"]
+        return warnings
+
+    assert act(first, "/promote") == []
+    with served.sessions.begin() as session:
+        add_reference(session, first)
+    [warning] = act(second, "/promote")
+    assert (warning["code"], warning["model_version_id"]) == ("reference_of_another_model", first)
+    assert "cohort 'tiny'" in warning["message"]
+    assert read(served, key)["warnings"] == [warning]
+    # Of a model that does not answer nothing is to be renewed.
+    assert read(served, key, model_version_id=first)["warnings"] == []
+    served.log_in(served.user("chief", Role.ADMINISTRATOR))
+    said = {
+        "en": "The drift reference, cohort tiny, belongs to RestNet demonstration 1.",
+        "zh-CN": "漂移参照（队列 tiny）属于",
+    }
+    for language, words in said.items():
+        for path in ("/drift", f"/models/{second}"):
+            page = served.client.get(path, headers={"Accept": "text/html", "Accept-Language": language})
+            assert words in page.text, (path, language)
+        other = served.client.get(f"/models/{first}", headers={"Accept-Language": language})
+        assert words not in other.text
+    # Back to the one that it belongs to nothing is left to be done.
+    assert act("", "rollback") == []
+    act(second, "/promote")
+    served.register_cohort()
+    asked = {"cohort": "tiny"}
+    assert served.client.post(f"{ADDRESS}/references", headers=key, json=asked).status_code == 202
+    assert read(served, key)["warnings"] == [], "one is on its way"
+
+
+def test_a_reference_that_waits_is_cancelled_once_and_makes_way(served: Serving, key: dict[str, str]) -> None:
+    model = served.register_model()
+    served.register_cohort()
+    queued = served.client.post(f"{ADDRESS}/references", headers=key, json={"cohort": "tiny"}).json()["id"]
+    for _ in range(2):
+        answer = served.client.post(f"{ADDRESS}/references/{queued}/cancel", headers=key)
+        assert answer.status_code == 200, answer.text
+        assert (answer.json()["status"], answer.json()["cancel_requested"]) == ("cancelled", True)
+    again = served.client.post(f"{ADDRESS}/references", headers=key, json={"cohort": "tiny"})
+    assert again.status_code == 202
+    refused = served.client.post(f"{ADDRESS}/references", headers=key, json={"cohort": "tiny"})
+    assert refused.json()["details"] == {"found": again.json()["id"]}
+    with served.sessions() as session:
+        [event] = session.query(AuditEventRow).where(AuditEventRow.action == "drift.cancel")
+    assert (event.subject_id, event.details) == (model, {"reference_id": queued})
+
+
+def test_a_reference_that_is_measured_is_asked_to_stop_and_one_that_is_there_stays(
+    served: Serving, key: dict[str, str]
+) -> None:
+    model = served.register_model()
+    served.register_cohort()
+    with served.sessions.begin() as session:
+        done = add_reference(session, model).id
+    queued = served.client.post(f"{ADDRESS}/references", headers=key, json={"cohort": "tiny"}).json()["id"]
+    with served.sessions.begin() as session:
+        session.get_one(DriftReferenceRow, queued).state = ReferenceState.MEASURING
+    answer = served.client.post(f"{ADDRESS}/references/{queued}/cancel", headers=key)
+    assert (answer.json()["status"], answer.json()["cancel_requested"]) == ("measuring", True)
+    over = served.client.post(f"{ADDRESS}/references/{done}/cancel", headers=key)
+    assert (over.status_code, over.json()["code"]) == (409, "drift_reference_over")
+    assert read(served, key)["reference"]["id"] == done
+    token = served.log_in(served.user("chief", Role.ADMINISTRATOR))
+    text = served.client.get("/drift").text
+    assert "tiny: is being cancelled" in text
+    assert f"/drift/references/{queued}/cancel" not in text
+    late = served.client.post(f"/drift/references/{done}/cancel", data={"csrf_token": token, "model": model})
+    assert (late.status_code, "there is nothing to cancel" in late.text) == (409, True)
+
+
+def test_every_alarm_is_acknowledged_over_rest(served: Serving, key: dict[str, str]) -> None:
+    model = served.register_model()
+    drifted(served, model)
+    for alarms in (2, 0):
+        answer = served.client.post(f"{ADDRESS}/alarms/acknowledge", headers=key, json={})
+        assert answer.status_code == 200, answer.text
+        assert answer.json() == {"model_version_id": model, "alarms": alarms}
+    assert read(served, key)["verdict"] == "acknowledged"
+
+
 def test_the_page_queues_a_reference_and_refuses_in_words(served: Serving) -> None:
     model, cohort = served.register_model(), served.register_cohort()
     token = served.log_in(served.user("chief", Role.ADMINISTRATOR))
@@ -204,7 +347,16 @@ def test_the_page_queues_a_reference_and_refuses_in_words(served: Serving) -> No
     refused = served.client.post("/drift/references", data=form | {"selection": "seed430"})
     assert f'<option value="{cohort}" selected>' in refused.text
     assert '<option value="seed430" selected>' in refused.text
+    form["cohort"] = served.register_cohort("unreleased", releases=[])
+    unknown = served.client.post("/drift/references", data=form | {"selection": "train"})
+    assert (unknown.status_code, "ingest it again with --test-ids" in unknown.text) == (422, True)
     nothing = served.client.post("/drift/references", data=form | {"cohort": ""})
     assert (nothing.status_code, "Choose a cohort." in nothing.text) == (422, True)
+    [cancel] = re.findall(r'action="(/drift/references/[^"]+/cancel)"', nothing.text)
+    stopped = served.client.post(cancel, data={"csrf_token": token, "model": model})
+    assert (stopped.status_code, stopped.headers["location"]) == (303, f"/drift?done=cancelled&model={model}")
+    text = served.client.get(stopped.headers["location"]).text
+    assert "The reference is cancelled." in text
+    assert "tiny: was cancelled" in text
     looked = served.client.post("/drift/evaluate", data={"csrf_token": token, "model": model})
     assert looked.status_code == 303

@@ -9,7 +9,7 @@ from service.db.rows import AuditEventRow, CohortState, EvaluationRow, Evaluatio
 from service.identity.roles import Role
 from tests.service.api.serving import Serving
 from tests.service.api.test_models import SOUND
-from tests.service.evaluated import add_set, evaluate, outcome
+from tests.service.evaluated import EXPECTED, add_set, evaluate, outcome
 
 ADMIN = "/api/v1/admin"
 SETS = f"{ADMIN}/evaluation-sets"
@@ -68,11 +68,14 @@ def test_what_cannot_be_a_set_is_refused(served: Serving, chief: dict[str, str])
     served.register_cohort()
     served.register_cohort("few", n_cases=9)
     served.register_cohort("gone", state=CohortState.MISSING)
+    served.register_cohort("unreleased", releases=[])
+    served.register_cohort("released", releases=["test", "train"])
     body = {"name": "held out", "cohort": "tiny"}
     assert served.client.post(SETS, headers=chief, json=body).status_code == 201
     for changes, expected in (
         ({}, (409, "evaluation_set_name_taken")),
         ({"name": "b", "cohort": "few"}, (422, "evaluation_cohort_too_small")),
+        ({"name": "b", "cohort": "unreleased", "selection": "test"}, (422, "selection_needs_release")),
         ({"name": "b", "cohort": "gone"}, (409, "cohort_not_usable")),
         ({"name": "b", "cohort": "nobody"}, (422, "cohort_not_known")),
         ({"name": " b"}, (422, "request_not_valid")),
@@ -84,6 +87,64 @@ def test_what_cannot_be_a_set_is_refused(served: Serving, chief: dict[str, str])
         answer = served.client.post(f"{SETS}/{unknown}/use", headers=chief)
         assert code_of(answer) == (404, "evaluation_set_not_found")
     assert len(served.client.get(SETS, headers=chief).json()["items"]) == 1
+    for cohort, selection in (("unreleased", "all"), ("released", "test"), ("tiny", "test")):
+        others = {"name": f"of {cohort}", "cohort": cohort, "selection": selection}
+        assert served.client.post(SETS, headers=chief, json=others).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("foo>>1", "a field, one of = != < <= > >= and a value"),
+        ("foo=1", "one of the fields age, iq, site,"),
+        ("age<=young", "a number for age"),
+        ("site=NYU,Stanford", "site to be one of NYU"),
+        ("QC_Athena=2", "1 (pass) or 0 (questionable)"),
+    ],
+)
+def test_a_filter_without_a_meaning_makes_no_set(
+    served: Serving, chief: dict[str, str], condition: str, expected: str
+) -> None:
+    served.register_cohort()
+    body = {"name": "held out", "cohort": "tiny", "where": ["age>=7", "QC_Athena=1", "site!=nyu"]}
+    refused = served.client.post(SETS, headers=chief, json=body | {"where": ["age>=7", condition]})
+    assert code_of(refused) == (422, "evaluation_filter_not_valid")
+    assert refused.json()["details"]["condition"] == condition
+    assert refused.json()["details"]["expected"].startswith(expected)
+    assert served.client.post(SETS, headers=chief, json=body).status_code == 201
+
+
+def test_a_set_that_no_model_was_compared_on_is_removed_and_no_other(
+    served: Serving, chief: dict[str, str], models: tuple[str, str]
+) -> None:
+    champion, challenger = models
+    served.register_cohort()
+    body = {"name": "held out", "cohort": "tiny"}
+    one = served.client.post(SETS, headers=chief, json=body).json()
+    address = f"{SETS}/{one['id']}"
+    assert served.client.post(f"{address}/use", headers=chief).status_code == 200
+    asked = served.client.post(f"{ADMIN}/models/{challenger}/evaluations", headers=chief).json()
+    assert code_of(served.client.delete(address, headers=chief)) == (409, "evaluation_set_compared")
+    with served.sessions.begin() as session:
+        row = session.get_one(EvaluationRow, asked["id"])
+        row.state, row.error_code = EvaluationState.FAILED, "selection_needs_release"
+    [listed] = served.client.get(SETS, headers=chief).json()["items"]
+    assert listed["compared"] is False
+    assert served.client.delete(address, headers=chief).status_code == 204
+    assert code_of(served.client.delete(address, headers=chief)) == (404, "evaluation_set_not_found")
+    assert served.client.get(SETS, headers=chief).json()["items"] == []
+    with served.sessions() as session:
+        query = select(AuditEventRow).where(AuditEventRow.action == "evaluation_set.remove")
+        event = session.scalars(query).one()
+        assert (event.subject_id, (event.details or {})["name"]) == (one["id"], "held out")
+
+    with served.sessions.begin() as session:
+        measured = add_set(session)
+        evaluate(session, champion=champion, challenger=challenger)
+        address = f"{SETS}/{measured.id}"
+    assert code_of(served.client.delete(address, headers=chief)) == (409, "evaluation_set_compared")
+    [listed] = served.client.get(SETS, headers=chief).json()["items"]
+    assert (listed["compared"], listed["in_use"]) == (True, True)
 
 
 def test_a_comparison_is_asked_for_once_stopped_and_asked_for_again(
@@ -177,7 +238,7 @@ def test_the_gate_goes_by_the_comparison_with_the_model_that_answers_now_on_the_
     gate = gate_of(served, chief, challenger)
     assert gate["compared_with_champion"]["passed"] is True
     assert (gate["auc_not_worse"]["expected"], gate["auc_not_worse"]["overridable"]) == (
-        "what auc_not_worse expects",
+        EXPECTED["auc_not_worse"],
         True,
     )
     assert (gate["evaluation"]["id"], gate["evaluation"]["passed"]) == (evaluation, False)

@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from service import jobs
 from service.db.base import utc_now
-from service.db.rows import PredictionRow
+from service.db.rows import PredictionRow, PredictionState
 from service.presence import say_present
 from tests.service.api.serving import Serving, make_settings, sample_result, serving
 
@@ -52,6 +52,17 @@ def test_the_queue_has_a_depth_and_an_age(served: Serving) -> None:
     assert seen['restnet_queue_depth{kind="prediction",state="queued"}'] == 1
     assert seen['restnet_queue_depth{kind="fold",state="training"}'] == 0
     assert 119 < seen['restnet_queue_oldest_seconds{kind="prediction"}'] < 180
+
+
+def test_scans_of_the_scanners_space_wait_in_a_line_of_their_own(served: Serving) -> None:
+    prediction_id = served.upload(served.key())["prediction_id"]
+    served.set_state(prediction_id, PredictionState.QUEUED, lane="normalising")
+    seen = figures(served)
+    assert seen['restnet_queue_depth{kind="normalisation",state="queued"}'] == 1
+    assert seen['restnet_queue_depth{kind="prediction",state="queued"}'] == 0
+    assert seen['restnet_queue_oldest_seconds{kind="prediction"}'] == 0
+    served.set_state(prediction_id, PredictionState.NORMALISING)
+    assert figures(served)['restnet_queue_depth{kind="normalisation",state="normalising"}'] == 1
 
 
 def test_workers_and_parts_are_told_of(served: Serving) -> None:

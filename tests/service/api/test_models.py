@@ -101,6 +101,10 @@ def test_what_is_refused_says_what_was_found(served: Serving, chief: dict[str, s
         ("evidence_complete", True),
         ("protocol", True),
     ]
+    asked = {"action": "model.promotion_refused"}
+    [event] = served.client.get("/api/v1/admin/audit", headers=chief, params=asked).json()["items"]
+    assert (event["subject_id"], event["details"]["rules"]) == (bare, ["evidence_complete", "protocol"])
+    assert event["actor"].startswith("key:")
     done = promote(served, chief, bare, override_reason="measured elsewhere, in print")
     assert [rule["name"] for rule in done.json()["overridden"]["rules"]] == ["evidence_complete", "protocol"]
     served.lose_model(second)
@@ -113,14 +117,17 @@ def test_what_is_refused_says_what_was_found(served: Serving, chief: dict[str, s
 def test_a_rollback_goes_back_past_what_is_gone_and_says_so(served: Serving, chief: dict[str, str]) -> None:
     models = [served.add_model(version, SOUND) for version in "123"]
     back = f"{MODELS}/rollback"
-    nothing = served.client.post(back, headers=chief, json={})
+    for body in ({}, {"json": {}}, {"json": {"reason": ""}}, {"json": {"reason": None}}):
+        silent = served.client.post(back, headers=chief, **body)
+        assert (silent.status_code, silent.json()["code"]) == (422, "request_not_valid"), body
+    nothing = served.client.post(back, headers=chief, json={"reason": "worse"})
     assert (nothing.status_code, nothing.json()["code"]) == (409, "no_active_model")
     for model in models:
         assert promote(served, chief, model).status_code == 200
     served.lose_model(models[1])
-    stale = served.client.post(back, headers=chief, json={"expected_active": models[0]})
+    stale = served.client.post(back, headers=chief, json={"reason": "worse", "expected_active": models[0]})
     assert (stale.status_code, stale.json()["code"]) == (409, "promotion_conflict")
-    done = served.client.post(back, headers=chief, json={"expected_active": models[2]})
+    done = served.client.post(back, headers=chief, json={"reason": "worse", "expected_active": models[2]})
     assert done.status_code == 200, done.text
     assert (done.json()["model_version_id"], done.json()["kind"]) == (models[0], "rollback")
     assert [(one["version"], one["code"]) for one in done.json()["skipped"]] == [("2", "checkpoint_missing")]
@@ -177,7 +184,10 @@ def test_only_the_organisation_that_runs_the_installation_changes_its_model(serv
     first = served.add_model("1", SOUND)
     north = served.organisation("north")
     key = served.key("north-chief", Role.ADMINISTRATOR, north)
-    for path, body in ((f"{MODELS}/{first}/promote", {"reason": "x"}), (f"{MODELS}/rollback", {})):
+    for path, body in (
+        (f"{MODELS}/{first}/promote", {"reason": "x"}),
+        (f"{MODELS}/rollback", {"reason": "x"}),
+    ):
         answer = served.client.post(path, headers=key, json=body)
         assert (answer.status_code, answer.json()["code"]) == (403, "installation_only")
     # The role comes first: whoever could never do it does not hear of organisations.

@@ -149,6 +149,9 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         ("POST", "/api/v1/predictions/{prediction_id}/explanation"),
         ("GET", "/api/v1/predictions/{prediction_id}/explanation.nii.gz"),
         ("GET", "/api/v1/predictions/{prediction_id}/explanation/{name}"),
+        ("GET", "/api/v1/predictions/{prediction_id}/normalised"),
+        ("GET", "/api/v1/predictions/{prediction_id}/normalised/provenance"),
+        ("GET", "/api/v1/predictions/{prediction_id}/normalised/figures/{name}"),
         ("GET", "/api/v1/predictions/{prediction_id}/report.html"),
         ("GET", "/api/v1/predictions/{prediction_id}/report.pdf"),
         ("GET", "/api/v1/scans/{scan_id}"),
@@ -187,6 +190,7 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         ("GET", "/api/v1/admin/deployments"),
         ("GET", "/api/v1/admin/evaluation-sets"),
         ("POST", "/api/v1/admin/evaluation-sets"),
+        ("DELETE", "/api/v1/admin/evaluation-sets/{set_id}"),
         ("POST", "/api/v1/admin/evaluation-sets/{set_id}/use"),
         ("POST", "/api/v1/admin/models/{model_id}/evaluations"),
         ("GET", "/api/v1/admin/evaluations"),
@@ -206,7 +210,9 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         ("GET", "/api/v1/admin/rescores/{rescore_id}/changes"),
         ("GET", "/api/v1/admin/drift"),
         ("POST", "/api/v1/admin/drift/references"),
+        ("POST", "/api/v1/admin/drift/references/{reference_id}/cancel"),
         ("POST", "/api/v1/admin/drift/evaluations"),
+        ("POST", "/api/v1/admin/drift/alarms/acknowledge"),
         ("POST", "/api/v1/admin/drift/alarms/{alarm_id}/acknowledge"),
         ("GET", "/api/v1/admin/cohorts"),
         ("GET", "/api/v1/admin/reviewed-scans"),
@@ -246,6 +252,7 @@ def test_the_document_describes_what_is_built(served: Serving) -> None:
         "multipart/form-data",
         "application/octet-stream",
         "application/gzip",
+        "application/zip",
     }
     assert document["components"]["schemas"]["Problem"]["example"]["code"] == "prediction_not_found"
 

@@ -47,7 +47,9 @@ OF_THE_INSTALLATION = {
     "/api/v1/admin/models/{model_id}/evaluations",
     "/api/v1/admin/evaluations/{evaluation_id}",
     "/api/v1/admin/evaluations/{evaluation_id}/cancel",
+    "/api/v1/admin/evaluation-sets/{set_id}",
     "/api/v1/admin/evaluation-sets/{set_id}/use",
+    "/evaluation/{set_id}/remove",
     "/evaluation/{set_id}/use",
     "/models/{model_id}/comparison",
     "/models/{model_id}/evaluations",
@@ -68,6 +70,8 @@ OF_THE_INSTALLATION = {
     "/models/{model_id}/rescores",
     "/models/{model_id}/rescores/{rescore_id}",
     "/models/{model_id}/rescores/{rescore_id}/cancel",
+    "/api/v1/admin/drift/references/{reference_id}/cancel",
+    "/drift/references/{reference_id}/cancel",
     "/api/v1/admin/drift/alarms/{alarm_id}/acknowledge",
     "/drift/alarms/{alarm_id}/acknowledge",
 }
@@ -166,6 +170,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, database_template: Path) -> 
             assert served.client.post(address, headers=key, json=said).status_code == 201
             for upload in organisation.uploads.values():
                 served.explain(upload["prediction_id"])
+                served.normalise(upload["prediction_id"])
             served.set_state(
                 organisation.uploads[Role.INTEGRATOR]["prediction_id"],
                 PredictionState.FAILED,

@@ -16,10 +16,12 @@ from tests.service.api.serving import Serving, scan_bytes
         ("POST", "predictions/x/cancel", None),
         ("GET", "admin/users", "cursor, limit"),
         ("GET", "admin/audit", "action, actor, cursor, limit, since, subject_id, until"),
-        ("GET", "admin/models", None),
+        ("GET", "admin/models", "cursor, limit"),
         ("GET", "admin/rescores/preview", "limit, since, until"),
         ("GET", "admin/rescores/x/changes", "cursor, limit"),
         ("GET", "admin/drift", "model_version_id, site"),
+        ("POST", "admin/drift/references/x/cancel", None),
+        ("POST", "admin/drift/alarms/acknowledge", None),
         ("GET", "scans/x", None),
         ("POST", "scans", None),
     ],
@@ -53,7 +55,11 @@ def test_who_may_not_ask_hears_that_first(served: Serving) -> None:
 
 
 @pytest.mark.parametrize(
-    "header", ["X-Subject", "X-Subjct-Id", "X-SubjectId", "X-Age", "X-Gender", "X-Site-Name", "X-File-Name"]
+    "header",
+    [
+        *("X-Subject", "X-Subjct-Id", "X-SubjectId", "X-Age", "X-Gender", "X-Site-Name", "X-File-Name"),
+        *("X-TR-Seconds", "X-Tr", "X-Repetition-Time", "X-Slice-Timing", "X-Runs", "X-Sidecar-Json"),
+    ],
 )
 def test_a_misspelt_header_of_a_raw_upload_is_refused(served: Serving, header: str) -> None:
     headers = served.key() | {"Content-Type": "application/octet-stream", "X-Filename": "s.nii.gz"}

@@ -3,11 +3,14 @@
 import base64
 import json
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from zipfile import ZipFile
 
 import pytest
 
+from service import jobs
 from service.api.problems.remedies import REMEDIES
-from service.db.rows import PredictionRow, PredictionState
+from service.db.rows import PredictionRow, PredictionState, ScanRow
 from service.identity.roles import Role
 from service.presence import say_present
 from tests.service.api.serving import Serving, sample_result, scan_bytes
@@ -262,6 +265,21 @@ def test_what_is_finished_is_neither_cancelled_nor_tried_again(served: Serving) 
     for act, code in (("cancel", "prediction_finished"), ("retry", "prediction_not_retryable")):
         answer = served.client.post(f"{accepted['links']['prediction']}/{act}", headers=key)
         assert (answer.status_code, answer.json()["code"]) == (409, code)
+
+
+def test_a_zip_that_is_not_kept_any_more_is_not_tried_again(served: Serving) -> None:
+    key = served.key()
+    packed = BytesIO()
+    with ZipFile(packed, "w") as archive:
+        archive.writestr("letter.txt", "no scan")
+    accepted = served.upload(key, packed.getvalue())
+    with served.sessions.begin() as session:
+        assert session.get_one(ScanRow, accepted["scan_id"]).packed
+        assert jobs.give_up_zip(session, accepted["scan_id"])
+    served.set_state(accepted["prediction_id"], PredictionState.CANCELLED)
+    answer = served.client.post(f"{accepted['links']['prediction']}/retry", headers=key)
+    assert (answer.status_code, answer.json()["code"]) == (409, "scan_given_up")
+    assert answer.json()["remedy"] == REMEDIES["scan_given_up"]
 
 
 def test_a_retry_wakes_a_worker(served: Serving, monkeypatch: pytest.MonkeyPatch) -> None:

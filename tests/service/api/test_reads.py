@@ -25,6 +25,12 @@ READS = {
     "/api/v1/predictions/{prediction_id}/explanation": ("explanation.read", "prediction_id"),
     "/api/v1/predictions/{prediction_id}/explanation.nii.gz": ("explanation.read", "prediction_id"),
     "/api/v1/predictions/{prediction_id}/explanation/{name}": ("explanation.read", "prediction_id"),
+    "/api/v1/predictions/{prediction_id}/normalised": ("normalised_scan.read", "prediction_id"),
+    "/api/v1/predictions/{prediction_id}/normalised/provenance": ("normalised_scan.read", "prediction_id"),
+    "/api/v1/predictions/{prediction_id}/normalised/figures/{name}": (
+        "normalised_scan.read",
+        "prediction_id",
+    ),
     "/api/v1/predictions/{prediction_id}/report.html": ("prediction.report", "prediction_id"),
     "/api/v1/predictions/{prediction_id}/report.pdf": ("prediction.report", "prediction_id"),
     "/api/v1/admin/users": ("user.list", "list"),
@@ -102,6 +108,7 @@ def place(served: Serving) -> Callable[[str], str]:
     accepted = served.upload(served.key("doctor"), subject_id="P-17")
     served.finish(accepted["prediction_id"], sample_result(), model_version_id=served.register_model())
     served.explain(accepted["prediction_id"])
+    served.normalise(accepted["prediction_id"])
     accepted["name"] = "carpet.png"
     accepted["model_id"] = served.add_model("2")
     shadow, batch = put_in_shadow(served, accepted["model_id"]), begin_batch(served, accepted["model_id"])

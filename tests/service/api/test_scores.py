@@ -11,7 +11,8 @@ from service.db.rows import AuditEventRow, RescoreRow, ScoreState
 from service.identity.roles import Role
 from service.identity.scopes import Scope
 from tests.service.api.scoring_rows import begin_batch, put_in_shadow, score
-from tests.service.api.serving import Serving, sample_result, scan_bytes
+from tests.service.api.serving import CARD, Serving, sample_result, scan_bytes
+from tests.service.evaluated import add_set
 
 MODELS = "/api/v1/admin/models"
 RESCORES = "/api/v1/admin/rescores"
@@ -79,6 +80,26 @@ def test_a_model_is_put_in_shadow_and_taken_out(place: Place) -> None:
 @pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": " "}, {"reason": "x", "more": 1}])
 def test_shadow_mode_needs_a_reason(place: Place, body: dict[str, Any]) -> None:
     assert place.post(f"{MODELS}/{place.challenger}/shadow", body).status_code == 422
+
+
+def test_a_model_that_does_not_run_here_scores_and_is_compared_with_nothing(place: Place) -> None:
+    with place.served.sessions.begin() as session:
+        add_set(session)
+    other = place.served.add_model("3", CARD | {"preprocessing": {"version": 2}})
+    lost = place.served.add_model("4")
+    place.served.lose_model(lost)
+    for model, code in ((other, "gate_not_passed"), (lost, "checkpoint_missing")):
+        rescore = {"model_version_id": model, "reason": "why"}
+        for path, body in (
+            (f"{MODELS}/{model}/shadow", {"reason": "to see"}),
+            (RESCORES, rescore),
+            (f"{MODELS}/{model}/evaluations", None),
+        ):
+            answer = place.post(path, body)
+            assert code_of(answer) == (409, code), path
+            if model == other:
+                [rule] = answer.json()["details"]["rules"]
+                assert (rule["name"], rule["found"]) == ("preprocessing_known", "version: 2")
 
 
 def test_a_promotion_ends_shadow_mode(place: Place) -> None:

@@ -22,6 +22,8 @@ PLAN = {
     "threads": 1,
     "disk_bytes": 330 << 20,
     "memory_bytes": 1900 << 20,
+    "folds_at_once": 1,
+    "finishing_bytes": 720 << 20,
 }
 OUTCOME = {"epochs_run": 9, "best_epoch": 4, "seconds_per_epoch": 61.5}
 SHOWN = (

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from imaging.template import template_brain
+from tests.imaging.native.heads import still_run, write_run
 from training.cohort import ingest as ingestion
 from training.cohort.sources.source import PreparedSeries
 from training.cohort.store.cohort_store import CohortStore
@@ -289,6 +290,29 @@ def test_participants_of_derivatives_are_found_by_themselves(restnet_json, unrea
     assert status == 0
     assert [row["n_cases"] for row in answer["sites"]] == [1, 1]
     assert answer["cohort"]["simulated"] is False
+
+
+@pytest.mark.slow
+def test_a_raw_data_set_becomes_a_cohort(restnet_json, tmp_path):
+    root = tmp_path / "study"
+    for number in (1, 2, 3):
+        write_run(
+            root / f"sub-{number}" / "func" / f"sub-{number}_task-rest_bold.nii", still_run(seed=number)
+        )
+    # Cut while it was copied.
+    (root / "sub-3/func/sub-3_task-rest_bold.nii").write_bytes(b"\x5c\x01\0\0 and no more")
+    (root / "participants.tsv").write_text(
+        "participant_id\tgroup\nsub-1\tpatient\nsub-2\tcontrol\nsub-3\tcontrol\n"
+    )
+    labels = ("--label-column", "group", "--cases", "patient", "--controls", "control", "--condition", "ADHD")
+
+    status, answer = restnet_json(
+        "cohort", "ingest", root, "--out", tmp_path / "c", *labels, "--processes", 2
+    )
+
+    assert status == 0
+    assert (answer["cohort"]["n_scans"], answer["cohort"]["n_labelled"], answer["n_new"]) == (2, 2, 2)
+    assert answer["left_out"]["data_incomplete"] == 1
 
 
 def test_names_and_cells_can_neither_break_nor_forge_a_line(restnet, restnet_json, release, unread, tmp_path):

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from service.db.engine import make_engine, session_factory
 from service.db.rows import CohortRow, DriftReferenceRow
 from service.registry import active_model
-from tests.service.drift.drift_rows import add_answers, add_reference
+from tests.service.drift.drift_rows import add_alarm, add_answers, add_reference
 from tests.service.drift.people import draw
 
 
@@ -49,6 +49,16 @@ def test_a_look_names_what_drifts_and_an_alarm_is_acknowledged(at, restnet, rest
     assert "acknowledged" in told
     assert "no alarm" not in told
     assert restnet_json("drift", "show", *at)[1]["verdict"] == "acknowledged"
+
+
+def test_every_alarm_is_acknowledged_at_once(at, restnet, restnet_json):
+    assert restnet("models", "import", *at)[0] == 0
+    with session_at(at) as session:
+        model = active_model(session).id
+        for week in ("2026-W47", "2026-W48"):
+            add_alarm(session, model, week=week)
+    assert restnet_json("drift", "acknowledge-all", *at) == (0, {"model_version_id": model, "alarms": 2})
+    assert "0 alarms" in restnet("drift", "acknowledge-all", *at)[1]
 
 
 def test_without_enough_scans_nothing_is_said_to_be_well(at, restnet):
@@ -91,6 +101,10 @@ def test_a_reference_is_queued_for_a_worker(at, restnet, restnet_json):
         row = session.scalars(select(DriftReferenceRow)).one()
         assert (row.id, row.selection, row.state) == (queued["id"], "all", "queued")
         assert row.published_at is not None
+    assert restnet_json("drift", "cancel", queued["id"], *at)[1]["status"] == "cancelled"
+    assert "is cancelled" in restnet("drift", "cancel", queued["id"], *at)[1]
+    status, refused = restnet_json("drift", "cancel", "x", *at)
+    assert (status, refused["error"]["code"]) == (2, "drift_reference_not_found")
     status, refused = restnet_json("drift", "reference", "tiny", "--selection", "nobody", *at)
     assert (status, refused["error"]["code"]) == (2, "usage")
 

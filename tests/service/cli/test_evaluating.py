@@ -6,7 +6,7 @@ import pytest
 
 from service.db.engine import make_engine, session_factory
 from service.db.rows import EvaluationRow, EvaluationState
-from tests.service.evaluated import outcome
+from tests.service.evaluated import EXPECTED, outcome
 from tests.training.validation.tiny_cohorts import tiny_store
 
 
@@ -60,7 +60,7 @@ def test_a_challenger_is_compared_on_the_set_in_use_and_shown(at, cohort, tmp_pa
     assert status == 0
     assert "On 300 simulated subjects of cohort tiny" in told
     assert "0.840 [0.790, 0.890]" in told
-    assert "failed  auc_not_worse: expected what auc_not_worse expects" in told
+    assert f"failed  auc_not_worse: expected {EXPECTED['auc_not_worse']}" in told
     assert "may not take the champion's place" in told
     _, [one] = restnet_json("evaluation", "list", *at)
     assert (one["passed"], one["current"]) == (False, True)
@@ -71,11 +71,33 @@ def test_a_challenger_is_compared_on_the_set_in_use_and_shown(at, cohort, tmp_pa
     assert restnet_json("evaluation", "show", asked["id"], *at)[1]["outcome"] is None
 
 
+def test_a_set_by_release_is_refused_at_once_where_nobodys_is_known(at, cohort, restnet_json):
+    status, refused = restnet_json(
+        "evaluation", "add", "held out", "--cohort", cohort, "--select", "test", *at
+    )
+    assert (status, refused["error"]["code"]) == (2, "selection_needs_release")
+    assert restnet_json("evaluation", "sets", *at) == (0, [])
+
+
+def test_the_sets_are_listed_with_their_filters_and_one_of_no_comparison_is_removed(
+    at, cohort, restnet, restnet_json
+):
+    filters = ("--where", "age<=90", "--where", "iq>=70")
+    restnet_json("evaluation", "add", "held out", "--cohort", cohort, *filters, *at)
+    _, told, _ = restnet("evaluation", "sets", *at)
+    assert "age<=90; iq>=70" in told
+    status, refused = restnet_json("evaluation", "add", "b", "--cohort", cohort, "--where", "foo>>1", *at)
+    assert (status, refused["error"]["code"]) == (2, "evaluation_filter_not_valid")
+    assert restnet_json("evaluation", "remove", "held out", *at)[0] == 0
+    assert restnet_json("evaluation", "sets", *at) == (0, [])
+
+
 def test_what_is_not_there_is_refused_by_its_code(at, cohort, restnet_json):
     restnet_json("models", "import", *at)
     for command, code in (
         (("add", "a", "--cohort", "nobody"), "cohort_not_known"),
         (("use", "nothing"), "evaluation_set_not_found"),
+        (("remove", "nothing"), "evaluation_set_not_found"),
         (("start", "nothing"), "model_not_found"),
         (("show", "nothing"), "evaluation_not_found"),
         (("cancel", "nothing"), "evaluation_not_found"),

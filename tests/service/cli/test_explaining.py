@@ -8,6 +8,8 @@ from imaging import brain_cube
 
 KEYS = [
     "scan",
+    "space",
+    "normalisation",
     "model",
     "method",
     "map",

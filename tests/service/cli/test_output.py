@@ -94,15 +94,22 @@ def test_the_sentence_stands_without_a_path():
     )
 
 
-@pytest.mark.parametrize(("name", "found"), [("nope", "found none: "), ("", "found a folder: ")])
-def test_a_path_that_is_no_file_is_told_in_words(name, found, restnet, restnet_json, tmp_path):
+def test_a_path_that_is_not_there_is_told_in_words(restnet, restnet_json, tmp_path):
     for command in ("check", "predict"):
-        status, _, err = restnet(command, tmp_path / name)
+        status, _, err = restnet(command, tmp_path / "nope")
         assert status == 2
-        assert f"{found}{tmp_path / name}" in err
-    _, answer = restnet_json("check", tmp_path / name)
-    assert answer["error"]["message"].endswith(found + (tmp_path / name).name)
+        assert f"found none: {tmp_path / 'nope'}" in err
+    _, answer = restnet_json("check", tmp_path / "nope")
+    assert answer["error"]["message"].endswith("found none: nope")
     assert str(tmp_path.parent) not in str(answer)
+
+
+def test_a_folder_without_a_run_is_told_in_words(restnet, restnet_json, tmp_path):
+    for command in ("check", "predict"):
+        status, _, err = restnet(command, tmp_path)
+        assert status == 2
+        assert "found no file" in err
+    assert restnet_json("check", tmp_path)[1]["error"]["code"] == "no_run_found"
 
 
 HOSTILE = "a\nb\x1b[2J\x9b\u202e\udcff\U000e0001"

@@ -1,5 +1,7 @@
+import json
 import os
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -10,6 +12,8 @@ from model.predictor import Predictor
 
 PREDICTION_KEYS = [
     "scan",
+    "space",
+    "normalisation",
     "model",
     "adhd_probability",
     "interval",
@@ -110,3 +114,40 @@ def test_a_foreign_checkpoint_is_refused(restnet_json, simulated_scan, tmp_path)
     status, answer = restnet_json("predict", simulated_scan, "--checkpoint", foreign)
     assert status == 2
     assert answer["error"]["code"] == "checkpoint_corrupt"
+
+
+def test_a_scan_in_the_scanners_space_is_answered_and_said_to_be_one(
+    restnet, restnet_json, native_scan, tmp_path
+):
+    status, [answer] = restnet_json("predict", native_scan)
+    assert status == 0
+    assert (answer["space"], answer["scan"]["shape"]) == ("native", [64, 64, 36, 30])
+    assert answer["normalisation"]["dropped_frames"] == 4
+    assert 0 < answer["adhd_probability"] < 1
+    # By hand, one command after the other, it comes to the same.
+    assert restnet("preprocess", native_scan, "--out", tmp_path / "kept.nii.gz")[0] == 0
+    _, [by_hand] = restnet_json("predict", tmp_path / "kept.nii.gz")
+    assert by_hand["adhd_probability"] == answer["adhd_probability"]
+    assert (by_hand["space"], by_hand["normalisation"]) == ("template", None)
+    _, said, _ = restnet("predict", native_scan)
+    assert "brought into template space here: 4 frames dropped" in said
+
+
+def test_a_sidecar_says_when_slices_were_taken(restnet, restnet_json, native_scan, simulated_scan, tmp_path):
+    sidecar = tmp_path / "run.json"
+    sidecar.write_text(json.dumps({"RepetitionTime": 2.5, "SliceTiming": [i / 15 for i in range(36)]}))
+    _, [answer] = restnet_json("predict", native_scan, "--sidecar", sidecar)
+    assert answer["normalisation"]["slice_timing"] is True
+    sidecar.write_text(json.dumps({"RepetitionTime": 2.0}))
+    status, [answer] = restnet_json("predict", native_scan, "--sidecar", sidecar)
+    assert (status, answer["error"]["code"]) == (2, "repetition_times_differ")
+    status, _, told = restnet("predict", native_scan, simulated_scan, "--sidecar", sidecar)
+    assert status == 2
+    assert "of one scan" in told
+
+
+def test_half_a_brain_is_refused(restnet_json, native_scan, tmp_path):
+    half = nib.load(native_scan).slicer[:, :30]
+    half.to_filename(tmp_path / "half.nii.gz")
+    status, [answer] = restnet_json("predict", tmp_path / "half.nii.gz")
+    assert (status, answer["error"]["code"]) == (2, "brain_cut_off")

@@ -10,7 +10,7 @@ from model import demonstration_checkpoint
 from service import jobs
 from service.db.engine import make_engine, session_factory
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import ModelVersionRow, ResultRow, ScanRow, ScoreRow
+from service.db.rows import ModelVersionRow, ResultRow, ScanRow, ScoreRow, ShadowRow
 from tests.service.leaning import leaning
 
 
@@ -80,6 +80,32 @@ def test_a_model_is_put_in_shadow_looked_at_and_taken_out(at, sessions, restnet,
     assert (
         restnet_json("models", "shadow", "end", "leaning", *at)[1]["error"]["code"] == "model_not_in_shadow"
     )
+
+
+def test_failed_scores_name_what_was_wrong(at, sessions, restnet, restnet_json):
+    restnet_json("models", "shadow", "begin", "leaning", "--reason", "to see", *at)
+    status, batch = restnet_json("rescore", "start", "leaning", "--reason", "why", *at)
+    assert status == 0, batch
+    with sessions.begin() as session:
+        shadow_id = session.scalars(select(ShadowRow.id)).one()
+        row = session.scalars(select(ScoreRow)).one()
+        row.state, row.error_code = "failed", "checkpoint_mismatch"
+    _, told, _ = restnet("rescore", "show", batch["id"], *at)
+    assert "1 failed  [checkpoint_mismatch]" in told
+    with sessions.begin() as session:
+        row = session.scalars(select(ScoreRow)).one()
+        row.purpose, row.shadow_id, row.rescore_id = "shadow", shadow_id, None
+    _, told, _ = restnet("models", "shadow", "show", "leaning", *at)
+    assert "1 failed  [checkpoint_mismatch]" in told
+
+
+def test_what_does_not_run_here_is_refused(at, sessions, restnet_json):
+    with sessions.begin() as session:
+        other = session.scalars(select(ModelVersionRow).where(ModelVersionRow.version == "leaning")).one()
+        other.card = other.card | {"preprocessing": {"version": 2}}
+    for command in (("models", "shadow", "begin"), ("rescore", "start")):
+        status, refused = restnet_json(*command, "leaning", "--reason", "to see", *at)
+        assert (status, refused["error"]["code"]) == (2, "gate_not_passed")
 
 
 def test_earlier_scans_are_counted_scored_and_compared(at, sessions, restnet, restnet_json):

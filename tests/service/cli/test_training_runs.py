@@ -1,14 +1,16 @@
 """Training asked for by command: the same request as over REST, in the service's own database."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+import pypdf
 import pytest
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, update
 
 from service.db.engine import make_engine, session_factory
-from service.db.rows import TrainingRunRow
+from service.db.rows import TrainingLogRow, TrainingRunRow
 from service.settings import Settings
 from tests.training.validation.tiny_cohorts import tiny_store
 
@@ -37,6 +39,10 @@ def test_a_cohort_is_registered_by_name_and_listed(cohort: str, restnet: Any, tm
         8,
         17,
     )
+    (tmp_path / "cohort").rename(tmp_path / "away")
+    _, printed, _ = restnet("cohort", "list", "--json")
+    assert json.loads(printed)[0]["state"] == "missing"
+    (tmp_path / "away").rename(tmp_path / "cohort")
     status, printed, _ = restnet("cohort", "register", tmp_path, "--json")
     assert (status, json.loads(printed)["error"]["code"]) == (2, "cohort_not_found")
     other = tiny_store(tmp_path / "other", seed=1).folder
@@ -61,6 +67,10 @@ def test_reviewed_scans_are_counted_and_asked_for(cohort: str, restnet: Any, dat
             row = session.get_one(TrainingRunRow, json.loads(printed)[0]["id"])
             assert (row.request or {})["reviewed_scans"] is asked
         engine.dispose()
+        codes = [warning["code"] for warning in json.loads(printed)[0]["warnings"]]
+        assert codes == (["nobody_agreed"] if asked else [])
+    _, _, told = restnet("training", "start", cohort, "--folds", 2, "--with-reviewed-scans")
+    assert "0 people agree to it now" in told
 
 
 def test_runs_are_queued_shown_stopped_and_gone_on_with(cohort: str, restnet: Any, data_dir: Path) -> None:
@@ -97,6 +107,89 @@ def test_runs_are_queued_shown_stopped_and_gone_on_with(cohort: str, restnet: An
     assert sum("FROM training_folds" in statement for statement in looked) == 1 < len(runs)
 
 
+def test_a_run_is_named_by_the_beginning_of_its_id(cohort: str, restnet: Any, tmp_path: Path) -> None:
+    _, printed, _ = restnet("training", "start", cohort, "--seed", 1, "--seed", 2, "--folds", 2, "--json")
+    one, other = (run["id"] for run in json.loads(printed))
+    engine = make_engine(Settings().database_url.get_secret_value())
+    with session_factory(engine).begin() as session:
+        # As if chance had made them alike.
+        alike = one[:8] + other[8:]
+        session.execute(update(TrainingLogRow).where(TrainingLogRow.run_id == other).values(run_id=one))
+        session.execute(update(TrainingRunRow).where(TrainingRunRow.id == other).values(id=alike))
+    engine.dispose()
+
+    def error_of(*words: object) -> dict[str, Any]:
+        status, printed, _ = restnet("training", *words, "--json")
+        assert status == 2
+        error: dict[str, Any] = json.loads(printed)["error"]
+        return error
+
+    for act, state in (("show", "queued"), ("cancel", "cancelled"), ("resume", "queued")):
+        status, printed, _ = restnet("training", act, one[:12].upper(), "--json")
+        assert (status, json.loads(printed)["id"], json.loads(printed)["status"]) == (0, one, state)
+        assert error_of(act, one[:8])["code"] == "training_run_ambiguous"
+        assert error_of(act, one[:8])["found"] == 2
+        short = error_of(act, one[:5])
+        assert (short["code"], "6 characters of it or more" in short["message"]) == ("usage", True)
+        # What a pattern means to the database is a letter like any other here.
+        assert error_of(act, "%%%%%%")["code"] == "training_run_not_found"
+    plan = tmp_path / "plan.html"
+    assert restnet("training", "change-plan", one[:12], "--out", plan)[0] == 0
+    assert one in plan.read_text()
+    assert error_of("change-plan", one[:8], "--out", plan)["code"] == "training_run_ambiguous"
+
+
+def test_people_of_the_evaluation_set_are_warned_of(
+    cohort: str, restnet: Any, tmp_path: Path, data_dir: Path
+) -> None:
+    assert data_dir
+    words = ("training", "start", cohort, "--folds", 2)
+    status, printed, told = restnet(*words, "--json")
+    assert (status, told, json.loads(printed)[0]["warnings"]) == (0, "", [])
+    large = tiny_store(tmp_path / "large", n_subjects=20).folder
+    assert restnet("cohort", "register", large, "--name", "large")[0] == 0
+    assert restnet("evaluation", "add", "held out", "--cohort", "large", "--use")[0] == 0
+    for named, warned in ((cohort, False), ("large", True)):
+        status, printed, told = restnet("training", "start", named, "--folds", 2, "--seed", 0, "--seed", 1)
+        assert status == 0
+        assert ("[meets_evaluation_set]" in told) is warned
+        assert "held out" not in printed
+    assert told.count("the gate stops a model that was trained on people of the set") == 1
+    _, printed, _ = restnet("training", "start", "large", "--folds", 2, "--json")
+    [warning] = json.loads(printed)[0]["warnings"]
+    assert warning["code"] == "meets_evaluation_set"
+    assert "held out" in warning["message"]
+
+
+def test_the_change_plan_is_written_as_rest_gives_it(cohort: str, restnet: Any, tmp_path: Path) -> None:
+    _, printed, _ = restnet("training", "start", cohort, "--seed", 7, "--folds", 2, "--json")
+    run_id = json.loads(printed)[0]["id"]
+    html = tmp_path / "plan.html"
+    status, printed, told = restnet("training", "change-plan", run_id, "--out", html)
+    assert (status, printed) == (0, f"Written: {html}\n"), told
+    text = html.read_text()
+    assert run_id in text
+    assert re.findall(r"<h2 id=\"(.*?)\">", text) == ["modifications", "verification", "impact"]
+    assert "by the command line" in text
+
+    pdf = tmp_path / "plan.PDF"
+    words = ("--out", pdf, "--language", "zh-Hans", "--json")
+    status, printed, told = restnet("training", "change-plan", run_id, *words)
+    written = {"run_id": run_id, "language": "zh-Hans", "written": str(pdf)}
+    assert (status, json.loads(printed)) == (0, written), told
+    [page, *_] = pypdf.PdfReader(pdf).pages
+    assert "变更" in page.extract_text()
+
+    for named, asked, code in (
+        ("plan.txt", run_id, "usage"),
+        ("plan.html", "nobody", "training_run_not_found"),
+    ):
+        other = tmp_path / "other" / named
+        status, printed, _ = restnet("training", "change-plan", asked, "--out", other, "--json")
+        assert (status, json.loads(printed)["error"]["code"]) == (2, code)
+        assert not other.exists()
+
+
 def test_what_cannot_be_is_refused_with_its_code(cohort: str, restnet: Any, tmp_path: Path) -> None:
     def refused(*words: object) -> dict[str, Any]:
         status, printed, _ = restnet("training", *words, "--json")
@@ -106,10 +199,17 @@ def test_what_cannot_be_is_refused_with_its_code(cohort: str, restnet: Any, tmp_
 
     assert refused("start", "nobody")["code"] == "cohort_not_known"
     assert refused("start", cohort, "--folds", 9)["code"] == "cohort_too_small"
+    for selection in ("train", "seed430"):
+        assert refused("start", cohort, "--select", selection)["code"] == "selection_needs_release"
     assert "found 'E'" in refused("start", cohort, "--network", "E")["message"]
     assert refused("show", "nothing")["code"] == "training_run_not_found"
     config = tmp_path / "request.json"
     config.write_text('{"epochs": 0}')
     assert "epochs" in refused("start", cohort, "--config", config)["message"]
     config.write_text("no json")
-    assert "--config" in refused("start", cohort, "--config", config)["message"]
+    said = refused("start", cohort, "--config", config)["message"]
+    assert said.endswith("found text that is none, from line 1, column 1 on")
+    config.write_bytes(b"\xff\xfe")
+    assert refused("start", cohort, "--config", config)["message"].endswith("found no text in UTF-8")
+    missing = refused("start", cohort, "--config", tmp_path / "missing.json")["message"]
+    assert missing.endswith("--config takes a file of JSON, found no such file or directory")

@@ -21,7 +21,14 @@ from service.db import migrate
 from service.db.base import utc_now
 from service.db.engine import make_engine, session_factory
 from service.db.organisations import DEFAULT_ORGANISATION, DEFAULT_ORGANISATION_ID
-from service.db.rows import AuditEventRow, Base, PredictionRow, TrainingFoldRow, TrainingRunRow
+from service.db.rows import (
+    AuditEventRow,
+    Base,
+    IdempotencyRow,
+    PredictionRow,
+    TrainingFoldRow,
+    TrainingRunRow,
+)
 from service.identity.accounts import secret_hash
 from service.identity.actor import Actor
 from service.identity.api_keys import find_api_key
@@ -95,10 +102,15 @@ def test_the_migrations_make_exactly_the_tables_of_the_rows(database_url: str) -
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         assert compare_metadata(context, Base.metadata) == []
     # Constraints that the comparison does not see.
-    tables = ("predictions", "training_folds", "audit_heads")
+    tables = ("predictions", "idempotency_keys", "training_folds", "audit_heads")
     checks = {check["name"] for name in tables for check in inspect(engine).get_check_constraints(name)}
     engine.dispose()
-    assert checks == {"ck_predictions_state", "ck_training_folds_state", "ck_audit_heads_one"}
+    assert checks == {
+        "ck_predictions_state",
+        "ck_idempotency_keys_answer",
+        "ck_training_folds_state",
+        "ck_audit_heads_one",
+    }
 
 
 @BOTH_DATABASES
@@ -165,6 +177,23 @@ def test_jobs_outlive_the_way_back_and_forward(sessions: sessionmaker[Session], 
     with sessions() as session:
         row = session.get_one(PredictionRow, job_id)
         assert (row.state, row.scan_id, row.request_id) == ("queued", scan_id, None)
+
+
+@BOTH_DATABASES
+def test_keys_of_predictions_outlive_the_way_back_and_those_of_training_do_not(
+    sessions: sessionmaker[Session], scan_id: str
+) -> None:
+    owned = {"organisation_id": DEFAULT_ORGANISATION_ID, "principal": "u", "request_sha256": "h"}
+    with sessions.begin() as session:
+        job_id = jobs.enqueue(session, scan_id=scan_id).id
+        session.add(IdempotencyRow(**owned, key="scan", prediction_id=job_id))
+        session.add(IdempotencyRow(**owned, key="training", grid_id="g"))
+    engine = sessions.kw["bind"]
+    migrate.downgrade(engine.url.render_as_string(hide_password=False), "0021")
+    migrate.upgrade(engine)
+    with sessions() as session:
+        found = session.execute(select(IdempotencyRow.key, IdempotencyRow.prediction_id)).all()
+    assert [tuple(row) for row in found] == [("scan", job_id)]
 
 
 @BOTH_DATABASES

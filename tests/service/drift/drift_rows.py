@@ -1,5 +1,6 @@
 """What the housekeeping leaves about drift, for the tests that read it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -18,12 +19,16 @@ from service.db.rows import (
     ScanRow,
 )
 from service.drift.asking import reference_in_use
-from service.drift.reference import Scan, build_reference
+from service.drift.reference import build_reference
+from service.drift.scans import Scan
+from service.drift.variables import NOT_GIVEN
 from tests.service.drift.people import draw
 
 
-def add_reference(session: Session, model_version_id: str, *, seed: int = 1) -> DriftReferenceRow:
-    scans = draw(np.random.default_rng(seed), 60)
+def add_reference(
+    session: Session, model_version_id: str, *, seed: int = 1, site: str = NOT_GIVEN
+) -> DriftReferenceRow:
+    scans = [replace(scan, site=site) for scan in draw(np.random.default_rng(seed), 60)]
     row = DriftReferenceRow(
         model_version_id=model_version_id,
         cohort_name="tiny",
@@ -46,13 +51,14 @@ def add_answers(
     ago: timedelta = timedelta(),
     of_one_person: bool = False,
     anonymous: bool = False,
+    organisation_id: str = DEFAULT_ORGANISATION_ID,
 ) -> list[str]:
     """Store answers to some scans, as workers do; returns the ids of their scans."""
     one = f"P-1 {uuid4().int}"
     ids = []
     for scan in scans:
         row = ScanRow(
-            organisation_id=DEFAULT_ORGANISATION_ID,
+            organisation_id=organisation_id,
             sha256=uuid4().hex * 2,
             size_bytes=1,
             display_name="child scan",
@@ -63,7 +69,7 @@ def add_answers(
         session.add(row)
         session.flush()
         prediction = PredictionRow(
-            organisation_id=DEFAULT_ORGANISATION_ID,
+            organisation_id=organisation_id,
             scan_id=row.id,
             model_version_id=model_version_id,
             state=PredictionState.SUCCEEDED,
@@ -71,7 +77,7 @@ def add_answers(
         session.add(prediction)
         session.flush()
         common = {
-            "organisation_id": DEFAULT_ORGANISATION_ID,
+            "organisation_id": organisation_id,
             "prediction_id": prediction.id,
             "model_version_id": model_version_id,
             "created_at": datetime.now(UTC) - ago,

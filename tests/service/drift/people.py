@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from service.drift.judging import SeenScan
-from service.drift.reference import Scan
+from service.drift.scans import Scan, SeenScan
 
 
 def draw(
@@ -29,4 +28,4 @@ def draw(
 
 
 def seen(scans: list[Scan], *, week: str = "2026-W48", site: str = "nyu") -> list[SeenScan]:
-    return [SeenScan(week=week, site=site, **vars(scan)) for scan in scans]
+    return [SeenScan(**{**vars(scan), "week": week, "site": site}) for scan in scans]

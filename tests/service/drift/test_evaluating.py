@@ -22,7 +22,7 @@ from service.drift.asking import acknowledge, acknowledge_all, request_evaluatio
 from service.drift.due import versions_due
 from service.drift.errors import DriftAlarmNotFoundError
 from service.drift.evaluating import evaluate_version
-from service.drift.judging import week_of
+from service.drift.scans import week_of
 from service.drift.verdict import standing_of
 from service.identity.actor import Actor, program
 from service.retention import Reason, mark_deleted
@@ -79,6 +79,26 @@ def test_scans_of_the_same_population_raise_no_alarm(sessions: Sessions, model_v
     assert found["sites"] == ["nyu", "peking"]
     assert {finding["site"] for finding in found["findings"]} == {"", "nyu", "peking"}
     assert alarms(sessions) == []
+
+
+def test_what_a_site_is_compared_with_is_kept_beside_what_was_found(
+    sessions: Sessions, model_version_id: str
+) -> None:
+    generator = np.random.default_rng(17)
+    with sessions.begin() as session:
+        add_reference(session, model_version_id, site="peking")
+        for site in ("NYU", "Peking"):
+            add_answers(session, model_version_id, draw(generator, 40), site=site, ago=timedelta(weeks=2))
+            add_answers(session, model_version_id, draw(generator, 20), site=site)
+    found = evaluate_version(sessions, model_version_id, actor=ACTOR)
+    assert found["reference"]["people"] == 60
+    of_nyu, of_peking = found["baselines"]["nyu"], found["baselines"]["peking"]
+    assert (of_nyu["beside"], of_nyu["people"]) == ("first_weeks", 40)
+    assert of_nyu["weeks"] == [found["weeks"][-3]]
+    assert (of_peking["beside"], of_peking["people"], of_peking["weeks"]) == ("its_people", 60, [])
+    low, middle, high = of_nyu["bands"]["dvars_mean"]
+    assert low < middle < high
+    assert of_nyu["kinds"]["tr_s"] == {"2.00": 40}
 
 
 def test_without_a_reference_nothing_is_judged_and_outcomes_are_counted(

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from service.drift.distance import fit_cloud, own_distances
-from service.drift.judging import Finding, Rule, judge, week_of
+from service.drift.judging import Finding, Rule, judge
 from service.drift.reference import Reference, build_reference
+from service.drift.scans import week_of
+from service.drift.variables import Beside
 from tests.service.drift.people import draw, seen
 
 
@@ -32,6 +34,24 @@ def test_a_site_alone_is_named_and_the_others_are_not() -> None:
     assert alarming(judge(scans, reference)) == {("peking", "dvars_mean")}
 
 
+def test_a_site_is_no_population_in_small_and_alarms_only_for_what_the_reference_has_not() -> None:
+    generator = np.random.default_rng(12)
+    mixed = draw(generator, 60) + draw(generator, 40, tr_s=2.5)
+    reference = build_reference(mixed, fitted=False)
+    scans = seen(draw(generator, 90), site="nyu") + seen(draw(generator, 60, tr_s=2.5), site="kki")
+    assert alarming(judge(scans, reference)) == set()
+    scans = seen(draw(generator, 90), site="nyu") + seen(draw(generator, 60, tr_s=1.2), site="kki")
+    assert ("kki", "tr_s") in alarming(judge(scans, reference))
+
+
+def test_a_duration_that_the_reference_rounded_is_the_same_duration() -> None:
+    generator = np.random.default_rng(13)
+    # 182.32 but for the last digits of a double.
+    reference = build_reference(draw(generator, 80, tr_s=1.06), fitted=False)
+    assert 172 * 1.06 != 182.32
+    assert alarming(judge(seen(draw(generator, 40, tr_s=1.06)), reference)) == set()
+
+
 def test_few_scans_are_not_judged() -> None:
     generator = np.random.default_rng(3)
     reference = build_reference(draw(generator, 80), fitted=False)
@@ -53,15 +73,63 @@ def test_scans_of_sites_without_a_group_are_judged_among_all_alone() -> None:
     assert {finding.site for finding in judge(scans, reference)} == {"", "nyu"}
 
 
+def test_a_site_is_compared_with_its_own_people_where_the_reference_knows_them() -> None:
+    generator = np.random.default_rng(14)
+    mixed = seen(draw(generator, 40)) + seen(draw(generator, 40, noise=0.3), site="peking")
+    reference = Reference.from_json(build_reference(mixed, fitted=False).to_json())
+    assert {site: sample.people for site, sample in reference.sites.items()} == {"nyu": 40, "peking": 40}
+    rest = seen(draw(generator, 40, noise=0.3), site="peking")
+    assert alarming(judge(seen(draw(generator, 40)) + rest, reference)) == set()
+    # What is usual at the other site is not at this one.
+    findings = judge(seen(draw(generator, 40, noise=0.3)) + rest, reference)
+    assert ("nyu", "dvars_mean") in alarming(findings)
+    assert ("peking", "dvars_mean") not in alarming(findings)
+    assert {finding.beside for finding in findings if finding.site == "nyu"} == {Beside.ITS_PEOPLE}
+    assert {finding.beside for finding in findings if not finding.site} == {Beside.REFERENCE}
+
+
+def test_a_site_that_the_reference_does_not_know_is_compared_with_its_own_first_weeks() -> None:
+    generator = np.random.default_rng(15)
+    # Much wider than what either site does.
+    reference = build_reference(
+        draw(generator, 50, noise=-0.5) + draw(generator, 50) + draw(generator, 50, noise=0.5), fitted=True
+    )
+    before = [
+        *seen(draw(generator, 16, noise=0.2), week="2026-W40"),
+        *seen(draw(generator, 16, noise=0.2), week="2026-W41"),
+        *seen(draw(generator, 200), week="2026-W41", site="peking"),
+    ]
+    same = judge([*before, *seen(draw(generator, 30, noise=0.2), week="2026-W42")], reference)
+    assert alarming(same) <= {("", "dvars_mean")}
+    first = {finding.beside for finding in same if finding.site == "nyu" and finding.week < "2026-W42"}
+    assert first == {Beside.REFERENCE}
+    changed = judge([*before, *seen(draw(generator, 30, noise=0.3, apart=30), week="2026-W42")], reference)
+    # Of its model too, though that was fitted on the reference.
+    alarms = [finding for finding in changed if finding.alarm and finding.site]
+    assert alarming(alarms) == {("nyu", "dvars_mean"), ("nyu", "embedding_distance")}
+    assert {(finding.week, finding.beside) for finding in alarms} == {("2026-W42", Beside.FIRST_WEEKS)}
+
+
+def test_one_named_site_alone_is_a_site_and_scans_without_a_name_are_a_population() -> None:
+    generator = np.random.default_rng(16)
+    mixed = draw(generator, 60) + draw(generator, 60, noise=0.3)
+    reference = build_reference(mixed, fitted=False)
+    scans = draw(generator, 60)
+    assert alarming(judge(seen(scans), reference)) == set()
+    assert ("", "dvars_mean") in alarming(judge(seen(scans, site="?"), reference))
+
+
 def test_a_difference_too_small_to_matter_is_none_however_many_scans_show_it() -> None:
     generator = np.random.default_rng(4)
     reference = build_reference(draw(generator, 5000), fitted=False)
-    findings = judge(seen(draw(generator, 5000, noise=0.015)), reference)
+    findings = judge(seen(draw(generator, 5000, noise=0.015), site="?"), reference)
     [dvars] = [finding for finding in findings if finding.variable == "dvars_mean"]
     assert dvars.corrected_p < 1e-10
     assert 0.05 < dvars.statistic < 0.2
     assert alarming(findings) == set()
-    assert alarming(judge(seen(draw(generator, 5000, noise=0.015)), reference, Rule(least_effect=0.0)))
+    assert alarming(
+        judge(seen(draw(generator, 5000, noise=0.015), site="?"), reference, Rule(least_effect=0.0))
+    )
 
 
 def test_what_a_model_says_of_its_own_training_subjects_is_described_and_not_judged() -> None:

@@ -6,8 +6,8 @@ import pytest
 from scipy import stats
 
 from service.drift.beside_card import outside_card
-from service.drift.judging import SeenScan
 from service.drift.outcomes import Outcome, summarise
+from service.drift.scans import SeenScan
 from service.scoring.figures import Pair, compare
 
 

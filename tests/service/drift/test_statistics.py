@@ -1,5 +1,6 @@
 """Worked examples, and scipy where it states the same by another way."""
 
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -73,3 +74,11 @@ def test_holm_as_in_a_worked_example() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.9, 0.8]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_samples_that_are_all_but_equal_are_compared_without_a_warning() -> None:
+    before = list(range(300))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        statistic, p_value = compare_numbers(before, [*before[1:], 300.0])
+    assert (statistic, p_value) == (pytest.approx(1 / 300), 1.0)

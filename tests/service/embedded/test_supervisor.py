@@ -61,18 +61,20 @@ def wait(done: Callable[[], bool], within_s: float = 10) -> None:
         time.sleep(0.02)
 
 
-def test_what_people_wait_for_has_a_process_to_itself_and_every_queue_has_one() -> None:
+def test_what_people_wait_for_waits_behind_nothing_long_and_every_queue_has_a_process() -> None:
     children = supervisor._children("127.0.0.1", 8000)
     served = {
         child.name: [queue for queue in child.command if queue in QUEUES]
         for child in children
         if child.command[0] == "service.worker"
     }
-    assert (served["inference"], served["explanation"]) == (["inference"], ["explanation"])
+    assert (served["inference"], served["explanation"]) == (["inference"], ["explanation", "planning"])
+    assert served["normalising"] == ["normalising"]
     assert sorted(queue for queues in served.values() for queue in queues) == sorted(QUEUES)
     assert {child.name: child.niceness for child in children} == {
         "web": 0,
         "inference": 0,
+        "normalising": 19,
         "explanation": 19,
         "evaluation": 19,
         "background": 19,

@@ -24,6 +24,7 @@ from service.enclosure import (
     ReaderMemoryError,
     ReaderTimeLimitError,
 )
+from tests.imaging.native.sources.series import write_series, zipped
 
 FOLDER = Path(__file__).parent
 LIMITS = Limits(memory_bytes=300 << 20, time_s=20, written_bytes=4 << 20)
@@ -70,6 +71,34 @@ def test_an_answer_comes_back_with_its_bytes_and_news_on_the_way(
     assert (bytes(copied.array), written.read_bytes()) == (b"scan" * 1000, b"scan" * 1000)
     # What the caller does with its own view is its own affair.
     copied.array[0:4] = b"mine"
+
+
+def test_what_is_handed_out_on_the_way_is_there_although_the_child_ends(enclosure: Enclosure) -> None:
+    notes: list[bytes] = []
+
+    def hand_out(sizes: list[int]) -> Answer:
+        return enclosure.run(
+            "enclosed_tasks:hand_out", arguments={"sizes": sizes}, limits=LIMITS, note=notes.append
+        )
+
+    # More than a message may hold.
+    with pytest.raises(ReaderDiedError, match="SIGSEGV"):
+        hand_out([3, 1 << 20, 200_000])
+    assert [(note[0], len(note)) for note in notes] == [(0, 3), (1, 1 << 20), (2, 200_000)]
+    notes.clear()
+    assert hand_out([1] * 40).values["files"] < 20, "a child that hands out much runs out of files"
+    assert len(notes) == 40
+
+
+def test_what_is_too_large_for_a_note_is_not_taken(enclosure: Enclosure) -> None:
+    notes: list[bytes] = []
+    roomy = Limits(memory_bytes=300 << 20, time_s=20, written_bytes=64 << 20)
+    with pytest.raises(ReaderDiedError, match="a message that no reader sends"):
+        enclosure.run(
+            "enclosed_tasks:hand_out", arguments={"sizes": [9 << 20]}, limits=roomy, note=notes.append
+        )
+    assert notes == []
+    assert still_works(enclosure)
 
 
 def test_a_refusal_keeps_its_code_its_words_and_its_details(enclosure: Enclosure) -> None:
@@ -267,3 +296,22 @@ def until(holds: Any, *, seconds: float = 10) -> None:
     while not holds():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def test_a_series_is_converted_inside(enclosure: Enclosure, tmp_path: Path) -> None:
+    packed = zipped(write_series(tmp_path / "series"), tmp_path / "series.zip")
+    (tmp_path / "work").mkdir()
+    with packed.open("rb") as file:
+        answer = run(enclosure, "take_in_run", file, work=str(tmp_path / "work")).values
+    assert (answer["origin"], answer["left"], answer["open_files"]) == ("dicom", ["bold.nii"], 32)
+
+
+def test_a_conversion_that_may_not_write_so_much_is_refused(enclosure: Enclosure, tmp_path: Path) -> None:
+    packed = zipped(write_series(tmp_path / "series"), tmp_path / "series.zip")
+    (tmp_path / "work").mkdir()
+    few = Limits(memory_bytes=300 << 20, time_s=20, written_bytes=10_000)
+    with packed.open("rb") as file, pytest.raises(ScanError) as refusal:
+        run(enclosure, "take_in_run", file, limits=few, work=str(tmp_path / "work"))
+    assert refusal.value.code == "dicom_conversion_failed"
+    assert list((tmp_path / "work").iterdir()) == []
+    assert still_works(enclosure)

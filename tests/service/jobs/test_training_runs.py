@@ -125,6 +125,8 @@ def trained(course: Course) -> Course:
 def test_a_run_is_planned_once_and_gathered_when_its_last_fold_is_done(course: Course) -> None:
     assert course.states() == ["queued"]
     assert course.claim()
+    began = course.row().started_at
+    assert began is not None
     assert not course.plan(owner="somebody#else")
     assert course.plan()
     assert course.states() == ["training", "queued", "queued"]
@@ -137,6 +139,7 @@ def test_a_run_is_planned_once_and_gathered_when_its_last_fold_is_done(course: C
     row = course.row()
     assert (row.state, jobs.stage_of(row), row.attempts) == ("queued", "finishing", 0)
     assert course.claim()
+    assert course.row().started_at == began
     with course.sessions.begin() as session:
         assert not jobs.end_well(session, course.id, owner="x#1", model_version_id="m", metrics={})
     assert course.events() == ["queued", "planned"]

@@ -67,7 +67,7 @@ def test_no_other_comparison_lets_pass_what_nobody_may_overrule(
             let_answer(session, session.get_one(ModelVersionRow, third))
         if way_out == "once more":
             version = session.get_one(ModelVersionRow, challenger)
-            evaluations.request_evaluation(session, version, actor=ACTOR, again=True)
+            evaluations.request_evaluation(session, registry.storage, version, actor=ACTOR, again=True)
     assert failed(registry.sessions, challenger) == ["compared_with_champion", name]
     with registry.sessions.begin() as session:
         version = session.get_one(ModelVersionRow, challenger)

@@ -94,6 +94,13 @@ def test_a_file_is_intact_missing_damaged_or_out_of_reach(
         assert found() == (None, "storage is away", False)
 
 
+def test_a_file_with_weights_that_are_no_numbers_is_not_intact(registry: Registry) -> None:
+    broken = registry.add_broken("1")
+    rule = evaluate_gate(registry.storage, broken, champion=None, compared=())[0]
+    assert (rule.name, rule.passed, rule.overridable) == ("file_intact", False, False)
+    assert rule.found == "NaN or infinite values"
+
+
 def test_what_may_be_overruled_needs_a_reason_that_says_something() -> None:
     rules = judge_card(version(metrics={}), champion=None)
     with pytest.raises(GateNotPassedError, match=r"protocol: expected nested, found none") as refused:

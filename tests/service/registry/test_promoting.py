@@ -1,16 +1,17 @@
 """Promotions and rollbacks: whole, told, one at a time, and refused before anything has changed."""
 
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pyrage import encrypt, x25519
-from sqlalchemy import func, inspect, select
+from sqlalchemy import func, inspect, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.audit.verification import verify
-from service.db.rows import AuditEventRow, ModelDeploymentRow, ModelVersionRow
+from service.db.rows import AuditEventRow, EvaluationState, ModelDeploymentRow, ModelVersionRow
 from service.registry import (
     CheckpointDamagedError,
     CheckpointMissingError,
@@ -30,8 +31,16 @@ from service.settings import Settings
 from service.storage import open_as_kept, open_storage
 from service.storage.key_file import make_key_file
 from tests.service.conftest import BOTH_DATABASES
-from tests.service.evaluated import let_pass
+from tests.service.evaluated import evaluate, let_pass, outcome
 from tests.service.registry.conftest import ACTOR, CARD, Registry
+
+SAME_PREPROCESSING_FAILED = {
+    "name": "same_preprocessing",
+    "passed": False,
+    "expected": "band_hz [0.009, 0.08]",
+    "found": "band_hz [0.01, 0.1]",
+    "overridable": False,
+}
 
 
 def promoted(registry: Registry, version: ModelVersionRow, **more: Any) -> ModelDeploymentRow:
@@ -43,7 +52,7 @@ def promoted(registry: Registry, version: ModelVersionRow, **more: Any) -> Model
 
 def rolled_back(registry: Registry, **more: Any) -> tuple[str, list[str]]:
     with registry.sessions.begin() as session:
-        done = roll_back(session, registry.storage, actor=ACTOR, **more)
+        done = roll_back(session, registry.storage, actor=ACTOR, **{"reason": "worse"} | more)
         return done.deployment.model_version.version, [one.version for one in done.skipped]
 
 
@@ -177,12 +186,22 @@ def test_of_many_at_once_one_wins_and_the_others_hear_of_it(
     assert rows[0].model_version_id == won[0]
 
 
-def changed(sessions: sessionmaker[Session]) -> tuple[int, int]:
+def changed(sessions: sessionmaker[Session]) -> tuple[int | None, ...]:
+    """Count what a promotion leaves, its refusals apart."""
+    others = AuditEventRow.action != "model.promotion_refused"
     with sessions() as session:
-        return tuple(
-            session.scalar(select(func.count()).select_from(row))
-            for row in (ModelDeploymentRow, AuditEventRow)
+        return (
+            session.scalar(select(func.count()).select_from(ModelDeploymentRow)),
+            session.scalar(select(func.count()).select_from(AuditEventRow).where(others)),
         )
+
+
+def refusals(sessions: sessionmaker[Session]) -> list[tuple[str, str, Any]]:
+    columns = (AuditEventRow.actor, AuditEventRow.subject_id, AuditEventRow.details)
+    asked = select(*columns).where(AuditEventRow.action == "model.promotion_refused")
+    with sessions() as session:
+        verify(session)
+        return [tuple(row) for row in session.execute(asked.order_by(AuditEventRow.sequence))]
 
 
 def test_a_file_that_is_gone_or_changed_is_refused_before_anything_changes(registry: Registry) -> None:
@@ -198,6 +217,10 @@ def test_a_file_that_is_gone_or_changed_is_refused_before_anything_changes(regis
         promoted(registry, damaged, override_reason="never mind the file")
     assert other.value.expected == damaged.sha256
     assert changed(registry.sessions) == before
+    assert refusals(registry.sessions) == [
+        (ACTOR.name, version.id, {"sha256": version.sha256, "rules": ["file_intact"]})
+        for version in (gone, damaged)
+    ]
     assert answering(registry) == "1"
 
 
@@ -209,6 +232,8 @@ def test_a_version_that_fails_the_gate_needs_somebody_who_says_why(registry: Reg
     with pytest.raises(ReasonNotValidError):
         promoted(registry, paper, reason="  ")
     assert changed(registry.sessions) == before
+    refused = {"sha256": paper.sha256, "rules": ["protocol"]}
+    assert refusals(registry.sessions) == [(ACTOR.name, paper.id, refused)]
     deployment = promoted(registry, paper, override_reason="for a comparison with the paper")
     assert deployment.overridden == {
         "reason": "for a comparison with the paper",
@@ -221,6 +246,17 @@ def test_a_version_that_fails_the_gate_needs_somebody_who_says_why(registry: Reg
     assert event.details["overridden"] == deployment.overridden
 
 
+@BOTH_DATABASES
+def test_a_refusal_outlives_what_its_transaction_had_begun(registry: Registry) -> None:
+    paper = registry.add("1", metrics=CARD["metrics"] | {"protocol": "paper"})
+    with suppress(GateNotPassedError), registry.sessions.begin() as session:
+        session.execute(update(ModelVersionRow).values(added_by="user:other"))
+        promote(session, registry.storage, paper, actor=ACTOR, reason="better")
+    with registry.sessions() as session:
+        assert session.scalars(select(ModelVersionRow.added_by)).one() == ACTOR.name
+    assert [rules["rules"] for *_, rules in refusals(registry.sessions)] == [["protocol"]]
+
+
 def test_what_the_settings_name_answers_and_keeps_what_was_overruled(registry: Registry) -> None:
     bare = registry.add("1", metrics={})
     for expected in (True, False):
@@ -231,6 +267,35 @@ def test_what_the_settings_name_answers_and_keeps_what_was_overruled(registry: R
         [row] = deployments(session)
     assert row.overridden is not None
     assert row.overridden["reason"] == "the settings name it"
+
+
+@pytest.mark.parametrize("compared", ["not yet", "under way", "found out"])
+def test_another_preprocessing_is_for_who_operates_the_service_before_a_comparison_and_after(
+    registry: Registry, compared: str
+) -> None:
+    champion = registry.add("1")
+    other = registry.add("2", preprocessing=CARD["preprocessing"] | {"band_hz": [0.01, 0.1]})
+    promoted(registry, champion)
+    if compared != "not yet":
+        state = EvaluationState.QUEUED if compared == "under way" else EvaluationState.SUCCEEDED
+        found = outcome() | {"passed": False, "together": None, "rules": [SAME_PREPROCESSING_FAILED]}
+        with registry.sessions.begin() as session:
+            evaluate(session, champion=champion.id, challenger=other.id, state=state, found=found)
+    with registry.sessions.begin() as session, pytest.raises(GateNotPassedError) as refused:
+        promote(
+            session, registry.storage, other, actor=ACTOR, reason="better", override_reason="it is urgent"
+        )
+    fixed = {str(rule["name"]) for rule in refused.value.rules if not rule["overridable"]}
+    of_a_comparison = {"same_preprocessing"} if compared == "found out" else set()
+    assert fixed == {"preprocessing_unchanged"} | of_a_comparison
+    assert answering(registry) == "1"
+
+    with registry.sessions.begin() as session:
+        made = let_answer(session, registry.storage, other, actor=ACTOR, reason="the settings name it")
+    assert made is not None
+    assert made.overridden is not None
+    assert fixed <= {rule["name"] for rule in made.overridden["rules"]}
+    assert answering(registry) == "2"
 
 
 def test_rollbacks_lead_further_back_and_never_to_what_they_took_away(registry: Registry) -> None:
@@ -262,6 +327,25 @@ def test_a_rollback_passes_over_versions_whose_files_are_not_intact(registry: Re
     ]
 
 
+@pytest.mark.parametrize("override", [None, "the weights shall not matter"])
+def test_weights_that_are_no_numbers_are_never_promoted_though_registered(
+    registry: Registry, override: str | None
+) -> None:
+    first = registry.add("1")
+    promoted(registry, first)
+    broken = registry.add_broken("2")
+    with (
+        pytest.raises(CheckpointDamagedError, match="found NaN or infinite values"),
+        registry.sessions.begin() as session,
+    ):
+        promote(session, registry.storage, broken, actor=ACTOR, reason="better", override_reason=override)
+    assert answering(registry) == "1"
+    with registry.sessions() as session:
+        event = session.scalars(select(AuditEventRow).order_by(AuditEventRow.sequence.desc())).first()
+    assert event is not None
+    assert (event.action, event.subject_id) == ("model.promotion_refused", broken.id)
+
+
 def test_a_rollback_passes_over_a_version_whose_key_is_gone(
     sessions: sessionmaker[Session], tmp_path: Path
 ) -> None:
@@ -275,9 +359,20 @@ def test_a_rollback_passes_over_a_version_whose_key_is_gone(
         upload.write(encrypt(b"weights", [x25519.Identity.generate().to_public()]))
         open_as_kept(settings).promote(upload, versions[1].storage_key)
     with sessions.begin() as session:
-        done = roll_back(session, registry.storage, actor=ACTOR)
+        done = roll_back(session, registry.storage, actor=ACTOR, reason="worse")
     assert done.deployment.model_version.version == "1"
     assert [(one.version, one.code) for one in done.skipped] == [("2", "encryption_key_missing")]
+
+
+@pytest.mark.parametrize("reason", ["", " \n", "x" * 1001])
+def test_a_rollback_without_a_reason_changes_nothing(registry: Registry, reason: str) -> None:
+    for name in "12":
+        promoted(registry, registry.add(name))
+    before = changed(registry.sessions)
+    with pytest.raises(ReasonNotValidError, match="expected a reason of 1 to 1000 characters"):
+        rolled_back(registry, reason=reason)
+    assert changed(registry.sessions) == before
+    assert answering(registry) == "2"
 
 
 def test_without_a_way_back_nothing_changes(registry: Registry) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from model.errors import CheckpointCorruptError, CheckpointError
+from model.errors import CheckpointCorruptError, CheckpointError, CheckpointMismatchError
 from service.db.rows import AuditEventRow, ModelVersionRow
 from service.registry import active_model
 from service.registry.registering import register
@@ -61,6 +61,17 @@ def test_a_checkpoint_that_was_cut_short_or_goes_on_is_refused(
         registry.sessions.begin() as session,
     ):
         register(session, registry.storage, file, actor=ACTOR)
+
+
+def test_weights_that_are_no_numbers_are_refused_and_not_kept(registry: Registry) -> None:
+    file = registry.file("1")
+    file.write_bytes(file.read_bytes()[:-8] + b"\xff" * 8)
+    with (
+        pytest.raises(CheckpointMismatchError, match="expected finite weights in 'weights', found NaN"),
+        registry.sessions.begin() as session,
+    ):
+        register(session, registry.storage, file, actor=ACTOR)
+    assert not (registry.folder / "storage").exists()
 
 
 @pytest.mark.parametrize(

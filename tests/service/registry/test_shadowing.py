@@ -10,6 +10,7 @@ from service.db.rows import AuditEventRow, ModelVersionRow, ShadowRow
 from service.registry import (
     CheckpointDamagedError,
     CheckpointMissingError,
+    GateNotPassedError,
     ModelAlreadyActiveError,
     ModelNotInShadowError,
     ReasonNotValidError,
@@ -17,11 +18,11 @@ from service.registry import (
     active_model,
     begin_shadow,
     end_shadow,
+    gate,
     newest_shadow,
     open_shadow,
     promote,
     roll_back,
-    shadowing,
 )
 from service.registry.intactness import require_intact
 from service.storage import Storage
@@ -112,7 +113,7 @@ def test_whoever_answers_is_out_of_shadow(registry: Registry) -> None:
     # The one before watches the new one, and a rollback lets it answer again.
     begin(registry, first)
     with registry.sessions.begin() as session:
-        roll_back(session, registry.storage, actor=ACTOR)
+        roll_back(session, registry.storage, actor=ACTOR, reason="worse")
         assert in_shadow(session) is None
 
 
@@ -127,7 +128,7 @@ def test_a_version_that_comes_to_answer_while_its_file_is_read_is_no_shadow(
         require_intact(storage, version)
         let_answer(registry, second)
 
-    monkeypatch.setattr(shadowing, "require_intact", read)
+    monkeypatch.setattr(gate, "require_intact", read)
     with pytest.raises(ModelAlreadyActiveError):
         begin(registry, second)
     with registry.sessions() as session:
@@ -168,3 +169,11 @@ def test_another_promotion_leaves_a_shadow_alone(registry: Registry) -> None:
     let_answer(registry, second)
     with registry.sessions() as session:
         assert in_shadow(session) == third.id
+
+
+def test_what_does_not_run_here_does_not_come_into_shadow(registry: Registry) -> None:
+    other = registry.add("1", preprocessing={"version": 2})
+    with pytest.raises(GateNotPassedError, match=r"preprocessing_known: .* found version: 2"):
+        begin(registry, other)
+    with registry.sessions() as session:
+        assert in_shadow(session) is None

@@ -2,6 +2,9 @@
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from threading import Barrier, BrokenBarrierError
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select
@@ -9,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from service import jobs
 from service.db.rows import IdempotencyRow, ModelVersionRow, PredictionRow, ResultRow, ReviewRow
-from service.retention import Reason, mark_deleted
-from service.reviews import Verdict, review_prediction
+from service.retention import Reason, mark_deleted, marking
+from service.reviews import Verdict, hand_over, review_prediction
 from tests.service.conftest import BOTH_DATABASES
 from tests.service.retention.conftest import SOMEBODY, Place
 
@@ -78,6 +81,27 @@ def test_what_the_person_refused_is_left_on_their_other_scans_alone(place: Place
     assert place.scan(consented).training_refused_at is None
     kept_for = [event.details.get("refusal_kept_for") for event in place.told("scan.delete")]
     assert kept_for == [1, None]
+
+
+def test_two_scans_of_one_person_can_be_deleted_at_one_moment(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each hands what was refused to the other; whoever is second waits before it has written anything."""
+    both = [place.add() for _ in range(2)]
+    for one in both:
+        place.review(one, training_consent=True)
+    place.review(place.add(), training_consent=False)
+    at_once = Barrier(2)
+
+    def hand_over_at_once(*given: Any, **named: Any) -> int:
+        with suppress(BrokenBarrierError):
+            at_once.wait(timeout=1.0)
+        return hand_over(*given, **named)
+
+    monkeypatch.setattr(marking, "hand_over", hand_over_at_once)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(place.mark, both)) == [True, True]
+    assert len(place.told("scan.delete")) == 2
 
 
 def test_marking_again_changes_and_tells_nothing(place: Place) -> None:

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from service import jobs
-from service.db.rows import PredictionRow, ScanRow
+from service.db.rows import NormalisedScanRow, PredictionRow, ScanRow
 from service.retention import removal, remove_file, remove_files
-from service.storage import StorageKeyError
+from service.storage import NORMALISED_FIGURES, StorageKeyError, normalised_figure_key, normalised_key
 from tests.service.conftest import BOTH_DATABASES
 from tests.service.retention.conftest import SOMEBODY, Place
 
@@ -224,3 +224,29 @@ def test_a_process_that_is_killed_between_two_steps_loses_nothing(
     assert a_round(place).removed == 1
     assert place.keys() == set()
     assert is_proved(place, scan_id)
+
+
+def test_the_scan_in_template_space_goes_with_the_scan(place: Place) -> None:
+    scan_id, other = place.add(), place.add()
+    for each in (scan_id, other):
+        with place.storage.receive(max_bytes=10) as upload:
+            upload.write(b"normal")
+            place.storage.promote(upload, normalised_key(each, 1))
+        for name in NORMALISED_FIGURES:
+            with place.storage.receive(max_bytes=10) as upload:
+                upload.write(b"drawn")
+                place.storage.promote(upload, normalised_figure_key(each, 1, name))
+        with place.sessions.begin() as session:
+            # Its worker was stopped between the file and the row: the file is found all the same.
+            jobs.keep_known(session, each, {"motion": None, "registration": None}, version=1)
+    assert place.mark(scan_id)
+    with place.sessions() as session:
+        assert session.get_one(NormalisedScanRow, scan_id).known is None
+    assert remove_file(place.sessions, place.storage, scan_id, actor=SOMEBODY)
+    assert {file.key for file in place.storage.stored("normalised")} == {
+        normalised_key(other, 1),
+        *(normalised_figure_key(other, 1, name) for name in NORMALISED_FIGURES),
+    }
+    with place.sessions() as session:
+        assert session.get(NormalisedScanRow, scan_id) is None
+        assert session.get(NormalisedScanRow, other) is not None

@@ -5,7 +5,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
@@ -220,7 +220,31 @@ def test_a_refusal_is_seen_across_an_upload_that_nobody_reviewed(
     delete(sessions, between)
     assert found(sessions) == ([], {"withdrawn": 1})
     say(YES, scan_id=consented)
-    assert found(sessions) == ([(("A", "B"), 1, 1)], {})
+    assert found(sessions) == ([(("A", "B", "C"), 1, 1)], {})
+
+
+def test_what_a_deleted_scan_showed_to_be_one_person_is_still_known_to_be(
+    sessions: sessionmaker[Session], say: Say
+) -> None:
+    """What is refused later on the one pseudonym holds for the other, and for a third behind it."""
+    say(YES | CASE, subject="A")
+    first = say(subject="A", sha256="b" * 64)
+    second = say(subject="B", sha256="b" * 64)
+    third = say(subject="B", sha256="c" * 64)
+    say(subject="C", sha256="c" * 64)
+    for one in (first, second, third):
+        delete(sessions, one)
+        assert found(sessions) == ([(("A", "B", "C") if one != third else ("A", "C"), 1, 1)], {})
+    say(NO, subject="C")
+    assert found(sessions) == ([], {"withdrawn": 1})
+
+
+def test_scans_that_show_it_themselves_are_not_linked(sessions: sessionmaker[Session], say: Say) -> None:
+    say(YES | CASE, subject="A", sha256="a" * 64)
+    say(subject="B", sha256="a" * 64)
+    delete(sessions, say(subject="B"))
+    with sessions() as session:
+        assert set(session.scalars(select(ScanRow.linked_as))) == {None}
 
 
 def test_another_organisations_scans_show_nothing(sessions: sessionmaker[Session], say: Say) -> None:

@@ -20,6 +20,7 @@ from service.db.rows import (
 from service.identity.actor import Actor
 from service.storage import FolderStorage, Storage, checkpoint_key
 from tests.service.answering import let_answer
+from tests.service.checkpoint_bytes import checkpoint_bytes
 
 ACTOR = Actor("user:chief", "127.0.0.1")
 
@@ -103,8 +104,8 @@ def place(tmp_path: Path, sessions: sessionmaker[Session]) -> Place:
     storage = FolderStorage(tmp_path / "storage")
     ids = []
     for version in ("1", "2"):
-        with storage.receive(max_bytes=100) as upload:
-            upload.write(f"checkpoint {version}".encode())
+        with storage.receive(max_bytes=1000) as upload:
+            upload.write(checkpoint_bytes(f"checkpoint {version}"))
             sha256 = upload.sha256
             storage.promote(upload, checkpoint_key(sha256))
         with sessions.begin() as session:

@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
+from service.api.actions.auditing import PROGRAMS
+from service.audit import record
 from service.db.rows import ApiKeyRow, UserRow
 from service.identity.accounts import require_user
+from service.identity.actor import Actor
 from service.identity.roles import Role
 from service.identity.scopes import Scope
 from service.web import menu
@@ -199,6 +202,7 @@ def test_the_audit_is_found_by_name_action_and_day_and_leads_to_its_files(
     [
         ("actor=nobody", "No account of your organisation has this name."),
         ("action=x.y", "There is no such action."),
+        ("since=abc", "since could not be read"),
         ("from=yesterday", "A day is written as"),
         ("to=9999-12-31", "A day is written as"),
         ("subject_id=%3Cb%3E", "letters, digits and hyphens"),
@@ -210,6 +214,54 @@ def test_a_filter_that_cannot_be_is_said_and_shows_nothing(
     page = chief.see(f"/audit?{query}")
     assert said in page
     assert "<table" not in page
+
+
+def test_acts_on_what_all_share_are_on_the_page_without_whom_another_organisation_sent(
+    served: Serving, chief: Administrator
+) -> None:
+    elsewhere = served.organisation("elsewhere")
+    acts = (
+        ("command-line", "model.promote", "model_version", None),
+        ("user:theirs", "model.rollback", "model_version", elsewhere),
+        ("user:theirs", "scan.upload", "scan", elsewhere),
+    )
+    with served.sessions.begin() as session:
+        for actor, action, kind, organisation_id in acts:
+            record(
+                session,
+                actor=Actor(actor, "place-of-theirs" if organisation_id else "uid 0 on host"),
+                action=action,
+                subject_kind=kind,
+                subject_id="s",
+                organisation_id=organisation_id,
+            )
+    page = chief.see("/audit?subject_id=s")
+    shown = told(page).partition("Number ")[2]
+    assert "the command line uid 0 on host let a model answer" in shown
+    # All of them, and that the audit was read, may be of one minute.
+    assert len(re.findall(r"\d\d:\d\d:\d\d UTC", shown)) == 3
+    assert "somebody of another organisation let the model before answer again" in shown
+    assert "uploaded a scan" not in shown
+    assert "theirs" not in page
+    assert "its event belongs to others and is not shown" in shown
+    assert (
+        "let the model before"
+        not in told(chief.see("/audit?actor=command-line&subject_id=s")).partition("Number ")[2]
+    )
+
+
+def test_a_user_name_finds_what_was_done_with_the_accounts_keys(
+    served: Serving, chief: Administrator
+) -> None:
+    served.client.get("/api/v1/admin/users", headers=served.key("robot", Role.ADMINISTRATOR))
+    page = chief.see("/audit?actor=robot")
+    assert "listed accounts" in told(page).partition("Number")[2]
+    [lines] = re.findall(r'href="([^"]*format=jsonl[^"]*)"', page)
+    assert "user.list" in served.client.get(lines.replace("&amp;", "&")).text
+
+
+def test_programs_have_words_and_are_not_taken_for_names() -> None:
+    assert audit_wording.PROGRAMS.keys() == PROGRAMS
 
 
 def test_older_events_follow_under_the_same_filter(

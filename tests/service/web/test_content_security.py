@@ -19,7 +19,15 @@ from service.identity.roles import Role
 from service.web.rendering import FOLDER, environment
 from tests.service.answering import let_answer
 from tests.service.api.scoring_rows import begin_batch, put_in_shadow, score
-from tests.service.api.serving import PASSWORD, Serving, make_settings, sample_result, scan_bytes, serving
+from tests.service.api.serving import (
+    PASSWORD,
+    Serving,
+    make_settings,
+    sample_result,
+    sample_summary,
+    scan_bytes,
+    serving,
+)
 from tests.service.api.training_rows import add_runs
 from tests.service.drift.drift_rows import add_answers, add_reference
 from tests.service.drift.people import draw
@@ -131,7 +139,8 @@ def pages(served: Serving) -> Iterator[str]:
     for state in PredictionState:
         failure = {"error_code": "gzip_corrupt", "error_message": "m"} if state == "failed" else {}
         if state == PredictionState.SUCCEEDED:
-            served.finish(accepted["prediction_id"], sample_result(), model_version_id=model_version_id)
+            result = sample_result() | {"space": "native", "normalisation": sample_summary()}
+            served.finish(accepted["prediction_id"], result, model_version_id=model_version_id)
         served.set_state(accepted["prediction_id"], state, **failure)
         yield served.client.get(page, headers=HTML).text
         if state == PredictionState.SUCCEEDED:
@@ -195,6 +204,11 @@ def _drift(served: Serving, model: str) -> Iterator[str]:
     token = empty.partition('name="csrf_token" value="')[2].partition('"')[0]
     form = {"csrf_token": token, "model": model, "cohort": "no such cohort"}
     yield served.client.post("/drift/references", data=form, headers=HTML).text
+    served.register_cohort()
+    served.client.post("/drift/references", data=form | {"cohort": "tiny"}, headers=HTML)
+    waiting = served.client.get(f"/drift?model={model}", headers=HTML).text
+    assert "/cancel" in waiting
+    yield waiting
     with served.sessions.begin() as session:
         add_reference(session, model)
         scans = draw(np.random.default_rng(1), 15)

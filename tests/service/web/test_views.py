@@ -1,12 +1,19 @@
 """What the pages show and do, without a browser and without JavaScript."""
 
+import html
+import json
 import re
 from datetime import UTC, datetime
 
 import pytest
 
+from imaging.native import sources
+from imaging.native.normalise import STAGES
+from imaging.native.sources.bids import SeveralRunsError
 from service.api.problems.remedies import REMEDIES
-from service.db.rows import ModelVersionRow, PredictionRow, PredictionState
+from service.db.rows import ModelVersionRow, PredictionRow, PredictionState, ScanRow
+from service.web.rendering import FOLDER
+from service.web.script_words import FIELD_TO_GIVE
 from tests.service.api.serving import CARD, PASSWORD, Serving, sample_result, scan_bytes
 
 HTML = {"Accept": "text/html"}
@@ -177,7 +184,7 @@ def test_a_refused_scan_says_what_to_do(served: Serving, token: str) -> None:
     )
     text = shown(served, prediction_id)
     assert "Expected a scan in template space, found one elsewhere." in text
-    assert "Register the scan" in text
+    assert "Compare the orientation" in text
     assert "not_in_template_space" in text
 
 
@@ -357,6 +364,17 @@ def test_a_retry_from_the_page_wakes_a_worker(
     assert "Cancelled" in shown(served, prediction_id)
 
 
+def test_a_retry_of_what_is_not_kept_any_more_says_so(served: Serving, token: str) -> None:
+    prediction_id = upload(served, token)
+    served.set_state(prediction_id, PredictionState.CANCELLED)
+    with served.sessions.begin() as session:
+        scan_id = session.get_one(PredictionRow, prediction_id).scan_id
+        session.get_one(ScanRow, scan_id).given_up_at = datetime.now(UTC)
+    answer = served.client.post(f"/predictions/{prediction_id}/retry", data={"csrf_token": token})
+    assert answer.status_code == 409
+    assert REMEDIES["scan_given_up"] in answer.text
+
+
 @pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://evil.example"}])
 @pytest.mark.parametrize("form", ["/predictions/{id}/cancel", "/predictions/{id}/retry", "/logout"])
 def test_a_small_form_that_another_site_sent_is_refused_even_with_its_token(
@@ -395,3 +413,139 @@ def test_what_is_not_there_is_a_page(served: Serving, token: str, path: str) -> 
     assert answer.status_code == 404
     assert "Nothing here" in answer.text
     assert served.client.get(path).json()["status"] == 404
+
+
+def test_an_upload_without_a_repetition_time_leads_to_the_field_for_it(served: Serving, token: str) -> None:
+    file = {"scan": ("scan.nii.gz", scan_bytes(tr_s=0.0))}
+    shown = served.client.post("/scans", data={"csrf_token": token}, files=file, headers=HTML)
+    assert shown.status_code == 422
+    assert "missing_repetition_time" in shown.text
+    assert '<details class="acquisition" open>' in shown.text
+    [field] = re.findall(r'<input name="tr_s"[^>]*>', shown.text)
+    assert 'aria-invalid="true" autofocus' in field
+    assert 'id="tr_s-problem" aria-live="polite">The file names none' in shown.text
+
+    said = {"csrf_token": token, "tr_s": "2.0"}
+    taken = served.client.post("/scans", data=said, files=file, headers=HTML)
+    assert taken.status_code == 303
+    assert taken.headers["location"].startswith("/predictions/")
+
+
+def test_a_sidecar_is_taken_from_the_plain_form_and_pointed_to_where_it_is_none(
+    served: Serving, token: str
+) -> None:
+    scan = ("scan", ("scan.nii.gz", scan_bytes(tr_s=0.0)))
+    said = [("csrf_token", (None, token)), ("sidecar", ("bold.json", b"not JSON"))]
+    shown = served.client.post("/scans", files=[*said, scan], headers=HTML)
+    assert shown.status_code == 422
+    assert "bad_sidecar" in shown.text
+    assert '<details class="acquisition" open>' in shown.text
+    [field] = re.findall(r'<input name="sidecar"[^>]*>', shown.text)
+    assert 'aria-invalid="true" autofocus' in field
+
+    said[1] = ("sidecar", ("bold.json", b'{"RepetitionTime": 2.0, "PatientName": "Zaphod"}'))
+    taken = served.client.post("/scans", files=[*said, scan], headers=HTML)
+    assert taken.status_code == 303
+
+
+def test_the_script_and_the_plain_form_point_to_the_same_fields() -> None:
+    script = (FOLDER / "static" / "fields.js").read_text()
+    [table] = re.findall(r"const FIELD_TO_GIVE = \{(.*?)\};", script, re.DOTALL)
+    found = re.findall(r'(\w+): \["(\w+)", "(\w+)"\]', table)
+    assert {code: (field, why) for code, field, why in found} == FIELD_TO_GIVE
+
+
+# In the order of the work, of a zip.
+WORDS_OF_STAGES = {
+    "en": [
+        "looking for its run",
+        "unpacking it",
+        "converting its images",
+        "reading it",
+        "slices to one time",
+        "movement of the head",
+        "laying the template over it",
+        "onto the template's grid",
+        "taking out noise",
+        "smoothing",
+    ],
+    "zh-Hans": [
+        "查找功能像",
+        "解压缩",
+        "转换图像",
+        "读取",
+        "层面时间校正",
+        "估计头动",
+        "与模板配准",
+        "重采样到模板网格",
+        "去除噪声",
+        "平滑",
+    ],
+}
+LINE_OF_STAGES = {
+    "en": "Bringing the scan into template space: ",
+    "zh-Hans": "正在将扫描配准到模板空间：",
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh-Hans"])
+def test_every_stage_of_a_normalising_prediction_has_its_words(
+    served: Serving, token: str, language: str
+) -> None:
+    prediction_id = upload(served, token)
+    stages = (*sources.STAGES, *STAGES)
+    assert len(stages) == len(WORDS_OF_STAGES[language])
+    for stage, words in zip(stages, WORDS_OF_STAGES[language], strict=True):
+        served.set_state(prediction_id, PredictionState.NORMALISING, lane="normalising", stage=stage)
+        answer = served.client.get(
+            f"/predictions/{prediction_id}", headers=HTML | {"Accept-Language": language}
+        )
+        page = html.unescape(answer.text)
+        [line] = re.findall(r"<h2 [^>]*data-line[^>]*>([^<]+)</h2>", page)
+        assert line == LINE_OF_STAGES[language] + words
+        # The script that follows it says the same.
+        said = json.loads(re.findall(r"<meta name=\"words\" content='([^']*)'>", answer.text)[0])
+        assert said[f"stage_{stage}"] == words
+
+
+@pytest.mark.parametrize(
+    ("code", "field"),
+    [("missing_repetition_time", "tr_s"), ("several_series", "run"), ("registration_failed", "")],
+)
+def test_a_prediction_that_failed_for_a_missing_word_leads_to_the_field_for_it(
+    served: Serving, token: str, code: str, field: str
+) -> None:
+    prediction_id = upload(served, token)
+    served.set_state(prediction_id, PredictionState.FAILED, error_code=code, error_message="no time")
+    failed = served.client.get(f"/predictions/{prediction_id}", headers=HTML).text
+    assert re.findall(r'href="/\?give=(\w+)"', failed) == ([field] if field else [])
+    form = served.client.get(f"/?give={field}", headers=HTML).text
+    assert ('<details class="acquisition" open>' in form) is bool(field)
+    assert re.findall(r'<input name="(\w+)"[^>]* autofocus>', form) == ([field] if field else [])
+    assert "aria-invalid" not in form
+
+
+def test_a_zip_of_several_runs_is_to_be_uploaded_again_with_one_of_them_named(
+    served: Serving, token: str
+) -> None:
+    prediction_id = upload(served, token)
+    refusal = SeveralRunsError(n_runs=2, differ_in=["<b>", "run"])
+    served.set_state(
+        prediction_id, PredictionState.FAILED, error_code=refusal.code, error_message=str(refusal)
+    )
+    page = served.client.get(f"/predictions/{prediction_id}", headers=HTML).text
+    # A browser ends a line after a hyphen.
+    assert '<span class="unbroken">--run</span> of a command, the field run of an upload.' in page
+    assert "&lt;b&gt;" in page
+    assert "The file was not kept. Upload it again" in page
+    chinese = served.client.get(
+        f"/predictions/{prediction_id}", headers=HTML | {"Accept-Language": "zh-CN"}
+    ).text
+    assert "文件未保留。请重新上传" in chinese
+
+
+def test_the_form_points_to_no_field_that_it_has_not(served: Serving, token: str) -> None:
+    del token
+    form = served.client.get('/?give="><b>', headers=HTML).text
+    assert '<details class="acquisition">' in form
+    assert "<b>" not in form

@@ -87,6 +87,8 @@ def test_the_error_rate_of_conformal_sets_is_a_number() -> None:
         ("spike_share", 0.049, "5\u202f%"),
         ("dvars_max", 1.968, "1.97"),
         ("tsnr", None, "none"),
+        ("mean_intensity", 12345.6, "12346"),
+        ("temporal_sd", 0.00012345, "0.000123"),
     ],
 )
 def test_a_figure_has_its_unit(key: str, value: float | None, text: str) -> None:

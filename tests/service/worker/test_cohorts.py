@@ -1,6 +1,7 @@
 """Cohorts that register themselves, and what becomes of those that change or go."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,18 @@ from sqlalchemy import select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
+from service.cohorts import CohortReleaseUnknownError, require_release
 from service.db.rows import AuditEventRow, CohortRow, CohortState
 from service.identity.actor import program
 from service.worker import cohorts
 from service.worker.cohorts import CohortNameTakenError, look_after_cohorts, register_cohort
-from tests.training.validation.tiny_cohorts import tiny_store
+from tests.training.cohort.store.made_up_store import write_store
+from tests.training.validation.tiny_cohorts import SPEC, series_of, tiny_store, tiny_subjects
+from training.cohort.selecting.selection import ReleaseUnknownError
+from training.cohort.selecting.selection import select as select_people
 from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.index import CohortNotFoundError
+from training.cohort.subjects import Subject
 
 ACTOR = program("sweeper")
 
@@ -47,6 +53,47 @@ def test_what_lies_in_the_folder_is_registered_once_with_a_name_of_its_own(
     assert other.n_subjects == 18
     with sessions() as session:
         assert len(session.scalars(select(AuditEventRow)).all()) == 2
+
+
+def test_what_is_known_of_releases_is_noted_and_looked_up_where_it_is_not(
+    sessions: sessionmaker[Session], tmp_path: Path
+) -> None:
+    tiny_store(tmp_path / "a")
+    for people, name in ((_released(tiny_subjects()), "b"), (tiny_subjects()[:9], "c")):
+        write_store(
+            tmp_path / name,
+            subjects=people,
+            series={person.subject_id: [series_of(person)] for person in people},
+            spec=SPEC,
+            name=name,
+        )
+    look(sessions, tmp_path)
+    told = {"tiny": [], "b": ["test", "train"], "c": []}
+    assert {name: row.releases for name, row in known(sessions).items()} == told
+    # As rows are that are older than the column.
+    with sessions.begin() as session:
+        session.execute(update(CohortRow).values(releases=None))
+    look(sessions, tmp_path)
+    assert {name: row.releases for name, row in known(sessions).items()} == told
+
+
+def test_the_refusal_at_once_says_what_planning_would(
+    sessions: sessionmaker[Session], tmp_path: Path
+) -> None:
+    store = tiny_store(tmp_path / "a")
+    look(sessions, tmp_path)
+    with pytest.raises(CohortReleaseUnknownError) as at_once:
+        require_release(known(sessions)["tiny"], "seed430")
+    with pytest.raises(ReleaseUnknownError) as by_planning:
+        select_people(store.subjects, "seed430")
+    assert str(at_once.value) == str(by_planning.value)
+    assert at_once.value.code == by_planning.value.code
+
+
+def _released(people: list[Subject]) -> list[Subject]:
+    return [
+        replace(person, release="test" if number < 4 else "train") for number, person in enumerate(people)
+    ]
 
 
 def test_a_store_that_changes_or_goes_is_marked_and_comes_back(

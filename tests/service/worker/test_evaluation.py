@@ -128,7 +128,7 @@ class Place:
     def ask(self, challenger: str) -> str:
         with self.runtime.sessions.begin() as session:
             version = session.get_one(ModelVersionRow, challenger)
-            return evaluations.request_evaluation(session, version, actor=ACTOR).id
+            return evaluations.request_evaluation(session, self.runtime.storage, version, actor=ACTOR).id
 
     def row(self, evaluation_id: str) -> EvaluationRow:
         with self.runtime.sessions() as session:
@@ -246,12 +246,17 @@ def test_a_corrupted_checkpoint_is_stopped_and_compared_again_once_it_is_put_rig
             upload.write(stored)
             storage.promote(upload, key)
 
+    # Damaged while it waits: a file that is damaged by then is not compared at all.
+    evaluation_id = place.ask(challenger)
     store(content[:-1000])
-    row = place.evaluated(challenger)
+    run_evaluation(place.runtime, evaluation_id)
+    row = place.row(evaluation_id)
     assert (row.state, row.passed) == ("succeeded", False)
     assert {"file_intact", "intact"} <= place.failed(challenger).keys()
     with pytest.raises(CheckpointDamagedError):
         place.promote(challenger, WHY)
+    with pytest.raises(CheckpointDamagedError):
+        place.ask(challenger)
     store(content)
     again = place.evaluated(challenger)
     assert again.id == row.id
@@ -342,7 +347,7 @@ def test_too_few_people_judge_nothing(place: Place) -> None:
     assert place.failed(challenger) == {
         "compared_with_champion": "the evaluation failed: evaluation_set_too_small"
     }
-    place.use("none of them", where=("site=Nowhere",))
+    place.use("none of them", where=("QC_Nowhere=1",))
     assert place.evaluated(challenger).error_code == "selection_filter_invalid"
 
 

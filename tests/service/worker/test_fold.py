@@ -13,6 +13,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
 from service import jobs
+from service.db.base import utc_now
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import TrainingFoldRow, TrainingRunRow
 from service.identity.actor import Actor
@@ -161,6 +162,45 @@ def test_it_goes_on_where_another_worker_was_told_to_stop(
     assert (row().state, row().attempts) == ("succeeded", 1)
     assert set(epochs) == {2}, "the first epoch was trained again"
     assert read_outcome(run, 0).epochs_run == QUICK.epochs == 2
+
+
+def test_the_log_says_that_a_worker_was_lost_and_keeps_its_last_whole_epoch(
+    runtime: Runtime,
+    fold_id: str,
+    row: Any,
+    sessions: sessionmaker[Session],
+    replace: Callable[[TrainFold], None],
+) -> None:
+    real = training_fold.train_fold
+
+    def killed_in_the_second_epoch(*arguments: Any, progress: Any, **options: Any) -> FoldOutcome:
+        def report(fold: int, now: FitProgress) -> None:
+            if now.epoch == 2:
+                # As when the process dies: the first epoch is in the folder, and nobody was told of it.
+                raise SystemExit
+            progress(fold, now)
+
+        return real(*arguments, progress=report, **options)
+
+    replace(killed_in_the_second_epoch)
+    with pytest.raises(SystemExit):
+        run_fold(runtime, fold_id)
+    with sessions.begin() as session:
+        session.execute(update(TrainingFoldRow).values(lease_expires_at=utc_now(-1.0)))
+        assert jobs.sweep(session, TrainingFoldRow, republish_s=30).requeued == (fold_id,)
+    replace(real)
+    run_fold(runtime, fold_id)
+    assert row().state == "succeeded"
+    with sessions() as session:
+        lines = jobs.newest_lines(session, row().run_id, limit=20)
+    told = [(line.event, (line.details or {}).get("epoch")) for line in lines]
+    assert told == [
+        ("fold_begun", None),
+        ("epoch", 1),
+        ("fold_taken_over", 1),
+        ("epoch", 2),
+        ("fold_finished", None),
+    ]
 
 
 def test_it_computes_on_as_many_threads_as_planned_and_puts_them_back(

@@ -65,13 +65,15 @@ def test_storage_is_tidied_at_the_start_and_then_at_its_own_pace(
 ) -> None:
     monkeypatch.setattr(housekeeping, "TIDY_S", 2)
     root = settings.data_dir / "storage"
-    left = [root / "quarantine" / "left.part", root / "scans" / "0f" / "orphan.nii"]
+    unpacked = settings.scratch_dir / "restnet-left" / "000001.dcm"
+    left = [root / "quarantine" / "left.part", root / "scans" / "0f" / "orphan.nii", unpacked]
 
     def leave() -> None:
         for path in left:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
             os.utime(path, (0, 0))
+        os.utime(unpacked.parent, (0, 0))
 
     leave()
     with keeping(settings, sessions, storage):

@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import update
 from sqlalchemy.orm import Session, sessionmaker
 
+from service import jobs
 from service.db.base import utc_now
-from service.db.rows import ScanRow
-from service.storage import FolderStorage
+from service.db.rows import NormalisedScanRow, ScanRow
+from service.storage import FolderStorage, normalised_figure_key, normalised_key
 from service.worker import orphans
 from service.worker.orphans import remove_orphans
 
@@ -62,3 +63,20 @@ def test_an_empty_database_beside_a_full_storage_removes_nothing(
     store(tmp_path, storage, LIVE, age_s=3700)
     assert remove_orphans(sessions, storage) == 0
     assert keys(storage) == {LIVE}
+
+
+def test_a_file_in_template_space_is_kept_as_long_as_its_row_names_it(
+    tmp_path: Path, storage: FolderStorage, sessions: sessionmaker[Session], scan_id: str
+) -> None:
+    named, orphan = normalised_key(scan_id, 2), normalised_key(scan_id, 1)
+    figure, stray = (normalised_figure_key(scan_id, version, "carpet") for version in (2, 1))
+    for key in (named, orphan, figure, stray):
+        store(tmp_path, storage, key, age_s=3700)
+    with sessions.begin() as session:
+        jobs.keep_known(session, scan_id, {}, version=2)
+        session.execute(update(NormalisedScanRow).values(storage_key=named))
+    assert remove_orphans(sessions, storage) == 2
+    assert {file.key for file in storage.stored("normalised")} == {named, figure}
+    with sessions.begin() as session:
+        session.execute(update(ScanRow).values(deleted_at=utc_now(), files_removed_at=utc_now()))
+    assert remove_orphans(sessions, storage) == 2

@@ -69,7 +69,10 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Callable[[Act], PredictionRow]:
     def run_with(act: Act) -> PredictionRow:
-        def predict(path: Path, predictor: object, *, scan: ScanRow, progress: Any, check: Any) -> Answer:
+        def predict(
+            path: Path, predictor: object, *, scan: ScanRow, kept: object, progress: Any, check: Any
+        ) -> Answer:
+            assert kept is None
             assert path.read_bytes() == b"scan"
             assert scan.display_name == "a.nii"
             check()

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from service.db.migrate import upgrade
+from service.presence import process_of, worker_name
 from service.queue import QueueName
 from service.settings import Settings
 from service.worker import process, tasks
-from service.worker.process import run_worker, worker_name
+from service.worker.process import run_worker
 from service.worker.runtime import open_runtime
 
 
@@ -39,7 +40,7 @@ def test_a_worker_writes_for_its_own_account_only(tmp_path: Path, monkeypatch: p
 def test_workers_with_one_number_on_hosts_of_one_name_have_two_names() -> None:
     first, second = worker_name("inference"), worker_name("inference")
     assert first != second
-    assert first.startswith(f"inference-{os.getpid()}-")
+    assert process_of(first) == os.getpid()
 
 
 @pytest.mark.parametrize(

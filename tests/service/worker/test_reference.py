@@ -1,5 +1,6 @@
 """A reference in this process: a tiny cohort measured by a tiny model, and each way to refuse it."""
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,9 +10,6 @@ import torch
 from sqlalchemy import select
 from sqlalchemy.orm import Session, sessionmaker
 
-from model.card import ModelCard
-from model.checkpoint import save_checkpoint
-from model.networks import RestNetwork
 from service.db.organisations import DEFAULT_ORGANISATION_ID
 from service.db.rows import (
     AuditEventRow,
@@ -35,6 +33,7 @@ from service.worker.reference import run_reference
 from service.worker.runtime import Runtime, open_runtime
 from tests.service.answering import let_answer
 from tests.service.computing import threads_of
+from tests.service.worker.tiny_model import save_tiny_model
 from tests.training.validation.tiny_cohorts import QUICK, SPEC, tiny_store
 from training.cohort.store.cohort_store import CohortStore
 from training.validation.cross_validation import plan_run
@@ -55,30 +54,9 @@ def store(tmp_path: Path) -> CohortStore:
 @pytest.fixture
 def add_model(runtime: Runtime, tmp_path: Path) -> Callable[..., str]:
     def add(**changes: object) -> str:
-        card = ModelCard.model_validate(
-            {
-                "name": "tiny",
-                "version": "0",
-                "network": "D",
-                "rnn": "gru",
-                "width": 1,
-                "members": 2,
-                "preprocessing": SPEC.to_json(),
-                "threshold": 0.5,
-                "temperature": 1.0,
-                "cohort_fingerprint": "0" * 64,
-                "trained_on": "nothing",
-                "intended_use": "research",
-                "metrics": {},
-                "code_version": "0",
-                **changes,
-            }
-        )
-        torch.manual_seed(0)
-        members = [RestNetwork(card).state_dict() for _ in range(card.members)]
-        save_checkpoint(tmp_path / "tiny.safetensors", members=members, card=card)
+        path = save_tiny_model(tmp_path / "tiny.safetensors", **changes)
         with runtime.sessions.begin() as session:
-            version = register(session, runtime.storage, tmp_path / "tiny.safetensors", actor=ACTOR)
+            version = register(session, runtime.storage, path, actor=ACTOR)
             let_answer(session, version)
             return version.id
 
@@ -116,6 +94,11 @@ def test_a_cohort_becomes_a_reference_in_the_place_of_the_one_before(
     assert (reference.people, reference.fitted) == (22, False)
     assert len(reference.numbers["adhd_probability"]) == len(reference.numbers["embedding_distance"]) == 22
     assert sum(reference.kinds["decision"].values()) == sum(reference.kinds["tr_s"].values()) == 22
+    # Of a site with fewer than 20 people nothing is kept apart.
+    of_sites = Counter(subject.site.casefold() for subject in store.subjects)
+    assert {site: sample.people for site, sample in reference.sites.items()} == {
+        site: n for site, n in of_sites.items() if n >= 20
+    }
     # What the store does not hold is no variable.
     assert "grid" not in reference.kinds
     assert reference.cloud is not None

@@ -238,11 +238,63 @@ def test_a_scan_is_prepared_as_the_cohort_was(
     index = added_index(run, read_run(run))
     assert index is not None
     assert index.spec == SPEC
+    assert [scan.shape for scan in index.scans] == [(49, 58, 47)]
     say(runtime, scan_id, **NO)
     later = planned(runtime, ask())
     assert reviewed_of(later) == (0, 0, {"withdrawn": 1})
     assert read_run(Path(later.run_folder)).added is None
     assert read_run(run).added is not None
+
+
+def test_runs_of_one_request_prepare_each_scan_once(
+    runtime: Runtime, hand_in: Hand, files: list[Path], store: CohortStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what the first has, is what each would have made itself; consents are asked for every time."""
+    scan_ids = [
+        hand_in(path, YES | {"diagnosis": "adhd"}, subject_id=f"HOSPITAL-{number}")
+        for number, path in enumerate(files)
+    ]
+    with runtime.sessions.begin() as session:
+        cohort = register_cohort(session, store.folder, actor=ACTOR)
+        runs = jobs.request_runs(
+            session,
+            TrainingRequest.model_validate(QUICK | {"cohort": cohort.name, "seeds": [1, 2, 3, 4]}),
+            cohort,
+            runs_dir=runtime.settings.runs_dir,
+            actor=ACTOR,
+            organisation_id=DEFAULT_ORGANISATION_ID,
+        )
+        first, second, third, fourth = (run.id for run in runs)
+    prepared: list[str] = []
+    prepare = reviewed_scans.prepare_enclosed
+
+    def watch(*given: Any, **named: Any) -> Any:
+        prepared.append(named["sha256"])
+        return prepare(*given, **named)
+
+    def made(row: TrainingRunRow) -> dict[str, str]:
+        index = added_index(Path(row.run_folder), read_run(Path(row.run_folder)))
+        assert index is not None
+        for scan in index.scans:
+            index.series(scan)
+        return {scan.source_sha256: scan.series_sha256 for scan in index.scans}
+
+    monkeypatch.setattr(reviewed_scans, "prepare_enclosed", watch)
+    begun = planned(runtime, first)
+    assert len(prepared) == 3
+    assert made(planned(runtime, second)) == made(begun)
+    assert len(prepared) == 3
+
+    say(runtime, scan_ids[0], **NO)
+    row = planned(runtime, third)
+    assert reviewed_of(row) == (2, 2, {"withdrawn": 1})
+    assert len(prepared) == 3
+
+    # A copy that is damaged is no copy, and one whose run is over is gone.
+    for path in runtime.settings.runs_dir.glob(f"*/{ADDED_FOLDER}/{SERIES_FOLDER}/*.npy"):
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+    planned(runtime, fourth)
+    assert len(prepared) == 5
 
 
 def test_whoever_is_in_the_cohort_is_not_added(
@@ -279,7 +331,7 @@ def test_whoever_models_are_compared_on_is_not_added(
         sha256 = session.scalars(select(ScanRow.sha256).where(ScanRow.subject_id == "P-1")).one()
     _rewrite_digest(held_out, sha256)
     _compare_on(runtime, held_out)
-    assert reviewed_of(planned(runtime, ask())) == (1, 1, {"same_scan": 1, "same_id": 1})
+    assert reviewed_of(planned(runtime, ask())) == (1, 1, {"compared_scan": 1, "compared_id": 1})
 
 
 def test_where_it_cannot_be_told_whom_models_are_compared_on_nothing_is_planned(
@@ -298,7 +350,7 @@ def test_where_it_cannot_be_told_whom_models_are_compared_on_nothing_is_planned(
         jobs.resume_run(session, run, actor=ACTOR)
     away.rename(held_out)
     shutil.rmtree(held_out / SERIES_FOLDER)
-    assert reviewed_of(planned(runtime, run_id)) == (0, 0, {"same_id": 1})
+    assert reviewed_of(planned(runtime, run_id)) == (0, 0, {"compared_id": 1})
 
 
 HELD_OUT = "9100"
@@ -408,7 +460,7 @@ def test_somebody_who_is_compared_on_once_their_scan_is_prepared_is_left_out(
     hand_in(files[1], YES | {"diagnosis": "control"}, subject_id="P-2")
     held_out = _held_out(tmp_path)
     _once_prepared(monkeypatch, lambda: _compare_on(runtime, held_out))
-    assert reviewed_of(planned(runtime, ask())) == (1, 1, {"same_id": 1})
+    assert reviewed_of(planned(runtime, ask())) == (1, 1, {"compared_id": 1})
 
 
 def _once_prepared(monkeypatch: pytest.MonkeyPatch, *happenings: Callable[[], object]) -> None:

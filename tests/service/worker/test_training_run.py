@@ -1,20 +1,31 @@
 """Planning and finishing in this process, on a tiny cohort: what a run becomes, and each way to refuse it."""
 
 import shutil
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from model.errors import DeviceUnavailableError
 from service import jobs
 from service.db.base import utc_now
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import EvaluationRow, ModelVersionRow, TrainingFoldRow, TrainingLogRow, TrainingRunRow
+from service.db.rows import (
+    EvaluationRow,
+    ModelVersionRow,
+    TrainingFoldRow,
+    TrainingLogRow,
+    TrainingRunRow,
+    WorkerRow,
+)
 from service.identity.actor import Actor
 from service.queue import make_celery
 from service.registry import active_model, origins_of
@@ -25,7 +36,7 @@ from service.worker import evaluation, training_needs, training_run
 from service.worker.cohorts import register_cohort
 from service.worker.fold import run_fold
 from service.worker.runtime import Runtime, open_runtime
-from service.worker.training_needs import available_memory_bytes, needs_of, threads_of_a_fold
+from service.worker.training_needs import needs_of, threads_of_a_fold
 from service.worker.training_run import run_training
 from tests.service.answering import let_answer
 from tests.service.evaluated import add_set
@@ -250,11 +261,11 @@ def test_a_fold_takes_half_of_the_cores_unless_the_settings_say(monkeypatch: pyt
     assert threads_of_a_fold(0) == 1
 
 
-def needs(**changes: Any) -> training_needs.Needs:
+def needs(*, n_folds: int = 5, **changes: Any) -> training_needs.Needs:
     return needs_of(
         read_settings(overrides=changes),
         n_parameters=1_000_000,
-        n_folds=5,
+        n_folds=n_folds,
         n_frames=20_000,
         window_frames=20,
         on_gpu=False,
@@ -271,16 +282,80 @@ def test_larger_batches_and_networks_need_more_memory_and_frozen_ones_more_disk(
     assert frozen.disk_bytes > plain.disk_bytes == (5 * 5 + 4) * 4_000_000 + training_needs.TABLES_BYTES
 
 
-def test_the_memory_of_a_container_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = available_memory_bytes()
-    assert whole > 0
-    for name, text in (
-        ("memory.max", "1000000"),
-        ("memory.current", "700000"),
-        ("memory.stat", "anon 1\ninactive_file 200000\n"),
-    ):
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(training_needs, "_CGROUP", tmp_path)
-    assert available_memory_bytes() == 500_000
-    (tmp_path / "memory.max").write_text("max")
-    assert available_memory_bytes() > 500_000
+def test_more_folds_need_more_memory_to_be_put_together_and_no_more_while_they_are_trained() -> None:
+    few, many = needs(), needs(n_folds=30)
+    assert few.memory_bytes == many.memory_bytes
+    assert many.finishing_bytes - few.finishing_bytes >= 2 * 25 * 4_000_000
+
+
+def say_present_here(runtime: Runtime, *process_ids: int, host: str = socket.gethostname()) -> None:
+    with runtime.sessions.begin() as session:
+        session.execute(delete(WorkerRow))
+        session.add_all(
+            WorkerRow(name=f"training-{process_id}-x@{host}", queue="training", host=host)
+            for process_id in process_ids
+        )
+
+
+def test_folds_that_this_machine_trains_beside_each_other_need_their_memory_at_once(
+    runtime: Runtime, ask: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Processes that are not there, and hold nothing.
+    unseen = range(2**22 + 1, 2**22 + 8)
+    first = ask()
+    run_training(runtime, first)
+    plan = row_of(runtime.sessions, first).plan or {}
+    assert plan["folds_at_once"] == 1
+
+    monkeypatch.setattr(training_needs, "available_memory_bytes", lambda: plan["memory_bytes"] * 3 // 2)
+    for present in ({"host": "elsewhere"}, {}):
+        say_present_here(runtime, *(unseen if present else unseen[:1]), **present)
+        run_id = ask()
+        run_training(runtime, run_id)
+        assert row_of(runtime.sessions, run_id).state == "training", present
+    say_present_here(runtime, *unseen[:2])
+    code, said = refused(runtime, ask())
+    assert code == "memory_too_small"
+    assert "for 2 folds beside each other" in said
+
+    # There are two folds, however many could train one.
+    monkeypatch.setattr(training_needs, "available_memory_bytes", lambda: 2 * plan["memory_bytes"])
+    say_present_here(runtime, *unseen)
+    run_id = ask()
+    run_training(runtime, run_id)
+    assert (row_of(runtime.sessions, run_id).plan or {})["folds_at_once"] == 2
+
+
+def test_what_a_worker_holds_for_a_fold_is_free_for_its_next(
+    runtime: Runtime, ask: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = ask()
+    run_training(runtime, run_id)
+    plan = row_of(runtime.sessions, run_id).plan or {}
+    free = plan["memory_bytes"] - (250 << 20)
+    monkeypatch.setattr(training_needs, "available_memory_bytes", lambda: free)
+    assert refused(runtime, ask())[0] == "memory_too_small"
+    # A worker's child does the work.
+    holding = "import sys; held = b'x' * (300 << 20); print(flush=True); sys.stdin.read()"
+    below = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {holding!r}])"
+    with subprocess.Popen(
+        [sys.executable, "-c", below], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as worker:
+        assert worker.stdout is not None
+        worker.stdout.readline()
+        say_present_here(runtime, worker.pid)
+        run_id = ask()
+        run_training(runtime, run_id)
+    assert row_of(runtime.sessions, run_id).state == "training"
+
+
+def test_folds_that_cannot_be_put_together_here_are_not_trained(
+    runtime: Runtime, ask: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def much(*given: Any, **named: Any) -> training_needs.Needs:
+        return replace(needs_of(*given, **named), finishing_bytes=1 << 50)
+
+    monkeypatch.setattr(training_run, "needs_of", much)
+    code, said = refused(runtime, ask())
+    assert code == "memory_too_small"
+    assert "to put 2 folds together" in said

@@ -25,7 +25,7 @@ from training.validation.added import choose_added
 from training.validation.cross_validation import train_run
 
 # So few people leave wide intervals: what is not about margins shall not fail by them.
-WIDE = Margins(auc=0.3, sensitivity=0.5, seconds_ratio=100.0)
+WIDE = Margins(auc=0.3, sensitivity=0.5, uncertain=1.0, seconds_ratio=100.0)
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +142,31 @@ def test_a_checkpoint_of_nobody_knows_whom_is_not_promoted_as_it_is(champion, ev
     assert not found.passed
 
 
+@pytest.mark.parametrize(
+    ("told_by", "said"),
+    [
+        ("set", "40 of 40: trained on this very set, by the fingerprint in its card"),
+        ("cohort", "40 of 40: trained on the whole cohort that this set is taken from, by the fingerprint"),
+        ("others", "no record of whom it was trained on"),
+    ],
+)
+def test_a_card_that_names_these_very_people_says_so_without_any_record(
+    told_by, said, champion, evaluation, tmp_path
+):
+    store = evaluation.store
+    people = EvaluationSet.of(store, store.subjects[:40])
+    named = {"set": people.fingerprint, "cohort": evaluation.fingerprint}
+    fingerprint = named.get(told_by) or store.fingerprint(store.subjects[:44])
+    checkpoint = load_checkpoint(champion.run / CHECKPOINT_FILE)
+    card = checkpoint.card.model_copy(update={"cohort_fingerprint": fingerprint})
+    path = tmp_path / "imported.safetensors"
+    save_checkpoint(path, members=checkpoint.members, card=card)
+    found = challenge(champion.run / CHECKPOINT_FILE, path, people, origin=None, margins=WIDE, device="cpu")
+    [rule] = [rule for rule in found.rules if rule.name == "no_leak"]
+    assert not rule.passed
+    assert rule.found.startswith(said)
+
+
 @pytest.mark.parametrize("damage", ["cut", "other"])
 def test_a_corrupted_checkpoint_is_stopped_before_anything_is_computed(
     damage, champion, evaluation, tmp_path
@@ -155,6 +180,25 @@ def test_a_corrupted_checkpoint_is_stopped_before_anything_is_computed(
     assert [(rule.name, rule.passed, rule.overridable) for rule in found.rules] == [("intact", False, False)]
     assert not found.passed
     assert found.to_json()["together"] is None
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("nan", "NaN or infinite values where there should be finite weights in 'members."),
+        ("cut", "bytes that are not safetensors"),
+        ("gone", "no file that can be read"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_one_sentence(damage, said, champion, evaluation, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    content = (champion.run / CHECKPOINT_FILE).read_bytes()
+    if damage != "gone":
+        path.write_bytes(content[:-1000] if damage == "cut" else content[:-1000] + b"\xff" * 1000)
+    [rule] = challenge(champion.run / CHECKPOINT_FILE, path, evaluation, origin=None).rules
+    assert (rule.name, rule.expected) == ("intact", "the intact file that was registered")
+    assert rule.found.startswith(said)
+    assert "expected" not in rule.found
 
 
 def test_another_preprocessing_is_stopped_by_the_names_of_what_differs(champion, evaluation, tmp_path):

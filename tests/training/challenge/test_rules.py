@@ -78,6 +78,28 @@ def test_a_model_that_promises_no_coverage_is_not_asked_about_it():
     assert "coverage_kept" not in rules
 
 
+def test_one_that_says_uncertain_of_everybody_decides_too_little_though_its_sets_keep_their_promise():
+    rules = judged(answers(LABELS, strength=2.0, seed=1, undecided=300))
+    assert names(rules) == ["decides_enough"]
+    assert rules["coverage_kept"].passed
+    assert rules["decides_enough"].found.startswith("+1.000")
+    assert rules["decides_enough"].overridable
+
+
+@pytest.mark.parametrize(("more", "passed"), [(10, True), (29, False), (60, False)])
+def test_the_whole_interval_of_more_uncertain_answers_lies_below_the_margin(more, passed):
+    champion = answers(LABELS, strength=2.0, seed=1, undecided=90)
+    rules = judged(answers(LABELS, strength=2.0, seed=1, undecided=90 + more), champion=champion)
+    assert rules["decides_enough"].passed is passed
+    fewer = judged(champion, champion=answers(LABELS, strength=2.0, seed=1, undecided=90 + more))
+    assert fewer["decides_enough"].passed
+    assert judged(
+        answers(LABELS, strength=2.0, seed=1, undecided=90 + more),
+        champion=champion,
+        margins=Margins(uncertain=0.5),
+    )["decides_enough"].passed
+
+
 def test_a_backend_that_computes_other_logits_can_be_overridden_by_nobody():
     rules = judged(answers(LABELS, strength=2.0, seed=1, backend_difference=0.01))
     assert names(rules) == ["backends_agree"]

@@ -71,6 +71,7 @@ def test_options_win_over_the_file_and_the_file_over_the_defaults(tmp_path):
             "expected threshold_rule to be 'youden' or a number, above 0, below 1, found 1.0",
         ),
         ("micro_batch = 0", "expected micro_batch to be a whole number, at least 1, at most 4096, found 0"),
+        ("micro_batch = 33", "expected micro_batch to be at most batch_size, 32, found 33"),
         ("learning_rate = nan", "expected learning_rate to be a number, above 0, at most 1, found nan"),
         (
             'protocol = "paper"\nwatch = "auc"',

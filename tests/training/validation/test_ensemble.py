@@ -156,6 +156,8 @@ def test_a_served_scan_gets_the_mean_of_what_the_folds_models_say(run, store):
         tr_s=2.0,
         duration_s=12.0,
         tsnr=None,
+        mean_intensity=None,
+        temporal_sd=1.0,
         dvars_mean=1.0,
         dvars_max=1.0,
         dvars=(1.0,),

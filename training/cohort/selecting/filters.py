@@ -1,19 +1,15 @@
 """Conditions on subjects as people type them: ``site=NYU,Peking``, ``age<=18``, ``QC_Athena!=0``."""
 
-import math
 import operator
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import ClassVar, Literal, cast, get_args
+from typing import ClassVar, get_args
 
+from imaging.conditions import Comparison, ConditionError, read_condition
 from training.cohort.subjects import Handedness, Release, Sex, Subject, plain_id
 from training.errors import CohortError
 
-Comparison = Literal["=", "!=", "<", "<=", ">", ">="]
-
-_CONDITION = re.compile(r"\s*([^!=<>]+?)\s*(!=|<=|>=|=|<|>)\s*([^!=<>]*?)\s*")
 _ORDER: Mapping[str, Callable[[float, float], bool]] = MappingProxyType(
     {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 )
@@ -31,7 +27,6 @@ _TEXTS = MappingProxyType(
 _FIXED_VALUES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {"sex": get_args(Sex), "handedness": get_args(Handedness), "release": get_args(Release)}
 )
-_VERDICTS = MappingProxyType({"0": False, "1": True})
 
 
 class FilterError(CohortError):
@@ -104,61 +99,25 @@ def parse_filters(conditions: Sequence[str], subjects: Sequence[Subject]) -> tup
 
 
 def _parse(condition: str, subjects: Sequence[Subject]) -> Filter:
-    parts = _CONDITION.fullmatch(condition)
-    if parts is None:
-        raise FilterError(
-            condition=condition, expected="a field, one of = != < <= > >= and a value", found="another form"
-        )
-    typed, comparison, text = parts.groups()
-    field = _field(typed, condition, subjects)
-    texts = [value.strip() for value in text.split(",")]
-    if not all(texts):
-        raise FilterError(condition=condition, expected="a value", found="none")
-    if comparison in _ORDER:
-        if field not in _NUMBERS:
-            raise FilterError(condition=condition, expected=f"= or != with {field}", found=comparison)
-        if len(texts) > 1:
-            raise FilterError(
-                condition=condition, expected=f"one number after {comparison}", found=f"{len(texts)}"
-            )
-    values = tuple(_read(value, field, condition, subjects) for value in texts)
-    return Filter(field, cast("Comparison", comparison), values)
+    quality = {column for subject in subjects for column in subject.quality_passed}
+    try:
+        read = read_condition(condition, quality=quality)
+    except ConditionError as error:
+        raise FilterError(condition=condition, expected=error.expected, found=error.found) from error
+    values = tuple(
+        _known(value, read.field, condition, subjects) if isinstance(value, str) else value
+        for value in read.values
+    )
+    return Filter(read.field, read.comparison, values)
 
 
-def _field(typed: str, condition: str, subjects: Sequence[Subject]) -> str:
-    fixed = {name: name for name in (*_NUMBERS, *_TEXTS)} | {"age_years": "age"}
-    quality = sorted({column for subject in subjects for column in subject.quality_passed})
-    fields = {column.casefold(): column for column in quality} | fixed
-    field = fields.get(typed.casefold())
-    if field is None:
-        expected = f"one of the fields {', '.join((*_NUMBERS, *_TEXTS, *quality))}"
-        raise FilterError(condition=condition, expected=expected, found=repr(typed))
-    return field
-
-
-def _read(text: str, field: str, condition: str, subjects: Sequence[Subject]) -> float | bool | str:
-    if field in _NUMBERS:
-        return _number(text, field, condition)
+def _known(text: str, field: str, condition: str, subjects: Sequence[Subject]) -> str:
     if field == "subject_id":
         known = {_plain(subject.subject_id) for subject in subjects}
         if _plain(plain_id(text)) not in known:
             raise FilterError(condition=condition, expected="a subject of the cohort", found=repr(text))
         return _plain(plain_id(text))
-    if field in _TEXTS:
-        return _known_text(text, field, condition, subjects)
-    if text not in _VERDICTS:
-        raise FilterError(condition=condition, expected="1 (pass) or 0 (questionable)", found=repr(text))
-    return _VERDICTS[text]
-
-
-def _number(text: str, field: str, condition: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise FilterError(condition=condition, expected=f"a number for {field}", found=repr(text))
-    return value
+    return _known_text(text, field, condition, subjects)
 
 
 def _known_text(text: str, field: str, condition: str, subjects: Sequence[Subject]) -> str:

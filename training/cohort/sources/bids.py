@@ -10,7 +10,7 @@ first by name. Different acquisitions or directions are different runs; tasks ot
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from pydantic import JsonValue
@@ -103,7 +103,7 @@ def _one_resolution(scans: list[_Scan], findings: list[SourceFinding]) -> list[_
     """Of one run's files in several spaces or resolutions keep one, and say which were left."""
     runs: dict[tuple[str, str, str], list[_Scan]] = {}
     for found, entities in scans:
-        key = (plain_id(entities["sub"]), _session(entities), _run(entities))
+        key = (plain_id(entities["sub"]), session_of(entities), run_of(entities))
         runs.setdefault(key, []).append((found, entities))
     kept = []
     for same in runs.values():
@@ -121,17 +121,18 @@ def _entry(found: FoundFile, entities: dict[str, str]) -> ScanEntry:
     return entry_of(
         found,
         subject_id=plain_id(entities["sub"]),
-        session=_session(entities),
-        run=_run(entities),
+        session=session_of(entities),
+        run=run_of(entities),
         variant="bids",
     )
 
 
-def _session(entities: dict[str, str]) -> str:
+def session_of(entities: Mapping[str, str]) -> str:
+    """Name a session by its label, "1" where there is only one."""
     return _plain(entities.get("ses", "1"))
 
 
-def _run(entities: dict[str, str]) -> str:
+def run_of(entities: Mapping[str, str]) -> str:
     """Name a run by its number alone where nothing else tells it from others."""
     parts = {key: _plain(entities[key]) for key in _RUN_ENTITIES if key in entities}
     if set(parts) <= {"run"}:

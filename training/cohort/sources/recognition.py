@@ -9,12 +9,15 @@ from training.cohort.sources.athena import SCAN_NAME, AthenaSource, VariantChoic
 from training.cohort.sources.bids import BidsSource
 from training.cohort.sources.parcel_archive import ParcelArchive
 from training.cohort.sources.parcel_tables import ParcelTables, is_table_name
+from training.cohort.sources.raw_bids import RawBidsSource, is_raw_run
 from training.cohort.sources.scan_files import find_files
 from training.cohort.sources.source import OptionWithoutEffectError, ScanSource
 from training.errors import CohortError
 
-SourceKind = Literal["auto", "athena", "bids", "parcels"]
+Kind = Literal["athena", "bids", "raw-bids", "parcels"]
+SourceKind = Literal["auto", "athena", "bids", "raw-bids", "parcels"]
 PARTICIPANTS = "participants.tsv"
+_IMAGES = (".nii", ".nii.gz")
 
 _LOOKED_AT = 100_000  # files; a release's first scan comes much earlier
 
@@ -29,7 +32,8 @@ class SourceNotRecognisedError(CohortError):
         self.found = found
         super().__init__(
             f"{name!r}: expected the Athena release (a folder or .tar with sfnwmrda*.nii.gz), fMRIPrep's "
-            f"derivatives (sub-*/), or parcel series (.npz, or a folder of .1D, .csv, .tsv), found {found}"
+            "derivatives or a raw BIDS data set (sub-*/), or parcel series (.npz, or a folder of .1D, .csv, "
+            f".tsv), found {found}"
         )
 
 
@@ -89,6 +93,9 @@ def open_source(
     if kind == "bids":
         _require_unused("fMRIPrep's derivatives", variant=variant, atlas=atlas, tr_s=tr_s)
         return BidsSource(path, ignored=ignored)
+    if kind == "raw-bids":
+        _require_unused("a raw BIDS data set", variant=variant, atlas=atlas, tr_s=tr_s)
+        return RawBidsSource(path, ignored=ignored)
     if atlas is None:
         raise AtlasMissingError(name=path.name)
     archive = find_archive(path)
@@ -101,7 +108,7 @@ def open_source(
     return ParcelTables(path, atlas=atlas, tr_s=tr_s, variant=variant, ignored=[*ignored, atlas])
 
 
-def recognise(path: Path, *, ignored: Sequence[Path] = ()) -> Literal["athena", "bids", "parcels"]:
+def recognise(path: Path, *, ignored: Sequence[Path] = ()) -> Kind:
     """Tell the kind of a source from its names.
 
     Raises
@@ -118,11 +125,15 @@ def recognise(path: Path, *, ignored: Sequence[Path] = ()) -> Literal["athena", 
             return "athena"  # a compressed one is refused with what to do about it
         raise SourceNotRecognisedError(name=path.name, found="another kind of file")
     files = [Path(found.path) for found in islice(find_files(path, ignored=ignored), _LOOKED_AT)]
-    kinds: set[Literal["athena", "bids", "parcels"]] = set()
+    kinds: set[Kind] = set()
     if any(SCAN_NAME.fullmatch(file.name) for file in files):
         kinds.add("athena")
-    if any(file.name.startswith("sub-") and file.name.endswith((".nii", ".nii.gz")) for file in files):
-        kinds.add("bids")
+    images = [file for file in files if file.name.startswith("sub-") and file.name.endswith(_IMAGES)]
+    if images:
+        # A raw data set may hold its derivatives, which are the ones that are meant then.
+        derived = any("_space-" in file.name for file in images)
+        raw = not derived and any(is_raw_run(file) for file in images)
+        kinds.add("raw-bids" if raw else "bids")
     # Both kinds of release have tables of parcel series beside the scans that they were read from.
     if not kinds and (find_archive(path) or any(is_table_name(file) for file in files)):
         kinds.add("parcels")

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import JsonValue
 
-from imaging import BoldScan, PreprocessingSpec, preprocess
+from imaging import BoldScan, PreprocessingSpec, preprocess, scan_identity
 from training.cohort.store.index import Variant
 from training.errors import CohortError
 
@@ -44,6 +44,8 @@ class PreparedSeries:
         Codes.
     source_sha256 : str
         Of the bytes that it was made from.
+    shape, zooms_mm : tuple of 3 or None
+        The scan's own grid; None for series without one.
     """
 
     series: Float[np.ndarray, "T N"]
@@ -54,6 +56,8 @@ class PreparedSeries:
     quality: dict[str, Any]
     warnings: tuple[str, ...]
     source_sha256: str
+    shape: tuple[int, int, int] | None = None
+    zooms_mm: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,6 +163,7 @@ class BoldEntry(ScanEntry):
         with self.open_source(workspace) as opened:
             network_input = preprocess(opened.scan, spec)
         quality = network_input.quality
+        known = scan_identity(opened.scan, name=self.source_name, sha256=opened.sha256)
         return PreparedSeries(
             series=np.ascontiguousarray(network_input.series.T),
             tr_s=quality.tr_s,
@@ -168,6 +173,8 @@ class BoldEntry(ScanEntry):
             quality=quality.to_json(),
             warnings=tuple(warning.code for warning in network_input.warnings),
             source_sha256=opened.sha256,
+            shape=tuple(known["shape"][:3]),
+            zooms_mm=tuple(known["zooms_mm"]),
         )
 
 

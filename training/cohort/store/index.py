@@ -90,6 +90,10 @@ class StoredScan:
         As acquired, before resampling.
     n_stored_frames : int
         Rows of the series.
+    shape : (int, int, int) or None
+        Voxels of the source's own grid; None where it has none, or an earlier version stored it.
+    zooms_mm : (float, float, float) or None
+        Their size.
     dvars_mean, spikes : float or None, int or None
         As in `imaging.quality`; None where they could not be measured.
     quality : dict
@@ -124,6 +128,8 @@ class StoredScan:
     source_stamp: str
     series_file: str
     series_sha256: str
+    shape: tuple[int, int, int] | None = None
+    zooms_mm: tuple[float, float, float] | None = None
 
     @property
     def is_marked(self) -> bool:

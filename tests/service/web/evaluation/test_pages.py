@@ -32,6 +32,7 @@ def models(served: Serving) -> tuple[str, str]:
 def test_a_set_is_added_and_used_on_the_page_and_what_was_typed_stays(served: Serving, token: str) -> None:
     assert "There is no cohort to take people from." in shown(served, "/evaluation")
     cohort = served.register_cohort()
+    unknown = served.register_cohort("unreleased", releases=[])
     form = {"name": "held out", "cohort": cohort, "selection": "all", "where": "site=NYU\r\n age<=18 "}
     added = send(served, "/evaluation", token, **form)
     assert (added.status_code, added.headers["location"]) == (303, "/evaluation?done=added")
@@ -42,6 +43,12 @@ def test_a_set_is_added_and_used_on_the_page_and_what_was_typed_stays(served: Se
         (form, 409, "another set is called so"),
         (form | {"name": "  "}, 422, "a set needs a name"),
         (form | {"name": "b", "cohort": "nobody"}, 422, "no such cohort"),
+        (
+            form | {"name": "b", "cohort": unknown, "selection": "test"},
+            422,
+            "Ingest it again with --test-ids",
+        ),
+        (form | {"name": "b", "where": "age<=18\nfoo>>1"}, 422, "the filter foo>>1 cannot be read"),
     ):
         answer = send(served, "/evaluation", token, **fields)
         assert answer.status_code == status
@@ -53,6 +60,25 @@ def test_a_set_is_added_and_used_on_the_page_and_what_was_typed_stays(served: Se
     text = shown(served, "/evaluation")
     assert "simulated now" in text
     assert "/use" not in text
+    [remove] = re.findall(r'action="(/evaluation/[^"]+/remove)"', served.client.get("/evaluation").text)
+    done = send(served, remove, token)
+    assert done.headers["location"] == "/evaluation?done=removed"
+    text = shown(served, done.headers["location"])
+    assert "The set is removed." in text
+    assert "held out" not in text
+
+
+def test_a_set_that_models_were_compared_on_is_not_removed(
+    served: Serving, token: str, models: tuple[str, str]
+) -> None:
+    champion, challenger = models
+    with served.sessions.begin() as session:
+        row = evaluate(session, champion=champion, challenger=challenger)
+        address = f"/evaluation/{row.evaluation_set_id}/remove"
+    assert address not in served.client.get("/evaluation").text
+    refused = send(served, address, token)
+    assert refused.status_code == 409
+    assert "Nothing was removed: models were compared on this set" in refused.text
 
 
 def test_both_models_stand_side_by_side_with_differences_sites_and_people(
@@ -68,13 +94,15 @@ def test_both_models_stand_side_by_side_with_differences_sites_and_people(
         "AUC 0.840 (0.790 to 0.890) 0.860 (0.810 to 0.910) +0.020 (\N{MINUS SIGN}0.010 to +0.050)",
         "Calibration error 0.041 0.041",
         "Coverage 91 % (86 % to 96 %)",
-        "Uncertain answers 22 % 22 %",
+        "Uncertain answers 22 % 22 % +0.010 (\N{MINUS SIGN}0.010 to +0.030)",
+        "Decides enough passed",
+        "all of it below +0.10 what decides_enough found",
         "Time for a scan 0.51 s 0.51 s",
         "The two call 17 of these people differently.",
         "KKI 8 too few people too few people NYU 292 0.840 (0.760 to 0.920)",
         "120 cases, 180 controls · simulated",
         "AUC not worse failed",
-        "what auc_not_worse expects what auc_not_worse found",
+        "all of it above -0.05 what auc_not_worse found",
         "No leak passed",
     ):
         assert words in text, words
@@ -90,6 +118,20 @@ def test_both_models_stand_side_by_side_with_differences_sites_and_people(
     assert "Compare it again" in text
     assert send(served, again, token).headers["location"] == f"/models/{challenger}"
     assert "Waiting" in shown(served, f"/models/{challenger}")
+
+
+def test_a_comparison_of_an_earlier_version_is_shown_without_what_it_did_not_judge(
+    served: Serving, token: str, models: tuple[str, str]
+) -> None:
+    champion, challenger = models
+    found = outcome()
+    found["rules"] = [rule for rule in found["rules"] if rule["name"] != "decides_enough"]
+    del found["together"]["differences"]["uncertain_share"]
+    with served.sessions.begin() as session:
+        evaluate(session, champion=champion, challenger=challenger, found=found)
+    text = shown(served, f"/models/{challenger}")
+    assert "Uncertain answers 22 % 22 % none \N{EN DASH} Time for a scan" in text
+    assert "Decides enough" not in text
 
 
 def test_a_comparison_of_the_past_is_shown_as_one_and_made_again_with_a_click(

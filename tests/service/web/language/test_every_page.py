@@ -26,7 +26,7 @@ SAME = set(
     WORD.findall(
         "RestNet ADHD API DVARS MNI MNI152 NIfTI DICOM Grad-CAM JSON PDF Bi-LSTM Bi-GRU SHA-256 Enter "
         "REST CSV English LSTM lstm GRU GPU AUC Brier logit mm Hz nii gz KiB MiB GiB fMRI UTC TR sform "
-        "gzip Gzip dcm2niix aPFC vmPFC Dosenbach training_diverged"
+        "gzip Gzip zip BIDS dcm2niix aPFC vmPFC Dosenbach Dice training_diverged"
     )
 )
 # What somebody or something else has written: names of files, accounts and sites.

@@ -101,11 +101,16 @@ def test_it_is_promoted_with_a_reason_and_brought_back_with_one_click(
     assert "This model answers from now on." in text
     assert "promoted · chief better by far" in text
     listed = shown(served, "/models")
+    # Two that follow each other are told apart: when the one ends and the other begins.
+    assert len(re.findall(r"\d\d:\d\d:\d\d UTC", listed.partition("What answered when")[2])) == 3
     assert "Before the model that answers, RestNet demonstration 11 did." in listed
-    back = send(served, "/models/rollback", token, expected_active=models["12"])
+    silent = send(served, "/models/rollback", token, expected_active=models["12"], reason=" ")
+    assert silent.status_code == 422
+    assert "say why in plain text" in main_of(silent.text)
+    back = send(served, "/models/rollback", token, expected_active=models["12"], reason="worse")
     assert (back.status_code, back.headers["location"]) == (303, "/models?done=rolled-back")
     assert "The model before answers again." in shown(served, back.headers["location"])
-    assert "rolled back · chief" in shown(served, f"/models/{models['11']}")
+    assert "rolled back · chief worse" in shown(served, f"/models/{models['11']}")
 
 
 def test_what_is_refused_is_said_and_what_was_typed_stays(served: Serving, models: dict[str, str]) -> None:
@@ -127,7 +132,7 @@ def test_what_is_refused_is_said_and_what_was_typed_stays(served: Serving, model
     assert answer.status_code == 409
     assert "gone from storage" in main_of(answer.text)
     assert "This model cannot answer" in main_of(answer.text)
-    nothing = send(served, "/models/rollback", token)
+    nothing = send(served, "/models/rollback", token, reason="worse")
     assert nothing.status_code == 409
     assert "There is no earlier model" in main_of(nothing.text)
 

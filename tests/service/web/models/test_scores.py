@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from service.db.rows import RescoreRow
+from service.db.rows import RescoreRow, ScoreState
 from service.identity.roles import Role
 from service.web.models import scores
 from tests.service.api.scoring_rows import begin_batch, put_in_shadow, score
-from tests.service.api.serving import Serving, sample_result
+from tests.service.api.serving import CARD, Serving, sample_result
+from tests.service.evaluated import add_set
 from tests.service.web.models.test_pages import HTML, send, shown
 
 
@@ -47,6 +48,36 @@ def test_a_model_is_put_in_shadow_on_its_page(served: Serving, models: dict[str,
     assert "A model is in shadow already" in taken.text
     assert post(served, f"{page}/shadow/end", token).status_code == 303
     assert "Put it in shadow" in shown(served, f"{page}/scores")
+
+
+def test_a_model_that_does_not_run_here_is_refused_with_the_reason(
+    served: Serving, models: dict[str, str]
+) -> None:
+    token = served.log_in("chief")
+    with served.sessions.begin() as session:
+        add_set(session)
+    other = f"/models/{served.add_model('3', CARD | {'preprocessing': {'version': 2}})}"
+    cannot = "this version of RestNet cannot prepare scans as the model needs them"
+    for act, extent in (("shadow", {}), ("rescores", {"since": "", "until": "", "limit": ""})):
+        refused = send(served, f"{other}/{act}", token, reason="to see", **extent)
+        assert refused.status_code == 409
+        assert cannot in refused.text
+    led_to = post(served, f"{other}/evaluations", token).headers["location"]
+    assert cannot in shown(served, led_to)
+    lost = served.add_model("4")
+    served.lose_model(lost)
+    led_to = post(served, f"/models/{lost}/evaluations", token).headers["location"]
+    assert "file is gone from storage. Nothing was changed" in shown(served, led_to)
+
+
+def test_failed_scores_name_what_was_wrong(served: Serving, models: dict[str, str]) -> None:
+    shadow = put_in_shadow(served, models["challenger"])
+    failed = {"state": ScoreState.FAILED, "error_code": "checkpoint_mismatch", "result": None}
+    score(served, models["prediction"], shadow, **failed)
+    served.log_in("chief")
+    text = shown(served, f"/models/{models['challenger']}/scores")
+    assert "0 scored, 0 on their way, 1 failed" in text
+    assert "checkpoint_mismatch · 1" in text
 
 
 def test_what_it_would_have_changed_is_shown(served: Serving, models: dict[str, str]) -> None:

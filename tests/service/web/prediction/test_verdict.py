@@ -81,6 +81,12 @@ def test_what_is_better_or_not_of_the_scan_does_not(name: str, percentile: float
         ("left_right_suspect", "care"),
         ("orientation_conflict", "care"),
         ("time_unit_missing", "care"),
+        ("head_moved", "care"),
+        ("signal_unsteady", "care"),
+        ("frames_stand_out", "care"),
+        ("few_degrees_of_freedom", "care"),
+        ("brain_partly_in_view", "care"),
+        ("registration_uncertain", "care"),
         ("of_a_later_version", "care"),
     ],
 )

@@ -90,6 +90,7 @@ def test_painting_equals_preprocessing_a_painted_volume(atlas, spec, tr_s):
         assert prepared.quality["in_band_power"] == pytest.approx(quality.in_band_power, rel=1e-4)
     assert prepared.quality["template_coverage"] == pytest.approx(quality.template_coverage)
     assert (prepared.tr_s, prepared.n_frames, prepared.source_sha256) == (tr_s, 110, "x")
+    assert (prepared.shape, prepared.zooms_mm) == (None, None)
 
 
 @pytest.mark.parametrize("value", [5.0, np.nan, np.inf])

@@ -43,6 +43,9 @@ def test_people_are_drawn_without_files_as_the_simulator_draws_them(report):
         profiles[1].n_frames,
     )
     assert scan.dvars_mean == pytest.approx(network_input.quality.dvars_mean)
+    assert scan.quality["temporal_sd"] == pytest.approx(network_input.quality.temporal_sd)
+    # The grid that ADHD-200's preprocessed release lies on.
+    assert (scan.shape, scan.zooms_mm) == ((49, 58, 47), (4.0, 4.0, 4.0))
     assert store.record.source["effect_size"] == 0.5
 
 

@@ -68,6 +68,19 @@ def test_what_was_stored_comes_back_in_half_precision_at_full_length(folder):
         second_run[0, 0] = 1
 
 
+def test_a_cohort_of_before_grids_were_kept_opens_and_knows_none(folder):
+    table = folder / "scans.jsonl"
+    lines = [json.loads(line) for line in table.read_text().splitlines()]
+    for line in lines:
+        del line["shape"], line["zooms_mm"]
+    table.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    record = json.loads((folder / "cohort.json").read_text())
+    record["scans_sha256"] = hashlib.sha256(table.read_bytes()).hexdigest()
+    (folder / "cohort.json").write_text(json.dumps(record))
+    scans = CohortStore.open(folder).scans
+    assert [(scan.shape, scan.zooms_mm) for scan in scans] == [(None, None)] * 4
+
+
 @pytest.mark.parametrize(("n_marked", "mixed"), [(0, False), (1, True), (3, True), (4, False)])
 def test_a_cohort_is_mixed_where_some_scans_carry_the_simulators_mark(folder, n_marked, mixed):
     store = CohortStore.open(folder)
