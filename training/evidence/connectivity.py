@@ -5,20 +5,17 @@ and would have to be chosen. On ABIDE they cost about 0.025 of the AUC that Harv
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int
+from jaxtyping import Float32, Float64
 
-from imaging.cube import brain_cube
+from imaging.regions import tile_brain
 from training.cohort.store.cohort_store import CohortStore
 from training.evidence.baselines import CONNECTIVITY
 from training.evidence.ridge import ridge_probabilities
 from training.evidence.shapes import Connectivity, Scores
 from training.runs import RunSubject
 
-REGION_MM = 20.0
-_LEAST_SHARE = 1 / 3  # of a whole cube; the brain's rim leaves smaller crumbs
 _LARGEST_CORRELATION = 0.999
 _CONSTANT = 1e-6  # beside the largest region's; a region without signal correlates with nothing
 
@@ -82,40 +79,6 @@ def connectivity_features(
         if progress is not None:
             progress(CONNECTIVITY, done / len(subject_ids))
     return np.array(rows, dtype=np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class Regions:
-    """Which voxels of the cube's brain mask belong to which region.
-
-    Attributes
-    ----------
-    voxels : (V,) int
-        Those in a region, region by region.
-    starts : (R,) int
-        Where each region starts among them.
-    """
-
-    voxels: Int[np.ndarray, " V"]
-    starts: Int[np.ndarray, " R"]
-
-    def means(self, series: Float[np.ndarray, "T N"]) -> Float32[np.ndarray, "T R"]:
-        """Average the voxels of each region."""
-        sums = np.add.reduceat(np.asarray(series)[:, self.voxels].astype(np.float32), self.starts, axis=1)
-        return np.asarray(sums / np.diff(np.r_[self.starts, len(self.voxels)]), dtype=np.float32)
-
-
-def tile_brain(grid_size: int) -> Regions:
-    """Cut the template brain into cubes of about 20 mm; one that holds less than a third is left out."""
-    cube = brain_cube(grid_size)
-    edge = max(round(REGION_MM / cube.voxel_mm), 1)
-    _, region, size = np.unique(
-        cube.brain_voxels.astype(np.int64) // edge, axis=0, return_inverse=True, return_counts=True
-    )
-    kept = np.flatnonzero((size >= _LEAST_SHARE * edge**3)[region])
-    voxels = kept[np.argsort(region[kept], kind="stable")]
-    starts = np.flatnonzero(np.r_[True, np.diff(region[voxels]) != 0])
-    return Regions(voxels=voxels, starts=starts)
 
 
 def fisher_z_correlations(series: Float32[np.ndarray, "T R"]) -> Float64[np.ndarray, " F"]:

@@ -13,10 +13,11 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from imaging.regions import tile_brain
 from model.files import replace_file
 from training.cohort.store.cohort_store import CohortStore
 from training.errors import CohortError
-from training.evidence.connectivity import Progress, connectivity_probabilities, tile_brain
+from training.evidence.connectivity import Progress, connectivity_probabilities
 from training.evidence.shapes import Probabilities
 from training.run_files import RunFolderError, read_rows
 from training.runs import CONNECTIVITY_FILE, SUBJECTS_FILE, RunRecord, RunSubject, Share, read_run

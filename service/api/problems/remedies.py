@@ -78,6 +78,11 @@ _OF_A_SCAN = {
     "(field 'run'; on the page under \"Details of the acquisition\").",
     "not_in_template_space": "Compare the orientation in the file's header with the images at the scanner "
     "and correct it, or register the scan to the MNI152 template yourself, then upload that file.",
+    "atlas_not_three_dimensional": "Give the atlas that has one number a region, not maps of probabilities.",
+    "atlas_not_labels": "Give the atlas that has one whole number a region, resampled without interpolation.",
+    "atlas_outside_brain": "Give the atlas in MNI152 space, or correct the orientation in its header.",
+    "atlas_single_region": "Give an atlas of several regions, not a mask.",
+    "atlas_too_many_regions": "Give a coarser atlas.",
 }
 _OF_AN_UPLOAD = {
     "upload_too_large": "Upload a single run, compressed as .nii.gz.",

@@ -8,6 +8,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from imaging import PreprocessingSpec
 from imaging.cube import brain_cube
+from imaging.regions import tile_brain
 from tests.training.cohort.store.made_up_store import write_store
 from training.cohort.subjects import Subject
 from training.evidence.baselines import SingleFoldError
@@ -15,7 +16,6 @@ from training.evidence.connectivity import (
     connectivity_features,
     connectivity_probabilities,
     fisher_z_correlations,
-    tile_brain,
 )
 from training.evidence.metrics import ClassMissingError, evaluate
 from training.evidence.ridge import _PENALTIES, _kernel, _ridge_path, fit_folds, ridge_probabilities

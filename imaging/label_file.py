@@ -1,0 +1,134 @@
+"""A brain atlas as people have it: a NIfTI image whose voxels hold the numbers of regions, 0 outside."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from jaxtyping import Int64
+
+from imaging.dimensions import BadDimensionsError
+from imaging.errors import ScanError
+from imaging.header import read_volume_header
+from imaging.samples import FileSamples
+from imaging.shapes import Affine
+from imaging.stream import open_scan_bytes
+
+# The finest atlases in use have some 1,000 regions; a cube of 34 has 12,658 voxels in the brain.
+MAXIMUM_REGIONS = 1000
+
+
+class AtlasNotThreeDimensionalError(ScanError):
+    """Maps of probabilities, a time series, or no volume at all."""
+
+    code: ClassVar[str] = "atlas_not_three_dimensional"
+
+    def __init__(self, *, found: list[int]) -> None:
+        super().__init__(
+            f"expected an atlas of one volume (3-D), a region's number in each voxel, found axes of {found}"
+        )
+        self.found = found
+
+
+class AtlasNotLabelsError(ScanError):
+    """Values that number no regions."""
+
+    code: ClassVar[str] = "atlas_not_labels"
+
+    def __init__(self, *, found: str) -> None:
+        super().__init__(f"expected whole numbers in an atlas, one a region and 0 outside, found {found}")
+        self.found = found
+
+
+class AtlasSingleRegionError(ScanError):
+    """Too few regions to relate to each other."""
+
+    code: ClassVar[str] = "atlas_single_region"
+
+    def __init__(self, *, found: int) -> None:
+        super().__init__(f"expected at least 2 regions of an atlas in the brain, found {found}")
+        self.found = found
+
+
+class AtlasTooManyRegionsError(ScanError):
+    """More regions than the cube can tell apart: often not labels at all."""
+
+    code: ClassVar[str] = "atlas_too_many_regions"
+
+    def __init__(self, *, limit: int, found: int) -> None:
+        super().__init__(f"expected at most {limit:,} regions in an atlas, found {found:,}")
+        self.limit = limit
+        self.found = found
+
+
+@dataclass(frozen=True, eq=False)
+class LabelImage:
+    """An atlas on its own grid.
+
+    Attributes
+    ----------
+    numbers : (R,) int64
+        Of the regions, ascending; none is 0.
+    region : (X, Y, Z) int64
+        Where in ``numbers`` each voxel's region stands, counted from 1; 0 outside.
+    affine : (4, 4) float64
+        Voxel indices -> RAS+ mm.
+    """
+
+    numbers: Int64[np.ndarray, " R"]
+    region: Int64[np.ndarray, "X Y Z"]
+    affine: Affine
+
+
+def read_label_image(path: Path) -> LabelImage:
+    """Read an atlas.
+
+    Parameters
+    ----------
+    path : Path
+        A 3-D NIfTI-1/2 file of whole numbers in any type, plain or gzipped, in any orientation.
+
+    Raises
+    ------
+    AtlasNotThreeDimensionalError, AtlasNotLabelsError, AtlasSingleRegionError, AtlasTooManyRegionsError
+        If it is no atlas.
+    ScanError
+        If it is no sound NIfTI image.
+    OSError
+        If it cannot be read.
+    """
+    try:
+        with open_scan_bytes(path) as source:
+            header = read_volume_header(source)
+    except BadDimensionsError as error:
+        raise AtlasNotThreeDimensionalError(found=error.found[1 : error.found[0] + 1]) from error
+    x, y, z, _ = header.shape
+    # To its end: what is damaged behind the last sample is refused as in a scan.
+    (stored,) = [block[0] for block in FileSamples(path=path, header=header).stored_blocks(1)]
+    if stored.dtype.kind == "f" or (header.slope, header.intercept) != (1.0, 0.0):
+        stored = stored.astype(np.float64) * header.slope + header.intercept
+    values, region = np.unique(stored, return_inverse=True)
+    _require_labels(values)
+    numbers = values.astype(np.int64)
+    if numbers[0] != 0:  # a voxel of every atlas that has no voxel outside
+        numbers, region = np.r_[0, numbers], region + 1
+    n_regions = len(numbers) - 1
+    if n_regions > MAXIMUM_REGIONS:
+        raise AtlasTooManyRegionsError(limit=MAXIMUM_REGIONS, found=n_regions)
+    if n_regions < 2:
+        raise AtlasSingleRegionError(found=n_regions)
+    return LabelImage(
+        numbers=numbers[1:], region=region.astype(np.int64).reshape(z, y, x).T, affine=header.affine
+    )
+
+
+def _require_labels(values: np.ndarray) -> None:
+    if not np.isfinite(values).all():
+        raise AtlasNotLabelsError(found="NaN or infinity")
+    if values[0] < 0:
+        raise AtlasNotLabelsError(found=f"the value {values[0]:g}")
+    broken = values[np.rint(values) != values]
+    if len(broken):
+        raise AtlasNotLabelsError(found=f"the value {broken[0]:g}")
+    if values[-1] >= 2**53:
+        raise AtlasNotLabelsError(found=f"the value {values[-1]:g}")
