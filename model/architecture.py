@@ -1,4 +1,4 @@
-"""What decides a network's layers: its name, its recurrent layer, its width, and the named ablations.
+"""What decides a model's layers: its method and, of a network, its name, width and named ablations.
 
 Nothing here needs torch: the card, the settings of a training and the builder all read the same fields.
 """
@@ -6,6 +6,8 @@ Nothing here needs torch: the card, the settings of a training and the builder a
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from model.methods.catalogue import MethodName
 
 NetworkName = Literal["A", "B", "C", "D"]
 RnnName = Literal["lstm", "gru"]
@@ -16,10 +18,12 @@ FeatureNorm = Literal["none", "batch"]
 
 
 class Architecture(BaseModel):
-    """The layers of one network; the defaults are the project's reading of the published text.
+    """The layers of one model; the defaults are the project's reading of the published text.
 
     Attributes
     ----------
+    method : str
+        Of `model.methods.catalogue`; every other field is about "network" alone. Written where it is not.
     network : "A", "B", "C" or "D"
     rnn : "lstm" or "gru"
     width : int
@@ -29,6 +33,11 @@ class Architecture(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    method: MethodName = Field(
+        default="network",
+        description="System that is trained: a network of the eight, or another of docs/methods.md.",
+        exclude_if=lambda method: method == "network",
+    )
     network: NetworkName = Field(description="Residual network: one to four stages.")
     rnn: RnnName = Field(description="Recurrent layer that reads the frames in both directions.")
     width: int = Field(default=16, ge=1, le=256, description="Channels of the stem; each stage doubles them.")
@@ -63,3 +72,8 @@ class Architecture(BaseModel):
         lt=1.0,
         description="Share of the frames' features that training drops before the recurrent layer.",
     )
+
+    @property
+    def system(self) -> str:
+        """What it is called in names of folders and models, for example "C-lstm" or "ridge-connectivity"."""
+        return f"{self.network}-{self.rnn}" if self.method == "network" else self.method

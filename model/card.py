@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, JsonValue, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from model.architecture import Architecture
 from model.errors import CheckpointCorruptError, CheckpointFormatError, CheckpointNotFoundError
@@ -22,6 +22,26 @@ _LENGTH_BYTES = 8
 
 DecisionRule = Literal["interval", "conformal"]
 Probability = Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class RegionsRecord(BaseModel):
+    """Which regions of the brain a method reads; their voxels travel with its weights.
+
+    Attributes
+    ----------
+    name : str
+        "cubes", "power264", or what an atlas was called.
+    n_regions : int
+        That have voxels on the cube.
+    sha256 : str
+        Over the region of each voxel.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(min_length=1, max_length=200)
+    n_regions: int = Field(ge=2, le=1000)
+    sha256: str
 
 
 class ModelCard(Architecture):
@@ -38,8 +58,12 @@ class ModelCard(Architecture):
         Of the checkpoint file; this code knows version 1.
     network, rnn, width, space, bottleneck_channels, time, blocks, feature_norm, dropout, feature_dropout
         The architecture, the same for every member.
+    method : str
+        What every member is; the fields of the architecture are about "network" alone.
+    regions : RegionsRecord or None
+        That a method reads which reads regions.
     members : int
-        Networks in the ensemble, trained on different folds.
+        Models in the ensemble, trained on different folds.
     preprocessing : dict
         The `PreprocessingSpec` as JSON; a scan prepared in another way is refused.
     threshold : float
@@ -69,6 +93,7 @@ class ModelCard(Architecture):
     version: str = Field(min_length=1, max_length=200)
     format_version: Literal[1] = 1
     width: int = Field(ge=1, le=256)
+    regions: RegionsRecord | None = Field(default=None, exclude_if=lambda regions: regions is None)
     members: int = Field(ge=1, le=64)
     preprocessing: dict[str, JsonValue]
     threshold: Probability = 0.5

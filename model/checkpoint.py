@@ -8,12 +8,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Tensor, nn
 
 from imaging.spec import PreprocessingSpec, PreprocessingSpecError
 from model.card import CARD_KEY, ModelCard, parse_card
@@ -24,9 +24,12 @@ from model.errors import (
     CheckpointNotFoundError,
 )
 from model.files import replace_file
+from model.methods.building import build_method
+from model.methods.scan_model import ScanModel
 from model.networks import GRID_SIZE, RestNetwork
 
 WeightsDtype = Literal["float16", "float32"]
+_Module = TypeVar("_Module", bound=nn.Module)
 
 _DTYPES = {"float16": torch.float16, "float32": torch.float32}
 # A count of training batches, which inference never reads.
@@ -41,7 +44,7 @@ class Checkpoint:
     ----------
     card : ModelCard
     members : tuple of dict
-        Each member's weights in float32, ready for ``RestNetwork.load_state_dict``.
+        Each member's weights in float32, ready for ``load_state_dict`` of what the card names.
     sha256 : str
         Of the file's bytes.
     """
@@ -51,13 +54,17 @@ class Checkpoint:
     sha256: str
 
     def networks(self) -> list[RestNetwork]:
-        """Build the members in evaluation mode, on the CPU."""
-        built = []
-        for weights in self.members:
-            network = RestNetwork(self.card)
-            network.load_state_dict(_with_batch_counts(weights))
-            built.append(network.eval())
-        return built
+        """Build the members in evaluation mode, on the CPU; of the method "network" alone."""
+        return [self._filled(RestNetwork(self.card), weights) for weights in self.members]
+
+    def models(self) -> list[ScanModel]:
+        """Build the members in evaluation mode, on the CPU; of every other method."""
+        return [self._filled(_build_other(self.card), weights) for weights in self.members]
+
+    @staticmethod
+    def _filled(model: _Module, weights: Mapping[str, Tensor]) -> _Module:
+        model.load_state_dict(_with_batch_counts(weights))
+        return model.eval()
 
 
 def save_checkpoint(
@@ -77,8 +84,8 @@ def save_checkpoint(
         As many as the card says, of the network that the card names.
     card : ModelCard
     weights_dtype : "float16" or "float32"
-        Normalisation layers stay in float32 either way: they are small, and a variance rounded to half
-        precision scales a whole channel.
+        Of a network; other methods are stored in float32 whatever is asked for. Normalisation layers stay in
+        float32 either way: they are small, and a variance rounded to half precision scales a whole channel.
 
     Returns
     -------
@@ -94,7 +101,8 @@ def save_checkpoint(
     for i, weights in enumerate(members):
         for name, tensor in weights.items():
             if not name.endswith(_NOT_STORED):
-                dtype = torch.float32 if _is_normalisation(name, tensor) else _DTYPES[weights_dtype]
+                whole = card.method != "network" or _is_normalisation(name, tensor)
+                dtype = torch.float32 if whole else _DTYPES[weights_dtype]
                 stored[f"members.{i}.{name}"] = tensor.detach().to("cpu", dtype).contiguous()
     _verify(stored, card)
     content = save(stored, metadata={CARD_KEY: card.model_dump_json()})
@@ -146,7 +154,7 @@ def _verify(stored: Mapping[str, Tensor], card: ModelCard) -> None:
     missing, extra = sorted(expected.keys() - stored.keys()), sorted(stored.keys() - expected.keys())
     if missing or extra:
         raise CheckpointMismatchError(
-            expected=f"{len(expected)} tensors of {card.members} networks {card.network}-{card.rnn}",
+            expected=f"{len(expected)} tensors of {card.members} models {card.system}",
             found=f"{len(missing)} missing, {len(extra)} unknown, first {(missing or extra)[0]!r}",
         )
     for name, shape in expected.items():
@@ -179,10 +187,16 @@ def _verify_preprocessing(card: ModelCard) -> None:
 
 
 def _expected_shapes(card: ModelCard) -> dict[str, torch.Size]:
-    # On the meta device a network costs no memory, whatever the card claims.
+    # On the meta device a model costs no memory, whatever the card claims.
     with torch.device("meta"):
-        network = RestNetwork(card)
-    return {name: t.shape for name, t in network.state_dict().items() if not name.endswith(_NOT_STORED)}
+        model = RestNetwork(card) if card.method == "network" else _build_other(card)
+    return {name: t.shape for name, t in model.state_dict().items() if not name.endswith(_NOT_STORED)}
+
+
+def _build_other(card: ModelCard) -> ScanModel:
+    spec = PreprocessingSpec.from_json(dict(card.preprocessing))
+    n_regions = 0 if card.regions is None else card.regions.n_regions
+    return build_method(card.method, grid_size=spec.grid_size, n_regions=n_regions)
 
 
 def _is_normalisation(name: str, tensor: Tensor) -> bool:

@@ -15,6 +15,7 @@
       predictions.tsv        each subject by the model that never saw it      (Prediction)
       inner_predictions.tsv  the inner parts of every fold                    (InnerPrediction)
       checkpoint.safetensors the ensemble of the folds' models
+      regions.npy            the region of each voxel, for a method that reads regions: `training.methods`'
       connectivity.json      ridge on connectivity, once a report has had the cohort beside it:
                              `training.evidence.kept_connectivity`'s own affair
 
@@ -41,6 +42,8 @@ from pydantic import (
 )
 
 from model.architecture import NetworkName, RnnName
+from model.card import RegionsRecord
+from model.methods.catalogue import MethodName
 from training.cohort.subjects import Handedness, Sex
 from training.run_files import read_json
 
@@ -53,6 +56,7 @@ OUTCOME_FILE = "outcome.json"
 EPOCHS_FILE = "epochs.csv"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 CONNECTIVITY_FILE = "connectivity.json"
+REGIONS_FILE = "regions.npy"
 ADDED_FOLDER = "added"
 
 # What a prediction calls somebody, whatever the condition.
@@ -95,6 +99,7 @@ class _KnownSettings(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
+    method: MethodName = "network"
     network: NetworkName = "C"
     rnn: RnnName = "lstm"
     protocol: Protocol = "nested"
@@ -152,10 +157,12 @@ class RunRecord(BaseModel):
     fold_names : list of str
         "0", "1", ... or the sites left out.
     n_parameters : int
-        Of one network.
+        Of one model: of a network its weights, of a linear method one a feature and the intercept.
     machine : dict
         As planned: ``threads``, which workers keep to. What a fold was really trained with is in its
         `FoldOutcome`. Earlier versions also named a device and a precision, which a fold need not have had.
+    regions : RegionsRecord or None
+        That a method reads which reads regions; written for those alone.
     added : AddedRecord or None
         Whoever is trained on beside the cohort's people; written where there is somebody.
     """
@@ -176,7 +183,14 @@ class RunRecord(BaseModel):
     n_parameters: Count
     machine: dict[str, JsonValue]
     code_version: str
+    regions: RegionsRecord | None = Field(default=None, exclude_if=lambda regions: regions is None)
     added: AddedRecord | None = Field(default=None, exclude_if=lambda added: added is None)
+
+    @property
+    def system(self) -> str:
+        """What was trained, for example "C-lstm" or "ridge-connectivity"."""
+        known = _KnownSettings.model_validate(self.settings)
+        return f"{known.network}-{known.rnn}" if known.method == "network" else known.method
 
     @property
     def trained_fingerprint(self) -> str:

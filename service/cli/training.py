@@ -1,4 +1,4 @@
-"""``restnet train``: cross-validate one network, or the grid of eight, on a cohort."""
+"""``restnet train``: cross-validate one system, or several on the same folds, on a cohort."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -34,6 +34,13 @@ def train(
             help="The run's folder: new, empty, or one to go on with.", parser=named_path, metavar="<path>"
         ),
     ],
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="A network by its short name (C-lstm), another system of docs/methods.md, or all.",
+            show_default="C-lstm",
+        ),
+    ] = None,
     network: Annotated[
         Literal["A", "B", "C", "D", "all"] | None, typer.Option(help="Residual network.", show_default="C")
     ] = None,
@@ -72,6 +79,13 @@ def train(
             help="A second cohort, whose people every fold is also fitted to; none of them is measured.",
         ),
     ] = None,
+    regions: Annotated[
+        str | None,
+        typer.Option(
+            help="Regions of the brain, for a method that reads them: cubes, power264, or an atlas (NIfTI).",
+            show_default="cubes",
+        ),
+    ] = None,
     device: Annotated[
         Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes a GPU where there is one.")
     ] = "auto",
@@ -103,10 +117,10 @@ def train(
     from training.cohort.selecting.selection import default_selection
     from training.cohort.selecting.selection import select as select_subjects
     from training.cohort.store.cohort_store import CohortStore
-    from training.fitting.settings import read_settings
+    from training.methods.run_regions import CUBES
     from training.runs import read_outcome
     from training.validation.cross_validation import plan_run, train_run
-    from training.validation.grid import NETWORKS, RNNS, train_grid
+    from training.validation.grid import train_grid
 
     if distributed and processes:
         raise typer.BadParameter("--processes is for folds trained here; with --distributed start workers")
@@ -116,11 +130,9 @@ def train(
         )
     if data_dir and not distributed:
         raise typer.BadParameter("--data-dir is for --distributed: nothing else of training is kept there")
-    single = {"network": network, "rnn": rnn}
     given = {"folds": folds, "protocol": protocol, "epochs": epochs, "width": width, "seed": seed}
-    settings = read_settings(
-        config, overrides=given | {name: value for name, value in single.items() if value != _ALL}
-    )
+    grid, is_grid = _systems(method, network, rnn, config=config, given=given)
+    settings = next(iter(grid.values()))
     store = CohortStore.open(cohort)
     select = select or default_selection(
         store.subjects, cohort=store.name, release_unknown=store.release_unknown
@@ -130,24 +142,21 @@ def train(
     selection = _in_words(select, where or (), seed=settings.seed)
     added = _added(store, add_training, split=split, quiet=as_json)
 
-    def each_network(train_one: "Callable[[TrainingSettings, Path], Path]") -> list[Path]:
-        if _ALL not in single.values():
-            return [train_one(settings, out)]
-        networks = NETWORKS if network == _ALL else (settings.network,)
-        rnns = RNNS if rnn == _ALL else (settings.rnn,)
-        return train_grid(settings, networks=networks, rnns=rnns, out=out, train=train_one)
+    def each_system(train_one: "Callable[[TrainingSettings, Path], Path]") -> list[Path]:
+        return train_grid(grid, out=out, train=train_one) if is_grid else [train_one(settings, out)]
 
-    def train_here(of_network: "TrainingSettings", folder: Path) -> Path:
+    def train_here(of_system: "TrainingSettings", folder: Path) -> Path:
         with FoldDisplay(shown=not as_json).live() as display:
             run = train_run(
                 store,
                 subjects,
-                settings=of_network,
+                settings=of_system,
                 out=folder,
                 device=device,
                 split=split,
                 selection=selection,
                 added=added,
+                regions=regions or CUBES,
                 processes=processes or 1,
                 threads=threads,
                 progress=partial(display.update, folder),
@@ -157,17 +166,18 @@ def train(
             _show(_summary(run))
         return run
 
-    def plan(of_network: "TrainingSettings", folder: Path) -> Path:
+    def plan(of_system: "TrainingSettings", folder: Path) -> Path:
         # As many threads as here, so that the weights are those of a training here.
         plan_run(
             store,
             subjects,
-            settings=of_network,
+            settings=of_system,
             out=folder,
             device=device,
             split=split,
             selection=selection,
             added=added,
+            regions=regions or CUBES,
             threads=threads,
         )
         return folder
@@ -175,18 +185,47 @@ def train(
     try:
         if distributed:
             runs = _train_by_workers(
-                lambda: each_network(plan), cohort=cohort, device=device, data_dir=data_dir, as_json=as_json
+                lambda: each_system(plan), cohort=cohort, device=device, data_dir=data_dir, as_json=as_json
             )
         else:
-            runs = each_network(train_here)
+            runs = each_system(train_here)
     except KeyboardInterrupt:
         say("Stopped. The same command goes on where it stopped.", err=True)
         raise typer.Exit(STOPPED) from None
     if as_json:
         summaries = [_summary(run) for run in runs]
-        print_json({"runs": summaries} if _ALL in single.values() else summaries[0])
+        print_json({"runs": summaries} if is_grid else summaries[0])
     else:
         say(f"Beside its baselines: restnet report {' '.join(map(str, runs))}")
+
+
+def _systems(
+    method: str | None,
+    network: str | None,
+    rnn: str | None,
+    *,
+    config: Path | None,
+    given: dict[str, Any],
+) -> "tuple[dict[str, TrainingSettings], bool]":
+    """Give the settings of each system that is asked for, and whether they are a grid: a folder for each."""
+    from training.fitting.settings import read_settings
+    from training.validation.grid import NETWORKS, RNNS, SYSTEMS, grid_settings
+
+    if method is not None and (network or rnn):
+        raise typer.BadParameter("--method names the network too: C-lstm is --network C --rnn lstm")
+    if method == _ALL:
+        return grid_settings(list(SYSTEMS), config=config, overrides=given), True
+    if method is not None and method not in SYSTEMS:
+        raise typer.BadParameter(f"--method takes {', '.join(SYSTEMS)} or all, found {method!r}")
+    if _ALL in (network, rnn):
+        networks = NETWORKS if network == _ALL else (network,)
+        rnns = RNNS if rnn == _ALL else (rnn,)
+        asked = read_settings(config, overrides=given)
+        systems = [f"{one or asked.network}-{other or asked.rnn}" for other in rnns for one in networks]
+        return grid_settings(systems, config=config, overrides=given), True
+    single = SYSTEMS[method] if method else {"network": network, "rnn": rnn}
+    settings = read_settings(config, overrides=given | dict(single))
+    return {settings.system: settings}, False
 
 
 def _train_by_workers(
@@ -267,6 +306,7 @@ def _summary(run: Path) -> dict[str, Any]:
         "n_subjects": len(subjects),
         "n_cases": sum(subject.label for subject in subjects),
         "added": None if record.added is None else record.added.model_dump(),
+        "system": record.system,
         "settings": record.settings,
         "machine": record.machine,
         "n_parameters": record.n_parameters,
@@ -286,8 +326,8 @@ def _summary(run: Path) -> dict[str, Any]:
 
 
 def _show(summary: dict[str, Any]) -> None:
-    settings, metrics = summary["settings"], summary["metrics"]
-    say(f"{summary['run']}: {settings['network']}-{settings['rnn']}, {metrics['measured_on']}", bold=True)
+    metrics = summary["metrics"]
+    say(f"{summary['run']}: {summary['system']}, {metrics['measured_on']}", bold=True)
     for name in _FIGURES:
         figure = metrics[name]
         interval = f"95 % {figure['low']:.3f} to {figure['high']:.3f}"

@@ -90,7 +90,8 @@ class FitResult:
     peak_memory_bytes : int
         As `peak_memory_bytes`, since this training began.
     records : tuple of EpochRecord
-    precision : "float32" or "bfloat16"
+    precision : "float32", "bfloat16" or None
+        Of the residual network; None where there is none.
     machine : Machine or None
         That the last epoch was computed on; None where that was not kept yet.
     """
@@ -100,7 +101,7 @@ class FitResult:
     seconds_per_epoch: float
     peak_memory_bytes: int
     records: tuple[EpochRecord, ...]
-    precision: Used
+    precision: Used | None
     machine: Machine | None
 
 

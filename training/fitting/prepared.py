@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float16, Int
 
 from imaging import PreprocessingSpec, brain_cube
+from model.methods.scan_view import ScanView
 from training.cohort.store.index import StoredScan
 from training.cohort.subjects import Subject
 
@@ -41,6 +42,8 @@ class TrainingSubject:
     series : tuple of (T, N) float16
         One a scan, T at least a window; memory maps stay on disk until a window is cut.
     spec : PreprocessingSpec
+    views : tuple of ScanView
+        The same scans with what is kept of them beside; empty where nothing is.
 
     Raises
     ------
@@ -53,6 +56,12 @@ class TrainingSubject:
     label: int
     series: tuple[Series, ...]
     spec: PreprocessingSpec
+    views: tuple[ScanView, ...] = ()
+
+    @property
+    def scans(self) -> tuple[ScanView, ...]:
+        """The scans as methods read them that are no network of the eight."""
+        return self.views or tuple(ScanView(series=series, spec=self.spec) for series in self.series)
 
     def __post_init__(self) -> None:
         """Refuse a subject that no window can be cut from."""

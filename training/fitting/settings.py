@@ -1,15 +1,16 @@
 """Every choice of a training, in one place: defaults, a TOML file, options, in rising order of precedence."""
 
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType, NoneType
-from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin
+from typing import Annotated, Any, ClassVar, Literal, cast, get_args, get_origin
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from model.architecture import Architecture, NetworkName, RnnName
+from model.methods.catalogue import METHODS, MethodName
 from training.errors import CohortError
 from training.runs import Protocol
 
@@ -22,6 +23,25 @@ _AUGMENTATION = ("noise_sd", "frame_dropout", "amplitude_jitter")
 
 
 _INNER = frozenset({"inner_stopping", "inner_calibration"})
+# What any method obeys, and what any does that learns in epochs; the rest is about a network of the eight.
+_OF_ALL = frozenset(
+    {"method", "protocol", "folds", "seed", "inner_calibration", "threshold_rule", "conformal_level"}
+)
+_OF_EPOCHS = frozenset(
+    {
+        "watch",
+        "inner_stopping",
+        "epochs",
+        "patience",
+        "batch_size",
+        "windows_per_subject",
+        "learning_rate",
+        "schedule",
+        "weight_decay",
+    }
+)
+# A method that is solved at once watches nobody: whom it does not calibrate on, it is fitted to.
+_SOLVED_AT_ONCE: Mapping[str, Any] = MappingProxyType({"inner_stopping": 0.0, "epochs": 1})
 _INNER_AT_MOST = 0.5
 
 
@@ -42,7 +62,7 @@ class TrainingSettings(Architecture):
 
     Attributes
     ----------
-    network, rnn, width, space, bottleneck_channels, time, blocks, feature_norm, dropout,
+    method, network, rnn, width, space, bottleneck_channels, time, blocks, feature_norm, dropout,
     feature_dropout
         The architecture, as in the card.
     protocol, folds, seed, epochs, patience, batch_size, ...
@@ -204,7 +224,10 @@ _NEEDS: Mapping[str, tuple[str, Callable[[TrainingSettings], bool]]] = MappingPr
 
 
 def read_settings(
-    path: Path | None = None, *, overrides: Mapping[str, Any] | None = None
+    path: Path | None = None,
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    only: Collection[str] | None = None,
 ) -> TrainingSettings:
     """Put defaults, a TOML file and options together; the later wins.
 
@@ -214,6 +237,8 @@ def read_settings(
         TOML file with settings at its top level; none reads only the defaults.
     overrides : mapping, optional
         By the settings' names; what is None is left as it was.
+    only : collection of str, optional
+        Pass over what is asked for of other settings, which are known all the same.
 
     Raises
     ------
@@ -227,9 +252,12 @@ def read_settings(
     given = {key: value for key, value in (overrides or {}).items() if value is not None}
     _refuse_unknown(table, name=name)
     _refuse_unknown(given, name=_NO_FILE)
+    if only is not None:
+        table, given = ({key: one[key] for key in one if key in only} for one in (table, given))
+    defaults = method_defaults((table | given).get("method", "network"))
     try:
         # TOML knows its types: true is no number of epochs, and "2" none of folds.
-        settings = TrainingSettings.model_validate(table | given, strict=True)
+        settings = TrainingSettings.model_validate({**defaults, **table, **given}, strict=True)
     except ValidationError as error:
         problem = error.errors()[0]
         field = str(problem["loc"][0])
@@ -240,9 +268,46 @@ def read_settings(
             expected=f"{field} to be {own or allowed_values(field)}",
             found=_as_toml((table | given)[field]),
         ) from error
+    _refuse_of_others(settings, defaults=defaults, given=given, name=name)
     _refuse_without_effect(settings, table=table, given=given, name=name)
     _leave_half_to_train_on(settings, name=_NO_FILE if _INNER & given.keys() else name)
     return settings
+
+
+def method_defaults(method: str) -> dict[str, Any]:
+    """Give what a method has for default where it is not what a network has.
+
+    Parameters
+    ----------
+    method : str
+        Of `model.methods.catalogue`; one that is not known has none.
+    """
+    known = METHODS.get(cast("MethodName", method))
+    return dict(_SOLVED_AT_ONCE) if known is not None and not known.learns_in_epochs else {}
+
+
+def obeyed_by(method: str) -> frozenset[str]:
+    """Name the settings that a method of `model.methods.catalogue` obeys."""
+    if method == "network":
+        return frozenset(TrainingSettings.model_fields)
+    return _OF_ALL | _OF_EPOCHS if METHODS[cast("MethodName", method)].learns_in_epochs else _OF_ALL
+
+
+def _refuse_of_others(
+    settings: TrainingSettings, *, defaults: Mapping[str, Any], given: Mapping[str, Any], name: str
+) -> None:
+    """Refuse what only other methods obey; a default that is spelled out asks for nothing."""
+    if settings.method == "network":
+        return
+    obeyed = obeyed_by(settings.method)
+    for field, info in TrainingSettings.model_fields.items():
+        value = getattr(settings, field)
+        if field not in obeyed and value not in (info.default, defaults.get(field)):
+            raise TrainingSettingsError(
+                name=_NO_FILE if field in given else name,
+                expected=f"{field} to be left out, because the method {settings.method!r} does not obey it",
+                found=_as_toml(value),
+            )
 
 
 def allowed_values(field: str) -> str:

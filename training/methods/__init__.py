@@ -1,1 +1,1 @@
-"""Classical methods that a network is measured against: arrays in, a fitted model out; no files, no cohorts."""
+"""How each method is fitted to a fold's training people, and the numbers behind it."""

@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float64, Int
 from scipy.special import expit
 
 from model.decision import conformal_decision
-from model.networks import RestNetwork
-from training.evidence.calibration import Scaling
 from training.evidence.conformal import fit_quantiles
 from training.evidence.thresholds import choose_threshold
 from training.fitting.settings import TrainingSettings
@@ -33,13 +30,6 @@ class DecisionRule:
 
     threshold: float = 0.5
     conformal_quantiles: dict[str, float] | None = None
-
-
-@torch.no_grad()
-def build_in(scaling: Scaling, network: RestNetwork) -> None:
-    """Let a network's head give calibrated logits, so that the folds' models share a zero and a scale."""
-    network.head.bias.sub_(scaling.offset).div_(scaling.temperature)
-    network.head.weight.div_(scaling.temperature)
 
 
 def fit_rule(

@@ -12,7 +12,9 @@ from typing import ClassVar
 
 import torch
 
-from model.card import ModelCard
+from model.card import ModelCard, RegionsRecord
+from model.methods.building import build_method
+from model.methods.catalogue import METHODS
 from model.networks import RestNetwork
 from model.predictor import Device, choose_device
 from training.cohort.population import describe_population
@@ -20,6 +22,7 @@ from training.cohort.store.cohort_store import CohortStore
 from training.cohort.subjects import Subject
 from training.errors import CohortError
 from training.fitting.settings import TrainingSettings
+from training.methods.run_regions import CUBES, choose_regions, keep_regions
 from training.runs import RunRecord, Split
 from training.validation.added import Addition, keep_added
 from training.validation.ensemble import write_ensemble
@@ -54,6 +57,7 @@ def train_run(
     split: Split = "stratified",
     selection: str = "all",
     added: Addition | None = None,
+    regions: str = CUBES,
     processes: int = 1,
     threads: int | None = None,
     progress: ReportFold | None = None,
@@ -76,6 +80,8 @@ def train_run(
         How the subjects were asked for, for the record.
     added : Addition, optional
         People who are fitted in every fold and measured in none.
+    regions : str
+        That a method reads which reads regions: "cubes", "power264", or the path of an atlas.
     processes : int
         Above 1 the folds are trained side by side, each in a process of its own.
     threads : int, optional
@@ -109,6 +115,7 @@ def train_run(
         split=split,
         selection=selection,
         added=added,
+        regions=regions,
         threads=threads,
     )
     _train_folds(
@@ -135,13 +142,14 @@ def plan_run(
     split: Split = "stratified",
     selection: str = "all",
     added: Addition | None = None,
+    regions: str = CUBES,
     threads: int | None = None,
 ) -> RunRecord:
     """Split the subjects and begin the run's folder; `train_fold` can then train each fold, anywhere.
 
     Parameters
     ----------
-    store, subjects, settings, out, device, split, selection, added, threads
+    store, subjects, settings, out, device, split, selection, added, regions, threads
         As for :func:`train_run`.
 
     Returns
@@ -161,6 +169,9 @@ def plan_run(
     choose_device(device)
     for fold in range(len(folds.names)):
         split_fold(rows, fold, settings=settings)
+    chosen = None
+    if "regions" in METHODS[settings.method].reads:
+        chosen = choose_regions(regions, grid_size=store.spec.grid_size)
     record = _record(
         store,
         subjects,
@@ -169,6 +180,7 @@ def plan_run(
         split=split,
         selection=selection,
         added=added,
+        regions=None if chosen is None else chosen.record,
         threads=threads or torch.get_num_threads(),
     )
     others = (added.store, added.people) if added and added.people else None
@@ -176,6 +188,9 @@ def plan_run(
     if added is not None and record.added is not None:
         with saving(out):
             keep_added(out, added)
+    if chosen is not None:
+        with saving(out):
+            keep_regions(out, chosen, grid_size=store.spec.grid_size)
     return record
 
 
@@ -262,10 +277,9 @@ def _record(
     split: Split,
     selection: str,
     added: Addition | None,
+    regions: RegionsRecord | None,
     threads: int,
 ) -> RunRecord:
-    with torch.device("meta"):
-        n_parameters = sum(parameter.numel() for parameter in RestNetwork(settings).parameters())
     return RunRecord(
         settings=settings.model_dump(mode="json"),
         cohort_name=store.name,
@@ -277,8 +291,17 @@ def _record(
         preprocessing=store.spec.to_json(),
         split=split,
         fold_names=list(folds.names),
-        n_parameters=n_parameters,
+        n_parameters=_count_parameters(settings, regions, grid_size=store.spec.grid_size),
         machine={"threads": threads},
         code_version=version("restnet"),
+        regions=regions,
         added=None if added is None else added.record(),
     )
+
+
+def _count_parameters(settings: TrainingSettings, regions: RegionsRecord | None, *, grid_size: int) -> int:
+    with torch.device("meta"):
+        if settings.method == "network":
+            return sum(parameter.numel() for parameter in RestNetwork(settings).parameters())
+        n_regions = 0 if regions is None else regions.n_regions
+        return build_method(settings.method, grid_size=grid_size, n_regions=n_regions).n_parameters()

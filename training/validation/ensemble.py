@@ -83,8 +83,9 @@ def write_ensemble(run: Path) -> ModelCard:
     card = ModelCard.model_validate(
         {
             **{name: getattr(settings, name) for name in Architecture.model_fields},
-            "name": f"{record.cohort_name[:100]} {settings.network}-{settings.rnn}",
+            "name": f"{record.cohort_name[:100]} {settings.system}",
             "version": _version(record),
+            "regions": record.regions,
             "members": len(folds),
             "preprocessing": record.preprocessing,
             "threshold": rule.threshold,

@@ -16,16 +16,17 @@ import torch
 from safetensors.torch import save
 from scipy.special import expit
 
+from imaging.regions import Regions
 from model.files import replace_file
-from model.networks import RestNetwork
 from model.predictor import Device, choose_device
 from training.cohort.store.cohort_store import CohortStore
 from training.evidence.calibration import Scaling, fit_scaling
-from training.fitting.fit import FitProgress, fit
-from training.fitting.logits import subject_logits
+from training.fitting.fit import FitProgress
 from training.fitting.prepared import TrainingSubject
 from training.fitting.settings import TrainingSettings
 from training.fitting.state import STATE_FILE
+from training.methods.fold_model import fit_model
+from training.methods.run_regions import read_regions
 from training.run_files import read_rows, write_json, write_rows
 from training.runs import (
     INNER_PREDICTIONS_FILE,
@@ -42,7 +43,7 @@ from training.runs import (
     read_run,
 )
 from training.validation.added import added_to_fold
-from training.validation.calibrating import DecisionRule, build_in, fit_rule, predict_subjects
+from training.validation.calibrating import DecisionRule, fit_rule, predict_subjects
 from training.validation.fold_lock import LOCK_PATIENCE_S, fold_alone
 from training.validation.folds import InnerSplit, split_inner
 from training.validation.run_folder import RunDiffersError, is_finished, saving
@@ -112,6 +113,7 @@ def train_fold(
             added=added_to_fold(run, record, fold),
             store=store,
             settings=settings,
+            regions=read_regions(run, record),
             device=choose_device(device),
             progress=progress,
         )
@@ -158,19 +160,20 @@ def _train(
     added: Sequence[TrainingSubject],
     store: CohortStore,
     settings: TrainingSettings,
+    regions: Regions | None,
     device: torch.device,
     progress: ReportFold | None,
 ) -> FoldOutcome:
     folder = fold_folder(run, fold)
     inner = split_fold(subjects, fold, settings=settings)
-    network = _fresh_network(settings, seed=_seed(settings, fold, "first weights"))
     with saving(run):
-        fitted = fit(
-            network,
+        model, fitted = fit_model(
+            settings,
             [*_with_scans(inner.training, store), *added],
             stopping=_with_scans(inner.stopping, store),
-            settings=settings,
+            regions=regions,
             folder=folder,
+            first_weights_seed=_seed(settings, fold, "first weights"),
             seed=_seed(settings, fold, "training"),
             device=device,
             progress=None if progress is None else partial(progress, fold),
@@ -178,19 +181,16 @@ def _train(
     parts: dict[InnerPart, tuple[RunSubject, ...]]
     parts = {"stopping": inner.stopping, "calibration": inner.calibration}
     inner_logits = {
-        part: subject_logits(network, _with_scans(people, store), device=device)
-        for part, people in parts.items()
-        if people
+        part: model.logits(_with_scans(people, store)) for part, people in parts.items() if people
     }
     scaling, rule = Scaling(), DecisionRule()
     if inner.calibration:
         labels = np.array([subject.label for subject in inner.calibration])
         scaling = fit_scaling(inner_logits["calibration"], labels)
-        build_in(scaling, network)
+        model.build_in(scaling)
         rule = fit_rule(expit(scaling(inner_logits["calibration"])), labels, settings=settings)
     with saving(run):
-        weights = {name: tensor.cpu().contiguous() for name, tensor in network.state_dict().items()}
-        replace_file(folder / WEIGHTS_FILE, save(weights))
+        replace_file(folder / WEIGHTS_FILE, save(model.weights()))
     inner_rows = [
         InnerPrediction(subject_id=subject.subject_id, fold=fold, part=part, logit=float(logit))
         for part, logits in inner_logits.items()
@@ -198,7 +198,7 @@ def _train(
     ]
     # Every number is fixed by now; nothing before this line has seen the reported fold.
     reported = [subject for subject in subjects if subject.fold == fold]
-    logits = subject_logits(network, _with_scans(reported, store), device=device)
+    logits = model.logits(_with_scans(reported, store))
     outcome = FoldOutcome(
         fold=fold,
         n_training=len(inner.training),
@@ -223,14 +223,6 @@ def _train(
         write_json(folder / OUTCOME_FILE, outcome)
     forget_state(run, fold)
     return outcome
-
-
-def _fresh_network(settings: TrainingSettings, *, seed: int) -> RestNetwork:
-    """Draw a network's first weights, and leave torch's generator as it was."""
-    # They are drawn on the CPU: torch.manual_seed would seed every GPU's generator as well.
-    with torch.random.fork_rng(devices=()):
-        torch.default_generator.manual_seed(seed)
-        return RestNetwork(settings)
 
 
 def _with_scans(subjects: Sequence[RunSubject], store: CohortStore) -> list[TrainingSubject]:

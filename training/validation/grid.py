@@ -1,38 +1,69 @@
-"""Several networks on the same subjects, folds and seeds: a folder of run folders, one a network."""
+"""Several systems on the same subjects, folds and seeds: a folder of run folders, one a system."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import get_args
+from types import MappingProxyType
+from typing import Any, get_args
 
 from model.architecture import NetworkName, RnnName
-from training.fitting.settings import TrainingSettings
+from model.methods.catalogue import METHODS
+from training.fitting.settings import TrainingSettings, obeyed_by, read_settings
 from training.runs import RUN_FILE
 from training.validation.run_folder import RunFolderTakenError
 
 NETWORKS: tuple[NetworkName, ...] = get_args(NetworkName)
 RNNS: tuple[RnnName, ...] = get_args(RnnName)
 
+SYSTEMS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {f"{network}-{rnn}": {"network": network, "rnn": rnn} for rnn in RNNS for network in NETWORKS}
+    | {name: {"method": name} for name in METHODS if name != "network"}
+)
+"""What makes the settings of each system: the eight networks, and every other method."""
+
 TrainOne = Callable[[TrainingSettings, Path], Path]
 
 
-def train_grid(
-    settings: TrainingSettings,
-    *,
-    networks: Sequence[NetworkName],
-    rnns: Sequence[RnnName],
-    out: Path,
-    train: TrainOne,
-) -> list[Path]:
-    """Train every network of a grid, one after the other, or go on with them.
+def grid_settings(
+    systems: Sequence[str], *, config: Path | None = None, overrides: Mapping[str, Any] | None = None
+) -> dict[str, TrainingSettings]:
+    """Give each system its settings; of what is asked for it takes what it obeys.
+
+    Folds and seeds follow from the settings' seed alone, so every system has the same.
 
     Parameters
     ----------
-    settings : TrainingSettings
-        Of each, but for ``network`` and ``rnn``.
-    networks : sequence of "A", "B", "C" or "D"
-    rnns : sequence of "lstm" or "gru"
+    systems : sequence of str
+        Of `SYSTEMS`.
+    config, overrides
+        As for `read_settings`.
+
+    Returns
+    -------
+    dict of str to TrainingSettings
+        By the name of the run's folder, for example ``C-lstm``.
+
+    Raises
+    ------
+    TrainingSettingsError
+        As `read_settings`.
+    """
+    return {
+        system: read_settings(
+            config, overrides={**(overrides or {}), **SYSTEMS[system]}, only=obeyed_by(_method_of(system))
+        )
+        for system in systems
+    }
+
+
+def train_grid(grid: Mapping[str, TrainingSettings], *, out: Path, train: TrainOne) -> list[Path]:
+    """Train every system of a grid, one after the other, or go on with them.
+
+    Parameters
+    ----------
+    grid : mapping of str to TrainingSettings
+        As `grid_settings` gives it.
     out : Path
-        Gets a run's folder for each network.
+        Gets a run's folder for each system.
     train : callable
         Called as ``train(settings, folder)``; `train_run` with everything else given.
 
@@ -48,30 +79,8 @@ def train_grid(
     """
     if (out / RUN_FILE).exists():
         raise RunFolderTakenError(name=out.name, found="a single run in it")
-    grid = grid_settings(settings, networks=networks, rnns=rnns)
-    return [train(of_network, out / name) for name, of_network in grid.items()]
+    return [train(settings, out / name) for name, settings in grid.items()]
 
 
-def grid_settings(
-    settings: TrainingSettings, *, networks: Sequence[NetworkName], rnns: Sequence[RnnName]
-) -> dict[str, TrainingSettings]:
-    """Give each network of a grid its settings, which differ in nothing else.
-
-    Folds and seeds follow from the settings' seed alone, so every network has the same.
-
-    Parameters
-    ----------
-    settings : TrainingSettings
-    networks : sequence of "A", "B", "C" or "D"
-    rnns : sequence of "lstm" or "gru"
-
-    Returns
-    -------
-    dict of str to TrainingSettings
-        By the name of the run's folder, for example ``C-lstm``.
-    """
-    return {
-        f"{network}-{rnn}": settings.model_copy(update={"network": network, "rnn": rnn})
-        for rnn in rnns
-        for network in networks
-    }
+def _method_of(system: str) -> str:
+    return SYSTEMS[system].get("method", "network")

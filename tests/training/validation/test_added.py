@@ -63,7 +63,7 @@ def watched(monkeypatch):
     """The people that networks are fitted to, and those that they are asked about."""
     seen = {"fitted": [], "asked": []}
     from training.fitting import fit as fitting
-    from training.validation import fold
+    from training.methods import fold_model
 
     fitted, asked = fitting.packed_batches, logits.subject_logits
     encoded = fitting.encoded_logits
@@ -82,7 +82,7 @@ def watched(monkeypatch):
     monkeypatch.setattr(fitting, "packed_batches", pack)
     monkeypatch.setattr(fitting, "subject_logits", ask(asked))
     monkeypatch.setattr(fitting, "encoded_logits", ask(encoded))
-    monkeypatch.setattr(fold, "subject_logits", ask(asked))
+    monkeypatch.setattr(fold_model, "subject_logits", ask(asked))
     return seen
 
 

@@ -18,6 +18,7 @@ from training.evidence.thresholds import choose_threshold
 from training.fitting.precision import choose_precision
 from training.fitting.settings import TrainingSettings
 from training.fitting.state import STATE_FILE
+from training.methods import fold_model
 from training.run_files import RunFolderError, read_rows
 from training.runs import (
     EPOCHS_FILE,
@@ -34,7 +35,6 @@ from training.runs import (
     read_outcome,
     read_run,
 )
-from training.validation import fold
 from training.validation.cross_validation import plan_run
 from training.validation.fold import WEIGHTS_FILE, split_fold, train_fold
 from training.validation.fold_lock import LOCK_FILE, FoldInProgressError
@@ -182,12 +182,12 @@ def test_a_frozen_encoder_was_not_trained_in_the_precision_that_was_asked_for(co
 
 def test_what_is_not_known_of_a_training_is_not_made_up(run, cohort, trained, monkeypatch):
     """A training that an earlier version finished, which did not keep its machine."""
-    fitted = fold.fit
+    fitted = fold_model.fit
 
     def finished_before(*arguments, **options):
         return replace(fitted(*arguments, **options), machine=None)
 
-    monkeypatch.setattr(fold, "fit", finished_before)
+    monkeypatch.setattr(fold_model, "fit", finished_before)
     outcome = train_fold(run, 0, cohort=cohort, device="cpu")
     assert (outcome.device, outcome.threads, outcome.torch_version) == ("cpu", None, None)
     assert outcome.precision == read_outcome(trained, 0).precision

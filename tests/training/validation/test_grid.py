@@ -1,23 +1,35 @@
 import pytest
 
 from tests.training.validation.tiny_cohorts import QUICK, tiny_store
+from training.fitting.settings import TrainingSettingsError
 from training.runs import CHECKPOINT_FILE, SUBJECTS_FILE, read_run
 from training.validation.cross_validation import train_run
-from training.validation.grid import NETWORKS, RNNS, grid_settings, train_grid
+from training.validation.grid import SYSTEMS, grid_settings, train_grid
 from training.validation.run_folder import RunFolderTakenError
 
+EIGHT = ["A-lstm", "B-lstm", "C-lstm", "D-lstm", "A-gru", "B-gru", "C-gru", "D-gru"]
 
-def test_the_grid_is_the_eight_published_networks_alike_in_all_else():
-    grid = grid_settings(QUICK, networks=NETWORKS, rnns=RNNS)
-    assert list(grid) == ["A-lstm", "B-lstm", "C-lstm", "D-lstm", "A-gru", "B-gru", "C-gru", "D-gru"]
+
+def test_the_grid_is_the_eight_published_networks_and_every_method_alike_in_all_else():
+    grid = grid_settings(list(SYSTEMS), overrides={"folds": 3, "seed": 7, "epochs": 9, "width": 4})
+    assert list(grid)[:8] == EIGHT
+    assert "ridge-connectivity" in grid
     for name, settings in grid.items():
-        assert f"{settings.network}-{settings.rnn}" == name
-        assert settings.model_copy(update={"network": "C", "rnn": "lstm"}) == QUICK
+        assert settings.system == name
+        assert (settings.folds, settings.seed) == (3, 7)
+    assert {(grid[name].epochs, grid[name].width) for name in EIGHT} == {(9, 4)}
+    # What a method does not obey is passed over where several are asked for.
+    assert grid["ridge-connectivity"].epochs == 1
+
+
+def test_what_no_system_knows_is_refused_in_a_grid_too():
+    with pytest.raises(TrainingSettingsError, match="known names"):
+        grid_settings(["C-lstm"], overrides={"no_such": 1})
 
 
 def test_every_network_gets_a_folder_with_the_same_folds_and_what_is_done_is_not_done_again(tmp_path):
     store = tiny_store(tmp_path / "cohort")
-    settings = QUICK.model_copy(update={"epochs": 1, "protocol": "paper"})
+    asked = QUICK.model_dump(include={"width", "folds", "batch_size"}) | {"epochs": 1, "protocol": "paper"}
     heard = []
 
     def train(of_network, folder):
@@ -30,8 +42,9 @@ def test_every_network_gets_a_folder_with_the_same_folds_and_what_is_done_is_not
             progress=lambda fold, _: heard.append(fold),
         )
 
-    arguments = {"networks": ("C", "D"), "rnns": ("gru",), "out": tmp_path / "grid", "train": train}
-    runs = train_grid(settings, **arguments)
+    grid = grid_settings(["C-gru", "D-gru"], overrides=asked)
+    arguments = {"out": tmp_path / "grid", "train": train}
+    runs = train_grid(grid, **arguments)
     assert [run.name for run in runs] == ["C-gru", "D-gru"]
     assert [read_run(run).settings["network"] for run in runs] == ["C", "D"]
     folds = [(run / SUBJECTS_FILE).read_bytes() for run in runs]
@@ -39,7 +52,7 @@ def test_every_network_gets_a_folder_with_the_same_folds_and_what_is_done_is_not
     assert all((run / CHECKPOINT_FILE).exists() for run in runs)
     assert heard
     heard.clear()
-    assert train_grid(settings, **arguments) == runs
+    assert train_grid(grid, **arguments) == runs
     assert heard == []
     with pytest.raises(RunFolderTakenError, match="a single run"):
-        train_grid(settings, **{**arguments, "out": runs[0]})
+        train_grid(grid, **{**arguments, "out": runs[0]})

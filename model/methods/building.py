@@ -1,0 +1,29 @@
+"""From a method's name to its module, without weights."""
+
+from functools import lru_cache
+
+from imaging import brain_cube
+from model.methods.catalogue import METHODS, MethodName
+from model.methods.linear import LinearModel
+from model.methods.scan_model import ScanModel
+
+
+def build_method(name: MethodName, *, grid_size: int, n_regions: int) -> ScanModel:
+    """Build a model of a method that is not a network of the eight.
+
+    Parameters
+    ----------
+    name : str
+    grid_size : int
+        Edge of the cube that scans are prepared on.
+    n_regions : int
+        0 where the method reads none.
+    """
+    method, n_voxels = METHODS[name], count_voxels(grid_size)
+    return LinearModel(features=method.features, n_voxels=n_voxels, n_regions=n_regions)
+
+
+@lru_cache(maxsize=8)
+def count_voxels(grid_size: int) -> int:
+    """Count the brain's voxels on the cube."""
+    return int(brain_cube(grid_size).mask.sum())

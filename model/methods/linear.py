@@ -1,0 +1,66 @@
+"""Methods that come to one weight a feature: everything fitted to people is folded into the weights."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from model.methods.catalogue import Feature
+from model.methods.features import fisher_z_correlations
+from model.methods.scan_model import ScanModel, WindowLogits
+from model.methods.scan_view import ScanView
+
+
+class LinearModel(ScanModel):
+    """A logit that is a weighted sum of a scan's features.
+
+    Parameters
+    ----------
+    features : sequence of "connectivity", ...
+        Whose columns stand behind each other.
+    n_voxels, n_regions : int
+        Of the brain mask, and of the regions; 0 where it reads none.
+    """
+
+    def __init__(self, *, features: Sequence[Feature], n_voxels: int, n_regions: int) -> None:
+        super().__init__(n_voxels=n_voxels, with_regions=n_regions > 0)
+        self.features = tuple(features)
+        n_features = sum(count_features(one, n_regions=n_regions, n_voxels=n_voxels) for one in self.features)
+        self.weight: Tensor
+        self.intercept: Tensor
+        self.register_buffer("weight", torch.zeros(n_features))
+        self.register_buffer("intercept", torch.zeros(1))
+
+    def window_logits(self, scan: ScanView) -> WindowLogits:
+        """Give the one logit of the whole scan."""
+        weight = self.weight.cpu().double().numpy()
+        return np.array([float(self.features_of(scan) @ weight) + float(self.intercept)])
+
+    def n_parameters(self) -> int:
+        """Count what was fitted: a weight a feature, and the intercept."""
+        return self.weight.numel() + self.intercept.numel()
+
+    def features_of(self, scan: ScanView) -> Float64[np.ndarray, " F"]:
+        """Give the numbers that are weighted."""
+        return np.concatenate([self._feature(one, scan) for one in self.features])
+
+    def build_in(self, *, offset: float, temperature: float) -> None:
+        """Let every logit from now on be (logit - ``offset``) / ``temperature``."""
+        self.weight.div_(temperature)
+        self.intercept.sub_(offset).div_(temperature)
+
+    def _feature(self, name: Feature, scan: ScanView) -> Float64[np.ndarray, " F"]:
+        if name == "connectivity":
+            return fisher_z_correlations(scan.region_series(self.regions()))
+        raise NotImplementedError(name)
+
+
+def count_features(name: Feature, *, n_regions: int, n_voxels: int) -> int:
+    """Count the columns of a feature."""
+    if name == "connectivity":
+        return n_regions * (n_regions - 1) // 2
+    if name == "tangent":
+        return n_regions * (n_regions + 1) // 2
+    return n_voxels

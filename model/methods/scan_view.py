@@ -1,0 +1,41 @@
+"""A prepared scan as methods read it: its voxels, and what is derived from the whole of it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from jaxtyping import Float, Float32
+from numpy import ndarray
+
+from imaging.regions import Regions
+from imaging.spec import PreprocessingSpec
+
+RegionSeries = Float32[ndarray, "T R"]
+"""The mean over each region's voxels, frame by frame."""
+
+Maps = Float32[ndarray, "M N"]
+"""Maps derived from a scan, as `imaging.derived` orders them, over the brain's voxels."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ScanView:
+    """One scan, prepared with a spec.
+
+    Attributes
+    ----------
+    series : (T, N) float
+        The cube's brain voxels over time; a memory map stays on disk until it is read.
+    spec : PreprocessingSpec
+    kept_regions : callable, optional
+        Gives the mean series of regions where they are kept already.
+    kept_maps : callable, optional
+        Gives the derived maps; none where the scan was prepared without.
+    """
+
+    series: Float[ndarray, "T N"]
+    spec: PreprocessingSpec
+    kept_regions: Callable[[Regions], RegionSeries] | None = None
+    kept_maps: Callable[[], Maps] | None = None
+
+    def region_series(self, regions: Regions) -> RegionSeries:
+        """Give the mean series of regions."""
+        return regions.means(self.series) if self.kept_regions is None else self.kept_regions(regions)

@@ -1,0 +1,145 @@
+"""One fold's model, whatever its method: what cross-validation asks of it, and how it comes about."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from imaging.regions import Regions
+from model.methods.catalogue import METHODS
+from model.methods.scan_model import ScanModel
+from model.networks import RestNetwork
+from training.evidence.calibration import Scaling
+from training.fitting.fit import FitProgress, FitResult, fit
+from training.fitting.logits import subject_logits
+from training.fitting.prepared import TrainingSubject
+from training.fitting.settings import TrainingSettings
+from training.methods.solving import solve
+
+Progress = Callable[[FitProgress], None]
+
+
+class FoldModel(Protocol):
+    """A model that was fitted to a fold's training people."""
+
+    def logits(self, subjects: Sequence[TrainingSubject]) -> Float64[np.ndarray, " S"]:
+        """Give each subject's logit: the mean over the windows of all their scans."""
+        ...
+
+    def build_in(self, scaling: Scaling) -> None:
+        """Let it give calibrated logits, so that the folds' models share a zero and a scale."""
+        ...
+
+    def weights(self) -> dict[str, Tensor]:
+        """Give what a checkpoint holds of it."""
+        ...
+
+
+def fit_model(
+    settings: TrainingSettings,
+    training: Sequence[TrainingSubject],
+    *,
+    stopping: Sequence[TrainingSubject],
+    regions: Regions | None,
+    folder: Path,
+    first_weights_seed: int,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> tuple[FoldModel, FitResult]:
+    """Fit a fold's model, or go on with what the folder holds of it.
+
+    Parameters
+    ----------
+    settings : TrainingSettings
+        Its ``method`` says what is fitted.
+    training, stopping : sequence of TrainingSubject
+        As for `training.fitting.fit.fit`; nobody else's scan is read.
+    regions : Regions or None
+        Of a method that reads regions.
+    folder : Path
+    first_weights_seed, seed : int
+        Of the first weights, and of everything else that is drawn.
+    device : torch.device
+    progress : callable, optional
+
+    Raises
+    ------
+    CohortError
+        As `fit` and `solve` do.
+    """
+    if settings.method == "network":
+        network = _fresh_network(settings, seed=first_weights_seed)
+        result = fit(
+            network,
+            training,
+            stopping=stopping,
+            settings=settings,
+            folder=folder,
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
+        return _NetworkModel(network, device), result
+    model, result = solve(
+        METHODS[settings.method], training, regions=regions, folder=folder, seed=seed, progress=progress
+    )
+    return _OtherModel(model), result
+
+
+class _NetworkModel:
+    """A network of the eight."""
+
+    def __init__(self, network: RestNetwork, device: torch.device) -> None:
+        self._network, self._device = network, device
+
+    def logits(self, subjects: Sequence[TrainingSubject]) -> Float64[np.ndarray, " S"]:
+        return subject_logits(self._network, subjects, device=self._device)
+
+    @torch.no_grad()
+    def build_in(self, scaling: Scaling) -> None:
+        self._network.head.bias.sub_(scaling.offset).div_(scaling.temperature)
+        self._network.head.weight.div_(scaling.temperature)
+
+    def weights(self) -> dict[str, Tensor]:
+        return _weights(self._network)
+
+
+class _OtherModel:
+    """A model that reads one scan after the other."""
+
+    def __init__(self, model: ScanModel) -> None:
+        self._model = model.eval()
+
+    @torch.inference_mode()
+    def logits(self, subjects: Sequence[TrainingSubject]) -> Float64[np.ndarray, " S"]:
+        return np.array(
+            [
+                np.concatenate([self._model.window_logits(scan) for scan in subject.scans]).mean()
+                for subject in subjects
+            ],
+            dtype=np.float64,
+        )
+
+    @torch.no_grad()
+    def build_in(self, scaling: Scaling) -> None:
+        self._model.build_in(offset=scaling.offset, temperature=scaling.temperature)
+
+    def weights(self) -> dict[str, Tensor]:
+        return _weights(self._model)
+
+
+def _weights(module: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.cpu().contiguous() for name, tensor in module.state_dict().items()}
+
+
+def _fresh_network(settings: TrainingSettings, *, seed: int) -> RestNetwork:
+    """Draw a network's first weights, and leave torch's generator as it was."""
+    # They are drawn on the CPU: torch.manual_seed would seed every GPU's generator as well.
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
+        return RestNetwork(settings)

@@ -1,0 +1,124 @@
+"""Methods that are solved at once: features of every training scan, then one linear fit."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Float64, Int
+
+from imaging.regions import Regions
+from model.methods.building import count_voxels
+from model.methods.catalogue import Method
+from model.methods.linear import LinearModel
+from training.evidence.ridge import fit_ridge
+from training.fitting.fit import FitProgress, FitResult
+from training.fitting.machine import Machine
+from training.fitting.peak_memory import forget_peak, peak_memory_bytes
+from training.fitting.prepared import TrainingSubject
+from training.run_files import write_rows
+from training.runs import EPOCHS_FILE, EpochRecord
+
+PeopleFeatures = Float32[np.ndarray, "S F"]
+Weights = tuple[Float64[np.ndarray, " F"], float]
+"""One a feature, and the intercept: the logit of a case is their sum."""
+
+
+def solve(
+    method: Method,
+    training: Sequence[TrainingSubject],
+    *,
+    regions: Regions | None,
+    folder: Path,
+    seed: int,
+    progress: Callable[[FitProgress], None] | None = None,
+) -> tuple[LinearModel, FitResult]:
+    """Fit a linear method to people.
+
+    Parameters
+    ----------
+    method : Method
+        One with features.
+    training : sequence of TrainingSubject
+        Of both classes; nobody else's scan is read.
+    regions : Regions or None
+        Of a method that reads regions.
+    folder : Path
+        Gets the table of epochs, which has one.
+    seed : int
+        Of the inner parts that penalties are chosen on.
+    progress : callable, optional
+        Called after every scan that was read.
+    """
+    began, device = perf_counter(), torch.device("cpu")
+    forget_peak(device)
+    n_voxels = count_voxels(training[0].spec.grid_size)
+    model = LinearModel(
+        features=method.features, n_voxels=n_voxels, n_regions=0 if regions is None else len(regions)
+    )
+    if regions is not None:
+        model.carry(regions, n_voxels=n_voxels)
+    labels = np.array([subject.label for subject in training])
+    features = _read(model, training, progress=progress)
+    weight, intercept = _SOLVERS[method.name](features, labels, seed)
+    model.weight = torch.from_numpy(weight.astype(np.float32))
+    model.intercept = torch.tensor([intercept], dtype=torch.float32)
+    logits = features @ weight + intercept
+    record = EpochRecord(
+        epoch=1,
+        training_loss=float(np.mean(np.logaddexp(0, logits) - labels * logits)),
+        stopping_loss=None,
+        stopping_auc=None,
+        learning_rate=0.0,
+        seconds=perf_counter() - began,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    write_rows(folder / EPOCHS_FILE, [record], row_class=EpochRecord)
+    return model, FitResult(
+        best_epoch=1,
+        epochs_run=1,
+        seconds_per_epoch=record.seconds,
+        peak_memory_bytes=peak_memory_bytes(device),
+        records=(record,),
+        precision=None,
+        machine=Machine.here(device),
+    )
+
+
+def _read(
+    model: LinearModel,
+    subjects: Sequence[TrainingSubject],
+    *,
+    progress: Callable[[FitProgress], None] | None,
+) -> PeopleFeatures:
+    """Give each subject's features, averaged over their scans."""
+    rows = []
+    for done, subject in enumerate(subjects, start=1):
+        rows.append(np.mean([model.features_of(scan) for scan in subject.scans], axis=0))
+        if progress is not None:
+            progress(
+                FitProgress(
+                    epoch=0,
+                    n_epochs=1,
+                    batch=done,
+                    n_batches=len(subjects),
+                    training_loss=None,
+                    stopping_loss=None,
+                    remaining_s=None,
+                )
+            )
+    return np.array(rows, dtype=np.float32)
+
+
+def _ridge(features: PeopleFeatures, labels: Int[np.ndarray, " S"], _seed: int) -> Weights:
+    wide = features.astype(np.float64)
+    n_features = features.shape[1]
+    fitted = fit_ridge(wide @ wide.T / n_features, labels)
+    weight = fitted.slope * (fitted.weights @ wide) / n_features
+    return weight, fitted.slope * fitted.intercept + fitted.lean
+
+
+_SOLVERS: dict[str, Callable[[PeopleFeatures, Int[np.ndarray, " S"], int], Weights]] = {
+    "ridge-connectivity": _ridge,
+}
