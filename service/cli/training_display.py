@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from imaging.words import counted, printable
 
 if TYPE_CHECKING:
-    from training.fitting.fit import FitProgress
+    from training.fitting.progress import FitProgress
     from training.runs import FoldOutcome
 
 

@@ -20,7 +20,7 @@ from service.errors import ServiceError
 from service.settings import Settings
 from service.worker.sweeper import sweep_once
 from service.worker.training_run import FOLDER_PATIENCE_S
-from training.fitting.fit import FitProgress
+from training.fitting.progress import FitProgress
 from training.runs import FoldOutcome
 from training.validation.cross_validation import finish_run
 from training.validation.run_folder import is_finished

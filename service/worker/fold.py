@@ -22,7 +22,7 @@ from training.validation.fold_lock import FoldInProgressError
 
 if TYPE_CHECKING:
     from model.predictor import Device
-    from training.fitting.fit import FitProgress
+    from training.fitting.progress import FitProgress
 
 # Somebody else's fold is left to them soon: a cancellation must not wait for their lock.
 LOCK_PATIENCE_S = 2.0

@@ -1,8 +1,8 @@
 """What a training needs to go on after being killed: one file, written whole or not at all.
 
-A safetensors file, so nothing is unpickled: the weights after the last whole epoch, Adam's two moments and
-step for each of them, the best weights so far where they are others, and, in the header, the history as JSON.
-There is no state of a random generator in it: everything random follows from the seed and the epoch.
+A safetensors file, so nothing is unpickled: the weights after the last whole epoch, what the optimiser
+remembers of each of them, the best weights so far where they are others, and, in the header, the history as
+JSON. There is no state of a random generator in it: everything random follows from the seed and the epoch.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ Weights = dict[str, Tensor]
 
 _KEY = "training"
 _NETWORK, _BEST, _MOMENTS = "network.", "best.", "moments."
-_ADAM = ("step", "exp_avg", "exp_avg_sq")
+_STEP = "step"
 
 
 class TrainingStateError(CohortError):
@@ -83,7 +83,7 @@ class TrainingState:
     best : dict of tensors or None
         Those of the best epoch so far; None where that is the last one.
     moments : dict of dict of tensors
-        Adam's, by the weight's name.
+        The optimiser's, by the weight's name.
     """
 
     identity: str
@@ -131,7 +131,7 @@ def save_state(path: Path, state: TrainingState) -> None:
     tensors = {_NETWORK + name: tensor for name, tensor in state.network.items()}
     tensors |= {_BEST + name: tensor for name, tensor in (state.best or {}).items()}
     for name, moments in state.moments.items():
-        tensors |= {f"{_MOMENTS}{name}.{kind}": moments[kind] for kind in _ADAM}
+        tensors |= {f"{_MOMENTS}{name}.{kind}": tensor for kind, tensor in moments.items()}
     stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     facts = {
         "identity": state.identity,
@@ -196,24 +196,26 @@ def load_state(path: Path, *, identity: str) -> TrainingState | None:
     return state
 
 
-def adam_moments(network: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Weights]:
-    """Take Adam's state out of the optimiser, by the weights' names."""
+def optimiser_moments(module: torch.nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Weights]:
+    """Take the state of Adam, or of SGD with momentum, out of the optimiser, by the weights' names."""
     return {
-        name: dict(optimiser.state[parameter])
-        for name, parameter in network.named_parameters()
+        name: {kind: value for kind, value in optimiser.state[parameter].items() if value is not None}
+        for name, parameter in module.named_parameters()
         if parameter in optimiser.state
     }
 
 
 def restore_moments(
-    network: torch.nn.Module, optimiser: torch.optim.Optimizer, moments: Mapping[str, Weights]
+    module: torch.nn.Module, optimiser: torch.optim.Optimizer, moments: Mapping[str, Weights]
 ) -> None:
-    """Put Adam's state back, laid out in memory as each weight is."""
-    for name, parameter in network.named_parameters():
+    """Put the optimiser's state back, laid out in memory as each weight is."""
+    for name, parameter in module.named_parameters():
         if name in moments:
             optimiser.state[parameter] = {
-                "step": moments[name]["step"].to(parameter.device),
-                **{kind: torch.empty_like(parameter).copy_(moments[name][kind]) for kind in _ADAM[1:]},
+                kind: value.to(parameter.device)
+                if kind == _STEP
+                else torch.empty_like(parameter).copy_(value)
+                for kind, value in moments[name].items()
             }
 
 

@@ -14,9 +14,10 @@ from model.methods.catalogue import METHODS
 from model.methods.scan_model import ScanModel
 from model.networks import RestNetwork
 from training.evidence.calibration import Scaling
-from training.fitting.fit import FitProgress, FitResult, fit
+from training.fitting.fit import fit
 from training.fitting.logits import subject_logits
 from training.fitting.prepared import TrainingSubject
+from training.fitting.progress import FitProgress, FitResult
 from training.fitting.settings import TrainingSettings
 from training.methods.solving import solve
 

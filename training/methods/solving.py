@@ -13,10 +13,10 @@ from model.methods.building import count_voxels
 from model.methods.catalogue import Method
 from model.methods.linear import LinearModel
 from training.evidence.ridge import fit_ridge
-from training.fitting.fit import FitProgress, FitResult
 from training.fitting.machine import Machine
 from training.fitting.peak_memory import forget_peak, peak_memory_bytes
 from training.fitting.prepared import TrainingSubject
+from training.fitting.progress import FitProgress, FitResult
 from training.run_files import write_rows
 from training.runs import EPOCHS_FILE, EpochRecord
 

@@ -21,8 +21,8 @@ from model.files import replace_file
 from model.predictor import Device, choose_device
 from training.cohort.store.cohort_store import CohortStore
 from training.evidence.calibration import Scaling, fit_scaling
-from training.fitting.fit import FitProgress
 from training.fitting.prepared import TrainingSubject
+from training.fitting.progress import FitProgress
 from training.fitting.settings import TrainingSettings
 from training.fitting.state import STATE_FILE
 from training.methods.fold_model import fit_model

@@ -20,7 +20,7 @@ import torch
 
 from model.predictor import Device
 from training.errors import CohortError
-from training.fitting.fit import FitProgress
+from training.fitting.progress import FitProgress
 from training.validation.fold import ReportFold, train_fold
 
 _STOP_PATIENCE_S = 10.0

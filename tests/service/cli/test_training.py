@@ -5,7 +5,7 @@ import pytest
 
 from service.cli.training_display import standing
 from tests.training.validation.tiny_cohorts import tiny_store
-from training.fitting.fit import FitProgress
+from training.fitting.progress import FitProgress
 from training.run_files import read_rows
 from training.runs import CHECKPOINT_FILE, RUN_FILE, SUBJECTS_FILE, RunSubject, read_run
 

@@ -24,7 +24,7 @@ from service.worker.fold import run_fold
 from service.worker.runtime import Runtime, open_runtime
 from tests.training.validation.tiny_cohorts import QUICK, tiny_store
 from training.cohort.store.cohort_store import CohortStore
-from training.fitting.fit import FitProgress
+from training.fitting.progress import FitProgress
 from training.fitting.steps import TrainingDivergedError
 from training.runs import FoldOutcome, fold_folder, read_outcome
 from training.validation import fold as training_fold

@@ -13,9 +13,9 @@ from training.fitting.state import (
     TrainingState,
     TrainingStateError,
     TrainingStateNotSavedError,
-    adam_moments,
     identify,
     load_state,
+    optimiser_moments,
     restore_moments,
     save_state,
 )
@@ -57,7 +57,7 @@ def test_weights_and_adams_moments_come_back_to_the_bit(tmp_path):
     network, optimiser = stepped(0)
     path = tmp_path / "state.safetensors"
     best = {name: tensor + 1 for name, tensor in network.state_dict().items()}
-    save_state(path, state(network.state_dict(), best=best, moments=adam_moments(network, optimiser)))
+    save_state(path, state(network.state_dict(), best=best, moments=optimiser_moments(network, optimiser)))
     other, its_optimiser = stepped(1)
     found = load_state(path, identity="me")
     other.load_state_dict(found.network)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from training.cohort.store.index import CohortNotFoundError
-from training.fitting.fit import FitProgress
+from training.fitting.progress import FitProgress
 from training.fitting.steps import TrainingDivergedError
 from training.run_files import RunFolderError
 from training.validation.fold_processes import FoldProcessDiedError, _Child, _hear, _Refused, train_folds
