@@ -12,7 +12,7 @@ time, without a taper or padding.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Complex64, Float32, Float64
+from jaxtyping import Complex64, Float32
 from scipy import fft
 
 from imaging.shapes import BrainMap, VoxelSeries
@@ -70,31 +70,37 @@ def slow_signal(
     """
     n_voxels, n_frames = series.shape
     frequencies_hz = np.arange(n_frames // 2 + 1) / (n_frames * tr_s)
-    in_band = (frequencies_hz >= band_hz[0] - _SAME_HZ) & (frequencies_hz <= band_hz[1] + _SAME_HZ)
-    in_band[0] = False  # the mean is no fluctuation
+    low, high = np.searchsorted(frequencies_hz, [band_hz[0] - _SAME_HZ, band_hz[1] + _SAME_HZ])
+    in_band = slice(max(1, int(low)), int(high))  # the mean is no fluctuation
 
     alff, falff, falff_sd = np.zeros((3, n_voxels), dtype=np.float32)
     band_passed = np.zeros_like(series)
-    for rows in row_pieces(series) if in_band.any() else ():
-        rest = without_line(series[rows])[0]
-        spectrum: Complex64[np.ndarray, "N K"] = fft.rfft(rest, axis=1)
+    found = SlowSignal(alff=alff, falff=falff, falff_sd=falff_sd, band_passed=band_passed)
+    if in_band.start >= in_band.stop:
+        return found
+    power_of = _power_of_amplitudes(n_frames)
+    for rows in row_pieces(series):
+        spectrum: Complex64[np.ndarray, "N K"] = fft.rfft(without_line(series[rows])[0], axis=1)
         amplitude = np.abs(spectrum) * np.float32(2 / n_frames)
-        spectrum[:, ~in_band] = 0
-        slow = fft.irfft(spectrum, n=n_frames, axis=1)
+        amplitude[:, 0] = 0
+        power = amplitude**2 @ power_of
+        slow_power = amplitude[:, in_band] ** 2 @ power_of[in_band]
+        some = slow_power > _ROUNDING_SHARE * np.einsum("vt,vt->v", series[rows], series[rows])
 
-        slow_power = _power(slow)
-        some = slow_power > _ROUNDING_SHARE * _power(series[rows])
-        slow[~some] = 0
-        band_passed[rows] = slow
-        alff[rows] = np.where(some, amplitude[:, in_band].mean(axis=1), 0)
-        for share, part, whole in (
-            (falff, amplitude[:, in_band].sum(axis=1), amplitude[:, 1:].sum(axis=1)),
-            (falff_sd, np.sqrt(slow_power), np.sqrt(_power(rest))),
-        ):
-            np.divide(part, whole, out=share[rows], where=some, casting="same_kind")
-    return SlowSignal(alff=alff, falff=falff, falff_sd=falff_sd, band_passed=band_passed)
+        slow_sum = amplitude[:, in_band].sum(axis=1)
+        np.divide(slow_sum, in_band.stop - in_band.start, out=alff[rows], where=some)
+        np.divide(slow_sum, amplitude.sum(axis=1), out=falff[rows], where=some)
+        np.divide(np.sqrt(slow_power), np.sqrt(power), out=falff_sd[rows], where=some)
+        spectrum[:, : in_band.start] = spectrum[:, in_band.stop :] = 0
+        spectrum[~some] = 0
+        band_passed[rows] = fft.irfft(spectrum, n=n_frames, axis=1)
+    return found
 
 
-def _power(values: Float32[np.ndarray, "N T"]) -> Float64[np.ndarray, " N"]:
-    power: Float64[np.ndarray, " N"] = np.einsum("vt,vt->v", values, values, dtype=np.float64)
-    return power
+def _power_of_amplitudes(n_frames: int) -> Float32[np.ndarray, " K"]:
+    """Return the sum of squares of a sinusoid of amplitude 1, by its number of periods (Parseval)."""
+    power_of = np.full(n_frames // 2 + 1, n_frames / 2, dtype=np.float32)
+    if n_frames % 2 == 0:
+        # Twice as large as it is, the amplitude of the highest one: it has no partner of negative frequency.
+        power_of[-1] = n_frames / 4
+    return power_of

@@ -13,6 +13,10 @@ from scipy.sparse import csr_array
 from imaging.shapes import BrainMap, CubeMask, VoxelSeries
 from imaging.temporal import row_pieces
 
+_HALF = 32
+_LOWER_HALF = 2**32 - 1
+_ALL_BUT_SIGN = 2**31 - 1
+
 
 def regional_homogeneity(series: VoxelSeries, *, mask: CubeMask) -> BrainMap:
     """Compute Kendall's W over each voxel and those of its 26 neighbours that are in the mask and vary.
@@ -51,17 +55,24 @@ def regional_homogeneity(series: VoxelSeries, *, mask: CubeMask) -> BrainMap:
 def _middled_ranks(series: VoxelSeries) -> tuple[Float32[np.ndarray, "N T"], Bool[np.ndarray, " N"]]:
     """Rank each voxel's frames, counted from the middle; all 0 where a voxel does not vary."""
     n_frames = series.shape[1]
-    ranks = np.zeros_like(series)
+    ranks = np.empty_like(series)
     varies = np.ptp(series, axis=1) > 0
     numbers = np.arange(n_frames, dtype=np.float32) - np.float32((n_frames - 1) / 2)
     for rows in row_pieces(series):
-        values = series[rows]
-        order = np.argsort(values, axis=1)
-        np.put_along_axis(ranks[rows], order, numbers[None], axis=1)
-        in_order = np.take_along_axis(values, order, axis=1)
-        tied = (in_order[:, 1:] == in_order[:, :-1]).any(axis=1)
+        # Whole numbers in the values' order, each with its frame in the lower half: sorting them is twice as
+        # fast as looking for the order. Adding 0 makes -0 and 0 the same value.
+        bits = (series[rows] + np.float32(0)).view(np.int32)
+        keys = (bits ^ ((bits >> 31) & _ALL_BUT_SIGN)).astype(np.int64)
+        keys <<= _HALF
+        keys |= np.arange(n_frames)
+        keys.sort(axis=1)
+        values = keys >> _HALF
+        tied = (values[:, 1:] == values[:, :-1]).any(axis=1)
+        keys &= _LOWER_HALF
+        keys += np.arange(0, keys.size, n_frames)[:, None]
+        ranks[rows].reshape(-1)[keys] = numbers
         for number in np.flatnonzero(tied & varies[rows]):
-            ranks[rows][number] = _with_ties(values[number])
+            ranks[rows][number] = _with_ties(series[rows][number])
     ranks[~varies] = 0
     return ranks, varies
 

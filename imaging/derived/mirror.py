@@ -6,8 +6,10 @@ x = 0 of the template, and its mask is symmetric. A brain's own asymmetry is lef
 """
 
 import numpy as np
+from jaxtyping import Float64
 
 from imaging.shapes import BrainMap, CubeMask, VoxelSeries
+from imaging.temporal import row_pieces
 
 # Of equal series; Fisher's z of 1 is infinite. What single precision still tells from 1 is not much more.
 _LARGEST_CORRELATION = 1 - 1e-6
@@ -30,17 +32,29 @@ def mirrored_connectivity(series: VoxelSeries, *, mask: CubeMask) -> BrainMap:
         sides. 0 where the mirror image lies outside the mask, is the voxel itself (in a cube of an odd
         number of voxels), or one of the two does not vary.
     """
-    centred = series - series.mean(axis=1, keepdims=True)
-    lengths = np.sqrt(np.einsum("vt,vt->v", centred, centred, dtype=np.float64))
     numbers = np.full(mask.shape, -1, dtype=np.int64)
     numbers[mask] = np.arange(len(series))
     image = numbers[::-1][mask]
-    here = np.flatnonzero((image >= 0) & (image != np.arange(len(series))) & (np.ptp(series, axis=1) > 0))
-    here = here[lengths[image[here]] * lengths[here] > 0]
-    there = image[here]
+    varies = np.ptp(series, axis=1) > 0
+    # Of each pair the one that comes first; a voxel that is its own image is in no pair.
+    first = np.flatnonzero((image > np.arange(len(series))) & varies & varies[image])
+    second = image[first]
 
     similarity = np.zeros(len(series), dtype=np.float32)
-    products = np.einsum("vt,vt->v", centred[here], centred[there], dtype=np.float64)
-    correlation = products / (lengths[here] * lengths[there])
-    similarity[here] = np.arctanh(np.clip(correlation, -_LARGEST_CORRELATION, _LARGEST_CORRELATION))
+    for some in row_pieces(series):
+        one, other = _centred(series[first[some]]), _centred(series[second[some]])
+        lengths = np.sqrt(_products(one, one) * _products(other, other))
+        correlation = _products(one, other) / lengths
+        z = np.arctanh(np.clip(correlation, -_LARGEST_CORRELATION, _LARGEST_CORRELATION))
+        similarity[first[some]] = similarity[second[some]] = z
     return similarity
+
+
+def _centred(series: VoxelSeries) -> VoxelSeries:
+    centred: VoxelSeries = series - series.mean(axis=1, keepdims=True)
+    return centred
+
+
+def _products(one: VoxelSeries, other: VoxelSeries) -> Float64[np.ndarray, " N"]:
+    products: Float64[np.ndarray, " N"] = np.einsum("vt,vt->v", one, other, dtype=np.float64)
+    return products
