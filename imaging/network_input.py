@@ -10,7 +10,7 @@ from jaxtyping import Int
 from imaging.cube import brain_cube
 from imaging.findings import ScanWarning
 from imaging.quality import QualityReport
-from imaging.shapes import CubeSeries, VoxelSeries, Windows
+from imaging.shapes import BrainMaps, CubeSeries, VoxelSeries, Windows
 from imaging.spec import PreprocessingSpec
 
 
@@ -29,6 +29,9 @@ class NetworkInput:
     quality : QualityReport
     space : "template"
     warnings : tuple of ScanWarning
+    maps : (M, N) float32 or None
+        `imaging.derived.maps.DERIVED_MAPS`, of the signal before it was filtered, at the scan's own
+        repetition time; None where they were not asked for.
     """
 
     series: VoxelSeries
@@ -37,6 +40,7 @@ class NetworkInput:
     quality: QualityReport
     space: Literal["template"] = "template"
     warnings: tuple[ScanWarning, ...] = ()
+    maps: BrainMaps | None = None
 
     @property
     def n_frames(self) -> int:

@@ -48,6 +48,7 @@ def prepare_scan(
     sha256: str | None = None,
     progress: Callable[[float], None] | None = None,
     look: Callable[[BoldScan, BrainSignal], None] | None = None,
+    maps: bool = False,
 ) -> PreparedScan:
     """Read and preprocess one scan file.
 
@@ -62,6 +63,8 @@ def prepare_scan(
         Called with 0 to 1; what it raises stops the work and passes through.
     look : callable, optional
         Called once, with the scan and its signal before it is filtered.
+    maps : bool
+        Whether to compute the derived maps too, as :func:`imaging.preprocess` does.
 
     Raises
     ------
@@ -81,10 +84,10 @@ def prepare_scan(
     look_at = None if look is None else partial(look, scan)
     if sha256 is None:
         with sha256_beside(path) as own:
-            network_input = preprocess(scan, spec, progress=report, look=look_at)
+            network_input = preprocess(scan, spec, progress=report, look=look_at, maps=maps)
         sha256 = own.result()
     else:
-        network_input = preprocess(scan, spec, progress=report, look=look_at)
+        network_input = preprocess(scan, spec, progress=report, look=look_at, maps=maps)
     prepared = perf_counter()
     return PreparedScan(
         scan=scan_identity(scan, name=display_name or path.name, sha256=sha256),

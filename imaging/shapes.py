@@ -1,7 +1,7 @@
 """The shape of every array that crosses a function boundary in this project.
 
 Legend: ``X Y Z`` voxels of the scan's own grid; ``T`` frames; ``N`` voxels inside a mask; ``W`` windows;
-``G`` the edge of the network's cube (34); ``F`` frames in a window (20).
+``G`` the edge of the network's cube (34); ``F`` frames in a window (20); ``M`` derived maps (5).
 """
 
 import numpy as np
@@ -23,6 +23,9 @@ RawBlock = Shaped[np.ndarray, "X Y Z T"]
 
 Cube = Float32[np.ndarray, "G G G"]
 
+CubeMask = Bool[np.ndarray, "G G G"]
+"""Which voxels of the cube are brain."""
+
 CubeSeries = Float32[np.ndarray, "T G G G"]
 """A whole scan on the network's grid, time first."""
 
@@ -31,3 +34,9 @@ Windows = Float32[np.ndarray, "W F G G G"]
 
 VoxelSeries = Float32[np.ndarray, "N T"]
 """Time courses of the voxels inside a mask."""
+
+BrainMap = Float32[np.ndarray, " N"]
+"""One value a voxel inside a mask."""
+
+BrainMaps = Float32[np.ndarray, "M N"]
+"""Derived maps of one scan."""

@@ -132,7 +132,7 @@ def filter_in_time(
         cosines = _cosines(n_frames, new_frames, step_s / tr_s, 0, kept)
         times = ((np.arange(new_frames) + 0.5) * (step_s / tr_s) - n_frames / 2).astype(np.float32)
         for rows in pieces:
-            rest, line = _detrended(series[rows])
+            rest, line = without_line(series[rows])
             filtered[rows] = dct(rest, type=2, norm="ortho", axis=1)[:, :kept] @ cosines
             if band_hz is None:
                 filtered[rows] += line[:, :1] + line[:, 1:] * times
@@ -162,6 +162,17 @@ def row_pieces(series: VoxelSeries) -> list[slice]:
     return [slice(start, start + rows) for start in range(0, len(series), rows)]
 
 
+def without_line(series: VoxelSeries) -> tuple[VoxelSeries, Float32[np.ndarray, "N 2"]]:
+    """Return what a least-squares line a voxel leaves, and that line (mean, slope a frame)."""
+    n_frames = series.shape[1]
+    times = np.arange(n_frames, dtype=np.float32) - np.float32((n_frames - 1) / 2)
+    mean = series.mean(axis=1)
+    rest = series - mean[:, None]
+    slope = rest @ times / (times @ times)
+    rest -= slope[:, None] * times
+    return rest, np.stack([mean, slope], axis=1)
+
+
 def _power_share(
     series: VoxelSeries,
     onto_band: Float32[np.ndarray, "T K"],
@@ -172,7 +183,7 @@ def _power_share(
     """Return which share of the detrended power lies in the band, and fill in what is made on the way."""
     power = power_in_band = drift = 0.0
     for rows in row_pieces(series):
-        rest, line = _detrended(series[rows])
+        rest, line = without_line(series[rows])
         coefficients[rows] = rest @ onto_band
         if detrended is not None:
             detrended[rows] = rest
@@ -182,17 +193,6 @@ def _power_share(
     if 0 < power < _ROUNDING_SHARE * drift:
         raise ConstantInTimeError(where="beyond a straight line")
     return power_in_band / power if power > 0 else 0.0
-
-
-def _detrended(series: VoxelSeries) -> tuple[VoxelSeries, Float32[np.ndarray, "N 2"]]:
-    """Return what a least-squares line leaves, and that line (mean, slope a frame)."""
-    n_frames = series.shape[1]
-    times = np.arange(n_frames, dtype=np.float32) - np.float32((n_frames - 1) / 2)
-    mean = series.mean(axis=1)
-    rest = series - mean[:, None]
-    slope = rest @ times / (times @ times)
-    rest -= slope[:, None] * times
-    return rest, np.stack([mean, slope], axis=1)
 
 
 def _power(values: Float32[np.ndarray, "N K"]) -> float:

@@ -162,7 +162,7 @@ def verify(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Read every stored series again and compare it with its checksum."""
+    """Read every stored series and all maps again and compare them with their checksums."""
     from training.cohort.store.cohort_store import CohortStore
 
     store = CohortStore.open(cohort)

@@ -1,9 +1,10 @@
 """Making a cohort: every scan of a source through the one preprocessing path, in parallel.
 
-A scan's series is written by the process that made it, whole or not at all, and then noted in a journal; the
-index comes last, with everything that was left out. So a run that is stopped at any moment leaves whole
-files, and the next one takes over what the journal notes, as long as source and settings are the same. The
-result does not depend on how often it was stopped, nor on the number of processes: each has one thread.
+A scan's series and maps are written by the process that made them, each whole or not at all, and then noted
+in a journal; the index comes last, with everything that was left out. So a run that is stopped at any moment
+leaves whole files, and the next one takes over what the journal notes, as long as source and settings are the
+same. The result does not depend on how often it was stopped, nor on the number of processes: each has one
+thread.
 """
 
 from collections import Counter

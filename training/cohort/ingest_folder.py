@@ -4,7 +4,7 @@
 
     OUT/ingest.jsonl    settings and whether the source is called simulated, then a line for each stored scan,
                         until cohort.json is written
-    OUT/series/         as in the finished cohort
+    OUT/series/, maps/  as in the finished cohort
     OUT/incoming/       what is unpacked for a scan while it is read
 """
 
@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
@@ -21,10 +22,11 @@ from pydantic import JsonValue, ValidationError
 from imaging import PreprocessingSpec
 from model.files import replace_file
 from training.cohort.sources.source import ScanEntry, SourceFinding
-from training.cohort.store.cohort_store import series_bytes
+from training.cohort.store.cohort_store import stored_files
 from training.cohort.store.index import (
     COHORT_FILE,
     JOURNAL_FILE,
+    MAPS_FOLDER,
     SCAN_JSON,
     SCANS_FILE,
     SERIES_FOLDER,
@@ -124,14 +126,17 @@ class IngestFolder:
         return folder
 
     def stored_before(self, entry: ScanEntry) -> StoredScan | None:
-        """Return the scan as it was stored, if source and series are still the same."""
+        """Return the scan as it was stored, if its source and what was made of it are still the same.
+
+        One that an earlier version stored without maps, though its source has voxels, is made again.
+        """
         before = self._before.get((entry.subject_id, entry.session, entry.run, entry.variant))
-        if before is None:
+        if before is None or (entry.has_maps and before.maps_sha256 is None):
             return None
-        expected_bytes = series_bytes(before.n_stored_frames, grid_size=self.spec.grid_size)
+        files = stored_files(before, grid_size=self.spec.grid_size)
         try:
             same = entry.stamp() == before.source_stamp
-            whole = (self.path / before.series_file).stat().st_size == expected_bytes
+            whole = all((self.path / name).stat().st_size == size for name, size in files.items())
         except OSError:
             return None
         return before if same and whole else None
@@ -179,7 +184,7 @@ class IngestFolder:
         self._journal = (self.path / JOURNAL_FILE).open("ab")
 
     def note(self, scan: StoredScan) -> None:
-        """Remember a scan whose series has been written."""
+        """Remember a scan whose series and maps have been written."""
         if self._journal is None:
             raise RuntimeError("a scan is noted after the folder was reopened")
         # First: whatever interrupts the next lines, the series is there and may not be taken for nothing.
@@ -192,8 +197,12 @@ class IngestFolder:
         """Remove what does not belong to the cohort of these scans, before its index is written."""
         self._remove_temporary()
         belonging = {self.path / scan.series_file for scan in scans}
-        for file in set((self.path / SERIES_FOLDER).iterdir()) - belonging:
-            file.unlink()
+        belonging |= {self.path / scan.maps_file for scan in scans if scan.maps_sha256 is not None}
+        for folder in (SERIES_FOLDER, MAPS_FOLDER):
+            for file in set((self.path / folder).glob("*")) - belonging:
+                file.unlink()
+        with suppress(OSError):
+            (self.path / MAPS_FOLDER).rmdir()  # where no scan has any
 
     def close(self) -> None:
         """Let go of the folder.
@@ -207,7 +216,8 @@ class IngestFolder:
                 (self.path / JOURNAL_FILE).unlink(missing_ok=True)
         if not self._holds_scans and not (self.path / COHORT_FILE).exists():
             (self.path / JOURNAL_FILE).unlink(missing_ok=True)
-            shutil.rmtree(self.path / SERIES_FOLDER, ignore_errors=True)
+            for made in (SERIES_FOLDER, MAPS_FOLDER):
+                shutil.rmtree(self.path / made, ignore_errors=True)
             if self._is_new and not any(self.path.iterdir()):
                 self.path.rmdir()
         os.close(self._lock)
@@ -248,8 +258,9 @@ class IngestFolder:
     def _remove_temporary(self) -> None:
         """Remove what a killed process left half written."""
         shutil.rmtree(self.path / WORKSPACE, ignore_errors=True)
-        for file in [*self.path.glob(".*.*"), *(self.path / SERIES_FOLDER).glob(".*.*")]:
-            file.unlink()
+        for folder in (self.path, self.path / SERIES_FOLDER, self.path / MAPS_FOLDER):
+            for file in folder.glob(".*.*"):
+                file.unlink()
 
 
 def _key(scan: StoredScan) -> _Key:

@@ -20,7 +20,7 @@ from imaging.words import encodable
 from training.cohort.ingest_folder import WORKSPACE
 from training.cohort.sources.source import ScanEntry, SourceFinding
 from training.cohort.store.index import StoredScan
-from training.cohort.store.writing import series_name, write_series
+from training.cohort.store.writing import series_name, write_maps, write_series
 from training.errors import CohortError
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -101,12 +101,12 @@ def run_jobs(jobs: Sequence[Job], *, processes: int) -> Generator[Done | Refused
 
 
 def do_job(job: Job) -> Done | Refused:
-    """Prepare one scan and write its series.
+    """Prepare one scan and write its series, and its maps where it has any.
 
     Raises
     ------
     OSError
-        If the series cannot be written, or the disk is full.
+        If they cannot be written, or the disk is full.
     """
     entry = job.entry
     try:
@@ -127,6 +127,7 @@ def do_job(job: Job) -> Done | Refused:
         subject_id=entry.subject_id, session=entry.session, run=entry.run, variant=entry.variant
     )
     digest = write_series(job.folder, name, prepared.series)
+    maps_digest = None if prepared.maps is None else write_maps(job.folder, name, prepared.maps)
     return Done(
         StoredScan(
             subject_id=entry.subject_id,
@@ -147,6 +148,7 @@ def do_job(job: Job) -> Done | Refused:
             series_sha256=digest,
             shape=prepared.shape,
             zooms_mm=prepared.zooms_mm,
+            maps_sha256=maps_digest,
         )
     )
 

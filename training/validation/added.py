@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from training.added_people import AddedPeopleGoneError, added_index
-from training.cohort.store.cohort_store import CohortStore
-from training.cohort.store.index import COHORT_FILE, SERIES_FOLDER
+from training.cohort.store.cohort_store import CohortStore, stored_files
+from training.cohort.store.index import COHORT_FILE
 from training.cohort.store.writing import write_index
 from training.cohort.subjects import Subject
 from training.errors import CohortError
@@ -127,10 +127,11 @@ def keep_added(run: Path, addition: Addition) -> None:
         return
     chosen = {subject.subject_id for subject in addition.people}
     scans = [scan for scan in source.scans if scan.subject_id in chosen]
-    (folder / SERIES_FOLDER).mkdir(parents=True, exist_ok=True)
     for scan in scans:
         source.require_size(scan)
-        shutil.copyfile(source.folder / scan.series_file, folder / scan.series_file)
+        for name in stored_files(scan, grid_size=source.spec.grid_size):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source.folder / name, folder / name)
     write_index(
         folder,
         subjects=addition.people,

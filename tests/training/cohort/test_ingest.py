@@ -30,7 +30,7 @@ from training.cohort.scan_work import IngestProcessLostError, Job, run_jobs
 from training.cohort.sources.simulated import SimulatedSource
 from training.cohort.sources.source import DuplicateScanError, PreparedSeries, ScanEntry, SourceFinding
 from training.cohort.store import writing as store_writing
-from training.cohort.store.cohort_store import CohortStore
+from training.cohort.store.cohort_store import CohortStore, MapsNotStoredError
 from training.cohort.store.index import CohortUnfinishedError
 from training.cohort.subjects import Subject
 from training.new_folder import OutputFolderNotEmptyError
@@ -48,6 +48,11 @@ class MadeEntry(ScanEntry):
     error: BaseException | None = None
     version: int = 1
     warnings: tuple[str, ...] = ("template_fit_poor",)
+    with_maps: bool = False
+
+    @property
+    def has_maps(self):
+        return self.with_maps
 
     def stamp(self):
         return f"version {self.version}"
@@ -68,7 +73,12 @@ class MadeEntry(ScanEntry):
             quality={"tsnr": None},
             warnings=self.warnings,
             source_sha256=hashlib.sha256(repr(seed).encode()).hexdigest(),
+            maps=made_maps(seed) if self.with_maps else None,
         )
+
+
+def made_maps(seed):
+    return np.random.default_rng([*seed, 1]).standard_normal((5, N_VOXELS)).astype(np.float32)
 
 
 class MadeSource:
@@ -217,6 +227,93 @@ def test_a_changed_source_or_a_lost_series_is_read_again(tmp_path):
     assert read == ["scan 3"]
     expected = np.random.default_rng([3, 1, 2]).standard_normal((30, N_VOXELS)).astype(np.float16)
     np.testing.assert_array_equal(report.store.series(report.store.scans[2]), expected)
+
+
+def test_maps_are_stored_beside_the_series(tmp_path):
+    entries, _ = made(1, 2, with_maps=True)
+    entries[1] = replace(entries[1], with_maps=False)
+    store = run(entries, tmp_path / "cohort").store
+    np.testing.assert_array_equal(store.maps(store.scans[0]), made_maps([1, 1, 1]))
+    with pytest.raises(MapsNotStoredError):
+        store.maps(store.scans[1])
+    assert [path.name for path in (store.folder / "maps").iterdir()] == ["1_1_1_filtered.npy"]
+    store.verify()
+
+
+def test_lost_maps_are_made_again(tmp_path):
+    entries, read = made(1, 2, 3, with_maps=True)
+    out = tmp_path / "cohort"
+    run(entries, out)
+    before = digests(out)
+    read.clear()
+    (out / "maps" / "1_1_1_filtered.npy").unlink()
+    (out / "maps" / "2_1_1_filtered.npy").write_bytes(b"cut")
+    report = run(entries, out)
+    assert read == ["scan 1", "scan 2"]
+    assert (report.n_new, report.n_kept) == (2, 1)
+    assert digests(out) == before
+
+
+def test_a_cohort_of_before_maps_were_kept_gets_them_from_the_same_call(tmp_path):
+    entries, read = made(1, 2, 3, with_maps=True)
+    out = tmp_path / "cohort"
+    run(entries, tmp_path / "new" / "cohort")
+    run([replace(entry, with_maps=False) for entry in entries], out)
+    assert not (out / "maps").exists()
+    read.clear()
+    report = run(entries, out)
+    assert (report.n_new, report.n_kept, len(read)) == (3, 0, 3)
+    assert digests(out) == digests(tmp_path / "new" / "cohort")
+    read.clear()
+    assert run(entries, out).n_kept == 3
+    assert read == []
+
+
+def test_maps_that_belong_to_no_scan_go_and_their_folder_with_the_last(tmp_path):
+    entries, _ = made(1, 2, with_maps=True)
+    out = tmp_path / "cohort"
+    run(entries, out, people=(1, 2))
+    (out / "maps" / ".2_1_1_filtered.npy.abc").write_bytes(b"half written")
+    run(entries[:1], out, people=(1, 2))
+    assert [path.name for path in (out / "maps").iterdir()] == ["1_1_1_filtered.npy"]
+    changed = [replace(entries[0], with_maps=False, version=2)]
+    run(changed, out, people=(1, 2))
+    assert not (out / "maps").exists()
+
+
+def test_a_run_with_maps_that_is_stopped_goes_on_to_the_same_bytes(tmp_path):
+    entries, read = made(1, 2, 3, with_maps=True)
+    run(entries, tmp_path / "whole" / "cohort")
+    read.clear()
+
+    def stop(stage, done):
+        if done >= 0.6:
+            raise KeyboardInterrupt
+
+    out = tmp_path / "stopped" / "cohort"
+    with pytest.raises(KeyboardInterrupt):
+        run(entries, out, progress=stop)
+    # Written, and not noted yet when the process ended.
+    (out / "maps" / "3_1_1_filtered.npy").write_bytes(b"of a series that was never written")
+    report = run(entries, out)
+    assert (report.n_new, report.n_kept, len(read)) == (1, 2, 3)
+    assert digests(out) == digests(tmp_path / "whole" / "cohort")
+
+
+@pytest.mark.parametrize("after", [0, 1])
+def test_a_disk_that_is_full_of_maps_leaves_whole_scans_or_nothing(tmp_path, monkeypatch, after):
+    """The series of the last scan was written, its maps were not."""
+    entries, _ = made(1, 2, with_maps=True)
+    out = tmp_path / "cohort"
+    with monkeypatch.context() as full:
+        fill_disk(full, after=2 * after + 1)
+        with pytest.raises(DiskFullError) as caught:
+            run(entries, out, people=(1, 2))
+    assert caught.value.stored == after
+    if not after:
+        assert not out.exists()
+    assert run(entries, out, people=(1, 2)).n_kept == after
+    CohortStore.open(out).verify()
 
 
 def test_scans_that_are_no_longer_asked_for_leave_the_cohort(tmp_path):

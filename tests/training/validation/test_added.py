@@ -6,11 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from imaging import brain_cube
 from tests.training.cohort.store.made_up_store import write_store
 from tests.training.validation.tiny_cohorts import QUICK, SPEC, series_of, tiny_store, tiny_subjects
 from training.added_people import AddedPeopleGoneError, added_index
 from training.challenge.leaks import find_overlap
 from training.challenge.people import EvaluationSet
+from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.index import SERIES_FOLDER
 from training.fitting import logits
 from training.run_files import read_rows
@@ -24,7 +26,7 @@ from training.runs import (
     RunSubject,
     read_run,
 )
-from training.validation.added import AddedPeopleDifferError, choose_added
+from training.validation.added import AddedPeopleDifferError, choose_added, keep_added
 from training.validation.cross_validation import HeldOutReleaseError, finish_run, plan_run, train_run
 from training.validation.fold import WEIGHTS_FILE, train_fold
 from training.validation.run_folder import RunDiffersError
@@ -234,6 +236,17 @@ def test_a_run_goes_on_with_the_same_people_and_refuses_others(store, added, tmp
     for other in (fewer, None):
         with pytest.raises(RunDiffersError, match="added"):
             plan_run(store, store.subjects, settings=QUICK, out=run, device="cpu", added=other)
+
+
+def test_maps_of_added_people_are_copied_with_their_series(store, tmp_path):
+    n_voxels = int(brain_cube(SPEC.grid_size).mask.sum())
+    maps = np.random.default_rng(8).standard_normal((5, n_voxels)).astype(np.float32)
+    some = others(tmp_path / "others", maps={"901": [maps]})
+    keep_added(tmp_path / "run", choose_added(store, some))
+    copy = CohortStore.open(tmp_path / "run" / ADDED_FOLDER)
+    copy.verify()
+    np.testing.assert_array_equal(copy.maps(copy.scans_of("901")[0]), maps)
+    assert len(list((copy.folder / "maps").iterdir())) == 1
 
 
 def test_a_fold_whose_added_people_are_gone_or_others_is_not_trained(store, added, tmp_path):

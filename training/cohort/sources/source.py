@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from pydantic import JsonValue
 
 from imaging import BoldScan, PreprocessingSpec, preprocess, scan_identity
@@ -46,6 +46,8 @@ class PreparedSeries:
         Of the bytes that it was made from.
     shape, zooms_mm : tuple of 3 or None
         The scan's own grid; None for series without one.
+    maps : (M, N) float32 or None
+        `imaging.derived.maps.DERIVED_MAPS`; None for series without voxels of their own.
     """
 
     series: Float[np.ndarray, "T N"]
@@ -58,6 +60,7 @@ class PreparedSeries:
     source_sha256: str
     shape: tuple[int, int, int] | None = None
     zooms_mm: tuple[float, float, float] | None = None
+    maps: Float32[np.ndarray, "M N"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +76,11 @@ class ScanEntry(ABC):
         For people; never a whole path.
     place : str
         Where inside the source it stands, if it is a file.
+    has_maps : bool
+        Of the class: whether derived maps come with the series.
     """
+
+    has_maps: ClassVar[bool] = False
 
     subject_id: str
     session: str
@@ -154,14 +161,16 @@ class OpenedScan:
 class BoldEntry(ScanEntry):
     """A scan that goes through the one preprocessing path."""
 
+    has_maps: ClassVar[bool] = True
+
     @abstractmethod
     def open_source(self, workspace: Path) -> AbstractContextManager[OpenedScan]:
         """Open the scan; what was unpacked for it is removed at the end of the context."""
 
     def prepare(self, spec: PreprocessingSpec, *, workspace: Path) -> PreparedSeries:
-        """Preprocess the scan as prediction does."""
+        """Preprocess the scan as prediction does, and compute its derived maps."""
         with self.open_source(workspace) as opened:
-            network_input = preprocess(opened.scan, spec)
+            network_input = preprocess(opened.scan, spec, maps=True)
         quality = network_input.quality
         known = scan_identity(opened.scan, name=self.source_name, sha256=opened.sha256)
         return PreparedSeries(
@@ -175,6 +184,7 @@ class BoldEntry(ScanEntry):
             source_sha256=opened.sha256,
             shape=tuple(known["shape"][:3]),
             zooms_mm=tuple(known["zooms_mm"]),
+            maps=network_input.maps,
         )
 
 

@@ -7,11 +7,13 @@
       subjects.tsv     every subject with a scan, labelled or not             (Subject)
       scans.jsonl      every scan: its quality, its source, its digest        (StoredScan)
       series/<subject>_<session>_<run>_<variant>.npy
+      maps/<the same>.npy          derived maps, where the source has voxels
 
 A series holds the voxels of ``brain_cube(spec.grid_size).mask`` in C order and nothing else: outside that
 mask the network's input is zero by construction, so the series and the cube are the same information, at a
 third of the size. Half precision keeps 3 digits of a signal of unit variance. Scans are kept at full length;
-windows are cut when they are needed.
+windows are cut when they are needed. Maps are kept in single precision: five numbers a voxel, some 250 KB a
+scan, in the order of `imaging.derived.maps.DERIVED_MAPS`.
 
 ``cohort.json`` is written last and holds the digests of the two tables: where they match, all is whole.
 """
@@ -26,9 +28,10 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float16
+from jaxtyping import Float16, Float32
 
 from imaging import PreprocessingSpec, brain_cube
+from imaging.derived.maps import DERIVED_MAPS
 from training.cohort.paths import real_path
 from training.cohort.store.index import CohortRecord, StoredScan, read_index
 from training.cohort.subjects import Subject
@@ -36,7 +39,10 @@ from training.errors import CohortError
 
 
 class SeriesDamagedError(CohortError):
-    """A stored series that is gone, or is not the one that was stored."""
+    """A stored series, or a file of maps, that is gone or is not the one that was stored.
+
+    ``series_file`` names either.
+    """
 
     code: ClassVar[str] = "cohort_series_damaged"
 
@@ -46,6 +52,20 @@ class SeriesDamagedError(CohortError):
         self.expected = expected
         self.found = found
         super().__init__(f"cohort {name!r}, {series_file}: expected {expected}, found {found}")
+
+
+class MapsNotStoredError(CohortError):
+    """A scan without derived maps; ``found`` says why there are none."""
+
+    code: ClassVar[str] = "cohort_without_maps"
+
+    def __init__(self, *, name: str, series_file: str, found: str) -> None:
+        self.name = name
+        self.series_file = series_file
+        self.found = found
+        super().__init__(
+            f"cohort {name!r}, {series_file}: expected derived maps beside the series, found {found}"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +92,7 @@ class CohortStore:
 
     @classmethod
     def open(cls, folder: Path) -> "CohortStore":
-        """Read the index, and see that every series is there in full length.
+        """Read the index, and see that every series and every file of maps is there in full length.
 
         Raises
         ------
@@ -132,8 +152,36 @@ class CohortStore:
         try:
             series: Float16[np.ndarray, "T N"] = np.load(self.folder / scan.series_file, mmap_mode="r")
         except (OSError, ValueError) as error:
-            raise self._damaged(scan, "a readable .npy file", "another") from error
+            raise self._damaged(scan.series_file, "a readable .npy file", "another") from error
         return series
+
+    def maps(self, scan: StoredScan) -> Float32[np.ndarray, "M N"]:
+        """Map a scan's derived maps; nothing is read before it is used.
+
+        Returns
+        -------
+        (M, N) float32
+            Read-only; a row for each of `imaging.derived.maps.DERIVED_MAPS`, not standardised; the voxels of
+            ``brain_cube(spec.grid_size).mask`` in C order.
+
+        Raises
+        ------
+        MapsNotStoredError
+            If it was stored without: made of parcels, or by an earlier version.
+        SeriesDamagedError
+            If the file is gone or is not of the promised size.
+        """
+        if scan.maps_sha256 is None:
+            found = "parcel series, which have no voxels"
+            if scan.variant != "parcels":
+                found = "one that was ingested without maps: the cohort must be ingested again"
+            raise MapsNotStoredError(name=self.folder.name, series_file=scan.series_file, found=found)
+        self.require_size(scan)
+        try:
+            maps: Float32[np.ndarray, "M N"] = np.load(self.folder / scan.maps_file, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise self._damaged(scan.maps_file, "a readable .npy file", "another") from error
+        return maps
 
     def fingerprint(self, subjects: Iterable[Subject]) -> str:
         """Tell this selection from any other.
@@ -165,51 +213,70 @@ class CohortStore:
         return self.fingerprint(subject for subject in self.subjects if subject.subject_id in chosen)
 
     def verify(self, *, progress: Callable[[str, float], None] | None = None) -> None:
-        """Read every series again and compare its digest.
+        """Read every series and all maps again and compare their digests.
 
         Raises
         ------
         SeriesDamagedError
-            At the first that is not what was stored.
+            At the first file that is not what was stored.
         """
         for number, scan in enumerate(self.scans, start=1):
             self.require_size(scan)
-            with (self.folder / scan.series_file).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != scan.series_sha256:
-                raise self._damaged(scan, f"sha256 {scan.series_sha256[:12]}...", f"{found[:12]}...")
+            self._require_digest(scan.series_file, scan.series_sha256)
+            if scan.maps_sha256 is not None:
+                self._require_digest(scan.maps_file, scan.maps_sha256)
             if progress is not None:
                 progress("verifying", number / len(self.scans))
 
     def require_size(self, scan: StoredScan) -> None:
-        """See that a scan's series is there in full length.
+        """See that a scan's series, and its maps if it has them, are there in full length.
 
         Raises
         ------
         SeriesDamagedError
         """
-        expected = series_bytes(scan.n_stored_frames, grid_size=self.spec.grid_size)
-        try:
-            found = (self.folder / scan.series_file).stat().st_size
-        except OSError as error:
-            raise self._damaged(scan, f"a file of {expected:,} bytes", "none that can be read") from error
-        if found != expected:
-            raise self._damaged(scan, f"{expected:,} bytes", f"{found:,}")
+        for name, expected in stored_files(scan, grid_size=self.spec.grid_size).items():
+            try:
+                found = (self.folder / name).stat().st_size
+            except OSError as error:
+                raise self._damaged(name, f"a file of {expected:,} bytes", "none that can be read") from error
+            if found != expected:
+                raise self._damaged(name, f"{expected:,} bytes", f"{found:,}")
 
-    def _damaged(self, scan: StoredScan, expected: str, found: str) -> SeriesDamagedError:
-        return SeriesDamagedError(
-            name=self.folder.name, series_file=scan.series_file, expected=expected, found=found
-        )
+    def _require_digest(self, name: str, expected: str) -> None:
+        with (self.folder / name).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != expected:
+            raise self._damaged(name, f"sha256 {expected[:12]}...", f"{found[:12]}...")
+
+    def _damaged(self, file: str, expected: str, found: str) -> SeriesDamagedError:
+        return SeriesDamagedError(name=self.folder.name, series_file=file, expected=expected, found=found)
+
+
+def stored_files(scan: StoredScan, *, grid_size: int) -> dict[str, int]:
+    """Name the files that hold a scan, inside the cohort's folder, and say how many bytes each has."""
+    files = {scan.series_file: series_bytes(scan.n_stored_frames, grid_size=grid_size)}
+    if scan.maps_sha256 is not None:
+        files[scan.maps_file] = maps_bytes(grid_size=grid_size)
+    return files
+
+
+def series_bytes(n_frames: int, *, grid_size: int) -> int:
+    """Say how long the ``.npy`` file of a series is."""
+    return _npy_bytes("<f2", n_frames, _count_voxels(grid_size))
+
+
+def maps_bytes(*, grid_size: int) -> int:
+    """Say how long the ``.npy`` file of a scan's maps is."""
+    return _npy_bytes("<f4", len(DERIVED_MAPS), _count_voxels(grid_size))
 
 
 @lru_cache(maxsize=1024)
-def series_bytes(n_frames: int, *, grid_size: int) -> int:
-    """Say how long the ``.npy`` file of a series is."""
-    n_voxels = _count_voxels(grid_size)
+def _npy_bytes(dtype: str, n_rows: int, n_columns: int) -> int:
     header = io.BytesIO()
-    fields = {"descr": "<f2", "fortran_order": False, "shape": (n_frames, n_voxels)}
+    fields = {"descr": dtype, "fortran_order": False, "shape": (n_rows, n_columns)}
     np.lib.format.write_array_header_1_0(header, fields)
-    return header.tell() + 2 * n_frames * n_voxels
+    return header.tell() + np.dtype(dtype).itemsize * n_rows * n_columns
 
 
 @lru_cache(maxsize=8)

@@ -19,6 +19,7 @@ COHORT_FILE = "cohort.json"
 COHORT_SUBJECTS_FILE = "subjects.tsv"
 SCANS_FILE = "scans.jsonl"
 SERIES_FOLDER = "series"
+MAPS_FOLDER = "maps"
 
 # What ingestion leaves beside the series until the cohort is whole.
 JOURNAL_FILE = "ingest.jsonl"
@@ -74,6 +75,11 @@ class CohortFormatError(CohortError):
         super().__init__(f"cohort {name!r}: expected format version {FORMAT_VERSION}, found {found}")
 
 
+def maps_name(series_file: str) -> str:
+    """Name the maps of a series, inside the cohort's folder."""
+    return f"{MAPS_FOLDER}/{series_file.removeprefix(f'{SERIES_FOLDER}/')}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoredScan:
     """One scan of the store.
@@ -110,6 +116,9 @@ class StoredScan:
         Inside the cohort's folder.
     series_sha256 : str
         Of the ``.npy`` file.
+    maps_sha256 : str or None
+        Of the ``.npy`` file of its derived maps; None where there is none: parcels have no voxels, and
+        earlier versions stored no maps.
     """
 
     subject_id: str
@@ -130,6 +139,12 @@ class StoredScan:
     series_sha256: str
     shape: tuple[int, int, int] | None = None
     zooms_mm: tuple[float, float, float] | None = None
+    maps_sha256: str | None = None
+
+    @property
+    def maps_file(self) -> str:
+        """Where its derived maps are, or would be, inside the cohort's folder: named as the series."""
+        return maps_name(self.series_file)
 
     @property
     def is_marked(self) -> bool:

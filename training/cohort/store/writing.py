@@ -7,7 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 from pydantic import JsonValue
 
 from imaging import PreprocessingSpec
@@ -21,6 +21,7 @@ from training.cohort.store.index import (
     SERIES_FOLDER,
     CohortRecord,
     StoredScan,
+    maps_name,
 )
 from training.cohort.store.subject_table import format_subjects
 from training.cohort.subjects import Subject
@@ -48,9 +49,31 @@ def write_series(folder: Path, name: str, series: Float[np.ndarray, "T N"]) -> s
     str
         sha256 of the file.
     """
+    return _write_array(folder / name, np.ascontiguousarray(series, dtype="<f2"))
+
+
+def write_maps(folder: Path, series_file: str, maps: Float32[np.ndarray, "M N"]) -> str:
+    """Write the derived maps of one scan, whole or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        The cohort's; its folder for maps is made.
+    series_file : str
+        Of the same scan, from :func:`series_name`: the maps bear its name.
+    maps : (M, N) float32
+
+    Returns
+    -------
+    str
+        sha256 of the file.
+    """
+    return _write_array(folder / maps_name(series_file), np.ascontiguousarray(maps, dtype="<f4"))
+
+
+def _write_array(path: Path, array: np.ndarray) -> str:
     content = io.BytesIO()
-    np.lib.format.write_array(content, np.ascontiguousarray(series, dtype="<f2"), version=(1, 0))
-    path = folder / name
+    np.lib.format.write_array(content, array, version=(1, 0))
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, content.getvalue())
     return hashlib.sha256(content.getvalue()).hexdigest()

@@ -241,6 +241,8 @@ def test_a_simulated_folder_is_ingested_and_known_for_what_it_is(simulated_folde
     expected = preprocess(open_scan(file), SPEC).frames[:, brain_cube(12).mask].astype(np.float16)
     # Here on all threads, there on one: float16 may round its last bit otherwise.
     np.testing.assert_allclose(report.store.series(scan), expected, rtol=2e-3, atol=1e-5)
+    maps = preprocess(open_scan(file), SPEC, maps=True).maps
+    np.testing.assert_array_equal(report.store.maps(scan), maps)
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -282,10 +284,12 @@ def test_a_scan_in_an_archive_is_the_scan_in_a_folder(simulated_folder, tmp_path
     np.testing.assert_allclose(
         report.store.series(report.store.scans[0]), direct.series, rtol=2e-3, atol=1e-5
     )
+    np.testing.assert_array_equal(report.store.maps(report.store.scans[0]), direct.maps)
     assert report.store.scans[0].source_sha256 == direct.source_sha256
     assert report.store.simulated
     assert sorted(path.name for path in out.iterdir()) == [
         "cohort.json",
+        "maps",
         "scans.jsonl",
         "series",
         "subjects.tsv",

@@ -106,6 +106,7 @@ def test_participants_and_scans_become_a_cohort(simulated_scan, tmp_path):
     store = report.store
     assert [(s.subject_id, s.label, s.sex, s.age_years) for s in store.subjects] == [("a1", 1, "female", 9.5)]
     assert (store.scans[0].variant, store.scans[0].n_frames, store.scans[0].tr_s) == ("bids", 74, 2.5)
+    assert store.maps(store.scans[0]).shape == (5, store.series(store.scans[0]).shape[1])
     assert store.condition == "autism"
     assert store.simulated, "its scan carries the mark, and no simulation.json lies beside it"
     assert report.counts["row_without_scan"] == 1

@@ -15,6 +15,7 @@ from training.cohort.sources.painting import AtlasError, ParcelSeriesError, make
 from training.cohort.sources.parcel_archive import ParcelArchive
 from training.cohort.sources.parcel_tables import ParcelTables, SeriesUnreadableError, read_series
 from training.cohort.sources.source import DuplicateScanError
+from training.cohort.store.cohort_store import MapsNotStoredError
 from training.cohort.subjects import Subject
 
 SPEC = PreprocessingSpec()
@@ -202,6 +203,9 @@ def test_an_archive_becomes_a_cohort(atlas, tmp_path):
         ("parcels", 2.0, 65),
         ("parcels", 1.5, 70),
     ]
+    with pytest.raises(MapsNotStoredError, match="found parcel series, which have no voxels"):
+        store.maps(store.scans[0])
+    assert not (store.folder / "maps").exists()
     # 31 steps a standard deviation: the quantised series is the given one within a few per cent.
     expected, _ = reference(painted_scan(all_courses[2], atlas, tr_s=1.5, leave_out=(STRAY,)))
     stored = store.series(store.scans[2]).astype(np.float32)
@@ -277,6 +281,8 @@ def test_tables_become_the_same_cohort_as_their_painted_volumes(atlas, tmp_path)
     }
     expected, _ = reference(painted_scan(courses(), atlas, tr_s=2.0, leave_out=(STRAY,)))
     np.testing.assert_allclose(report.store.series(report.store.scans[0]), expected, atol=5e-3)
+    with pytest.raises(MapsNotStoredError, match="found parcel series, which have no voxels"):
+        report.store.maps(report.store.scans[0])
 
 
 def test_a_table_of_any_name_makes_a_cohort_that_opens(atlas, tmp_path):

@@ -159,6 +159,7 @@ def test_whoever_can_be_normalised_is_and_the_others_are_told(dataset, tmp_path)
     assert (scan.subject_id, scan.tr_s, scan.variant) == ("1", RUN_TR_S, "bids")
     # Four frames before the magnetisation is steady are left out.
     assert (scan.n_frames, scan.shape) == (RUN_FRAMES - 4, (49, 58, 47))
+    assert (report.store.maps(scan)[0] > 0).mean() > 0.9
     assert set(report.counts) == {"repetition_times_differ", "column_absent"}
     (told,) = [finding for finding in report.findings if finding.code == "repetition_times_differ"]
     assert (told.subject_id, told.name) == ("2", "sub-02_task-rest_bold.nii")

@@ -49,6 +49,14 @@ def test_people_are_drawn_without_files_as_the_simulator_draws_them(report):
     assert store.record.source["effect_size"] == 0.5
 
 
+def test_maps_are_those_of_the_scan_before_it_is_filtered(report):
+    scan = report.store.scans[1]
+    expected = preprocess(simulate_subject(1, seed=5, effect_size=0.5), SPEC, maps=True).maps
+    np.testing.assert_array_equal(report.store.maps(scan), expected)
+    assert (expected[0] > 0).mean() > 0.99
+    report.store.verify()
+
+
 def test_other_settings_are_other_scans(report):
     entry = SimulatedSource(n_subjects=1, seed=5, effect_size=0.5).entries()[0]
     assert entry.stamp() == report.store.scans_of(entry.subject_id)[0].source_stamp

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Float32
 
 from imaging import PreprocessingSpec
 from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.index import StoredScan
-from training.cohort.store.writing import series_name, write_index, write_series
+from training.cohort.store.writing import series_name, write_index, write_maps, write_series
 from training.cohort.subjects import Subject
 
 
@@ -19,10 +19,14 @@ def write_store(
     subjects: Sequence[Subject],
     series: Mapping[str, Sequence[Float[np.ndarray, "T N"]]],
     spec: PreprocessingSpec,
+    maps: Mapping[str, Sequence[Float32[np.ndarray, "M N"]]] | None = None,
     name: str = "made up",
     simulated: bool = True,
 ) -> CohortStore:
-    """Write the cohort and open it; each subject's series are its runs 1, 2, ... of session 1."""
+    """Write the cohort and open it; each subject's series are its runs 1, 2, ... of session 1.
+
+    Maps, where there are any, are those of the same runs.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     scans = []
     for subject in subjects:
@@ -31,6 +35,7 @@ def write_store(
                 subject_id=subject.subject_id, session="1", run=str(number), variant="simulated"
             )
             digest = write_series(folder, file, values)
+            of_subject = None if maps is None else maps.get(subject.subject_id)
             scans.append(
                 StoredScan(
                     subject_id=subject.subject_id,
@@ -49,6 +54,7 @@ def write_store(
                     source_stamp="",
                     series_file=file,
                     series_sha256=digest,
+                    maps_sha256=of_subject and write_maps(folder, file, of_subject[number - 1]),
                 )
             )
     write_index(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from imaging import PreprocessingSpec, brain_cube
 from tests.training.cohort.store.made_up_store import write_store
-from training.cohort.store.cohort_store import CohortStore, SeriesDamagedError
+from training.cohort.store.cohort_store import CohortStore, MapsNotStoredError, SeriesDamagedError
 from training.cohort.store.index import (
     CohortDamagedError,
     CohortFormatError,
@@ -215,6 +215,94 @@ def test_an_index_whose_parts_disagree_is_refused(folder, field):
     (folder / "cohort.json").write_text(json.dumps(record))
     with pytest.raises(CohortDamagedError):
         CohortStore.open(folder)
+
+
+def some_maps(*, seed=0):
+    return np.random.default_rng(seed).standard_normal((5, N_VOXELS)).astype(np.float32)
+
+
+@pytest.fixture
+def with_maps(tmp_path):
+    """Two people; the second has two runs."""
+    write_store(
+        tmp_path / "cohort",
+        subjects=[subject(20), subject(21)],
+        series={"20": [noise(6)], "21": [noise(6, seed=1), noise(7, seed=2)]},
+        maps={"20": [some_maps()], "21": [some_maps(seed=1), some_maps(seed=2)]},
+        spec=SPEC,
+    )
+    return tmp_path / "cohort"
+
+
+def test_maps_come_back_as_they_were_in_single_precision(with_maps):
+    store = CohortStore.open(with_maps)
+    found = store.maps(store.scans_of("21")[1])
+    assert isinstance(found, np.memmap)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, some_maps(seed=2))
+    with pytest.raises(ValueError, match="read-only"):
+        found[0, 0] = 1
+    for scan in store.scans:
+        path = with_maps / "maps" / (with_maps / scan.series_file).name
+        assert scan.maps_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        assert with_maps / scan.maps_file == path
+    store.verify()
+
+
+def test_a_cohort_of_before_maps_were_kept_opens_and_says_so_when_it_is_asked(with_maps):
+    table = with_maps / "scans.jsonl"
+    lines = [json.loads(line) for line in table.read_text().splitlines()]
+    for line in lines:
+        del line["maps_sha256"]
+    table.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    record = json.loads((with_maps / "cohort.json").read_text())
+    record["scans_sha256"] = hashlib.sha256(table.read_bytes()).hexdigest()
+    (with_maps / "cohort.json").write_text(json.dumps(record))
+    store = CohortStore.open(with_maps)
+    store.verify()
+    with pytest.raises(MapsNotStoredError, match=r"20_1_1.*ingested without maps.*ingested again") as caught:
+        store.maps(store.scans[0])
+    assert caught.value.code == "cohort_without_maps"
+    assert caught.value.series_file == store.scans[0].series_file
+
+
+def test_parcels_have_no_maps_and_need_no_second_ingestion(folder):
+    store = CohortStore.open(folder)
+    with pytest.raises(MapsNotStoredError, match="found parcel series") as caught:
+        store.maps(replace(store.scans[0], variant="parcels"))
+    assert "again" not in caught.value.found
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut"])
+def test_maps_that_are_gone_or_cut_are_refused_when_the_cohort_is_opened(with_maps, damage):
+    store = CohortStore.open(with_maps)
+    path = with_maps / "maps" / "21_1_1_simulated.npy"
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-4])
+    for look in (lambda: CohortStore.open(with_maps), lambda: store.maps(store.scans[1]), store.verify):
+        with pytest.raises(SeriesDamagedError, match=r"maps/21_1_1_simulated\.npy") as caught:
+            look()
+        assert caught.value.series_file == "maps/21_1_1_simulated.npy"
+
+
+def test_changed_maps_are_found_by_verifying(with_maps):
+    path = with_maps / "maps" / "21_1_2_simulated.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    store = CohortStore.open(with_maps)
+    with pytest.raises(SeriesDamagedError, match=r"maps/21_1_2_simulated\.npy: expected sha256"):
+        store.verify()
+
+
+def test_maps_that_are_no_array_are_refused(with_maps):
+    path = with_maps / "maps" / "20_1_1_simulated.npy"
+    path.write_bytes(b"x" * path.stat().st_size)
+    store = CohortStore.open(with_maps)
+    with pytest.raises(SeriesDamagedError, match=r"readable \.npy"):
+        store.maps(store.scans[0])
 
 
 numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
