@@ -1,1 +1,1 @@
-"""Classical methods that a network is measured against: arrays in, a fitted model out; no files, no cohorts."""
+"""Classical methods that a network is measured against: arrays in, a fitted model out, and no cohorts."""
