@@ -103,7 +103,7 @@ class _Point:
         towards[(self.shares <= _NOTHING) & (towards < 0)] = 0.0
         towards[largest] = 0.0
         towards[largest] = -towards.sum()
-        return towards
+        return np.asarray(towards)
 
 
 def _down(here: _Point, kernels: Kernels, labels: Labels, cost: float) -> _Point:
