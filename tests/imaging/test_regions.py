@@ -165,6 +165,14 @@ def test_whole_numbers_in_any_type_are_read(tmp_path):
         assert other.names == plain.names
 
 
+def test_an_atlas_without_a_voxel_outside_is_one(tmp_path):
+    values = halves()
+    assert (values > 0).all()
+    values[values == 7] = 1
+    atlas = read_atlas(write(tmp_path / "atlas.nii", values), grid_size=GRID)
+    assert atlas.names == ("1", "20", "300")
+
+
 def with_voxel(value):
     values = halves().astype(np.float32)
     values[3, 4, 5] = value

@@ -83,7 +83,7 @@ class Ridge:
     Attributes
     ----------
     penalty : float
-        Of `_PENALTIES`; the best for parts of these people that were left out in turn.
+        The best for parts of these people that were left out in turn.
     weights : (n,) float64
         Of these people: the weights of the features are these, times the people's features.
     intercept : float
@@ -102,7 +102,13 @@ class Ridge:
         return np.asarray(expit(self.slope * (across @ self.weights + self.intercept) + self.lean))
 
 
-def fit_ridge(own: Float64[np.ndarray, "n n"], labels: Int[np.ndarray, " n"]) -> Ridge:
+def fit_ridge(
+    own: Float64[np.ndarray, "n n"],
+    labels: Int[np.ndarray, " n"],
+    *,
+    seed: int = _INNER_SEED,
+    penalties: Float64[np.ndarray, " A"] = _PENALTIES,
+) -> Ridge:
     """Fit a ridge regression on people of both classes, its penalty and calibration chosen inside them.
 
     Parameters
@@ -110,13 +116,17 @@ def fit_ridge(own: Float64[np.ndarray, "n n"], labels: Int[np.ndarray, " n"]) ->
     own : (n, n) float64
         Kernel of these people, and of nobody else.
     labels : (n,) int
+    seed : int
+        Of the parts inside them.
+    penalties : (A,) float64
+        To choose from, in units of the kernel.
     """
-    inner_scores = _inner_scores(own, labels)
+    inner_scores = _inner_scores(own, labels, inner_parts(labels, seed=seed), penalties)
     best = int(((inner_scores - _targets(labels)) ** 2).mean(axis=1).argmin())
-    weights, intercepts = _ridge_path(own, labels)
-    slope, lean = _calibration(inner_scores[best], labels)
+    weights, intercepts = _ridge_path(own, labels, penalties)
+    slope, lean = calibrate(inner_scores[best], labels)
     return Ridge(
-        penalty=float(_PENALTIES[best]),
+        penalty=float(penalties[best]),
         weights=weights[best],
         intercept=float(intercepts[best]),
         slope=slope,
@@ -129,25 +139,42 @@ def _kernel(features: Connectivity) -> Kernel:
     return np.asarray(wide @ wide.T / features.shape[1])
 
 
-def _inner_scores(
-    own: Float64[np.ndarray, "n n"], labels: Int[np.ndarray, " n"]
-) -> Float64[np.ndarray, "A n"]:
-    """Score people by regressions on the others of them, for every penalty."""
-    generator = np.random.default_rng(_INNER_SEED)
+def inner_parts(labels: Int[np.ndarray, " n"], *, seed: int = _INNER_SEED) -> Int[np.ndarray, " n"]:
+    """Deal the people of each label into five parts, to choose on what a model was not fitted on."""
+    generator = np.random.default_rng(seed)
     part = np.empty(len(labels), dtype=np.int64)
     for label in (0, 1):
         members = generator.permutation(np.flatnonzero(labels == label))
         part[members] = np.arange(len(members)) % _N_INNER
-    scores = np.zeros((len(_PENALTIES), len(labels)))
+    return part
+
+
+def calibrate(scores: Scores, labels: Labels) -> tuple[float, float]:
+    """Learn from scores out of part what they mean (Platt): slope and lean of their logits."""
+    spread = float(scores.std()) or 1.0
+    model = LogisticRegression(C=1.0).fit(scores[:, None] / spread, labels)
+    return float(model.coef_[0, 0]) / spread, float(model.intercept_[0])
+
+
+def _inner_scores(
+    own: Float64[np.ndarray, "n n"],
+    labels: Int[np.ndarray, " n"],
+    part: Int[np.ndarray, " n"],
+    penalties: Float64[np.ndarray, " A"],
+) -> Float64[np.ndarray, "A n"]:
+    """Score people by regressions on the others of them, for every penalty."""
+    scores = np.zeros((len(penalties), len(labels)))
     for i in np.unique(part):
         others, here = part != i, part == i
-        weights, intercepts = _ridge_path(own[np.ix_(others, others)], labels[others])
+        weights, intercepts = _ridge_path(own[np.ix_(others, others)], labels[others], penalties)
         scores[:, here] = weights @ own[np.ix_(others, here)] + intercepts[:, None]
     return scores
 
 
 def _ridge_path(
-    own: Float64[np.ndarray, "n n"], labels: Int[np.ndarray, " n"]
+    own: Float64[np.ndarray, "n n"],
+    labels: Int[np.ndarray, " n"],
+    penalties: Float64[np.ndarray, " A"] = _PENALTIES,
 ) -> tuple[Float64[np.ndarray, "A n"], Float64[np.ndarray, " A"]]:
     """Fit diagnoses as -1 and 1 for every penalty, from one eigendecomposition.
 
@@ -159,15 +186,8 @@ def _ridge_path(
     target = _targets(labels)
     values, vectors = np.linalg.eigh(centred)
     turned = vectors.T @ (target - target.mean())
-    weights = turned[None] / (np.maximum(values, 0.0)[None] + _PENALTIES[:, None]) @ vectors.T
+    weights = turned[None] / (np.maximum(values, 0.0)[None] + penalties[:, None]) @ vectors.T
     return np.asarray(weights), np.asarray(target.mean() - weights @ mean)
-
-
-def _calibration(scores: Scores, labels: Labels) -> tuple[float, float]:
-    """Learn from inner scores what they mean (Platt)."""
-    spread = float(scores.std()) or 1.0
-    model = LogisticRegression(C=1.0).fit(scores[:, None] / spread, labels)
-    return float(model.coef_[0, 0]) / spread, float(model.intercept_[0])
 
 
 def _targets(labels: Labels) -> Scores:

@@ -47,12 +47,12 @@ class TangentSpace:
         Returns
         -------
         (S, F) float64
-            The lower triangle row by row, off the diagonal times the square root of 2: the inner product of
-            two rows is that of their matrices.
+            The lower triangle row by row, the diagonal over the square root of 2: the inner product of two
+            rows is half that of their matrices.
         """
         n_regions = len(self.whitening)
         rows, columns = np.tril_indices(n_regions)
-        scale = np.where(rows == columns, 1.0, np.sqrt(2.0))
+        scale = np.where(rows == columns, np.sqrt(0.5), 1.0)
         features = np.empty((len(covariances), len(rows)))
         for place, covariance in enumerate(covariances):
             features[place] = _logarithm(_between(self.whitening, covariance))[rows, columns] * scale

@@ -45,14 +45,14 @@ def test_the_mean_of_matrices_that_commute_is_that_of_their_numbers():
     np.testing.assert_allclose(space.whitening, turn / np.sqrt(reference) @ turn.T, atol=1e-7)
 
 
-def test_inner_products_are_those_of_the_matrices():
+def test_inner_products_are_half_those_of_the_matrices():
     first, second = covariances_of(people(2, seed=3))
     space = fit_tangent_space(covariances_of(people(5, seed=3)))
     features = space.project(np.array([first, second]))
     assert features.shape == (2, space.n_features) == (2, N_REGIONS * (N_REGIONS + 1) // 2)
     white = np.linalg.inv(sqrtm(np.linalg.inv(space.whitening @ space.whitening)))
     logs = [logm(white @ one @ white) for one in (first, second)]
-    assert features[0] @ features[1] == pytest.approx(np.trace(logs[0] @ logs[1]), rel=1e-6)
+    assert features[0] @ features[1] == pytest.approx(np.trace(logs[0] @ logs[1]) / 2, rel=1e-6)
 
 
 def test_a_stored_whitening_gives_the_same_features():
