@@ -78,7 +78,7 @@ $(RUN_STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(DEV_STAMP): $(RUN_STAMP)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group test --group lint
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[methods]' --group test --group lint
 	@touch $@
 
 $(AUDIT_STAMP): $(RUN_STAMP)

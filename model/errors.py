@@ -132,3 +132,38 @@ class BackendParityError(ModelError):
             f"expected the backend {backend!r} to agree with the network within {expected:g} of its largest "
             f"feature, found a difference of {difference:g}"
         )
+
+
+class PublishedNetworkUnknownError(ModelError):
+    """There is no published network of that name here."""
+
+    code = "published_network_unknown"
+
+    def __init__(self, *, expected: tuple[str, ...], found: str) -> None:
+        self.expected = expected
+        self.found = found
+        super().__init__(f"expected a published network among {', '.join(expected)}, found {found!r}")
+
+
+class MethodsNotInstalledError(ModelError):
+    """A packaged method was asked for, and its package is not installed."""
+
+    code = "methods_not_installed"
+
+    def __init__(self, *, package: str) -> None:
+        self.package = package
+        super().__init__(
+            f"expected the package {package!r}, which RestNet's extra `methods` installs, found it missing"
+        )
+
+
+class TooFewTimePointsError(ModelError):
+    """A network was given less time than it can read."""
+
+    code = "too_few_time_points"
+
+    def __init__(self, *, network: str, expected: int, found: int) -> None:
+        self.network = network
+        self.expected = expected
+        self.found = found
+        super().__init__(f"expected at least {expected} time points for {network}, found {found}")

@@ -24,6 +24,7 @@ from torch import nn
 
 from model.architecture import Architecture, NetworkName, RnnName
 from model.encoder import STAGES, FrameEncoder
+from model.recurrent_start import start_as_keras
 from model.shapes import Features, FeatureWindows, Frames, Logits, WindowBatch
 
 GRID_SIZE = 34
@@ -62,7 +63,7 @@ class RestNetwork(nn.Module):
         self.feature_dropout = nn.Dropout(architecture.feature_dropout)
         rnn = RNN_LAYERS[architecture.rnn]
         self.rnn = rnn(self.n_features, RNN_UNITS, batch_first=True, bidirectional=True)
-        _initialise(self.rnn)
+        start_as_keras(self.rnn)
         self.time = architecture.time
         self.dropout = nn.Dropout(architecture.dropout)
         self.head = nn.Linear(2 * RNN_UNITS, 1)
@@ -113,25 +114,6 @@ class RestNetwork(nn.Module):
         n_windows, n_frames = windows.shape[:2]
         features = self.encode(windows.flatten(0, 1).unsqueeze(1))
         return self.read(features.reshape(n_windows, n_frames, -1))
-
-
-def _initialise(rnn: nn.LSTM | nn.GRU) -> None:
-    """Draw a recurrent layer's first weights for inputs that are far wider than the layer.
-
-    Torch's own start takes its scale from the 64 units alone; thousands of features then drive every gate
-    into saturation, where nothing is learnt. This is Keras's start, whose layers the published text names:
-    Glorot over inputs and gates, orthogonal recurrence, no bias but 1 on the LSTM's forget gate.
-    """
-    for name, parameter in rnn.named_parameters():
-        if name.startswith("weight_ih"):
-            nn.init.xavier_uniform_(parameter)
-        elif name.startswith("weight_hh"):
-            nn.init.orthogonal_(parameter)
-        else:
-            nn.init.zeros_(parameter)
-            if isinstance(rnn, nn.LSTM) and name.startswith("bias_ih"):
-                # Gates lie in the order input, forget, cell, output.
-                nn.init.ones_(parameter[RNN_UNITS : 2 * RNN_UNITS])
 
 
 def build_network(network: NetworkName, rnn: RnnName, *, width: int = 16) -> RestNetwork:

@@ -2,6 +2,9 @@
 
 Legend: ``N`` frames without order; ``W`` windows; ``F`` frames in a window (20); ``G`` the edge of the input
 cube (34); ``D`` features of a frame; ``M`` members of an ensemble.
+
+For the networks of others (`model.published`) also: ``K`` derived maps of a scan; ``S`` structural maps, on a
+grid of edge ``H`` twice as fine (68); ``T`` time points and ``R`` regions of a scan's series.
 """
 
 import numpy as np
@@ -25,3 +28,15 @@ Logits = Float[Tensor, "W"]
 
 MemberLogits = Float64[np.ndarray, "M W"]
 """One logit a member of the ensemble and window."""
+
+DerivedMaps = Float[Tensor, "W K G G G"]
+"""Maps derived from whole scans, each standardised over its subject's voxels."""
+
+StructuralMaps = Float[Tensor, "W S H H H"]
+"""Structural maps of the same people, on a grid twice as fine."""
+
+RegionSeries = Float[Tensor, "W T R"]
+"""Mean series of regions, dimensionless."""
+
+RegionWeights = Float[Tensor, "W R"]
+"""One weight a region."""

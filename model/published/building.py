@@ -1,0 +1,76 @@
+"""Build a published network by its name."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from model.published.hong import HongTimeDistributed
+from model.published.mao import Mao4DCNN
+from model.published.niu import Niu3DCNNGRU
+from model.published.packaged import PackagedBolT, PackagedMeanMLP
+from model.published.systems import describe
+from model.published.zhang import SCCNNAttention
+from model.published.zou import Zou3DCNN
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSizes:
+    """How large an input is, in what its kind leaves open.
+
+    Attributes
+    ----------
+    n_maps, n_structural : int
+        Derived and structural maps, for the networks that read maps.
+    n_regions : int
+        For those that read regions.
+    """
+
+    n_maps: int = 0
+    n_structural: int = 0
+    n_regions: int = 0
+
+
+_BUILDERS: dict[str, Callable[[InputSizes], nn.Module]] = {
+    "zou_3d_cnn": lambda sizes: Zou3DCNN(n_maps=sizes.n_maps, n_structural=sizes.n_structural),
+    "mao_4d_cnn_pooling": lambda _: Mao4DCNN(fusion="pooling"),
+    "mao_4d_cnn_lstm": lambda _: Mao4DCNN(fusion="lstm"),
+    "mao_4d_cnn_convolution": lambda _: Mao4DCNN(fusion="convolution"),
+    "sc_cnn_attention": lambda sizes: SCCNNAttention(n_regions=sizes.n_regions),
+    "niu_3d_cnn_gru": lambda _: Niu3DCNNGRU(),
+    "hong_time_distributed": lambda _: HongTimeDistributed(),
+    "mean_mlp": lambda sizes: PackagedMeanMLP(n_regions=sizes.n_regions),
+    "bolt": lambda sizes: PackagedBolT(n_regions=sizes.n_regions),
+}
+
+
+def build_published(
+    name: str, *, n_maps: int = 0, n_structural: int = 0, n_regions: int = 0
+) -> nn.Module:
+    """Build a published network with its defaults and fresh weights from torch's global generator.
+
+    Parameters
+    ----------
+    name : str
+        One of `model.published.SYSTEMS`.
+    n_maps, n_structural : int
+        Maps of a scan; at least one derived map for a network that reads maps.
+    n_regions : int
+        Regions of a scan; at least one for a network that reads regions.
+
+    Returns
+    -------
+    Module
+        Its input (`describe(name).reads`) gives (W,) logits.
+
+    Raises
+    ------
+    PublishedNetworkUnknownError
+        If there is none of that name.
+    MethodsNotInstalledError
+        If it is of a package that is not installed.
+    ValueError
+        If a size that it needs is missing.
+    """
+    sizes = InputSizes(n_maps=n_maps, n_structural=n_structural, n_regions=n_regions)
+    return _BUILDERS[describe(name).name](sizes)
