@@ -1,11 +1,13 @@
-"""From a method's name to its module, without weights."""
+"""From a method's name to its module, with fresh weights."""
 
 from functools import lru_cache
 
 from imaging import brain_cube
 from model.methods.catalogue import METHODS, MethodName
 from model.methods.linear import LinearModel
+from model.methods.module_model import ModuleModel
 from model.methods.scan_model import ScanModel
+from model.published.building import build_published
 
 
 def build_method(name: MethodName, *, grid_size: int, n_regions: int) -> ScanModel:
@@ -20,7 +22,17 @@ def build_method(name: MethodName, *, grid_size: int, n_regions: int) -> ScanMod
         0 where the method reads none.
     """
     method, n_voxels = METHODS[name], count_voxels(grid_size)
-    return LinearModel(features=method.features, n_voxels=n_voxels, n_regions=n_regions)
+    if method.is_linear:
+        return LinearModel(features=method.features, n_voxels=n_voxels, n_regions=n_regions)
+    module = build_published(name, n_maps=len(method.maps), n_regions=n_regions)
+    return ModuleModel(
+        module,
+        reads=method.reads[0],
+        maps=method.maps,
+        n_voxels=n_voxels,
+        n_regions=n_regions,
+        grid_size=grid_size,
+    )
 
 
 @lru_cache(maxsize=8)

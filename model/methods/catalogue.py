@@ -3,21 +3,35 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, cast
+
+from model.published.systems import SYSTEMS
 
 MethodName = Literal[
     "network",
     "ridge-connectivity",
     "logistic-connectivity",
     "tangent-logistic",
+    "svm-reho",
+    "svm-falff",
+    "mkl",
+    "zou-3d-cnn",
+    "mao-4d-cnn-pooling",
+    "mao-4d-cnn-lstm",
+    "mao-4d-cnn-convolution",
+    "sc-cnn-attention",
+    "niu-3d-cnn-gru",
+    "hong-time-distributed",
+    "mean-mlp",
+    "bolt",
 ]
 """How a method is called in settings, cards and folders; "network" is one of the eight."""
 
 Reads = Literal["frames", "regions", "maps"]
 """Windows of whole frames; the mean series of regions; maps derived from the whole scan."""
 
-Feature = Literal["connectivity", "tangent", "reho", "falff"]
-"""What a linear method puts a weight on."""
+Feature = Literal["connectivity", "tangent", "alff", "falff", "falff_sd", "reho", "vmhc"]
+"""What a linear method puts a weight on: of pairs of regions, or a derived map's voxels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +47,8 @@ class Method:
     reads : tuple of "frames", "regions" or "maps"
     features : tuple of str
         Of a linear method, in the order of its weights; empty for the others.
+    maps : tuple of str
+        Derived maps that a module reads, in their order; empty for the others.
     learns_in_epochs : bool
         Whether it is fitted by steps that an inner part can stop; the others are solved at once.
     source : str
@@ -43,6 +59,7 @@ class Method:
     title: str
     reads: tuple[Reads, ...]
     features: tuple[Feature, ...] = ()
+    maps: tuple[Feature, ...] = ()
     learns_in_epochs: bool = True
     source: str
 
@@ -83,6 +100,43 @@ _ALL = (
         learns_in_epochs=False,
         source="Varoquaux et al. 2010, the best of the pipelines that Dadi et al. 2019 compared",
     ),
+    Method(
+        name="svm-reho",
+        title="SVM on ReHo",
+        reads=("maps",),
+        features=("reho",),
+        learns_in_epochs=False,
+        source="the classic of the field",
+    ),
+    Method(
+        name="svm-falff",
+        title="SVM on fALFF",
+        reads=("maps",),
+        features=("falff",),
+        learns_in_epochs=False,
+        source="the classic of the field",
+    ),
+    Method(
+        name="mkl",
+        title="Dai, multiple kernels (ReHo, connectivity)",
+        reads=("maps", "regions"),
+        features=("reho", "connectivity"),
+        learns_in_epochs=False,
+        source="Dai et al. 2012, without the structural modality: the cohort has no T1 maps",
+    ),
 )
 
-METHODS: Mapping[MethodName, Method] = MappingProxyType({method.name: method for method in _ALL})
+_OF_PUBLISHED = tuple(
+    Method(
+        name=cast("MethodName", system.name),
+        title=system.title,
+        reads=(system.reads,),
+        maps=("reho", "falff", "vmhc") if system.reads == "maps" else (),
+        source=system.citation.in_words,
+    )
+    for system in SYSTEMS
+)
+
+METHODS: Mapping[MethodName, Method] = MappingProxyType(
+    {method.name: method for method in (*_ALL, *_OF_PUBLISHED)}
+)

@@ -7,10 +7,12 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from imaging.derived.maps import DERIVED_MAPS, standardise_map
 from model.methods.catalogue import Feature
 from model.methods.features import fisher_z_correlations
 from model.methods.scan_model import ScanModel, WindowLogits
 from model.methods.scan_view import ScanView
+from model.methods.tangent import TangentSpace, shrunk_covariance
 
 
 class LinearModel(ScanModel):
@@ -27,11 +29,18 @@ class LinearModel(ScanModel):
     def __init__(self, *, features: Sequence[Feature], n_voxels: int, n_regions: int) -> None:
         super().__init__(n_voxels=n_voxels, with_regions=n_regions > 0)
         self.features = tuple(features)
-        n_features = sum(count_features(one, n_regions=n_regions, n_voxels=n_voxels) for one in self.features)
+        self.widths = tuple(
+            count_features(one, n_regions=n_regions, n_voxels=n_voxels) for one in self.features
+        )
         self.weight: Tensor
         self.intercept: Tensor
-        self.register_buffer("weight", torch.zeros(n_features))
+        self.register_buffer("weight", torch.zeros(sum(self.widths)))
         self.register_buffer("intercept", torch.zeros(1))
+        # Where the people trained on have their midst, for the tangent space.
+        self.whitening: Tensor | None
+        self.register_buffer(
+            "whitening", torch.zeros(n_regions, n_regions) if "tangent" in self.features else None
+        )
 
     def window_logits(self, scan: ScanView) -> WindowLogits:
         """Give the one logit of the whole scan."""
@@ -44,7 +53,7 @@ class LinearModel(ScanModel):
 
     def features_of(self, scan: ScanView) -> Float64[np.ndarray, " F"]:
         """Give the numbers that are weighted."""
-        return np.concatenate([self._feature(one, scan) for one in self.features])
+        return np.asarray(np.concatenate([self._feature(one, scan) for one in self.features]))
 
     def build_in(self, *, offset: float, temperature: float) -> None:
         """Let every logit from now on be (logit - ``offset``) / ``temperature``."""
@@ -54,7 +63,15 @@ class LinearModel(ScanModel):
     def _feature(self, name: Feature, scan: ScanView) -> Float64[np.ndarray, " F"]:
         if name == "connectivity":
             return fisher_z_correlations(scan.region_series(self.regions()))
-        raise NotImplementedError(name)
+        if name == "tangent":
+            covariance = shrunk_covariance(scan.region_series(self.regions()))
+            return self._tangent_space().project(covariance[None])[0]
+        return standardise_map(np.asarray(scan.derived_maps()[DERIVED_MAPS.index(name)])).astype(np.float64)
+
+    def _tangent_space(self) -> TangentSpace:
+        if self.whitening is None:
+            raise TypeError("expected a method that reads the tangent space")
+        return TangentSpace(self.whitening.cpu().double().numpy())
 
 
 def count_features(name: Feature, *, n_regions: int, n_voxels: int) -> int:

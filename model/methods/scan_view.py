@@ -8,12 +8,22 @@ from numpy import ndarray
 
 from imaging.regions import Regions
 from imaging.spec import PreprocessingSpec
+from model.errors import ModelError
 
 RegionSeries = Float32[ndarray, "T R"]
 """The mean over each region's voxels, frame by frame."""
 
 Maps = Float32[ndarray, "M N"]
 """Maps derived from a scan, as `imaging.derived` orders them, over the brain's voxels."""
+
+
+class MapsMissingError(ModelError):
+    """A method that reads derived maps, and a scan that was prepared without."""
+
+    code = "maps_missing"
+
+    def __init__(self) -> None:
+        super().__init__("expected a scan that was prepared with its derived maps, found one without")
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -39,3 +49,15 @@ class ScanView:
     def region_series(self, regions: Regions) -> RegionSeries:
         """Give the mean series of regions."""
         return regions.means(self.series) if self.kept_regions is None else self.kept_regions(regions)
+
+    def derived_maps(self) -> Maps:
+        """Give the derived maps.
+
+        Raises
+        ------
+        MapsMissingError
+            If the scan was prepared without them.
+        """
+        if self.kept_maps is None:
+            raise MapsMissingError
+        return self.kept_maps()

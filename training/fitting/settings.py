@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from model.architecture import Architecture, NetworkName, RnnName
 from model.methods.catalogue import METHODS, MethodName
+from model.published.training_recipes import training_of
 from training.errors import CohortError
 from training.runs import Protocol
 
@@ -283,7 +284,13 @@ def method_defaults(method: str) -> dict[str, Any]:
         Of `model.methods.catalogue`; one that is not known has none.
     """
     known = METHODS.get(cast("MethodName", method))
-    return dict(_SOLVED_AT_ONCE) if known is not None and not known.learns_in_epochs else {}
+    if known is None or known.name == "network":
+        return {}
+    if not known.learns_in_epochs:
+        return dict(_SOLVED_AT_ONCE)
+    recipe = training_of(known.name)
+    stated = {"learning_rate": recipe.learning_rate, "batch_size": recipe.batch_size, "epochs": recipe.epochs}
+    return {name: value for name, value in stated.items() if value is not None}
 
 
 def obeyed_by(method: str) -> frozenset[str]:

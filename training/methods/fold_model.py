@@ -9,17 +9,23 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from imaging import PreprocessingSpec
 from imaging.regions import Regions
+from model.methods.building import build_method, count_voxels
 from model.methods.catalogue import METHODS
+from model.methods.module_model import ModuleModel
 from model.methods.scan_model import ScanModel
 from model.networks import RestNetwork
+from model.published.training_recipes import training_of
 from training.evidence.calibration import Scaling
 from training.fitting.fit import fit
 from training.fitting.logits import subject_logits
 from training.fitting.prepared import TrainingSubject
 from training.fitting.progress import FitProgress, FitResult
 from training.fitting.settings import TrainingSettings
+from training.methods.logits import people_logits
 from training.methods.solving import solve
+from training.methods.stepping import fit_module
 
 Progress = Callable[[FitProgress], None]
 
@@ -86,8 +92,21 @@ def fit_model(
             progress=progress,
         )
         return _NetworkModel(network, device), result
-    model, result = solve(
-        METHODS[settings.method], training, regions=regions, folder=folder, seed=seed, progress=progress
+    method = METHODS[settings.method]
+    if method.is_linear:
+        solved, result = solve(method, training, regions=regions, folder=folder, seed=seed, progress=progress)
+        return _OtherModel(solved), result
+    model = _fresh_model(settings, regions, spec=training[0].spec, seed=first_weights_seed)
+    result = fit_module(
+        model,
+        training,
+        stopping=stopping,
+        recipe=training_of(settings.method),
+        settings=settings,
+        folder=folder,
+        seed=seed,
+        device=device,
+        progress=progress,
     )
     return _OtherModel(model), result
 
@@ -116,15 +135,8 @@ class _OtherModel:
     def __init__(self, model: ScanModel) -> None:
         self._model = model.eval()
 
-    @torch.inference_mode()
     def logits(self, subjects: Sequence[TrainingSubject]) -> Float64[np.ndarray, " S"]:
-        return np.array(
-            [
-                np.concatenate([self._model.window_logits(scan) for scan in subject.scans]).mean()
-                for subject in subjects
-            ],
-            dtype=np.float64,
-        )
+        return people_logits(self._model, subjects)
 
     @torch.no_grad()
     def build_in(self, scaling: Scaling) -> None:
@@ -144,3 +156,19 @@ def _fresh_network(settings: TrainingSettings, *, seed: int) -> RestNetwork:
     with torch.random.fork_rng(devices=()):
         torch.default_generator.manual_seed(seed)
         return RestNetwork(settings)
+
+
+def _fresh_model(
+    settings: TrainingSettings, regions: Regions | None, *, spec: PreprocessingSpec, seed: int
+) -> ModuleModel:
+    """Draw a module's first weights, and leave torch's generator as it was."""
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
+        model = build_method(
+            settings.method, grid_size=spec.grid_size, n_regions=0 if regions is None else len(regions)
+        )
+    if not isinstance(model, ModuleModel):
+        raise TypeError(f"expected a method that learns in epochs, found {settings.method!r}")
+    if regions is not None:
+        model.carry(regions, n_voxels=count_voxels(spec.grid_size))
+    return model

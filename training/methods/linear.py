@@ -38,7 +38,7 @@ _SMALLEST = 1e-10  # of an eigenvalue beside the largest: a direction that nobod
 
 
 @dataclass(frozen=True, eq=False)
-class LinearModel:
+class FittedWeights:
     """Weights of the features as they came, and what scores mean.
 
     Attributes
@@ -69,7 +69,7 @@ class LinearModel:
 
 def fit_ridge_features(
     features: Features, labels: Labels, *, scaling: Scaling = "centre", seed: int = 0
-) -> LinearModel:
+) -> FittedWeights:
     """Fit the ridge regression of the evidence report.
 
     Parameters
@@ -101,7 +101,7 @@ def fit_ridge_features(
 
 def fit_logistic(
     features: Features, labels: Labels, *, scaling: Scaling = "standardise", seed: int = 0
-) -> LinearModel:
+) -> FittedWeights:
     """Fit a logistic regression with a quadratic penalty that leaves the intercept alone.
 
     Parameters, errors and choices are those of `fit_ridge_features`, the cost chosen by log loss.
@@ -117,7 +117,7 @@ def fit_logistic(
 
 def fit_linear_svm(
     features: Features, labels: Labels, *, scaling: Scaling = "standardise", seed: int = 0
-) -> LinearModel:
+) -> FittedWeights:
     """Fit a linear support vector machine (hinge loss; the intercept is not penalised).
 
     Parameters, errors and choices are those of `fit_ridge_features`, the cost chosen by log loss.
@@ -158,9 +158,9 @@ class _Ground:
 
     def model(
         self, *, penalty: float, weights: Weights, intercept: float, slope: float, lean: float
-    ) -> LinearModel:
+    ) -> FittedWeights:
         back = np.asarray(weights / self.divisor)
-        return LinearModel(
+        return FittedWeights(
             penalty=penalty,
             weights=back,
             intercept=float(intercept - self.mean @ back),
@@ -178,7 +178,7 @@ def _fit(
     method: str,
     scaling: Scaling,
     seed: int,
-) -> LinearModel:
+) -> FittedWeights:
     """Fit in the few directions in which people differ: a rotation changes no inner product.
 
     With S people there are at most S - 1, however many features.

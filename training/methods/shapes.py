@@ -1,6 +1,6 @@
 """The shape of every array that crosses a function boundary in this room.
 
-Legend: ``S`` subjects; ``F`` features; ``R`` regions; ``T`` frames; ``M`` kernels; ``A`` candidates.
+Legend: ``S`` subjects; ``F`` features; ``M`` kernels; ``A`` candidates.
 """
 
 import numpy as np
@@ -23,12 +23,3 @@ Kernels = Float64[np.ndarray, "M S S"]
 
 Shares = Float64[np.ndarray, " M"]
 """Of the kernels in their sum; none is negative, and together they are 1."""
-
-RegionSeries = Float[np.ndarray, "T R"]
-
-Matrix = Float64[np.ndarray, "R R"]
-
-Matrices = Float64[np.ndarray, "S R R"]
-
-TangentFeatures = Float64[np.ndarray, "S F"]
-"""``F`` is ``R (R + 1) / 2``: the lower triangle, row by row."""

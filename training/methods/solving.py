@@ -6,17 +6,21 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int
+from jaxtyping import Float32, Float64
 
 from imaging.regions import Regions
 from model.methods.building import count_voxels
 from model.methods.catalogue import Method
 from model.methods.linear import LinearModel
-from training.evidence.ridge import fit_ridge
+from model.methods.tangent import shrunk_covariance
 from training.fitting.machine import Machine
 from training.fitting.peak_memory import forget_peak, peak_memory_bytes
 from training.fitting.prepared import TrainingSubject
 from training.fitting.progress import FitProgress, FitResult
+from training.methods.linear import FittedWeights, fit_linear_svm, fit_logistic, fit_ridge_features
+from training.methods.multiple_kernels import fit_multiple_kernels
+from training.methods.shapes import Labels
+from training.methods.tangent import fit_tangent_space
 from training.run_files import write_rows
 from training.runs import EPOCHS_FILE, EpochRecord
 
@@ -60,8 +64,10 @@ def solve(
     if regions is not None:
         model.carry(regions, n_voxels=n_voxels)
     labels = np.array([subject.label for subject in training])
+    if model.whitening is not None:
+        model.whitening = _whitening(model.regions(), training)
     features = _read(model, training, progress=progress)
-    weight, intercept = _SOLVERS[method.name](features, labels, seed)
+    weight, intercept = _SOLVERS[method.name](features, labels, seed, model.widths)
     model.weight = torch.from_numpy(weight.astype(np.float32))
     model.intercept = torch.tensor([intercept], dtype=torch.float32)
     logits = features @ weight + intercept
@@ -111,14 +117,48 @@ def _read(
     return np.array(rows, dtype=np.float32)
 
 
-def _ridge(features: PeopleFeatures, labels: Int[np.ndarray, " S"], _seed: int) -> Weights:
-    wide = features.astype(np.float64)
-    n_features = features.shape[1]
-    fitted = fit_ridge(wide @ wide.T / n_features, labels)
-    weight = fitted.slope * (fitted.weights @ wide) / n_features
-    return weight, fitted.slope * fitted.intercept + fitted.lean
+def _whitening(regions: Regions, subjects: Sequence[TrainingSubject]) -> torch.Tensor:
+    """Find the midst of people, each the mean over their scans."""
+    covariances = np.array(
+        [
+            np.mean([shrunk_covariance(scan.region_series(regions)) for scan in subject.scans], axis=0)
+            for subject in subjects
+        ]
+    )
+    return torch.from_numpy(fit_tangent_space(covariances).whitening.astype(np.float32))
 
 
-_SOLVERS: dict[str, Callable[[PeopleFeatures, Int[np.ndarray, " S"], int], Weights]] = {
+def _weights_of(fitted: FittedWeights) -> Weights:
+    return fitted.slope * fitted.weights, fitted.slope * fitted.intercept + fitted.lean
+
+
+def _ridge(features: PeopleFeatures, labels: Labels, seed: int, _widths: Sequence[int]) -> Weights:
+    return _weights_of(fit_ridge_features(features, labels, seed=seed))
+
+
+def _logistic(features: PeopleFeatures, labels: Labels, seed: int, _widths: Sequence[int]) -> Weights:
+    return _weights_of(fit_logistic(features, labels, seed=seed))
+
+
+def _svm(features: PeopleFeatures, labels: Labels, seed: int, _widths: Sequence[int]) -> Weights:
+    return _weights_of(fit_linear_svm(features, labels, seed=seed))
+
+
+def _multiple_kernels(features: PeopleFeatures, labels: Labels, seed: int, widths: Sequence[int]) -> Weights:
+    """Fit a kernel a feature; a weight that was not selected is 0."""
+    edges = np.cumsum([0, *widths])
+    fitted = fit_multiple_kernels(np.split(features, edges[1:-1], axis=1), labels, seed=seed)
+    weight = np.zeros(features.shape[1])
+    for begin, modality in zip(edges, fitted.modalities, strict=False):
+        weight[begin + modality.selected] = modality.weights
+    return fitted.slope * weight, fitted.slope * fitted.intercept + fitted.lean
+
+
+_SOLVERS: dict[str, Callable[[PeopleFeatures, Labels, int, Sequence[int]], Weights]] = {
     "ridge-connectivity": _ridge,
+    "logistic-connectivity": _logistic,
+    "tangent-logistic": _logistic,
+    "svm-reho": _svm,
+    "svm-falff": _svm,
+    "mkl": _multiple_kernels,
 }

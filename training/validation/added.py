@@ -14,6 +14,7 @@ from typing import ClassVar
 from training.added_people import AddedPeopleGoneError, added_index
 from training.cohort.store.cohort_store import CohortStore, stored_files
 from training.cohort.store.index import COHORT_FILE
+from training.cohort.store.views import view_scan
 from training.cohort.store.writing import write_index
 from training.cohort.subjects import Subject
 from training.errors import CohortError
@@ -170,6 +171,7 @@ def added_to_fold(run: Path, record: RunRecord, fold: int) -> list[TrainingSubje
                 label=int(subject.label or 0),
                 series=tuple(map(store.series, store.scans_of(subject.subject_id))),
                 spec=store.spec,
+                views=tuple(view_scan(store, scan) for scan in store.scans_of(subject.subject_id)),
             )
             for subject in store.subjects
             if left_out is None or not _is_of(subject.site, left_out)

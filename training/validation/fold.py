@@ -20,6 +20,7 @@ from imaging.regions import Regions
 from model.files import replace_file
 from model.predictor import Device, choose_device
 from training.cohort.store.cohort_store import CohortStore
+from training.cohort.store.views import view_scan
 from training.evidence.calibration import Scaling, fit_scaling
 from training.fitting.prepared import TrainingSubject
 from training.fitting.progress import FitProgress
@@ -227,16 +228,20 @@ def _train(
 
 def _with_scans(subjects: Sequence[RunSubject], store: CohortStore) -> list[TrainingSubject]:
     """Join subjects with their scans; the label is the run's."""
-    return [
-        TrainingSubject(
-            subject_id=subject.subject_id,
-            site=subject.site,
-            label=subject.label,
-            series=tuple(store.series(scan) for scan in store.scans_of(subject.subject_id)),
-            spec=store.spec,
+    people = []
+    for subject in subjects:
+        scans = store.scans_of(subject.subject_id)
+        people.append(
+            TrainingSubject(
+                subject_id=subject.subject_id,
+                site=subject.site,
+                label=subject.label,
+                series=tuple(store.series(scan) for scan in scans),
+                spec=store.spec,
+                views=tuple(view_scan(store, scan) for scan in scans),
+            )
         )
-        for subject in subjects
-    ]
+    return people
 
 
 def _open_store(cohort: Path, *, run: Path, record: RunRecord, subjects: Sequence[RunSubject]) -> CohortStore:

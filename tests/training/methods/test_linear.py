@@ -8,7 +8,7 @@ from sklearn.svm import SVC
 
 from training.evidence.ridge import ridge_probabilities
 from training.methods.inner import TooFewToSplitError
-from training.methods.linear import LinearModel, fit_linear_svm, fit_logistic, fit_ridge_features
+from training.methods.linear import FittedWeights, fit_linear_svm, fit_logistic, fit_ridge_features
 
 FITS = [fit_ridge_features, fit_logistic, fit_linear_svm]
 SCALINGS = ["centre", "standardise"]
@@ -114,7 +114,7 @@ def test_a_feature_that_nobody_differs_in_weighs_nothing(fit, scaling):
 def test_people_who_do_not_differ_at_all_are_given_the_share_of_cases(fit):
     labels = np.array([0, 1, 1, 1] * 10)
     model = fit(np.ones((40, 5)), labels)
-    assert isinstance(model, LinearModel)
+    assert isinstance(model, FittedWeights)
     assert model.probabilities(np.ones((2, 5))) == pytest.approx(0.75, abs=0.05)
 
 

@@ -3,7 +3,8 @@ import pytest
 from nilearn.connectome import ConnectivityMeasure
 from scipy.linalg import logm, sqrtm
 
-from training.methods.tangent import TangentSpace, fit_tangent_space, shrunk_covariance
+from model.methods.tangent import TangentSpace, shrunk_covariance
+from training.methods.tangent import fit_tangent_space
 
 N_REGIONS = 12
 

@@ -1,0 +1,89 @@
+"""A stored scan as methods read it, with what is computed of it once and kept beside its series.
+
+::
+
+    COHORT/
+      regions/<digest of the regions>/<series>.<digest of the series>.npy   (T, R) float32
+
+What is kept follows from its two digests, so a changed series or other regions are other files. Where the
+store cannot be written, it is computed each time.
+"""
+
+import hashlib
+import io
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float32
+
+from imaging.regions import Regions
+from model.files import replace_file
+from model.methods.building import count_voxels
+from model.methods.scan_view import ScanView
+from training.cohort.store.cohort_store import CohortStore
+from training.cohort.store.index import StoredScan
+
+REGIONS_FOLDER = "regions"
+_DIGEST = 16  # characters
+
+
+def view_scan(store: CohortStore, scan: StoredScan) -> ScanView:
+    """Give a scan of a store with what is kept of it.
+
+    Raises
+    ------
+    SeriesDamagedError
+        If its series is gone or not of the promised size.
+    """
+    return ScanView(
+        series=store.series(scan),
+        spec=store.spec,
+        kept_regions=partial(region_series, store, scan),
+        kept_maps=partial(store.maps, scan),
+    )
+
+
+def region_series(store: CohortStore, scan: StoredScan, regions: Regions) -> Float32[np.ndarray, "T R"]:
+    """Give the mean series of regions, computed once.
+
+    Parameters
+    ----------
+    store : CohortStore
+    scan : StoredScan
+        Of this store.
+    regions : Regions
+        Of its cube.
+
+    Raises
+    ------
+    SeriesDamagedError
+    """
+    path = _path(store, scan, regions)
+    kept = _read(path, shape=(scan.n_stored_frames, len(regions)))
+    if kept is not None:
+        return kept
+    means = regions.means(store.series(scan))
+    content = io.BytesIO()
+    np.save(content, means)
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content.getvalue())
+    return means
+
+
+def _path(store: CohortStore, scan: StoredScan, regions: Regions) -> Path:
+    labels = regions.labels(count_voxels(store.spec.grid_size))
+    digest = hashlib.sha256(labels.astype("<i2").tobytes()).hexdigest()[:_DIGEST]
+    name = f"{Path(scan.series_file).stem}.{scan.series_sha256[:_DIGEST]}.npy"
+    return store.folder / REGIONS_FOLDER / digest / name
+
+
+def _read(path: Path, *, shape: tuple[int, int]) -> Float32[np.ndarray, "T R"] | None:
+    """Read what is kept; None where there is nothing, or nothing whole."""
+    try:
+        found = np.load(path)
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if found.shape == shape and found.dtype == np.float32 else None

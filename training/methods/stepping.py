@@ -1,0 +1,172 @@
+"""Methods that learn in epochs and are no network of the eight: a module, its input, and an optimiser."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import cos, pi
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+from torch.nn import functional
+
+from model.methods.module_model import ModuleModel
+from model.published.training_recipes import PublishedTraining
+from training.fitting.batches import PlannedWindow, plan_epoch
+from training.fitting.peak_memory import forget_peak
+from training.fitting.precision import Used
+from training.fitting.prepared import TrainingSubject
+from training.fitting.progress import FitResult, Progress
+from training.fitting.session import learn, require_people
+from training.fitting.settings import TrainingSettings
+from training.fitting.state import STATE_FILE, identify, load_state
+from training.fitting.steps import require_finite
+from training.methods.logits import people_logits
+
+
+@dataclass(frozen=True)
+class InputBatch:
+    """Inputs of one kind, with the labels of those whose they are."""
+
+    inputs: Float[Tensor, "W ..."]
+    labels: Float[Tensor, " W"]
+
+
+def fit_module(
+    model: ModuleModel,
+    training: Sequence[TrainingSubject],
+    *,
+    stopping: Sequence[TrainingSubject],
+    recipe: PublishedTraining,
+    settings: TrainingSettings,
+    folder: Path,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None = None,
+) -> FitResult:
+    """Train a method's module in place, or go on with, or give again, what the folder holds.
+
+    Parameters
+    ----------
+    model : ModuleModel
+        Fresh, from the same seed each time.
+    training, stopping : sequence of TrainingSubject
+    recipe : PublishedTraining
+        Optimiser, momentum, halving and second loss; the rest is in the settings.
+    settings : TrainingSettings
+    folder : Path
+    seed : int
+    device : torch.device
+    progress : callable, optional
+
+    Raises
+    ------
+    TrainingDivergedError, TrainingStateError, TrainingStateNotSavedError, ValueError
+        As `training.fitting.fit.fit`.
+    """
+    require_people(training, stopping, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    forget_peak(device)
+    model.to(device)
+    identity = identify(settings, seed=seed, training=training, stopping=stopping)
+    return learn(
+        _ModuleLearner(model, recipe=recipe, settings=settings, seed=seed, device=device),
+        training,
+        stopping=stopping,
+        settings=settings,
+        folder=folder,
+        seed=seed,
+        device=device,
+        identity=identity,
+        state=load_state(folder / STATE_FILE, identity=identity),
+        progress=progress,
+    )
+
+
+class _ModuleLearner:
+    """A method's module under training."""
+
+    precision: Used = "float32"
+
+    def __init__(
+        self,
+        model: ModuleModel,
+        *,
+        recipe: PublishedTraining,
+        settings: TrainingSettings,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.module = model
+        self._recipe, self._settings, self._seed, self._device = recipe, settings, seed, device
+        self.optimiser = _optimiser(model, recipe=recipe, settings=settings)
+
+    @property
+    def learning_rate(self) -> float:
+        return float(self.optimiser.param_groups[0]["lr"])
+
+    def batches(self, people: Sequence[TrainingSubject], *, epoch: int) -> Iterator[InputBatch]:
+        length = self._piece_length(people)
+        for windows in plan_epoch(people, settings=self._settings, seed=self._seed, epoch=epoch):
+            generator = np.random.default_rng([self._seed, epoch, *(window.subject for window in windows)])
+            inputs = [self._cut(people, window, length, generator) for window in windows]
+            labels = torch.tensor([float(people[window.subject].label) for window in windows])
+            yield InputBatch(torch.from_numpy(np.stack(inputs)), labels)
+
+    def step(self, batch: InputBatch, *, epoch: int, share_done: float) -> float:
+        self._set_learning_rate(epoch, share_done)
+        self.optimiser.zero_grad(set_to_none=True)
+        inputs, labels = batch.inputs.to(self._device), batch.labels.to(self._device)
+        module = self.module.module
+        disagreement: Tensor | float = 0.0
+        if self._recipe.disagreement:
+            logits, disagreement = module.logits_and_disagreement(inputs)  # type: ignore[operator]
+        else:
+            logits = module(inputs)
+        loss = functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
+        total = float(loss.detach())
+        require_finite(total, loss="training", epoch=epoch)
+        (loss / len(labels) + self._recipe.disagreement * disagreement).backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return total
+
+    def logits(self, people: Sequence[TrainingSubject]) -> Float64[np.ndarray, " S"]:
+        return people_logits(self.module.eval(), people)
+
+    def _cut(
+        self,
+        people: Sequence[TrainingSubject],
+        window: PlannedWindow,
+        length: int,
+        generator: np.random.Generator,
+    ) -> np.ndarray:
+        scan = people[window.subject].scans[window.scan]
+        start = window.start
+        if self.module.reads == "regions":
+            start = int(generator.integers(len(scan.series) - length + 1))
+        return self.module.input_of(scan, start=start, length=length)
+
+    def _piece_length(self, people: Sequence[TrainingSubject]) -> int:
+        """Say how many frames an input has: a window, or of series as many as the shortest training scan."""
+        if self.module.reads != "regions":
+            return people[0].spec.window_frames
+        return min(len(series) for person in people for series in person.series)
+
+    def _set_learning_rate(self, epoch: int, share_done: float) -> None:
+        rate = self._settings.learning_rate
+        if self._settings.schedule == "cosine":
+            rate *= (1 + cos(pi * share_done)) / 2
+        if self._recipe.halve_every:
+            rate /= 2 ** ((epoch - 1) // self._recipe.halve_every)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+
+
+def _optimiser(
+    model: ModuleModel, *, recipe: PublishedTraining, settings: TrainingSettings
+) -> torch.optim.Optimizer:
+    rate, decay = settings.learning_rate, settings.weight_decay
+    if recipe.optimiser == "sgd":
+        return torch.optim.SGD(model.parameters(), lr=rate, momentum=recipe.momentum, weight_decay=decay)
+    return torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=decay)
