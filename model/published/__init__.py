@@ -1,8 +1,8 @@
 """Networks that others published for the same question, to be trained beside ours on the same subjects.
 
 Importing this package loads no torch: it says what there is, what each reads and how it was trained.
-`model.published.building` builds one. Each system has a module that says what its publication states and what is
-our reading of it; docs/published-networks.md has the table. The published figures are in
+`model.published.building` builds one. Each system has a module that says what its publication states and
+what is our reading of it; docs/published-networks.md has the table. The published figures are in
 `training.evidence.published`.
 """
 

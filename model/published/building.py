@@ -44,9 +44,7 @@ _BUILDERS: dict[str, Callable[[InputSizes], nn.Module]] = {
 }
 
 
-def build_published(
-    name: str, *, n_maps: int = 0, n_structural: int = 0, n_regions: int = 0
-) -> nn.Module:
+def build_published(name: str, *, n_maps: int = 0, n_structural: int = 0, n_regions: int = 0) -> nn.Module:
     """Build a published network with its defaults and fresh weights from torch's global generator.
 
     Parameters

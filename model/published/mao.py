@@ -3,11 +3,12 @@
 Mao, Su, Xu, Wang, Huang, Yue, Sun, Xiong: Spatio-temporal deep learning method for ADHD fMRI classification.
 Information Sciences (2019), doi:10.1016/j.ins.2019.05.043.
 
-Stated in the publication (its abstract): series of 3-D frames, cut into short pieces at a fixed stride to have
-more of them; several models of space and time, namely feature pooling, LSTM and spatio-temporal convolution.
+Stated in the publication (its abstract): series of 3-D frames, cut into short pieces at a fixed stride to
+have more of them; several models of space and time, namely feature pooling, LSTM and spatio-temporal
+convolution.
 
-Our reading: every size. The frames' CNN is `model.published.frame_cnn`; feature pooling takes the maximum over
-time of 128 features a frame; the LSTM has 64 units and its last state is classified; the spatio-temporal
+Our reading: every size. The frames' CNN is `model.published.frame_cnn`; feature pooling takes the maximum
+over time of 128 features a frame; the LSTM has 64 units and its last state is classified; the spatio-temporal
 convolution joins three frames and 3^3 positions by 32 filters, a 3x3x3x3 kernel, before the maximum over
 time. Dropout of one half before the last layer, one logit.
 """
@@ -126,8 +127,8 @@ class ConvolutionFusion(nn.Module):
 
     def forward(self, maps: FrameMaps) -> Fused:
         """Join neighbouring frames, take the maximum over time, and describe what is left."""
-        # Torch has no convolution in four dimensions. Neighbours in time, laid side by side as channels of one
-        # in three, are multiplied and added up in just the same way.
+        # Torch has no convolution in four dimensions. Neighbours in time, side by side as channels of one in
+        # three, are multiplied and added up in just the same way.
         n_places = maps.shape[1] - KERNEL_FRAMES + 1
         side_by_side = cat([maps[:, k : k + n_places] for k in range(KERNEL_FRAMES)], dim=2)
         joined = self.relu(self.norm(self.convolve(side_by_side.flatten(0, 1))))

@@ -1,11 +1,12 @@
 """A reconstruction of the 3D-CNN beside a GRU that the paper's comparison table ascribes to Niu.
 
-We know one sentence of it, quoted by the paper that RestNet follows: a 3D CNN reads space and a GRU reads time, side
-by side. We have not found the publication itself.
+We know one sentence of it, quoted by the paper that RestNet follows: a 3D CNN reads space and a GRU reads
+time, side by side. We have not found the publication itself.
 
 Ours is everything else. Space: `model.published.frame_cnn` describes each frame by 64 features, which are
-averaged over the window, so that the order of frames is left to the other half. Time: each frame, averaged to 8^3
-cells, is a step of a GRU with 64 units, whose last state is taken. Both are joined; dropout of one half, one logit.
+averaged over the window, so that the order of frames is left to the other half. Time: each frame, averaged to
+8^3 cells, is a step of a GRU with 64 units, whose last state is taken. Both are joined; dropout of one half,
+one logit.
 """
 
 import torch

@@ -1,19 +1,18 @@
-"""Two recent networks of the package ``ml4fmri`` (MIT; the extra ``methods``) behind this project's interface.
+"""Two recent networks of the package ``ml4fmri`` (MIT; the extra ``methods``) behind our interface.
 
 meanMLP: Popov, Mahmood, Fu, Yang, Calhoun, Plis: A simple but tough-to-beat baseline for fMRI time-series
-classification. NeuroImage 303, 120909 (2024), doi:10.1016/j.neuroimage.2024.120909. Every time point goes through one
-small perceptron alone; its answers are averaged.
+classification. NeuroImage 303, 120909 (2024), doi:10.1016/j.neuroimage.2024.120909. Every time point goes
+through one small perceptron alone; its answers are averaged.
 
-BolT: Bedel, Sivgin, Dalmaz, Dar, Cukur: BolT: Fused window transformers for fMRI time series analysis. Medical
-Image Analysis 88, 102841 (2023), doi:10.1016/j.media.2023.102841. Four layers of attention inside windows of 20 time
-points, 8 apart, with wider surroundings at each layer.
+BolT: Bedel, Sivgin, Dalmaz, Dar, Cukur: BolT: Fused window transformers for fMRI time series analysis.
+Medical Image Analysis 88, 102841 (2023), doi:10.1016/j.media.2023.102841. Four layers of attention inside
+windows of 20 time points, 8 apart, with wider surroundings at each layer.
 
-Layers, sizes and starts are the package's own. Ours: the logit is the difference of its two units; what it keeps
-beside weights (positions and masks, which follow from the sizes) is left out of the weights. The
+Layers, sizes and starts are the package's own. Ours: the logit is the difference of its two units; what it
+keeps beside weights (positions and masks, which follow from the sizes) is left out of the weights. The
 package is imported here alone, and only when one of these is built.
 """
 
-from importlib import import_module
 from typing import Any
 
 from jaxtyping import Float
@@ -110,7 +109,8 @@ class PackagedBolT(nn.Module):
 
 def _packaged(name: str, *, n_regions: int) -> Any:
     try:
-        models = import_module(f"{PACKAGE}.models")
+        # Two seconds to import, with matplotlib and pandas, for those only who compare.
+        from ml4fmri import models  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise MethodsNotInstalledError(package=PACKAGE) from error
     return getattr(models, name)(input_size=n_regions, output_size=2)

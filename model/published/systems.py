@@ -38,7 +38,7 @@ class PublishedNetwork:
     title : str
         What it is called where people read.
     reads : "frames", "maps" or "regions"
-        Windows of frames (W, F, 34, 34, 34), derived maps (W, K, 34, 34, 34) or regions' series (W, T, R).
+        Windows (W, F, 34, 34, 34), derived maps (W, K, 34, 34, 34) or regions' series (W, T, R).
     standing : "as published", "our reading" or "reconstruction"
         The package of its kind; layers stated in part, the rest read by us; or built from a sentence about it.
     min_time_points : int
@@ -75,8 +75,8 @@ SYSTEMS: tuple[PublishedNetwork, ...] = (
             authors="Zou, Zheng, Miao, McKeown, Wang",
             year=2017,
             title=(
-                "3D CNN Based Automatic Diagnosis of Attention Deficit Hyperactivity Disorder Using Functional "
-                "and Structural MRI"
+                "3D CNN Based Automatic Diagnosis of Attention Deficit Hyperactivity Disorder Using "
+                "Functional and Structural MRI"
             ),
             venue="IEEE Access",
             doi="10.1109/ACCESS.2017.2762703",
@@ -114,8 +114,8 @@ SYSTEMS: tuple[PublishedNetwork, ...] = (
             authors="Zhang, Li, Li, Peng, Kang, Jiang, Li, Zhu, Yao, Biswal, Xu",
             year=2020,
             title=(
-                "Separated Channel Attention Convolutional Neural Network (SC-CNN-Attention) to Identify ADHD in "
-                "Multi-Site Rs-fMRI Dataset"
+                "Separated Channel Attention Convolutional Neural Network (SC-CNN-Attention) to Identify "
+                "ADHD in Multi-Site Rs-fMRI Dataset"
             ),
             venue="Entropy",
             doi="10.3390/e22080893",

@@ -84,7 +84,7 @@ class SCCNNAttention(nn.Module):
         return over_time.mean(dim=2).unflatten(0, regions.shape[:2])  # type: ignore[no-any-return]
 
     def weigh(self, features: RegionFeatures) -> RegionWeights:
-        """Give each region a weight between 0 and 1, by itself and by the mean of all; they sum to no fixed number."""
+        """Weigh each region between 0 and 1, by itself and the mean of all; weights have no fixed sum."""
         mean = features.mean(dim=1, keepdim=True)
         return torch.sigmoid(self.score(torch.tanh(self.of_region(features) + self.of_all(mean)))).squeeze(2)
 

@@ -10,9 +10,9 @@ is structural, whose grid was about twice as fine; 32 filters of 5^3 and another
 half, Glorot's uniform start; for both kinds of map two branches, joined before the last layer.
 
 Our reading: several maps of a kind are channels of one branch; the pools take the maximum; the first
-convolution is unpadded, the later ones are padded by 1, as on our smaller grid three unpadded ones would leave
-nothing; structural maps lie on a grid of 68^3 voxels, twice as fine as the frames'; dropout acts before either
-fully connected layer. A convolution that batch normalisation follows has no bias, which that would take away.
+convolution is unpadded, the later ones are padded by 1, as on our smaller grid three unpadded ones would
+leave nothing; structural maps lie on a grid of 68^3 voxels, twice as fine as the frames'; dropout acts before
+either fully connected layer. Where batch normalisation follows there is no bias: it would take that away.
 """
 
 from torch import cat, nn
@@ -80,12 +80,12 @@ class Zou3DCNN(nn.Module):
         ValueError
             If structural maps are missing, or given to a network without a branch for them.
         """
-        features = [self.functional(maps)]
         if (structural is None) != (self.structural is None):
             raise ValueError(
                 f"expected {'no structural maps' if self.structural is None else 'structural maps'}, "
                 f"found {'none' if structural is None else 'some'}"
             )
+        features = [self.functional(maps)]
         if self.structural is not None:
             features.append(self.structural(structural))
         return difference_of_two(self.head(self.dropout(cat(features, dim=1))))
