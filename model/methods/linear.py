@@ -66,7 +66,8 @@ class LinearModel(ScanModel):
         if name == "tangent":
             covariance = shrunk_covariance(scan.region_series(self.regions()))
             return self._tangent_space().project(covariance[None])[0]
-        return standardise_map(np.asarray(scan.derived_maps()[DERIVED_MAPS.index(name)])).astype(np.float64)
+        values = np.asarray(scan.derived_maps()[DERIVED_MAPS.index(name)])
+        return np.asarray(standardise_map(values), dtype=np.float64)
 
     def _tangent_space(self) -> TangentSpace:
         if self.whitening is None:

@@ -2,7 +2,7 @@
 
 Covariances do not form a flat space: their entries depend on each other. Seen from a reference in their
 midst, the geometric mean of the people trained on, the logarithm of a whitened covariance is flat.
-`training.methods.tangent` finds the reference.
+`training.classical.tangent` finds the reference.
 """
 
 from dataclasses import dataclass

@@ -32,14 +32,14 @@ class InputSizes:
 
 
 _BUILDERS: dict[str, Callable[[InputSizes], nn.Module]] = {
-    "zou_3d_cnn": lambda sizes: Zou3DCNN(n_maps=sizes.n_maps, n_structural=sizes.n_structural),
-    "mao_4d_cnn_pooling": lambda _: Mao4DCNN(fusion="pooling"),
-    "mao_4d_cnn_lstm": lambda _: Mao4DCNN(fusion="lstm"),
-    "mao_4d_cnn_convolution": lambda _: Mao4DCNN(fusion="convolution"),
-    "sc_cnn_attention": lambda sizes: SCCNNAttention(n_regions=sizes.n_regions),
-    "niu_3d_cnn_gru": lambda _: Niu3DCNNGRU(),
-    "hong_time_distributed": lambda _: HongTimeDistributed(),
-    "mean_mlp": lambda sizes: PackagedMeanMLP(n_regions=sizes.n_regions),
+    "zou-3d-cnn": lambda sizes: Zou3DCNN(n_maps=sizes.n_maps, n_structural=sizes.n_structural),
+    "mao-4d-cnn-pooling": lambda _: Mao4DCNN(fusion="pooling"),
+    "mao-4d-cnn-lstm": lambda _: Mao4DCNN(fusion="lstm"),
+    "mao-4d-cnn-convolution": lambda _: Mao4DCNN(fusion="convolution"),
+    "sc-cnn-attention": lambda sizes: SCCNNAttention(n_regions=sizes.n_regions),
+    "niu-3d-cnn-gru": lambda _: Niu3DCNNGRU(),
+    "hong-time-distributed": lambda _: HongTimeDistributed(),
+    "mean-mlp": lambda sizes: PackagedMeanMLP(n_regions=sizes.n_regions),
     "bolt": lambda sizes: PackagedBolT(n_regions=sizes.n_regions),
 }
 

@@ -26,6 +26,13 @@ class Citation:
     venue: str | None = None
     doi: str | None = None
 
+    @property
+    def in_words(self) -> str:
+        """The citation in one line, as far as it is known."""
+        year = None if self.year is None else str(self.year)
+        doi = None if self.doi is None else f"doi:{self.doi}"
+        return ", ".join(part for part in (self.authors, year, self.venue, doi) if part)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedNetwork:
@@ -40,7 +47,7 @@ class PublishedNetwork:
     reads : "frames", "maps" or "regions"
         Windows (W, F, 34, 34, 34), derived maps (W, K, 34, 34, 34) or regions' series (W, T, R).
     standing : "as published", "our reading" or "reconstruction"
-        The package of its kind; layers stated in part, the rest read by us; or built from a sentence about it.
+        The package's own; layers stated in part, the rest read by us; or built from a sentence about it.
     min_time_points : int
         Fewest frames or time points; 1 for maps, which have none.
     packaged : bool
@@ -67,7 +74,7 @@ _MAO = Citation(
 
 SYSTEMS: tuple[PublishedNetwork, ...] = (
     PublishedNetwork(
-        name="zou_3d_cnn",
+        name="zou-3d-cnn",
         title="Zou, 3D-CNN",
         reads="maps",
         standing="our reading",
@@ -83,21 +90,21 @@ SYSTEMS: tuple[PublishedNetwork, ...] = (
         ),
     ),
     PublishedNetwork(
-        name="mao_4d_cnn_pooling",
+        name="mao-4d-cnn-pooling",
         title="Mao, 4D-CNN with feature pooling",
         reads="frames",
         standing="our reading",
         citation=_MAO,
     ),
     PublishedNetwork(
-        name="mao_4d_cnn_lstm",
+        name="mao-4d-cnn-lstm",
         title="Mao, 4D-CNN with LSTM",
         reads="frames",
         standing="our reading",
         citation=_MAO,
     ),
     PublishedNetwork(
-        name="mao_4d_cnn_convolution",
+        name="mao-4d-cnn-convolution",
         title="Mao, 4D-CNN with spatio-temporal convolution",
         reads="frames",
         standing="our reading",
@@ -105,7 +112,7 @@ SYSTEMS: tuple[PublishedNetwork, ...] = (
         citation=_MAO,
     ),
     PublishedNetwork(
-        name="sc_cnn_attention",
+        name="sc-cnn-attention",
         title="Zhang, SC-CNN-Attention",
         reads="regions",
         standing="our reading",
@@ -122,21 +129,21 @@ SYSTEMS: tuple[PublishedNetwork, ...] = (
         ),
     ),
     PublishedNetwork(
-        name="niu_3d_cnn_gru",
+        name="niu-3d-cnn-gru",
         title="Niu, 3D-CNN + GRU",
         reads="frames",
         standing="reconstruction",
         citation=Citation(authors="Niu and others"),
     ),
     PublishedNetwork(
-        name="hong_time_distributed",
+        name="hong-time-distributed",
         title="Hong, 3D-CNN by frame + LSTM",
         reads="frames",
         standing="reconstruction",
         citation=Citation(authors="Hong and others"),
     ),
     PublishedNetwork(
-        name="mean_mlp",
+        name="mean-mlp",
         title="meanMLP",
         reads="regions",
         standing="as published",

@@ -44,7 +44,7 @@ _ADAM = PublishedTraining(optimiser="adam", learning_rate=1e-4)
 
 _TRAININGS: dict[str, PublishedTraining] = {
     # Batch and epochs by the account of somebody who replicated it; the momentum is a habit of SGD.
-    "zou_3d_cnn": PublishedTraining(
+    "zou-3d-cnn": PublishedTraining(
         optimiser="sgd",
         learning_rate=1e-4,
         momentum=0.9,
@@ -53,11 +53,11 @@ _TRAININGS: dict[str, PublishedTraining] = {
         epochs=100,
         stated=("optimiser", "learning_rate", "halve_every"),
     ),
-    "hong_time_distributed": PublishedTraining(
+    "hong-time-distributed": PublishedTraining(
         optimiser="adam", learning_rate=1e-4, stated=("optimiser", "learning_rate")
     ),
     # The package's own: one learning rate for each network, 64 scans a step and 200 epochs at most.
-    "mean_mlp": PublishedTraining(
+    "mean-mlp": PublishedTraining(
         optimiser="adam",
         learning_rate=5e-3,
         batch_size=64,

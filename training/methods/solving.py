@@ -13,14 +13,14 @@ from model.methods.building import count_voxels
 from model.methods.catalogue import Method
 from model.methods.linear import LinearModel
 from model.methods.tangent import shrunk_covariance
+from training.classical.linear import FittedWeights, fit_linear_svm, fit_logistic, fit_ridge_features
+from training.classical.multiple_kernels import fit_multiple_kernels
+from training.classical.shapes import Labels
+from training.classical.tangent import fit_tangent_space
 from training.fitting.machine import Machine
 from training.fitting.peak_memory import forget_peak, peak_memory_bytes
 from training.fitting.prepared import TrainingSubject
 from training.fitting.progress import FitProgress, FitResult
-from training.methods.linear import FittedWeights, fit_linear_svm, fit_logistic, fit_ridge_features
-from training.methods.multiple_kernels import fit_multiple_kernels
-from training.methods.shapes import Labels
-from training.methods.tangent import fit_tangent_space
 from training.run_files import write_rows
 from training.runs import EPOCHS_FILE, EpochRecord
 

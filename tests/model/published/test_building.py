@@ -23,7 +23,7 @@ WITHOUT_EFFECT = {"bolt": {"cls_bias_sequence_down", "relative_position_bias_tab
 # Cross-entropy of a batch; whoever knows nothing has .69.
 LEARNT = 0.53
 # Adam moves every weight alike: of 314,432 that meet in a gate, a larger step drowns every input.
-STEP = {"hong_time_distributed": 1e-5}
+STEP = {"hong-time-distributed": 1e-5}
 
 
 def build(name: str) -> nn.Module:
@@ -175,7 +175,7 @@ def test_names_are_told_apart_and_each_has_a_training():
         fields = vars(training)
         assert set(training.stated) <= set(fields) - {"stated"}
         assert all(fields[field] is not None for field in training.stated)
-    assert training_of("zou_3d_cnn").halve_every == 20
+    assert training_of("zou-3d-cnn").halve_every == 20
     with pytest.raises(PublishedNetworkUnknownError):
         training_of("dai")
 

@@ -14,9 +14,9 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
+from training.classical.inner import choose_inside, require_enough
+from training.classical.shapes import Features, Labels, Scores, Weights
 from training.evidence.ridge import fit_ridge
-from training.methods.inner import choose_inside, require_enough
-from training.methods.shapes import Features, Labels, Scores, Weights
 
 Scaling = Literal["centre", "standardise"]
 """What features are brought to: their mean to 0, and in the second their deviation to 1."""

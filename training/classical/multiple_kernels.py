@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from scipy.special import expit
 
+from training.classical.inner import choose_inside, require_enough
+from training.classical.selection import strongest, two_sample_t
+from training.classical.shapes import Features, Kernels, Labels, Scores
+from training.classical.simple_mkl import KernelMachine, fit_kernel_machine
 from training.errors import CohortError
-from training.methods.inner import choose_inside, require_enough
-from training.methods.selection import strongest, two_sample_t
-from training.methods.shapes import Features, Kernels, Labels, Scores
-from training.methods.simple_mkl import KernelMachine, fit_kernel_machine
 
 COSTS = (0.01, 0.1, 1.0, 10.0)
 NUMBERS_KEPT: tuple[int | None, ...] = (None, 2000, 200)

@@ -9,9 +9,9 @@ from jaxtyping import Bool, Float64
 from scipy.special import expit
 from sklearn.metrics import log_loss
 
+from training.classical.shapes import CandidateScores, Labels
 from training.errors import CohortError
 from training.evidence.ridge import calibrate, inner_parts
-from training.methods.shapes import CandidateScores, Labels
 
 _FEWEST = 2  # of a class: some of it must be left when a part is left out
 

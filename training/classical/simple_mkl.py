@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.svm import SVC
 
-from training.methods.shapes import Kernels, Labels, Scores, Shares
+from training.classical.shapes import Kernels, Labels, Scores, Shares
 
 _GAP = 1e-3  # of the duality gap, beside J
 _MOST_STEPS = 100

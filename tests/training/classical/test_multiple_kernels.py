@@ -6,8 +6,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from training.methods.inner import TooFewToSplitError
-from training.methods.multiple_kernels import ModalitiesDifferError, fit_multiple_kernels
+from training.classical.inner import TooFewToSplitError
+from training.classical.multiple_kernels import ModalitiesDifferError, fit_multiple_kernels
 
 
 def people(n=120, *, seed=0, effects=(0.5, 0.0), n_features=(200, 150)):

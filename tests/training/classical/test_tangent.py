@@ -4,7 +4,7 @@ from nilearn.connectome import ConnectivityMeasure
 from scipy.linalg import logm, sqrtm
 
 from model.methods.tangent import TangentSpace, shrunk_covariance
-from training.methods.tangent import fit_tangent_space
+from training.classical.tangent import fit_tangent_space
 
 N_REGIONS = 12
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_ind
 
-from training.methods.selection import strongest, two_sample_t
+from training.classical.selection import strongest, two_sample_t
 
 
 def test_t_is_scipys():

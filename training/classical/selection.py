@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from training.methods.shapes import Features, Labels
+from training.classical.shapes import Features, Labels
 
 
 def two_sample_t(features: Features, labels: Labels) -> Float64[np.ndarray, " F"]:

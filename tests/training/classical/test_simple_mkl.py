@@ -3,7 +3,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.svm import SVC
 
-from training.methods.simple_mkl import fit_kernel_machine
+from training.classical.simple_mkl import fit_kernel_machine
 
 
 def problem(n_kernels, *, n=60, seed=0, effects=(0.5, 0.3, 0.0)):

@@ -6,9 +6,9 @@ from sklearn.metrics import roc_auc_score
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from training.classical.inner import TooFewToSplitError
+from training.classical.linear import FittedWeights, fit_linear_svm, fit_logistic, fit_ridge_features
 from training.evidence.ridge import ridge_probabilities
-from training.methods.inner import TooFewToSplitError
-from training.methods.linear import FittedWeights, fit_linear_svm, fit_logistic, fit_ridge_features
 
 FITS = [fit_ridge_features, fit_logistic, fit_linear_svm]
 SCALINGS = ["centre", "standardise"]
