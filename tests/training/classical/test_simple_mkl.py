@@ -98,3 +98,12 @@ def test_where_it_starts_makes_no_difference():
     other = fit_kernel_machine(kernels, labels, cost=3.0, gap=1e-6, start=np.array([0.0, 0.05, 0.95]))
     assert other.objective == pytest.approx(first.objective, rel=1e-4)
     np.testing.assert_allclose(other.shares, first.shares, atol=0.02)
+
+
+def test_at_a_small_cost_too_the_better_kernel_is_taken():
+    """All are support vectors then, J falls along a line, and the largest difference of means takes all."""
+    kernels, labels = problem(3)
+    signs = np.where(labels == 1, 1.0, -1.0)
+    largest = int(np.argmax([signs @ kernel @ signs for kernel in kernels]))
+    found = fit_kernel_machine(kernels, labels, cost=1e-4)
+    assert found.shares[largest] == pytest.approx(1, abs=1e-6)
