@@ -40,7 +40,7 @@ class PublishedNetwork:
     reads : "frames", "maps" or "regions"
         Windows (W, F, 34, 34, 34), derived maps (W, K, 34, 34, 34) or regions' series (W, T, R).
     standing : "as published", "our reading" or "reconstruction"
-        The package of its kind; layers stated in part, the rest read by us; or built from a sentence about it.
+        A package's; stated in part, the rest read by us; or built from a sentence about it.
     min_time_points : int
         Fewest frames or time points; 1 for maps, which have none.
     packaged : bool
