@@ -65,7 +65,7 @@ class LinearModel(ScanModel):
             return fisher_z_correlations(scan.region_series(self.regions()))
         if name == "tangent":
             covariance = shrunk_covariance(scan.region_series(self.regions()))
-            return self._tangent_space().project(covariance[None])[0]
+            return np.asarray(self._tangent_space().project(covariance[None])[0])
         values = np.asarray(scan.derived_maps()[DERIVED_MAPS.index(name)])
         return np.asarray(standardise_map(values), dtype=np.float64)
 
