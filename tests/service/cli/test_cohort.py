@@ -40,6 +40,7 @@ def marked():
 def unread(monkeypatch, marked):
     """Preprocessing is shown elsewhere: here every scan becomes the same noise, in this process."""
     series = np.random.default_rng(0).standard_normal((40, 12_658))
+    maps = np.zeros((5, 12_658), dtype=np.float32)
 
     def prepare(entry, spec, *, workspace):
         return PreparedSeries(
@@ -51,6 +52,7 @@ def unread(monkeypatch, marked):
             quality={},
             warnings=("simulated_scan",) if entry.subject_id in marked else (),
             source_sha256="0" * 64,
+            maps=maps,
         )
 
     monkeypatch.setattr("training.cohort.sources.source.BoldEntry.prepare", prepare)

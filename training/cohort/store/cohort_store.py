@@ -21,10 +21,11 @@ scan, in the order of `imaging.derived.maps.DERIVED_MAPS`.
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 import numpy as np
@@ -36,6 +37,14 @@ from training.cohort.paths import real_path
 from training.cohort.store.index import CohortRecord, StoredScan, read_index
 from training.cohort.subjects import Subject
 from training.errors import CohortError
+
+_INGESTED_WITHOUT_MAPS = "a scan that was ingested without maps: the cohort must be ingested again"
+_WITHOUT_MAPS: Mapping[str, str] = MappingProxyType(
+    {
+        "parcels": "parcel series, which have no voxels",
+        "uploaded": "a reviewed scan, which is prepared without maps",
+    }
+)
 
 
 class SeriesDamagedError(CohortError):
@@ -167,14 +176,12 @@ class CohortStore:
         Raises
         ------
         MapsNotStoredError
-            If it was stored without: made of parcels, or by an earlier version.
+            If it was stored without: made of parcels, by an earlier version, or of a reviewed scan.
         SeriesDamagedError
             If the file is gone or is not of the promised size.
         """
         if scan.maps_sha256 is None:
-            found = "parcel series, which have no voxels"
-            if scan.variant != "parcels":
-                found = "one that was ingested without maps: the cohort must be ingested again"
+            found = _WITHOUT_MAPS.get(scan.variant, _INGESTED_WITHOUT_MAPS)
             raise MapsNotStoredError(name=self.folder.name, series_file=scan.series_file, found=found)
         self.require_size(scan)
         try:

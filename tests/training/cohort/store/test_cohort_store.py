@@ -266,10 +266,13 @@ def test_a_cohort_of_before_maps_were_kept_opens_and_says_so_when_it_is_asked(wi
     assert caught.value.series_file == store.scans[0].series_file
 
 
-def test_parcels_have_no_maps_and_need_no_second_ingestion(folder):
+@pytest.mark.parametrize(
+    ("variant", "found"), [("parcels", "found parcel series"), ("uploaded", "found a reviewed scan")]
+)
+def test_who_has_no_maps_by_nature_needs_no_second_ingestion(folder, variant, found):
     store = CohortStore.open(folder)
-    with pytest.raises(MapsNotStoredError, match="found parcel series") as caught:
-        store.maps(replace(store.scans[0], variant="parcels"))
+    with pytest.raises(MapsNotStoredError, match=found) as caught:
+        store.maps(replace(store.scans[0], variant=variant))
     assert "again" not in caught.value.found
 
 
