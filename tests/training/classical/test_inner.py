@@ -3,8 +3,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from training.evidence.ridge import inner_parts
 from training.classical.inner import TooFewToSplitError, choose_inside, require_enough
+from training.evidence.ridge import inner_parts
 
 LABELS = np.array([0, 0, 1] * 21)
 
