@@ -25,6 +25,9 @@ class PublishedTraining:
         Most epochs; None: whoever trains decides.
     disagreement : float
         Weight of BolT's second term of the loss (`PackagedBolT.logits_and_disagreement`); 0: there is none.
+    least_batch : int
+        Fewest scans or windows that a step can be taken on: over a single one, a normalisation that has no
+        voxels to take its figures over has none.
     stated : tuple of str
         Which of the fields above the publication, or its package, states; the others are our reading.
     """
@@ -36,6 +39,7 @@ class PublishedTraining:
     batch_size: int | None = None
     epochs: int | None = None
     disagreement: float = 0.0
+    least_batch: int = 1
     stated: tuple[str, ...] = ()
 
 
@@ -51,6 +55,7 @@ _TRAININGS: dict[str, PublishedTraining] = {
         halve_every=20,
         batch_size=20,
         epochs=100,
+        least_batch=2,
         stated=("optimiser", "learning_rate", "halve_every"),
     ),
     "hong-time-distributed": PublishedTraining(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from training.fitting.settings import TrainingSettings
     from training.runs import Split
     from training.validation.added import Addition
+    from training.validation.grid import LeftOut
 
 _ALL = "all"
 _FIGURES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc")
@@ -114,13 +115,15 @@ def train(
 
     The same command given again goes on where it stopped.
     """
+    from model.methods.catalogue import METHODS
     from training.cohort.selecting.selection import default_selection
     from training.cohort.selecting.selection import select as select_subjects
     from training.cohort.store.cohort_store import CohortStore
-    from training.methods.run_regions import CUBES
+    from training.methods.possible import require_possible
+    from training.methods.run_regions import CUBES, choose_regions
     from training.runs import read_outcome
     from training.validation.cross_validation import plan_run, train_run
-    from training.validation.grid import train_grid
+    from training.validation.grid import leave_out_impossible, train_grid
 
     if distributed and processes:
         raise typer.BadParameter("--processes is for folds trained here; with --distributed start workers")
@@ -133,6 +136,8 @@ def train(
     given = {"folds": folds, "protocol": protocol, "epochs": epochs, "width": width, "seed": seed}
     grid, is_grid = _systems(method, network, rnn, config=config, given=given)
     settings = next(iter(grid.values()))
+    if regions is not None and not any("regions" in METHODS[one.method].reads for one in grid.values()):
+        raise typer.BadParameter("--regions has no effect: no system that was asked for reads regions")
     store = CohortStore.open(cohort)
     select = select or default_selection(
         store.subjects, cohort=store.name, release_unknown=store.release_unknown
@@ -141,6 +146,19 @@ def train(
     split: Split = "leave_site_out" if leave_site_out else "stratified"
     selection = _in_words(select, where or (), seed=settings.seed)
     added = _added(store, add_training, split=split, quiet=as_json)
+    if regions is not None:
+        # An atlas that is none is refused before the first system of many is trained.
+        choose_regions(regions, grid_size=store.spec.grid_size)
+    left_out: "LeftOut" = {}
+    if is_grid:
+
+        def require(of_system: "TrainingSettings") -> None:
+            require_possible(of_system, store, subjects)
+            if added is not None:
+                require_possible(of_system, added.store, added.people)
+
+        grid, left_out = leave_out_impossible(grid, require=require)
+        _tell_left_out(left_out, quiet=as_json)
 
     def each_system(train_one: "Callable[[TrainingSettings, Path], Path]") -> list[Path]:
         return train_grid(grid, out=out, train=train_one) if is_grid else [train_one(settings, out)]
@@ -194,7 +212,8 @@ def train(
         raise typer.Exit(STOPPED) from None
     if as_json:
         summaries = [_summary(run) for run in runs]
-        print_json({"runs": summaries} if is_grid else summaries[0])
+        whole = {"runs": summaries, "left_out": {name: refusal_of(why) for name, why in left_out.items()}}
+        print_json(whole if is_grid else summaries[0])
     else:
         say(f"Beside its baselines: restnet report {' '.join(map(str, runs))}")
 
@@ -286,6 +305,14 @@ def _added(store: "CohortStore", folder: Path | None, *, split: "Split", quiet: 
         left_out = ", ".join(f"{len(ids)} ({why})" for why, ids in sorted(added.left_out.items()))
         say(f"Added to every fold's training: {len(added.people)}; left out: {left_out or 'nobody'}")
     return added
+
+
+def _tell_left_out(left_out: "LeftOut", *, quiet: bool) -> None:
+    """Name the systems of several that cannot be trained on these people, and say why."""
+    if quiet:
+        return
+    for name, why in left_out.items():
+        say(f"Left out: {name}: {why} ({why.code})", err=True)
 
 
 def _summary(run: Path) -> dict[str, Any]:

@@ -108,7 +108,8 @@ class _ModuleLearner:
 
     def batches(self, people: Sequence[TrainingSubject], *, epoch: int) -> Iterator[InputBatch]:
         length = self._piece_length(people)
-        for windows in plan_epoch(people, settings=self._settings, seed=self._seed, epoch=epoch):
+        plan = plan_epoch(people, settings=self._settings, seed=self._seed, epoch=epoch)
+        for windows in _without_small_rest(plan, least=self._recipe.least_batch):
             generator = np.random.default_rng([self._seed, epoch, *(window.subject for window in windows)])
             inputs = [self._cut(people, window, length, generator) for window in windows]
             labels = torch.tensor([float(people[window.subject].label) for window in windows])
@@ -161,6 +162,13 @@ class _ModuleLearner:
             rate /= 2 ** ((epoch - 1) // self._recipe.halve_every)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
+
+
+def _without_small_rest(plan: list[list[PlannedWindow]], *, least: int) -> list[list[PlannedWindow]]:
+    """Let the batch before have what is too few for a step of its own."""
+    if len(plan) > 1 and len(plan[-1]) < least:
+        return [*plan[:-2], [*plan[-2], *plan[-1]]]
+    return plan
 
 
 def _optimiser(

@@ -22,6 +22,7 @@ from training.cohort.store.cohort_store import CohortStore
 from training.cohort.subjects import Subject
 from training.errors import CohortError
 from training.fitting.settings import TrainingSettings
+from training.methods.possible import require_possible
 from training.methods.run_regions import CUBES, choose_regions, keep_regions
 from training.runs import RunRecord, Split
 from training.validation.added import Addition, keep_added
@@ -63,7 +64,7 @@ def train_run(
     progress: ReportFold | None = None,
     finished: ReportFinished | None = None,
 ) -> Path:
-    """Cross-validate one network on some subjects of a cohort, or go on with it.
+    """Cross-validate one system on some subjects of a cohort, or go on with it.
 
     Parameters
     ----------
@@ -104,6 +105,9 @@ def train_run(
         split (`training.validation.folds`), the folder holds something else
         (`training.validation.run_folder`), or a fold is refused (`training.validation.fold`). All but the
         last leave nothing behind.
+    CohortError, ModelError, ScanError
+        If the method cannot be trained on these people (`training.methods.possible`) or its regions are no
+        atlas (`training.methods.run_regions`); nothing is left behind either.
     """
     threads = threads or (1 if processes > 1 else torch.get_num_threads())
     record = plan_run(
@@ -159,10 +163,13 @@ def plan_run(
 
     Raises
     ------
-    CohortError
+    CohortError, ModelError, ScanError
         As :func:`train_run`; nothing is left behind then.
     """
     _keep_test_release([*subjects, *(added.people if added else ())])
+    require_possible(settings, store, subjects)
+    if added is not None:
+        require_possible(settings, added.store, added.people)
     folds = _split(subjects, settings=settings, split=split)
     rows = run_subjects(store, subjects, folds)
     # Both refuse now what would be refused hours later.

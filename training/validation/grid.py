@@ -6,7 +6,9 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from model.architecture import NetworkName, RnnName
+from model.errors import ModelError
 from model.methods.catalogue import METHODS
+from training.errors import CohortError
 from training.fitting.settings import TrainingSettings, obeyed_by, read_settings
 from training.runs import RUN_FILE
 from training.validation.run_folder import RunFolderTakenError
@@ -21,6 +23,8 @@ SYSTEMS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 """What makes the settings of each system: the eight networks, and every other method."""
 
 TrainOne = Callable[[TrainingSettings, Path], Path]
+LeftOut = dict[str, CohortError | ModelError]
+"""Systems by their names, each with why it cannot be trained."""
 
 
 def grid_settings(
@@ -53,6 +57,32 @@ def grid_settings(
         )
         for system in systems
     }
+
+
+def leave_out_impossible(
+    grid: Mapping[str, TrainingSettings], *, require: Callable[[TrainingSettings], None]
+) -> tuple[dict[str, TrainingSettings], LeftOut]:
+    """Part the systems that can be trained from those that cannot, before the first of them is.
+
+    Parameters
+    ----------
+    grid : mapping of str to TrainingSettings
+    require : callable
+        Raises what speaks against a system; `training.methods.possible.require_possible` with everything
+        else given.
+
+    Returns
+    -------
+    dict of str to TrainingSettings
+    dict of str to CohortError or ModelError
+    """
+    left_out: LeftOut = {}
+    for name, settings in grid.items():
+        try:
+            require(settings)
+        except (CohortError, ModelError) as error:
+            left_out[name] = error
+    return {name: settings for name, settings in grid.items() if name not in left_out}, left_out
 
 
 def train_grid(grid: Mapping[str, TrainingSettings], *, out: Path, train: TrainOne) -> list[Path]:

@@ -180,9 +180,7 @@ class CohortStore:
         SeriesDamagedError
             If the file is gone or is not of the promised size.
         """
-        if scan.maps_sha256 is None:
-            found = _WITHOUT_MAPS.get(scan.variant, _INGESTED_WITHOUT_MAPS)
-            raise MapsNotStoredError(name=self.folder.name, series_file=scan.series_file, found=found)
+        self.require_maps(scan)
         self.require_size(scan)
         try:
             maps: Float32[np.ndarray, "M N"] = np.load(self.folder / scan.maps_file, mmap_mode="r")
@@ -234,6 +232,17 @@ class CohortStore:
                 self._require_digest(scan.maps_file, scan.maps_sha256)
             if progress is not None:
                 progress("verifying", number / len(self.scans))
+
+    def require_maps(self, scan: StoredScan) -> None:
+        """See that a scan was stored with derived maps.
+
+        Raises
+        ------
+        MapsNotStoredError
+        """
+        if scan.maps_sha256 is None:
+            found = _WITHOUT_MAPS.get(scan.variant, _INGESTED_WITHOUT_MAPS)
+            raise MapsNotStoredError(name=self.folder.name, series_file=scan.series_file, found=found)
 
     def require_size(self, scan: StoredScan) -> None:
         """See that a scan's series, and its maps if it has them, are there in full length.

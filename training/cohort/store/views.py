@@ -5,8 +5,9 @@
     COHORT/
       regions/<digest of the regions>/<series>.<digest of the series>.npy   (T, R) float32
 
-What is kept follows from its two digests, so a changed series or other regions are other files. Where the
-store cannot be written, it is computed each time.
+What is kept follows from its two digests, so a changed series or other regions are other files. A file ends
+with a seal over its own place and content: what is damaged, or was put in another's place, is computed again.
+Where the store cannot be written, it is computed each time.
 """
 
 import hashlib
@@ -27,6 +28,7 @@ from training.cohort.store.index import StoredScan
 
 REGIONS_FOLDER = "regions"
 _DIGEST = 16  # characters
+_SEAL = hashlib.sha256().digest_size
 
 
 def view_scan(store: CohortStore, scan: StoredScan) -> ScanView:
@@ -69,7 +71,7 @@ def region_series(store: CohortStore, scan: StoredScan, regions: Regions) -> Flo
     np.save(content, means)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(path, content.getvalue())
+        replace_file(path, content.getvalue() + _seal(path, content.getvalue()))
     return means
 
 
@@ -83,7 +85,17 @@ def _path(store: CohortStore, scan: StoredScan, regions: Regions) -> Path:
 def _read(path: Path, *, shape: tuple[int, int]) -> Float32[np.ndarray, "T R"] | None:
     """Read what is kept; None where there is nothing, or nothing whole."""
     try:
-        found = np.load(path)
-    except (OSError, ValueError, EOFError):
+        stored = path.read_bytes()
+    except OSError:
         return None
+    content, seal = stored[:-_SEAL], stored[-_SEAL:]
+    if seal != _seal(path, content):
+        return None
+    found = np.load(io.BytesIO(content))
     return found if found.shape == shape and found.dtype == np.float32 else None
+
+
+def _seal(path: Path, content: bytes) -> bytes:
+    """Bind a file's content to its place, behind which `numpy.load` does not read."""
+    place = f"{path.parent.name}/{path.name}".encode()
+    return hashlib.sha256(place + content).digest()
