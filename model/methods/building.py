@@ -22,6 +22,7 @@ def build_method(name: MethodName, *, grid_size: int, n_regions: int) -> ScanMod
         0 where the method reads none.
     """
     method, n_voxels = METHODS[name], count_voxels(grid_size)
+    n_regions = n_regions or method.n_learned_regions
     if method.is_linear:
         return LinearModel(features=method.features, n_voxels=n_voxels, n_regions=n_regions)
     module = build_published(name, n_maps=len(method.maps), n_regions=n_regions)

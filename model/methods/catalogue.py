@@ -15,6 +15,7 @@ MethodName = Literal[
     "svm-reho",
     "svm-falff",
     "mkl",
+    "learned-regions",
     "zou-3d-cnn",
     "mao-4d-cnn-pooling",
     "mao-4d-cnn-lstm",
@@ -49,6 +50,8 @@ class Method:
         Of a linear method, in the order of its weights; empty for the others.
     maps : tuple of str
         Derived maps that a module reads, in their order; empty for the others.
+    n_learned_regions : int
+        That it finds in its training scans by itself, of every fold its own; 0 for the others.
     learns_in_epochs : bool
         Whether it is fitted by steps that an inner part can stop; the others are solved at once.
     source : str
@@ -60,6 +63,7 @@ class Method:
     reads: tuple[Reads, ...]
     features: tuple[Feature, ...] = ()
     maps: tuple[Feature, ...] = ()
+    n_learned_regions: int = 0
     learns_in_epochs: bool = True
     source: str
 
@@ -123,6 +127,15 @@ _ALL = (
         features=("reho", "connectivity"),
         learns_in_epochs=False,
         source="Dai et al. 2012, without the structural modality: the cohort has no T1 maps",
+    ),
+    Method(
+        name="learned-regions",
+        title="Learned regions, correlation pooling",
+        reads=("frames",),
+        features=("connectivity",),
+        n_learned_regions=200,
+        learns_in_epochs=False,
+        source="RestNet's own",
     ),
 )
 

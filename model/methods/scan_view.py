@@ -46,9 +46,11 @@ class ScanView:
     kept_regions: Callable[[Regions], RegionSeries] | None = None
     kept_maps: Callable[[], Maps] | None = None
 
-    def region_series(self, regions: Regions) -> RegionSeries:
-        """Give the mean series of regions."""
-        return regions.means(self.series) if self.kept_regions is None else self.kept_regions(regions)
+    def region_series(self, regions: Regions, *, keep: bool = True) -> RegionSeries:
+        """Give the mean series of regions, kept where that is possible and asked for."""
+        if self.kept_regions is None or not keep:
+            return regions.means(self.series)
+        return self.kept_regions(regions)
 
     def derived_maps(self) -> Maps:
         """Give the derived maps.

@@ -149,7 +149,7 @@ def train(
     if regions is not None:
         # An atlas that is none is refused before the first system of many is trained.
         choose_regions(regions, grid_size=store.spec.grid_size)
-    left_out: "LeftOut" = {}
+    left_out: LeftOut = {}
     if is_grid:
 
         def require(of_system: "TrainingSettings") -> None:

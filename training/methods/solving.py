@@ -1,6 +1,7 @@
 """Methods that are solved at once: features of every training scan, then one linear fit."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -21,6 +22,7 @@ from training.fitting.machine import Machine
 from training.fitting.peak_memory import forget_peak, peak_memory_bytes
 from training.fitting.prepared import TrainingSubject
 from training.fitting.progress import FitProgress, FitResult
+from training.methods.learning_regions import learn_regions
 from training.run_files import write_rows
 from training.runs import EPOCHS_FILE, EpochRecord
 
@@ -58,15 +60,29 @@ def solve(
     began, device = perf_counter(), torch.device("cpu")
     forget_peak(device)
     n_voxels = count_voxels(training[0].spec.grid_size)
+    # Whoever finds regions reads every scan once more.
+    n_passes = 2 if method.n_learned_regions else 1
+
+    def read(done: int, *, passes_before: int) -> None:
+        if progress is not None:
+            progress(_scans_read(passes_before * len(training) + done, n_passes * len(training)))
+
+    if method.n_learned_regions:
+        regions = learn_regions(
+            training, n_regions=method.n_learned_regions, progress=partial(read, passes_before=0)
+        )
     model = LinearModel(
-        features=method.features, n_voxels=n_voxels, n_regions=0 if regions is None else len(regions)
+        features=method.features,
+        n_voxels=n_voxels,
+        n_regions=0 if regions is None else len(regions),
+        keeps_series=not method.n_learned_regions,
     )
     if regions is not None:
         model.carry(regions, n_voxels=n_voxels)
     labels = np.array([subject.label for subject in training])
     if model.whitening is not None:
         model.whitening = _whitening(model.regions(), training)
-    features = _read(model, training, progress=progress)
+    features = _read(model, training, progress=partial(read, passes_before=n_passes - 1))
     weight, intercept = _SOLVERS[method.name](features, labels, seed, model.widths)
     model.weight = torch.from_numpy(weight.astype(np.float32))
     model.intercept = torch.tensor([intercept], dtype=torch.float32)
@@ -93,28 +109,26 @@ def solve(
 
 
 def _read(
-    model: LinearModel,
-    subjects: Sequence[TrainingSubject],
-    *,
-    progress: Callable[[FitProgress], None] | None,
+    model: LinearModel, subjects: Sequence[TrainingSubject], *, progress: Callable[[int], None]
 ) -> PeopleFeatures:
     """Give each subject's features, averaged over their scans."""
     rows = []
     for done, subject in enumerate(subjects, start=1):
         rows.append(np.mean([model.features_of(scan) for scan in subject.scans], axis=0))
-        if progress is not None:
-            progress(
-                FitProgress(
-                    epoch=0,
-                    n_epochs=1,
-                    batch=done,
-                    n_batches=len(subjects),
-                    training_loss=None,
-                    stopping_loss=None,
-                    remaining_s=None,
-                )
-            )
+        progress(done)
     return np.array(rows, dtype=np.float32)
+
+
+def _scans_read(done: int, n_scans: int) -> FitProgress:
+    return FitProgress(
+        epoch=0,
+        n_epochs=1,
+        batch=done,
+        n_batches=n_scans,
+        training_loss=None,
+        stopping_loss=None,
+        remaining_s=None,
+    )
 
 
 def _whitening(regions: Regions, subjects: Sequence[TrainingSubject]) -> torch.Tensor:
@@ -161,4 +175,5 @@ _SOLVERS: dict[str, Callable[[PeopleFeatures, Labels, int, Sequence[int]], Weigh
     "svm-reho": _svm,
     "svm-falff": _svm,
     "mkl": _multiple_kernels,
+    "learned-regions": _ridge,
 }
