@@ -19,6 +19,15 @@ Reads = Literal["frames", "regions", "maps"]
 Feature = Literal["connectivity", "tangent", "reho", "falff"]
 """What a linear method puts a weight on."""
 
+Kind = Literal[
+    "the network itself",
+    "as published",
+    "our reading",
+    "reconstruction",
+    "what a statistician tries first",
+]
+"""How much of it is its authors': all, what they state with the rest read by us, or one sentence."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
@@ -35,6 +44,8 @@ class Method:
         Of a linear method, in the order of its weights; empty for the others.
     learns_in_epochs : bool
         Whether it is fitted by steps that an inner part can stop; the others are solved at once.
+    kind : str
+        Of `Kind`, for a table of several.
     source : str
         Where it comes from.
     """
@@ -44,6 +55,7 @@ class Method:
     reads: tuple[Reads, ...]
     features: tuple[Feature, ...] = ()
     learns_in_epochs: bool = True
+    kind: Kind
     source: str
 
     @property
@@ -57,6 +69,7 @@ _ALL = (
         name="network",
         title="3D-ResNet and recurrent layer",
         reads=("frames",),
+        kind="the network itself",
         source="the published system, as read in docs/model-card.md",
     ),
     Method(
@@ -65,6 +78,7 @@ _ALL = (
         reads=("regions",),
         features=("connectivity",),
         learns_in_epochs=False,
+        kind="what a statistician tries first",
         source="the classic of the field",
     ),
     Method(
@@ -73,6 +87,7 @@ _ALL = (
         reads=("regions",),
         features=("connectivity",),
         learns_in_epochs=False,
+        kind="what a statistician tries first",
         source="the classic of the field",
     ),
     Method(
@@ -81,6 +96,7 @@ _ALL = (
         reads=("regions",),
         features=("tangent",),
         learns_in_epochs=False,
+        kind="what a statistician tries first",
         source="Varoquaux et al. 2010, the best of the pipelines that Dadi et al. 2019 compared",
     ),
 )

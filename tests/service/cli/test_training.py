@@ -226,7 +226,7 @@ def test_the_live_line_says_epoch_losses_and_time(watched, expected):
     assert standing(progress) == expected
 
 
-def test_the_live_line_counts_scans_while_frames_are_encoded():
+def test_the_live_line_counts_scans_while_frames_are_read():
     progress = FitProgress(
         epoch=0,
         n_epochs=20,
@@ -236,5 +236,5 @@ def test_the_live_line_counts_scans_while_frames_are_encoded():
         stopping_loss=None,
         remaining_s=None,
     )
-    assert standing(progress) == "encoding frames, scan 12/400"
+    assert standing(progress) == "reading frames, scan 12/400"
     assert progress.share_done == 0.0
