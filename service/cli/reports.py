@@ -100,7 +100,7 @@ def _show(written: "WrittenReport") -> None:
             say(f"  {banner.title.upper()}. {banner.text}", fg=colours[banner.weight])
         for sentence in answer(one):
             say(f"  {sentence}")
-    if written.comparison is not None:
+    if written.comparison is not None and len(written.reports) > 1:
         _show_beside(written.comparison)
     say(f"Written: {written.folder / PAGE_FILE}, with the same figures as CSV and JSON beside it.")
 
@@ -111,7 +111,7 @@ def _show_beside(comparison: "Comparison") -> None:
     say("Side by side", bold=True)
     for run in comparison.runs:
         minus = "" if run.above_reference is None else f", {change(run.above_reference)}"
-        mark = ", compared with" if run.is_reference else minus
+        mark = ", reference" if run.is_reference else minus
         say(f"  {run.name}: AUC {area(run.report.overall.auc)}{mark}")
     for sentence in comparison.sentences:
         say(f"  {sentence}")

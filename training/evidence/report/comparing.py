@@ -38,8 +38,12 @@ def _place(report: RunReport) -> tuple[int, int, str, str]:
 
 
 def named(reports: Sequence[RunReport], *, by: Callable[[RunReport], str]) -> dict[str, RunReport]:
-    """Name runs by what tells them apart, which may take the name of the folder, and a number at last."""
+    """Name runs by what tells them apart: their regions, if need be, their folder, and a number at last."""
     names = [by(report) for report in reports]
+    names = [
+        name if names.count(name) == 1 or regions is None else f"{name}, {regions.name}"
+        for name, regions in zip(names, [report.data.record.regions for report in reports], strict=True)
+    ]
     names = [
         name if names.count(name) == 1 else f"{name} ({report.data.name})"
         for name, report in zip(names, reports, strict=True)

@@ -14,7 +14,7 @@ from training.evidence.groups import GroupEvaluation
 from training.evidence.metrics import Evaluation
 from training.evidence.report.reading import RunData
 from training.evidence.sites import SiteVerdict
-from training.fitting.settings import obeyed_by
+from training.obeyed import obeyed_by_other
 
 # What the card calls a case, by what a report does.
 CLASS_NAMES = {"control": "control", "adhd": "case"}
@@ -143,7 +143,7 @@ class RunReport:
         settings = self.data.record.settings
         if self.is_network:
             return settings
-        return {name: value for name, value in settings.items() if name in obeyed_by(self.method.name)}
+        return {name: value for name, value in settings.items() if name in obeyed_by_other(self.method)}
 
     @property
     def training_seconds(self) -> float:

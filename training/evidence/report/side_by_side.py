@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import ClassVar
 
 from training.errors import CohortError
@@ -145,10 +146,11 @@ def compare(
 def _reference(ordered: Sequence[RunReport], asked: str | None) -> RunReport:
     if asked is None:
         return next((one for one in ordered if one.data.record.system == _REFERENCE), ordered[0])
-    for name_of in (lambda one: one.data.name, lambda one: one.data.record.system):
-        found = next((one for one in ordered if name_of(one) == asked), None)
-        if found is not None:
-            return found
+    by_folder = (one for one in ordered if one.data.name == asked)
+    by_system = (one for one in ordered if one.data.record.system == asked)
+    found = next(chain(by_folder, by_system), None)
+    if found is not None:
+        return found
     raise ReferenceUnknownError(expected=[one.data.name for one in ordered], found=asked)
 
 

@@ -137,7 +137,9 @@ def made_up_run(
         preprocessing={"version": 1, "grid_size": 34, "tr_s": 2.0},
         split="leave_site_out" if leave_site_out else "stratified",
         fold_names=fold_names,
-        n_parameters={"A": 40_295_569, "B": 12_034_385, "C": 4_354_769, "D": 2_700_753}[network],
+        n_parameters=24_311
+        if method != "network"
+        else {"A": 40_295_569, "B": 12_034_385, "C": 4_354_769, "D": 2_700_753}[network],
         machine={"device": "cpu", "threads": 2, "precision": "float32"},
         code_version="0.1.0",
     )
