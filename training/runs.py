@@ -187,6 +187,11 @@ class RunRecord(BaseModel):
     added: AddedRecord | None = Field(default=None, exclude_if=lambda added: added is None)
 
     @property
+    def method(self) -> MethodName:
+        """What was trained, as `model.methods.catalogue` calls it; "network" is one of the eight."""
+        return _KnownSettings.model_validate(self.settings).method
+
+    @property
     def system(self) -> str:
         """What was trained, for example "C-lstm" or "ridge-connectivity"."""
         known = _KnownSettings.model_validate(self.settings)

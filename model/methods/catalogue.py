@@ -34,6 +34,15 @@ Reads = Literal["frames", "regions", "maps"]
 Feature = Literal["connectivity", "tangent", "alff", "falff", "falff_sd", "reho", "vmhc"]
 """What a linear method puts a weight on: of pairs of regions, or a derived map's voxels."""
 
+Kind = Literal[
+    "the network itself",
+    "as published",
+    "our reading",
+    "reconstruction",
+    "what a statistician tries first",
+]
+"""How much of it is its authors': all, what they state with the rest read by us, or one sentence."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
@@ -54,6 +63,8 @@ class Method:
         That it finds in its training scans by itself, of every fold its own; 0 for the others.
     learns_in_epochs : bool
         Whether it is fitted by steps that an inner part can stop; the others are solved at once.
+    kind : str
+        Of `Kind`, for a table of several.
     source : str
         Where it comes from.
     """
@@ -65,6 +76,7 @@ class Method:
     maps: tuple[Feature, ...] = ()
     n_learned_regions: int = 0
     learns_in_epochs: bool = True
+    kind: Kind
     source: str
 
     @property
@@ -78,6 +90,7 @@ _ALL = (
         name="network",
         title="3D-ResNet and recurrent layer",
         reads=("frames",),
+        kind="the network itself",
         source="the published system, as read in docs/model-card.md",
     ),
     Method(
@@ -86,6 +99,7 @@ _ALL = (
         reads=("regions",),
         features=("connectivity",),
         learns_in_epochs=False,
+        kind="what a statistician tries first",
         source="the classic of the field",
     ),
     Method(
@@ -94,6 +108,7 @@ _ALL = (
         reads=("regions",),
         features=("connectivity",),
         learns_in_epochs=False,
+        kind="what a statistician tries first",
         source="the classic of the field",
     ),
     Method(
@@ -102,6 +117,7 @@ _ALL = (
         reads=("regions",),
         features=("tangent",),
         learns_in_epochs=False,
+        kind="what a statistician tries first",
         source="Varoquaux et al. 2010, the best of the pipelines that Dadi et al. 2019 compared",
     ),
     Method(

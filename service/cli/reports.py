@@ -9,6 +9,7 @@ from service.cli.output import print_json, progress_bar, say
 from service.cli.usage import AsJson, named_path
 
 if TYPE_CHECKING:
+    from training.evidence.report.side_by_side import Comparison
     from training.evidence.report.writing import WrittenReport
 
 Claim = tuple[str, str, str]
@@ -37,6 +38,13 @@ def report(
     partial: Annotated[
         bool, typer.Option("--partial", help="Report the finished folds of an unfinished run, marked.")
     ] = False,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            help="Of several runs: the folder or system that the others are compared with.",
+            show_default="C-lstm, or the first",
+        ),
+    ] = None,
     check_claim: Annotated[
         Claim | None,
         typer.Option(
@@ -48,9 +56,9 @@ def report(
     positives: Annotated[int | None, typer.Option(help="Of the claim: how many of them are cases.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a run's evidence: one HTML page, a table and JSON, beside what is known without a scan."""
+    """Write the evidence of runs: one HTML page, a table and JSON, beside what is known without a scan."""
     if check_claim is not None:
-        if runs or cohort or out or partial or n is None or positives is None:
+        if runs or cohort or out or partial or reference or n is None or positives is None:
             raise typer.BadParameter(
                 "expected --check-claim with --n and --positives, without a run and what belongs to one: "
                 "nothing is written"
@@ -63,7 +71,12 @@ def report(
 
     with progress_bar("report", shown=not as_json) as tell:
         written = write_report(
-            runs, out or _default_folder(runs), cohort=cohort, partial=partial, progress=tell
+            runs,
+            out or _default_folder(runs),
+            cohort=cohort,
+            partial=partial,
+            reference=reference,
+            progress=tell,
         )
     if as_json:
         print_json(written.objects)
@@ -87,7 +100,21 @@ def _show(written: "WrittenReport") -> None:
             say(f"  {banner.title.upper()}. {banner.text}", fg=colours[banner.weight])
         for sentence in answer(one):
             say(f"  {sentence}")
+    if written.comparison is not None and len(written.reports) > 1:
+        _show_beside(written.comparison)
     say(f"Written: {written.folder / PAGE_FILE}, with the same figures as CSV and JSON beside it.")
+
+
+def _show_beside(comparison: "Comparison") -> None:
+    from training.evidence.report.wording import area, change
+
+    say("Side by side", bold=True)
+    for run in comparison.runs:
+        minus = "" if run.above_reference is None else f", {change(run.above_reference)}"
+        mark = ", reference" if run.is_reference else minus
+        say(f"  {run.name}: AUC {area(run.report.overall.auc)}{mark}")
+    for sentence in comparison.sentences:
+        say(f"  {sentence}")
 
 
 def _check_claim(claim: Claim, *, n: int, positives: int, as_json: bool) -> None:

@@ -56,8 +56,7 @@ class FoldDisplay:
     def finish(self, run: Path, fold: int, outcome: "FoldOutcome") -> None:
         """Tell that a fold is done, now or already before."""
         self.drop(run, fold)
-        epochs = counted(outcome.epochs_run, "epoch")
-        self.note(f"{title(run, fold)} finished: {epochs}, weights of epoch {outcome.best_epoch}")
+        self.note(f"{title(run, fold)} finished: {_what_it_took(run, outcome)}")
 
     def note(self, line: str) -> None:
         """Write a line above the live ones, where progress is shown."""
@@ -70,14 +69,23 @@ class FoldDisplay:
 
 
 def title(run: Path, fold: int) -> str:
-    """Name a fold as people count it, with its network and, where one is left out, its site."""
+    """Name a fold as people count it, with what is trained and, where one is left out, its site."""
     from training.runs import read_run
 
     record = read_run(run)
     place = f"{fold + 1} of {len(record.fold_names)}"
     if record.split == "leave_site_out":
         place = f"{record.fold_names[fold]}, {place}"
-    return printable(f"{record.settings['network']}-{record.settings['rnn']} fold {place}")
+    return printable(f"{record.system} fold {place}")
+
+
+def _what_it_took(run: Path, outcome: "FoldOutcome") -> str:
+    from model.methods.catalogue import METHODS
+    from training.runs import read_run
+
+    if not METHODS[read_run(run).method].learns_in_epochs:
+        return f"solved in {outcome.seconds_per_epoch:.1f} s"
+    return f"{counted(outcome.epochs_run, 'epoch')}, weights of epoch {outcome.best_epoch}"
 
 
 def standing(progress: "FitProgress") -> str:
@@ -90,10 +98,10 @@ def standing(progress: "FitProgress") -> str:
     Returns
     -------
     str
-        Epoch, losses, and how long it takes at most; before the first epoch, how many scans are encoded.
+        Epoch, losses, and how long it takes at most; before the first epoch, how many scans were read.
     """
     if progress.training_loss is None or progress.remaining_s is None:
-        return f"encoding frames, scan {progress.batch}/{progress.n_batches}"
+        return f"reading frames, scan {progress.batch}/{progress.n_batches}"
     watched = "" if progress.stopping_loss is None else f", watched {progress.stopping_loss:.3f}"
     minutes, seconds = divmod(round(progress.remaining_s), 60)
     hours, minutes = divmod(minutes, 60)

@@ -21,14 +21,25 @@ def html(tmp_path_factory):
     return render([assemble(read_run_data(run), n_draws=50)])
 
 
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    folder, people = tmp_path_factory.mktemp("runs"), {"n": 60, "people_seed": 1}
+    runs = [
+        made_up_run(folder / "C-lstm", **people),
+        made_up_run(folder / "ridge", method="ridge-connectivity", **people, seed=1),
+        made_up_run(folder / "tangent", method="tangent-logistic", **people, seed=2),
+    ]
+    return render([assemble(read_run_data(run), n_draws=50) for run in runs])
+
+
 @pytest.fixture
 def shown(browser, html):
     """Show the page in a window of a given width."""
     pages = []
 
-    def show(width):
+    def show(width, content=html):
         pages.append(browser.new_page(viewport={"width": width, "height": 900}))
-        pages[-1].set_content(html)
+        pages[-1].set_content(content)
         return pages[-1]
 
     yield show
@@ -70,3 +81,18 @@ def test_a_table_with_room_has_no_shadow(shown):
     tables = shown(1440).locator(".scroll").all()
     assert len(tables) > 5
     assert all(min(edges(table)) > WHITE for table in tables)
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_the_table_of_several_runs_scrolls_within_itself_under_their_names(shown, several, width):
+    page = shown(width, several)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    table = page.locator(".comparison")
+    name = table.locator("tbody th").nth(1)
+    before = name.bounding_box()["x"]
+    table.evaluate("one => { one.scrollLeft = one.scrollWidth }")
+    assert name.bounding_box()["x"] == pytest.approx(before, abs=1)
+    assert name.inner_text().startswith("Ridge on connectivity")
+    last = table.locator("tbody tr").nth(1).locator("td").last.bounding_box()
+    assert last["x"] + last["width"] <= width
+    assert last["x"] > before + name.bounding_box()["width"]

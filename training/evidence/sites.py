@@ -29,13 +29,13 @@ class SiteVerdict:
     finding : str
         "one_site": there is one site only. "chance": nothing above chance that site could explain.
         "inseparable": fewer than ten subjects of a class are at sites that have both. "site_explains": site
-        predicts the diagnosis, and within sites the network is at chance. "not_shown_within_sites": within
+        predicts the diagnosis, and within sites the scores are at chance. "not_shown_within_sites": within
         sites it is not shown to be above chance, though site predicts nothing either. "beyond_site": above
         chance within sites.
     sentence : str
         The finding with its figures, in words.
     auc : Estimate
-        Of the network, over all pairs.
+        Of what was trained, over all pairs.
     within_site : Estimate or None
         Over pairs from one site; None where no site has both classes.
     site_alone : Estimate
@@ -109,6 +109,7 @@ def site_verdict(
     sites: Sequence[str],
     site_scores: Scores,
     *,
+    noun: str = "network",
     seed: int,
     n_draws: int = N_DRAWS,
 ) -> SiteVerdict:
@@ -119,11 +120,13 @@ def site_verdict(
     labels : (S,) int
         0 control, 1 case; both present.
     scores : (S,) float64
-        Of the network, out of fold; anything that rises with being a case.
+        Of what was trained, out of fold; anything that rises with being a case.
     sites : sequence of str
         One a subject.
     site_scores : (S,) float64
         Of the baseline "site" on the same folds.
+    noun : str
+        What the sentence calls whatever gave the scores.
     seed : int
     n_draws : int
 
@@ -143,7 +146,7 @@ def site_verdict(
     finding = _finding(auc, within, site_alone, n_sites=len(set(sites)), comparable=comparable)
     return SiteVerdict(
         finding=finding,
-        sentence=_sentence(finding, auc, within, site_alone, comparable=comparable),
+        sentence=_sentence(finding, auc, within, site_alone, comparable=comparable, noun=noun),
         auc=auc,
         within_site=within,
         site_alone=site_alone,
@@ -184,35 +187,36 @@ def _sentence(
     site_alone: Estimate,
     *,
     comparable: tuple[int, int],
+    noun: str,
 ) -> str:
     cases, controls = comparable
-    network, alone = f"AUC {_words(auc)}", f"AUC {_words(site_alone)}"
+    overall, alone = f"AUC {_words(auc)}", f"AUC {_words(site_alone)}"
     inside = "" if within is None else f"AUC {_words(within)}"
     as_good = "; knowing the site alone does as well over all pairs" if site_alone.value >= auc.value else ""
     sentences: dict[SiteFinding, str] = {
-        "one_site": f"All subjects come from one site, so site cannot explain the network's {network}.",
+        "one_site": f"All subjects come from one site, so site cannot explain the {noun}'s {overall}.",
         "chance": (
-            f"The network is not shown to be above chance ({network}), so there is nothing for site to "
+            f"The {noun} is not shown to be above chance ({overall}), so there is nothing for site to "
             "explain."
         ),
         "inseparable": (
             f"Sites that have both classes hold {counted(cases, 'case')} and {counted(controls, 'control')}, "
-            f"too few to compare within sites: the network's {network} may be about sites alone, and these "
+            f"too few to compare within sites: the {noun}'s {overall} may be about sites alone, and these "
             "data cannot tell."
         ),
         "site_explains": (
             f"Site explains the result: the site alone predicts the diagnosis ({alone}), and among subjects "
-            f"of one site the network is at chance ({inside}), whatever its {network} over all pairs "
+            f"of one site the {noun} is at chance ({inside}), whatever its {overall} over all pairs "
             "suggests."
         ),
         "not_shown_within_sites": (
-            f"Among subjects of one site the network is not shown to be above chance ({inside}). The site "
-            f"alone predicts nothing either ({alone}), so the {network} over all pairs may be chance or "
+            f"Among subjects of one site the {noun} is not shown to be above chance ({inside}). The site "
+            f"alone predicts nothing either ({alone}), so the {overall} over all pairs may be chance or "
             "something else that differs between sites."
         ),
         "beyond_site": (
-            f"Site alone does not explain the result: among subjects of one site the network has {inside}, "
-            f"over all pairs {network}, and the site alone {alone}{as_good}."
+            f"Site alone does not explain the result: among subjects of one site the {noun} has {inside}, "
+            f"over all pairs {overall}, and the site alone {alone}{as_good}."
         ),
     }
     return sentences[finding]

@@ -13,6 +13,7 @@ from model.architecture import Architecture, NetworkName, RnnName
 from model.methods.catalogue import METHODS, MethodName
 from model.published.training_recipes import training_of
 from training.errors import CohortError
+from training.obeyed import obeyed_by_other
 from training.runs import Protocol
 
 Precision = Literal["auto", "float32", "bfloat16"]
@@ -24,23 +25,6 @@ _AUGMENTATION = ("noise_sd", "frame_dropout", "amplitude_jitter")
 
 
 _INNER = frozenset({"inner_stopping", "inner_calibration"})
-# What any method obeys, and what any does that learns in epochs; the rest is about a network of the eight.
-_OF_ALL = frozenset(
-    {"method", "protocol", "folds", "seed", "inner_calibration", "threshold_rule", "conformal_level"}
-)
-_OF_EPOCHS = frozenset(
-    {
-        "watch",
-        "inner_stopping",
-        "epochs",
-        "patience",
-        "batch_size",
-        "windows_per_subject",
-        "learning_rate",
-        "schedule",
-        "weight_decay",
-    }
-)
 # A method that is solved at once watches nobody: whom it does not calibrate on, it is fitted to.
 _SOLVED_AT_ONCE: Mapping[str, Any] = MappingProxyType({"inner_stopping": 0.0, "epochs": 1})
 _INNER_AT_MOST = 0.5
@@ -297,7 +281,7 @@ def obeyed_by(method: str) -> frozenset[str]:
     """Name the settings that a method of `model.methods.catalogue` obeys."""
     if method == "network":
         return frozenset(TrainingSettings.model_fields)
-    return _OF_ALL | _OF_EPOCHS if METHODS[cast("MethodName", method)].learns_in_epochs else _OF_ALL
+    return obeyed_by_other(METHODS[cast("MethodName", method)])
 
 
 def _refuse_of_others(

@@ -40,6 +40,26 @@ def test_json_is_an_array_with_an_object_a_run_in_order(restnet_json, run, tmp_p
     assert json.loads((tmp_path / "out" / "report.json").read_text()) == answer
 
 
+def test_several_runs_are_compared_with_one_of_them(restnet, restnet_json, run, tmp_path):
+    linear = made_up_run(tmp_path / "linear", n=60, method="ridge-connectivity", people_seed=0, seed=0)
+    other = made_up_run(tmp_path / "other", n=60, people_seed=0, seed=3)
+    asked = ("report", other, linear, "--out", tmp_path / "out")
+    status, out, _ = restnet(*asked)
+    assert status == 0
+    assert "linear: Ridge on connectivity" in out
+    beside = out[out.index("Side by side") :]
+    assert "C + Bi-LSTM: AUC" in beside
+    assert ", reference\n" in beside.split("Ridge on connectivity")[0]
+    status, answer = restnet_json(*asked, "--reference", "linear")
+    assert status == 0
+    assert [one["comparison"]["is_reference"] for one in answer] == [False, True]
+    assert answer[0]["comparison"]["auc_difference"]["value"] == pytest.approx(
+        answer[0]["overall"]["auc"]["value"] - answer[1]["overall"]["auc"]["value"], abs=2e-4
+    )
+    status, refusal = restnet_json(*asked, "--reference", "D-gru")
+    assert (status, refusal["error"]["code"]) == (2, "report_reference_unknown")
+
+
 def test_without_a_name_the_report_lies_in_the_run(restnet_json, tmp_path):
     run = made_up_run(tmp_path / "run", n=40, protocol="paper")
     assert restnet_json("report", run)[0] == 0
@@ -129,6 +149,7 @@ def test_a_claim_that_a_table_gives_is_possible_to_the_digits_given(restnet_json
         ("--cohort", "cohort", "--check-claim", "70", "70", "70", "--n", "100", "--positives", "50"),
         ("run", "--check-claim", "70", "70", "70", "--n", "100", "--positives", "50"),
         ("--out", "x", "--check-claim", "70", "70", "70", "--n", "100", "--positives", "50"),
+        ("--reference", "x", "--check-claim", "70", "70", "70", "--n", "100", "--positives", "50"),
         ("--partial", "--check-claim", "70", "70", "70", "--n", "100", "--positives", "50"),
     ],
 )

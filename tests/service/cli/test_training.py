@@ -3,11 +3,12 @@ import shutil
 
 import pytest
 
-from service.cli.training_display import standing
+from service.cli.training_display import FoldDisplay, standing
+from tests.training.evidence.report.made_up_runs import made_up_run
 from tests.training.validation.tiny_cohorts import tiny_store
 from training.fitting.progress import FitProgress
 from training.run_files import read_rows
-from training.runs import CHECKPOINT_FILE, RUN_FILE, SUBJECTS_FILE, RunSubject, read_run
+from training.runs import CHECKPOINT_FILE, RUN_FILE, SUBJECTS_FILE, RunSubject, read_outcome, read_run
 
 TOML = """
 folds = 2
@@ -226,7 +227,7 @@ def test_the_live_line_says_epoch_losses_and_time(watched, expected):
     assert standing(progress) == expected
 
 
-def test_the_live_line_counts_scans_while_frames_are_encoded():
+def test_the_live_line_counts_scans_while_frames_are_read():
     progress = FitProgress(
         epoch=0,
         n_epochs=20,
@@ -236,5 +237,16 @@ def test_the_live_line_counts_scans_while_frames_are_encoded():
         stopping_loss=None,
         remaining_s=None,
     )
-    assert standing(progress) == "encoding frames, scan 12/400"
+    assert standing(progress) == "reading frames, scan 12/400"
     assert progress.share_done == 0.0
+
+
+def test_a_fold_is_named_by_what_is_trained_and_says_what_that_took(tmp_path, capsys):
+    network = made_up_run(tmp_path / "A-gru", n=40, network="A", rnn="gru")
+    linear = made_up_run(tmp_path / "linear", n=40, method="ridge-connectivity")
+    display = FoldDisplay(shown=True)
+    for run in (network, linear):
+        display.finish(run, 1, read_outcome(run, 1))
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == "A-gru fold 2 of 5 finished: 24 epochs, weights of epoch 19"
+    assert second == "ridge-connectivity fold 2 of 5 finished: solved in 26.3 s"

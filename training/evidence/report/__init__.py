@@ -8,6 +8,7 @@
     banners      RunReport -> what may not be missed
     figures      RunReport -> inline SVG (drawing: their one look)
     comparing    several RunReports -> the paper's figures, side by side (figures_across)
+    side_by_side several RunReports -> one table, with paired differences to one of them
     rows, as_json  the same figures for programs
     page         all of it -> one HTML text
     writing      the three files, all of them or none

@@ -1,25 +1,31 @@
 """A report for programs: one object a run. Its members may grow in number, never change."""
 
+from dataclasses import asdict
+
 from imaging.words import counted
 from training.evidence.conformal import Coverage
 from training.evidence.estimates import Estimate
 from training.evidence.groups import GroupEvaluation
 from training.evidence.metrics import Evaluation
+from training.evidence.published import published_beside
 from training.evidence.report.banners import banners
 from training.evidence.report.contents import CLASS_NAMES, METRICS, RunReport
 from training.evidence.report.judging import answer
+from training.evidence.report.side_by_side import Comparison
 from training.evidence.report.wording import FEW_WORDS
 from training.runs import FoldOutcome
 
 Json = dict[str, object]
 
 
-def run_json(report: RunReport) -> Json:
+def run_json(report: RunReport, *, comparison: Comparison | None = None) -> Json:
     """Give the object of a run, as `restnet report --json` prints it.
 
     Parameters
     ----------
     report : RunReport
+    comparison : Comparison, optional
+        Of the runs that it is reported with.
 
     Returns
     -------
@@ -30,8 +36,12 @@ def run_json(report: RunReport) -> Json:
     outcomes = {data.record.fold_names[outcome.fold]: outcome for outcome in data.outcomes}
     return {
         "run": data.name,
-        "network": data.record.settings.get("network"),
-        "rnn": data.record.settings.get("rnn"),
+        "system": data.record.system,
+        "title": report.title,
+        "kind": report.method.kind,
+        "regions": None if data.record.regions is None else data.record.regions.model_dump(),
+        "network": report.network,
+        "rnn": data.record.settings.get("rnn") if report.is_network else None,
         "protocol": data.record.settings.get("protocol"),
         "split": data.record.split,
         "cohort": {
@@ -97,6 +107,12 @@ def run_json(report: RunReport) -> Json:
             ],
         },
         "coverage": None if report.coverage is None else _coverage(report.coverage, report.coverage_level),
+        "n_parameters": data.record.n_parameters,
+        "training_seconds": round(report.training_seconds, 3),
+        "devices": list(report.devices),
+        "peak_memory_bytes": report.peak_memory_bytes,
+        "comparison": None if comparison is None else _compared(report, comparison),
+        "published": [asdict(row) for row in published_beside([condition])],
         "code_version": data.record.code_version,
     }
 
@@ -130,6 +146,18 @@ def _training(outcome: FoldOutcome) -> Json:
         quantiles = outcome.conformal_quantiles.items()
         found["conformal_quantiles"] = {CLASS_NAMES.get(name, name): value for name, value in quantiles}
     return found
+
+
+def _compared(report: RunReport, comparison: Comparison) -> Json:
+    row = comparison.of(report)
+    return {
+        "reference": comparison.reference,
+        "is_reference": row.is_reference,
+        "auc_difference": _or_none(row.above_reference),
+        "ridge": comparison.ridge,
+        "ridge_auc_difference": _or_none(row.above_ridge),
+        "cautions": list(comparison.sentences),
+    }
 
 
 def _coverage(coverage: Coverage, level: float | None) -> Json:

@@ -46,7 +46,7 @@ def assemble(data: RunData, *, n_draws: int = N_DRAWS) -> RunReport:
     """
     labels, thresholds = data.labels, data.thresholds
     subjects = data.reported_subjects
-    network = _Answers(data.probabilities, data.scores)
+    trained = _Answers(data.probabilities, data.scores)
     baselines = _baselines(data)
     sites = [subject.site for subject in subjects]
     folds = [data.record.fold_names[subject.fold] for subject in subjects]
@@ -64,23 +64,23 @@ def assemble(data: RunData, *, n_draws: int = N_DRAWS) -> RunReport:
     def by(group: Callable[[RunSubject], str]) -> tuple[GroupEvaluation, ...]:
         return evaluate_groups(
             labels,
-            network.probabilities,
+            trained.probabilities,
             [group(subject) for subject in subjects],
             threshold=thresholds,
-            scores=network.scores,
+            scores=trained.scores,
             seed=SEED,
             n_draws=n_draws,
         )
 
     return RunReport(
         data=data,
-        overall=judged(network, thresholds),
+        overall=judged(trained, thresholds),
         baselines=tuple(
             BaselineReport(
                 name=name,
                 evaluation=judged(found, _BASELINE_THRESHOLD),
                 difference=paired_difference(
-                    labels, network.scores, found.scores, seed=SEED, n_draws=n_draws
+                    labels, trained.scores, found.scores, seed=SEED, n_draws=n_draws
                 ),
             )
             for name, found in baselines.items()
@@ -89,11 +89,17 @@ def assemble(data: RunData, *, n_draws: int = N_DRAWS) -> RunReport:
         sites=by(lambda subject: subject.site),
         sexes=by(lambda subject: subject.sex or UNKNOWN),
         age_bands=by(lambda subject: age_band(subject.age_years)),
-        within_fold_auc=within_site_auc(labels, network.scores, folds, seed=SEED, n_draws=n_draws),
+        within_fold_auc=within_site_auc(labels, trained.scores, folds, seed=SEED, n_draws=n_draws),
         coverage=_coverage(data),
         coverage_level=_level(data),
         site=site_verdict(
-            labels, network.scores, sites, baselines["site"].scores, seed=SEED, n_draws=n_draws
+            labels,
+            trained.scores,
+            sites,
+            baselines["site"].scores,
+            noun="network" if data.record.method == "network" else "method",
+            seed=SEED,
+            n_draws=n_draws,
         ),
         gain=adds_to_phenotype(
             data.subjects,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from imaging.words import counted
-from training.evidence.report.contents import RunReport
+from training.evidence.report.contents import RIDGE, RunReport
 from training.evidence.report.judging import CHANCE, unbeaten
 from training.evidence.report.wording import area, listed
 
@@ -13,6 +13,8 @@ from training.evidence.report.wording import area, listed
 TOO_GOOD = 0.75
 # Below so many people of a class, a sensitivity or specificity is known to about 14 points at best.
 SMALL_CLASS = 50
+# Names beyond so many are counted instead; each run's section has its own banners.
+_FEW_NAMES = 4
 
 Weight = Literal["danger", "warning", "note"]
 
@@ -60,7 +62,11 @@ def banners_of_several(reports: dict[str, RunReport]) -> list[Banner]:
     for of_runs in found.values():
         first = next(iter(of_runs.values()))
         alike = len({banner.text for banner in of_runs.values()}) == 1
-        which = "All runs" if len(of_runs) == len(reports) else listed(list(of_runs))
+        which = f"{len(of_runs)} of {len(reports)} runs"
+        if len(of_runs) == len(reports):
+            which = "All runs"
+        elif len(of_runs) <= _FEW_NAMES:
+            which = listed(list(of_runs))
         merged.append(replace(first, text=f"{which}: {first.text if alike else first.brief}"))
     return _gravest_first(merged)
 
@@ -72,8 +78,9 @@ def _of_the_run(report: RunReport) -> Iterable[Banner]:
             weight="danger",
             code="simulated",
             title="Simulated scans among others",
-            text="Some of the cohort's scans are simulated, and the network may tell those from the others. "
-            f"These figures say nothing about how well {data.record.condition} can be told from a scan.",
+            text=f"Some of the cohort's scans are simulated, and the {report.noun} may tell those from the "
+            f"others. These figures say nothing about how well {data.record.condition} can be told from a "
+            "scan.",
             brief="Some of the cohort's scans are simulated. The figures say nothing about people.",
         )
     elif data.record.simulated:
@@ -162,8 +169,9 @@ def _of_the_result(report: RunReport) -> Iterable[Banner]:
             weight="warning",
             code="one_answer",
             title="One answer for everybody",
-            text=f"The network called every one of {report.n} {report.people} {only}: it decided nothing.",
-            brief="The network called everybody the same: it decided nothing.",
+            text=f"The {report.noun} called every one of {report.n} {report.people} {only}: it decided "
+            "nothing.",
+            brief="Everybody was called the same: nothing was decided.",
         )
     equals = unbeaten(report)
     if equals:
@@ -172,28 +180,28 @@ def _of_the_result(report: RunReport) -> Iterable[Banner]:
             weight="warning",
             code="baseline_as_good",
             title="Not shown to be better than without a scan",
-            text=f"The network is not shown to be better than the baseline {listed(names, last='or')}, "
+            text=f"The {report.noun} is not shown to be better than the baseline {listed(names, last='or')}, "
             "which never saw a brain.",
-            brief="The network is not shown to be better than a baseline that never saw a brain.",
+            brief="Not shown to be better than a baseline that never saw a brain.",
         )
-    linear = report.connectivity
+    linear = report.yardstick
     if linear is not None and linear.difference.high < 0:
         yield Banner(
             weight="warning",
             code="connectivity_better",
             title="Beaten by a linear method",
-            text="Ridge regression on connectivity is better than the network "
+            text=f"Ridge regression on connectivity is better than the {report.noun} "
             f"(AUC {linear.evaluation.auc.value:.2f}), from the same scans on the same folds.",
-            brief="Ridge regression on connectivity is better than the network.",
+            brief="Ridge regression on connectivity is better.",
         )
     elif linear is not None and linear.difference.low <= 0:
         yield Banner(
             weight="warning",
             code="connectivity_as_good",
             title="Not shown to be better than a linear method",
-            text="The network is not shown to be better than ridge regression on connectivity "
+            text=f"The {report.noun} is not shown to be better than ridge regression on connectivity "
             f"(AUC {linear.evaluation.auc.value:.2f}), from the same scans on the same folds.",
-            brief="The network is not shown to be better than ridge regression on connectivity.",
+            brief="Not shown to be better than ridge regression on connectivity.",
         )
     if report.site.site_explains:
         yield Banner(
@@ -201,14 +209,14 @@ def _of_the_result(report: RunReport) -> Iterable[Banner]:
             code="site_explains",
             title="The site explains it",
             text=report.site.sentence,
-            brief="Among subjects of one site the network is not shown to tell anything.",
+            brief="Among subjects of one site nothing is shown to be told.",
         )
 
 
 def _of_what_is_lacking(report: RunReport) -> Iterable[Banner]:
-    if report.connectivity is None:
+    if report.connectivity is None and report.method.name != RIDGE:
         text = (
-            "Ridge on connectivity, the yardstick from the same scans, is not beside the network: "
+            "Ridge on connectivity, the yardstick from the same scans, is not beside it: "
             "restnet report RUN --cohort COHORT measures it, and keeps it in the run's folder."
         )
         yield Banner(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
+from model.methods.catalogue import METHODS
 from training.evidence.report.contents import BaselineReport, RunReport
 from training.evidence.report.figures_across import BarGroup, bars, convergence, memory_bars
 from training.evidence.report.wording import listed
@@ -26,17 +27,43 @@ class DrawnFigure:
 
 
 def in_paper_order(reports: Sequence[RunReport]) -> list[RunReport]:
-    """Order runs as the paper does: the Bi-LSTM first, networks by letter."""
-    return sorted(sorted(reports, key=lambda report: report.network), key=lambda r: r.rnn, reverse=True)
+    """Order runs as the paper does: the Bi-LSTM first, networks by letter; then the catalogue's order."""
+    return sorted(reports, key=_place)
+
+
+def _place(report: RunReport) -> tuple[int, int, str, str]:
+    rnns = ("Bi-LSTM", "Bi-GRU")
+    rnn = rnns.index(report.rnn) if report.rnn in rnns else len(rnns)
+    return list(METHODS).index(report.method.name), rnn, report.network or "", report.regions or ""
 
 
 def named(reports: Sequence[RunReport], *, by: Callable[[RunReport], str]) -> dict[str, RunReport]:
-    """Name runs by what tells them apart, which may take the name of the folder."""
+    """Name runs by what tells them apart: their regions, if need be, their folder, and a number at last."""
     names = [by(report) for report in reports]
-    return {
-        name if names.count(name) == 1 else f"{name} ({report.data.name})": report
+    names = [
+        name if names.count(name) == 1 or regions is None else f"{name}, {regions.name}"
+        for name, regions in zip(names, [report.data.record.regions for report in reports], strict=True)
+    ]
+    names = [
+        name if names.count(name) == 1 else f"{name} ({report.data.name})"
         for name, report in zip(names, reports, strict=True)
-    }
+    ]
+    found: dict[str, RunReport] = {}
+    for number, (name, report) in enumerate(zip(names, reports, strict=True)):
+        again = names[:number].count(name)
+        found[f"{name}, {again + 1}" if again else name] = report
+    return found
+
+
+def on_one_ground(one: RunReport, other: RunReport) -> bool:
+    """Whether two runs report the same scans of the same people, each in the same fold."""
+    return _ground(one) == _ground(other)
+
+
+def _ground(report: RunReport) -> tuple[object, ...]:
+    data = report.data
+    people = tuple((row.subject_id, row.fold) for row in data.predictions)
+    return data.record.cohort_fingerprint, data.record.split, people, tuple(data.labels.tolist())
 
 
 def differences_between(reports: Sequence[RunReport]) -> list[str]:
@@ -49,7 +76,7 @@ def differences_between(reports: Sequence[RunReport]) -> list[str]:
         names = listed(sorted({f"{r.data.record.cohort_name} ({r.n} {r.people})" for r in reports}))
         found.append(
             f"These runs stand on {len(cohorts)} different cohorts or selections: {names}. A difference "
-            "between two of them may come from the subjects as well as from the network."
+            f"between two of them may come from the subjects as well as from the {_noun(reports)}."
         )
     elif any(len(_divisions(runs)) > 1 for runs in (leaving, others)):
         found.append(
@@ -58,14 +85,20 @@ def differences_between(reports: Sequence[RunReport]) -> list[str]:
     if leaving and others:
         found.append(
             f"{len(leaving)} of {len(reports)} runs {'leaves' if len(leaving) == 1 else 'leave'} sites out. "
-            "How a network does at sites that it was not trained on is another question than how it does on "
-            "further subjects of its own sites, and a harder one: the figures of the two do not compare, and "
-            "a ranking holds within each kind alone."
+            f"How a {_noun(reports)} does at sites that it was not trained on is another question than how "
+            "it does on further subjects of its own sites, and a harder one: the figures of the two do not "
+            "compare, and a ranking holds within each kind alone."
         )
     protocols = sorted({str(report.data.record.settings.get("protocol")) for report in reports})
     if len(protocols) > 1:
         found.append(f"They follow different protocols: {listed(protocols)}.")
     return found
+
+
+def _noun(reports: Sequence[RunReport]) -> str:
+    """Say what runs are called together."""
+    nouns = {report.noun for report in reports}
+    return nouns.pop() if len(nouns) == 1 else "system"
 
 
 def _divisions(reports: Sequence[RunReport]) -> set[tuple[tuple[str, int], ...]]:
@@ -75,7 +108,7 @@ def _divisions(reports: Sequence[RunReport]) -> set[tuple[tuple[str, int], ...]]
 
 def shared_baselines(reports: Sequence[RunReport]) -> tuple[BaselineReport, ...]:
     """Give the baselines of runs on the same subjects and folds, which are then the same; otherwise none."""
-    if differences_between(reports):
+    if not all(on_one_ground(reports[0], report) for report in reports):
         return ()
     fullest = max((report.baselines for report in reports), key=len)
     figures = {baseline.name: baseline.evaluation for baseline in fullest}
@@ -84,7 +117,7 @@ def shared_baselines(reports: Sequence[RunReport]) -> tuple[BaselineReport, ...]
 
 
 def metrics_by_network(reports: Sequence[RunReport]) -> list[DrawnFigure]:
-    """Draw accuracy, sensitivity and specificity of the networks, a figure a recurrent network."""
+    """Draw accuracy, sensitivity and specificity of the networks among runs, a figure a recurrent network."""
     drawn = []
     for rnn, runs in _by_rnn(reports).items():
         groups = [
@@ -94,7 +127,7 @@ def metrics_by_network(reports: Sequence[RunReport]) -> list[DrawnFigure]:
                 sensitivity=report.overall.sensitivity,
                 specificity=report.overall.specificity,
             )
-            for name, report in named(runs, by=lambda report: report.network).items()
+            for name, report in named(runs, by=_letter).items()
         ]
         drawn.append(
             DrawnFigure(
@@ -140,7 +173,7 @@ def convergence_by_network(reports: Sequence[RunReport]) -> list[DrawnFigure]:
     """Draw how fast the networks learn, and say whether C and D converge faster than A and B here too."""
     drawn = []
     for rnn, runs in _by_rnn(reports).items():
-        by_name = named(runs, by=lambda report: report.network)
+        by_name = named(runs, by=_letter)
         if len(by_name) < 2:
             continue
         curves = {name: list(report.data.epochs.values()) for name, report in by_name.items()}
@@ -190,8 +223,8 @@ def memory_by_network(reports: Sequence[RunReport]) -> list[DrawnFigure]:
     """Draw the peak memory of each network, a figure a recurrent network, and what an epoch took."""
     drawn = []
     for rnn, runs in _by_rnn(reports).items():
-        by_name = named(runs, by=lambda report: report.network)
-        peaks = {name: float(_peak(report)) for name, report in by_name.items()}
+        by_name = named(runs, by=_letter)
+        peaks = {name: float(report.peak_memory_bytes) for name, report in by_name.items()}
         batches = sorted({_batch(report) for report in runs})
         devices = sorted({outcome.device for report in runs for outcome in report.data.outcomes})
         seconds = listed(
@@ -247,13 +280,14 @@ def _still_improving(report: RunReport) -> bool:
     return any(outcome.best_epoch == allowed for outcome in report.data.outcomes)
 
 
-def _peak(report: RunReport) -> int:
-    return max(outcome.peak_memory_bytes for outcome in report.data.outcomes)
+def _letter(report: RunReport) -> str:
+    return report.network or ""
 
 
 def _by_rnn(reports: Sequence[RunReport]) -> dict[str, list[RunReport]]:
-    """Put runs of one recurrent network together, in the paper's order."""
+    """Put runs of one recurrent network together, in the paper's order; other methods have none."""
     found: dict[str, list[RunReport]] = {}
     for report in in_paper_order(reports):
-        found.setdefault(report.rnn, []).append(report)
+        if report.rnn is not None:
+            found.setdefault(report.rnn, []).append(report)
     return found

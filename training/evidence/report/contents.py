@@ -1,7 +1,11 @@
 """What a report says of one run: every figure with its interval, before anything is drawn or worded."""
 
 from dataclasses import dataclass
+from typing import Literal
 
+from pydantic import JsonValue
+
+from model.methods.catalogue import METHODS, Method
 from training.evidence.baselines import CONNECTIVITY
 from training.evidence.comparison import PhenotypeGain
 from training.evidence.conformal import Coverage
@@ -10,6 +14,7 @@ from training.evidence.groups import GroupEvaluation
 from training.evidence.metrics import Evaluation
 from training.evidence.report.reading import RunData
 from training.evidence.sites import SiteVerdict
+from training.obeyed import obeyed_by_other
 
 # What the card calls a case, by what a report does.
 CLASS_NAMES = {"control": "control", "adhd": "case"}
@@ -22,12 +27,17 @@ BASELINE_WORDS = {
     "motion": "repetition time, length and motion of the scan",
     CONNECTIVITY: "ridge regression on how regions of the same scans move together",
 }
+# The method that the baseline on connectivity is, trained as a run of its own.
+RIDGE = "ridge-connectivity"
+
+Noun = Literal["network", "method"]
+
 _PHENOTYPE_OF_A_NEW_SITE = "age, sex, handedness and IQ; no model knows the site"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineReport:
-    """A baseline on the run's own folds, beside the network.
+    """A baseline on the run's own folds, beside what was trained.
 
     Attributes
     ----------
@@ -36,7 +46,7 @@ class BaselineReport:
     evaluation : Evaluation
         At a threshold of 0.5.
     difference : Estimate
-        AUC of the network minus that of the baseline, on the same drawn subjects.
+        AUC of the run minus that of the baseline, on the same drawn subjects.
     """
 
     name: str
@@ -45,7 +55,7 @@ class BaselineReport:
 
     @property
     def sees_brains(self) -> bool:
-        """Whether it looks at what the network looks at."""
+        """Whether it looks at the scans that the run looks at."""
         return self.name == CONNECTIVITY
 
 
@@ -85,19 +95,71 @@ class RunReport:
     gain: PhenotypeGain
 
     @property
-    def network(self) -> str:
-        """Letter of the residual network."""
-        return str(self.data.record.settings.get("network", "?"))
+    def method(self) -> Method:
+        """What was trained, as the catalogue has it."""
+        return METHODS[self.data.record.method]
 
     @property
-    def rnn(self) -> str:
-        """Name of the recurrent network as people write it."""
+    def is_network(self) -> bool:
+        """Whether it is one of the eight networks."""
+        return self.method.name == "network"
+
+    @property
+    def noun(self) -> Noun:
+        """What sentences call it."""
+        return "network" if self.is_network else "method"
+
+    @property
+    def short_name(self) -> str:
+        """What figures and rows call it: "network", or the method's own name."""
+        return "network" if self.is_network else self.method.name
+
+    @property
+    def network(self) -> str | None:
+        """Letter of the residual network, of a run of one."""
+        return str(self.data.record.settings.get("network", "?")) if self.is_network else None
+
+    @property
+    def rnn(self) -> str | None:
+        """Name of the recurrent network as people write it, of a run of one."""
+        if not self.is_network:
+            return None
         return f"Bi-{str(self.data.record.settings.get('rnn', '?')).upper()}"
 
     @property
     def title(self) -> str:
         """What the run is called on the page."""
-        return f"{self.network} + {self.rnn}"
+        return f"{self.network} + {self.rnn}" if self.is_network else self.method.title
+
+    @property
+    def regions(self) -> str | None:
+        """Which regions it reads and how many, of a method that reads regions."""
+        regions = self.data.record.regions
+        return None if regions is None else f"{regions.name} ({regions.n_regions})"
+
+    @property
+    def settings_obeyed(self) -> dict[str, JsonValue]:
+        """The settings that what was trained obeys; a run's record has those of the networks besides."""
+        settings = self.data.record.settings
+        if self.is_network:
+            return settings
+        return {name: value for name, value in settings.items() if name in obeyed_by_other(self.method)}
+
+    @property
+    def training_seconds(self) -> float:
+        """What its folds took together, one after the other, as far as they are finished."""
+        return sum(outcome.epochs_run * outcome.seconds_per_epoch for outcome in self.data.outcomes)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """What the folds were trained on, each once."""
+        named = (" ".join(filter(None, [one.device, one.device_name])) for one in self.data.outcomes)
+        return tuple(dict.fromkeys(named))
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """The most that any of its folds took."""
+        return max(outcome.peak_memory_bytes for outcome in self.data.outcomes)
 
     @property
     def n(self) -> int:
@@ -134,6 +196,11 @@ class RunReport:
     def connectivity(self) -> BaselineReport | None:
         """The baseline that sees the same scans, where it was measured."""
         return next((baseline for baseline in self.baselines if baseline.sees_brains), None)
+
+    @property
+    def yardstick(self) -> BaselineReport | None:
+        """The baseline that sees the same scans, unless that is what was trained."""
+        return None if self.method.name == RIDGE else self.connectivity
 
     @property
     def people(self) -> str:

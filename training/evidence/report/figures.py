@@ -64,14 +64,17 @@ def intervals(rows: Sequence[IntervalRow], *, label: str, chance: float = 0.5) -
         return to_svg(figure, says=f"{label}: {said}")
 
 
-def roc(labels: Labels, scores: Scores, evaluation: Evaluation) -> Markup:
-    """Draw sensitivity against false alarms over all thresholds, and where the decisions were made."""
+def roc(labels: Labels, scores: Scores, evaluation: Evaluation, *, name: str = "network") -> Markup:
+    """Draw sensitivity against false alarms over all thresholds, and where the decisions were made.
+
+    `name` is what the curve is called, for example "network".
+    """
     false_alarms, sensitivity, _ = roc_curve(labels, scores)
     with canvas(width=SQUARE, height=_WITH_LEGEND) as (figure, axes):
         axes.plot([0, 1], [0, 1], color=GREY, linestyle=(0, (4, 3)), linewidth=1, label="chance")
         auc = evaluation.auc.value
         axes.plot(
-            false_alarms, sensitivity, color=BLUE, drawstyle="steps-post", label=f"network, AUC {auc:.2f}"
+            false_alarms, sensitivity, color=BLUE, drawstyle="steps-post", label=f"{name}, AUC {auc:.2f}"
         )
         axes.plot(
             [1 - evaluation.specificity.value],
@@ -88,7 +91,9 @@ def roc(labels: Labels, scores: Scores, evaluation: Evaluation) -> Markup:
         return to_svg(figure, says=f"ROC curve, area {auc:.2f}")
 
 
-def precision_recall(labels: Labels, scores: Scores, evaluation: Evaluation) -> Markup:
+def precision_recall(
+    labels: Labels, scores: Scores, evaluation: Evaluation, *, name: str = "network"
+) -> Markup:
     """Draw precision against sensitivity over all thresholds; chance is the share of cases."""
     precision, recall, _ = precision_recall_curve(labels, scores)
     # Who finds nobody has no precision: that of the first found reaches to there, as in the area.
@@ -98,7 +103,7 @@ def precision_recall(labels: Labels, scores: Scores, evaluation: Evaluation) -> 
     with canvas(width=SQUARE, height=_WITH_LEGEND) as (figure, axes):
         share = float(labels.mean())
         axes.axhline(share, color=GREY, linestyle=(0, (4, 3)), linewidth=1, label=f"chance, {share:.2f}")
-        axes.plot(recall, precision, color=BLUE, drawstyle="steps-post", label=f"network, area {area:.2f}")
+        axes.plot(recall, precision, color=BLUE, drawstyle="steps-post", label=f"{name}, area {area:.2f}")
         axes.set_xlabel("sensitivity (recall)")
         axes.set_ylabel("precision")
         axes.set_xlim(0, 1.02)
@@ -187,7 +192,7 @@ def learning_curves(
 
 
 def _legend_below(figure: Figure) -> None:
-    # Whatever a network's curve, there is no corner inside the axes that none of it can reach.
+    # Whatever the curve, there is no corner inside the axes that none of it can reach.
     for axes in figure.axes:
         axes.set_anchor("N")
     figure.legend(loc="outside lower left")

@@ -5,7 +5,7 @@ Nothing here is rounded in the result's favour: an interval that holds no differ
 
 from collections.abc import Sequence
 
-from training.evidence.report.contents import BaselineReport, RunReport
+from training.evidence.report.contents import RIDGE, BaselineReport, RunReport
 from training.evidence.report.inner_choice import InnerChoice
 from training.evidence.report.wording import area, change, percent
 
@@ -18,7 +18,7 @@ def best_baseline(report: RunReport) -> BaselineReport:
 
 
 def unbeaten(report: RunReport) -> list[BaselineReport]:
-    """Name the baselines without a brain that the network is not shown to be better than, the best first."""
+    """Name the baselines without a brain that a run is not shown to be better than, the best first."""
     found = [
         baseline
         for baseline in report.blind_baselines
@@ -41,8 +41,9 @@ def answer(report: RunReport) -> list[str]:
         if report.leave_site_out
         else ("each by a model that had never seen them")
     )
+    name = f"Network {report.title}" if report.is_network else report.title
     result = (
-        f"Network {report.title} was right on {right} of {report.n} {report.people}, {unseen}: accuracy "
+        f"{name} was right on {right} of {report.n} {report.people}, {unseen}: accuracy "
         f"{percent(overall.accuracy)}, AUC {area(overall.auc)}; brackets hold 95 % intervals."
     )
     # Chance has its sentence already, and a site that explains everything has a banner of its own.
@@ -84,11 +85,13 @@ def answer_to_several(reports: dict[str, RunReport], choice: InnerChoice | None 
         f"{_how_many(ahead, len(reports)).lower()} shown to be better than every baseline that never saw "
         "a brain."
     )
-    linear = [name for name in ranked if reports[name].connectivity is not None]
+    others = [name for name in ranked if reports[name].method.name != RIDGE]
+    linear = [name for name in others if reports[name].yardstick is not None]
     yardstick = _of_yardstick(
-        [name for name in linear if _beats(reports[name].connectivity)],
+        [name for name in linear if _beats(reports[name].yardstick)],
         n_compared=len(linear),
-        n_runs=len(reports),
+        n_runs=len(others),
+        among="runs" if len(others) == len(reports) else "other runs",
     )
     chosen = (
         f"{best} was found to be the best on the very subjects that its figures are about: expect less of it "
@@ -98,12 +101,14 @@ def answer_to_several(reports: dict[str, RunReport], choice: InnerChoice | None 
     return [ranking, shown, *([yardstick] if linear else []), chosen, *inner]
 
 
-def _of_yardstick(beyond: Sequence[str], *, n_compared: int, n_runs: int) -> str:
+def _of_yardstick(beyond: Sequence[str], *, n_compared: int, n_runs: int, among: str) -> str:
     ridge = "ridge regression on the connectivity of the same scans"
     if n_compared == n_runs:
-        return f"{_how_many(beyond, n_compared)} shown to be better than {ridge}."
+        counted = f"Of the {among}: " if among != "runs" else ""
+        said = _how_many(beyond, n_compared)
+        return f"{counted}{said.lower() if counted else said} shown to be better than {ridge}."
     compared = (
-        f"Only {n_compared} of {n_runs} runs {'is' if n_compared == 1 else 'are'} compared with {ridge}"
+        f"Only {n_compared} of {n_runs} {among} {'is' if n_compared == 1 else 'are'} compared with {ridge}"
     )
     return f"{compared}: {_how_many(beyond, n_compared).lower()} shown to be better."
 
@@ -146,31 +151,31 @@ def _against_baselines(report: RunReport) -> str:
             "Without looking at a brain nothing is shown to be better than chance; the best baseline, "
             f"{name}, reaches AUC {area(auc)}"
         )
-    return f"{reaches}: {_compared(best)}."
+    return f"{reaches}: {_compared(best, report.noun)}."
 
 
 def _against_connectivity(report: RunReport) -> str:
-    linear = report.connectivity
+    linear = report.yardstick
     if linear is None:
         return ""
     reaches = f"From the same scans, ridge on connectivity reaches AUC {area(linear.evaluation.auc)}"
-    return f"{reaches}: {_compared(linear)}."
+    return f"{reaches}: {_compared(linear, report.noun)}."
 
 
-def _compared(baseline: BaselineReport) -> str:
-    difference = f"network minus baseline {change(baseline.difference)}"
+def _compared(baseline: BaselineReport, noun: str) -> str:
+    difference = f"{noun} minus baseline {change(baseline.difference)}"
     if baseline.difference.high < 0:
-        return f"the network is worse than that, {difference}"
+        return f"the {noun} is worse than that, {difference}"
     if baseline.difference.low > 0:
-        return f"the network is better than that, {difference}"
-    return f"the network is not shown to be better than that, {difference}"
+        return f"the {noun} is better than that, {difference}"
+    return f"the {noun} is not shown to be better than that, {difference}"
 
 
 def _gain(report: RunReport) -> str:
     found = report.gain
     if found.gain is None:
         return f"Whether imaging adds to phenotype is not known: {found.reason}."
-    by = f"AUC changes by {change(found.gain)} when the network's answer joins the phenotype"
+    by = f"AUC changes by {change(found.gain)} when the {report.noun}'s answer joins the phenotype"
     if found.gain.low > 0:
         return f"Imaging adds to phenotype: {by}."
     if found.gain.high < 0:

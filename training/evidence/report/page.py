@@ -12,12 +12,12 @@ from training.evidence.claims import check_claim
 from training.evidence.estimates import Estimate
 from training.evidence.proportions import Proportion
 from training.evidence.published import SOURCE, PublishedRow, is_comparable, published_beside
-from training.evidence.report import comparing, figures
+from training.evidence.report import comparing, figures, side_by_side
 from training.evidence.report.banners import Banner, banners, banners_of_several
 from training.evidence.report.contents import BASELINE_WORDS, CLASS_NAMES, RunReport
 from training.evidence.report.inner_choice import choose_on_inner_parts
 from training.evidence.report.judging import answer, answer_to_several, best_baseline
-from training.evidence.report.wording import FEW_WORDS, area, change, listed, signed
+from training.evidence.report.wording import FEW_WORDS, area, change, duration, listed, signed
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _NONE = Markup("\N{EN DASH}")
@@ -43,13 +43,15 @@ class PublishedLine:
     objection: str | None
 
 
-def render(reports: Sequence[RunReport]) -> str:
+def render(reports: Sequence[RunReport], *, comparison: side_by_side.Comparison | None = None) -> str:
     """Write the page of one or several runs.
 
     Parameters
     ----------
     reports : sequence of RunReport
         At least one.
+    comparison : Comparison, optional
+        Of these runs; made here if there are several and none is given.
 
     Returns
     -------
@@ -60,6 +62,8 @@ def render(reports: Sequence[RunReport]) -> str:
     runs = comparing.named(reports, by=lambda report: report.title)
     sections = [_section(name, report, number) for number, (name, report) in enumerate(runs.items(), 1)]
     several = len(runs) > 1
+    if several and comparison is None:
+        comparison = side_by_side.compare(reports)
     choice = choose_on_inner_parts(runs)
     published = published_beside(report.data.record.condition for report in reports)
     environment = Environment(
@@ -76,6 +80,7 @@ def render(reports: Sequence[RunReport]) -> str:
         "difference": _difference,
         "sentence_area": area,
         "mebibytes": _mebibytes,
+        "duration": duration,
         "prose": _prose,
     }
     return environment.get_template("report.html").render(
@@ -95,6 +100,8 @@ def render(reports: Sequence[RunReport]) -> str:
         class_names=CLASS_NAMES,
         best_baseline=best_baseline,
         choice=choice,
+        comparison=comparison if several else None,
+        anchors={one.name: one.anchor for one in sections},
         shared_baselines=comparing.shared_baselines(reports),
         code_versions=sorted({report.data.record.code_version for report in reports}),
     )
@@ -121,7 +128,7 @@ def _cohort(report: RunReport) -> str:
 def _section(name: str, report: RunReport, number: int) -> RunSection:
     data, overall = report.data, report.overall
     scores = data.scores
-    compared = [figures.IntervalRow(name="network", estimate=overall.auc, ours=True)]
+    compared = [figures.IntervalRow(name=report.short_name, estimate=overall.auc, ours=True)]
     compared += [
         figures.IntervalRow(
             name=baseline.name, estimate=baseline.evaluation.auc, blind=not baseline.sees_brains
@@ -139,11 +146,12 @@ def _section(name: str, report: RunReport, number: int) -> RunSection:
     drawn = {
         "compared": figures.intervals(compared, label="AUC, 95 % interval"),
         "by_site": figures.intervals(by_site, label="AUC by site, 95 % interval"),
-        "roc": figures.roc(data.labels, scores, overall),
-        "precision_recall": figures.precision_recall(data.labels, scores, overall),
+        "roc": figures.roc(data.labels, scores, overall, name=report.short_name),
+        "precision_recall": figures.precision_recall(data.labels, scores, overall, name=report.short_name),
         "reliability": figures.reliability(overall, condition=data.record.condition),
-        "learning": figures.learning_curves(data.epochs, data.outcomes, title=name),
     }
+    if report.method.learns_in_epochs:
+        drawn["learning"] = figures.learning_curves(data.epochs, data.outcomes, title=name)
     return RunSection(
         name=name,
         anchor=f"run-{number}",

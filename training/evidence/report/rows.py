@@ -11,8 +11,10 @@ from training.evidence.groups import GroupEvaluation
 from training.evidence.metrics import COUNTS, Evaluation
 from training.evidence.proportions import Proportion
 from training.evidence.published import PublishedRow, published_beside
+from training.evidence.report.comparing import named
 from training.evidence.report.contents import CLASS_NAMES, METRICS, RunReport
 from training.evidence.report.inner_choice import choose_on_inner_parts
+from training.evidence.report.side_by_side import ComparedRun, Comparison, compare
 from training.evidence.report.wording import FEW_WORDS
 
 _OVERALL = (*METRICS, "average_precision", "brier")
@@ -30,13 +32,14 @@ class FigureRow:
     measured : str
         "here" or "published".
     part, name : str
-        "overall", "baseline", "fold", "site", "sex", "age band" or "coverage", and which one.
+        "overall", "baseline", "fold", "site", "sex", "age band" or "coverage", and which one; "run": what it
+        took; "comparison": the AUC minus that of the one named, where there are several runs.
     n, n_cases : int or None
     metric : str
     value, low, high : float or None
-        From 0 to 1, with the 95 % interval; or a count of the confusion table.
+        From 0 to 1, with the 95 % interval; or a count of the confusion table, parameters, seconds, bytes.
     note : str or None
-        How careful to be with it.
+        How careful to be with it; of "run", what was trained; of a published figure, on whom.
     """
 
     run: str
@@ -52,16 +55,28 @@ class FigureRow:
     note: str | None = None
 
 
-def figure_rows(reports: Sequence[RunReport]) -> list[FigureRow]:
+def figure_rows(reports: Sequence[RunReport], *, comparison: Comparison | None = None) -> list[FigureRow]:
     """Give every figure of the runs, what a choice among them on inner parts comes to, and published rows.
 
     The last only where a run is about the same condition.
+
+    Parameters
+    ----------
+    reports : sequence of RunReport
+    comparison : Comparison, optional
+        Of these runs; made here if there are several and none is given.
     """
     published = published_beside(report.data.record.condition for report in reports)
-    choice = choose_on_inner_parts({report.data.name: report for report in reports})
+    choice = choose_on_inner_parts(named(reports, by=lambda report: report.data.name))
     rows = [row for report in reports for row in _rows_of(report)]
+    if len(reports) > 1:
+        comparison = comparison or compare(reports)
+        rows += [row for run in comparison.runs for row in _compared(run, comparison)]
     if choice is not None:
-        rows += _evaluated(_CHOICE, "overall", "network", choice.evaluation, METRICS)
+        names = {report.short_name for report in reports}
+        rows += _evaluated(
+            _CHOICE, "overall", names.pop() if len(names) == 1 else "system", choice.evaluation, METRICS
+        )
     return rows + list(_published(published))
 
 
@@ -76,11 +91,11 @@ def to_csv(rows: Sequence[FigureRow]) -> str:
 
 def _rows_of(report: RunReport) -> Iterator[FigureRow]:
     run, n, n_cases = report.data.name, report.n, report.n_cases
-    yield from _evaluated(run, "overall", "network", report.overall, _OVERALL)
+    yield from _evaluated(run, "overall", report.short_name, report.overall, _OVERALL)
     yield _row(
         run,
         part="overall",
-        name="network",
+        name=report.short_name,
         n=n,
         n_cases=n_cases,
         metric="ece",
@@ -94,7 +109,7 @@ def _rows_of(report: RunReport) -> Iterator[FigureRow]:
             name=baseline.name,
             n=n,
             n_cases=n_cases,
-            metric="auc_of_network_minus_this",
+            metric=f"auc_of_{report.noun}_minus_this",
             value=baseline.difference.value,
             low=baseline.difference.low,
             high=baseline.difference.high,
@@ -110,6 +125,27 @@ def _rows_of(report: RunReport) -> Iterator[FigureRow]:
             yield from _evaluated(run, part, group.name, group, METRICS)
     if report.coverage is not None:
         yield from _covered(report, report.coverage)
+    took = {
+        "n_parameters": report.data.record.n_parameters,
+        "training_seconds": report.training_seconds,
+        "peak_memory_bytes": report.peak_memory_bytes,
+    }
+    for metric, value in took.items():
+        yield _row(
+            run, part="run", name=report.title, n=n, n_cases=n_cases, metric=metric, value=value,
+            note="; ".join(filter(None, [report.method.kind, report.regions])),
+        )  # fmt: skip
+
+
+def _compared(run: ComparedRun, comparison: Comparison) -> Iterator[FigureRow]:
+    found = ((comparison.reference, run.above_reference), (comparison.ridge, run.above_ridge))
+    for name, difference in found:
+        if name is not None and difference is not None:
+            yield _row(
+                run.report.data.name, part="comparison", name=name, n=run.report.n,
+                n_cases=run.report.n_cases, metric="auc_of_run_minus_this", value=difference.value,
+                low=difference.low, high=difference.high,
+            )  # fmt: skip
 
 
 def _evaluated(
@@ -182,9 +218,10 @@ def _row(
 
 def _published(rows: Sequence[PublishedRow]) -> Iterator[FigureRow]:
     for row in rows:
-        for metric in ("accuracy", "sensitivity", "specificity"):
+        for metric in ("accuracy", "sensitivity", "specificity", "auc"):
             printed = getattr(row, metric)
             if printed is not None:
+                share = float(printed) if metric == "auc" else float(printed) / 100
                 yield FigureRow(
                     run=row.name,
                     measured="published",
@@ -193,7 +230,8 @@ def _published(rows: Sequence[PublishedRow]) -> Iterator[FigureRow]:
                     n=row.n,
                     n_cases=row.positives,
                     metric=metric,
-                    value=round(float(printed) / 100, 4),
+                    value=round(share, 4),
                     low=None,
                     high=None,
+                    note=row.cohort,
                 )

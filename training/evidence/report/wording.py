@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from training.evidence.estimates import Estimate
 from training.evidence.groups import FEW
 
+_A_MINUTE = 60
+
 FEW_WORDS = f"fewer than {FEW} people of a class: the AUC means little, and its interval less"
 
 
@@ -32,3 +34,13 @@ def signed(number: float) -> str:
 def listed(names: Sequence[str], *, last: str = "and") -> str:
     """Write names as a sentence does."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def duration(seconds: float) -> str:
+    """Write how long something took, to two units."""
+    if seconds < _A_MINUTE:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < _A_MINUTE:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

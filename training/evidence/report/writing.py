@@ -18,6 +18,7 @@ from training.evidence.report.contents import RunReport
 from training.evidence.report.page import render
 from training.evidence.report.reading import find_runs, read_run_data
 from training.evidence.report.rows import figure_rows, to_csv
+from training.evidence.report.side_by_side import Comparison, compare
 
 PAGE_FILE = "report.html"
 TABLE_FILE = "report.csv"
@@ -44,6 +45,7 @@ class WrittenReport:
     folder: Path
     reports: tuple[RunReport, ...]
     objects: tuple[dict[str, object], ...]
+    comparison: Comparison | None
 
 
 def write_report(
@@ -52,6 +54,7 @@ def write_report(
     *,
     cohort: Path | None = None,
     partial: bool = False,
+    reference: str | None = None,
     progress: ReportProgress | None = None,
 ) -> WrittenReport:
     """Report runs: ``report.html``, ``report.csv`` and ``report.json`` in one folder.
@@ -67,6 +70,8 @@ def write_report(
         folder does not keep it yet, and kept there.
     partial : bool
         Report the finished folds of unfinished runs, marked.
+    reference : str, optional
+        Folder or system of the run that several are compared with, as for `compare`.
     progress : callable, optional
         Told the stage and the fraction of the work done.
 
@@ -92,14 +97,16 @@ def write_report(
         with threadpool_limits(1):
             reports.append(assemble(data))
     tell("page", len(runs) / (len(runs) + 1))
-    objects = tuple(run_json(report) for report in reports)
+    several = len(reports) > 1 or reference is not None
+    comparison = compare(reports, reference=reference) if several else None
+    objects = tuple(run_json(report, comparison=comparison) for report in reports)
     contents = {
-        PAGE_FILE: render(reports),
-        TABLE_FILE: to_csv(figure_rows(reports)),
+        PAGE_FILE: render(reports, comparison=comparison),
+        TABLE_FILE: to_csv(figure_rows(reports, comparison=comparison)),
         JSON_FILE: json.dumps(objects, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
     }
     _write_all(out, contents)
-    return WrittenReport(folder=out, reports=tuple(reports), objects=objects)
+    return WrittenReport(folder=out, reports=tuple(reports), objects=objects, comparison=comparison)
 
 
 def _write_all(out: Path, contents: Mapping[str, str]) -> None:

@@ -7,6 +7,8 @@ from scipy.special import expit
 from scipy.stats import norm
 
 from imaging import PreprocessingSpec, brain_cube
+from model.card import RegionsRecord
+from model.methods.catalogue import METHODS
 from tests.training.cohort.store.made_up_store import write_store
 from training.cohort.store.cohort_store import CohortStore
 from training.cohort.subjects import Subject
@@ -43,6 +45,9 @@ def made_up_run(
     *,
     network: str = "C",
     rnn: str = "lstm",
+    method: str = "network",
+    regions: RegionsRecord | None = None,
+    people_seed: int | None = None,
     n: int = 200,
     auc: float = 0.7,
     phenotype_effect: float = 0.0,
@@ -64,9 +69,12 @@ def made_up_run(
 
     `phenotype_effect` moves the age of the cases by so many standard deviations; `site_cases` gives the share
     of cases by site, one half if not given; `site_logit` adds a site's share of cases to its logits. The run
-    keeps a ridge on connectivity of the given area under the curve; none at all where that is None.
+    keeps a ridge on connectivity of the given area under the curve; none at all where that is None. Runs of
+    one `people_seed` have the same people in the same folds, whatever their `seed`. One of a `method` that is
+    solved at once has a single epoch and no stopping part.
     """
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed if people_seed is None else people_seed)
+    solved = method != "network" and not METHODS[method].learns_in_epochs
     sites = generator.choice(list(SITE_SHARES), size=n, p=list(SITE_SHARES.values()))
     shares = site_cases or dict.fromkeys(SITE_SHARES, 0.5)
     labels = np.zeros(n, dtype=int)
@@ -82,7 +90,10 @@ def made_up_run(
         fold_of[np.lexsort((generator.random(n), labels, sites))] = np.arange(n) % folds
     distance = np.sqrt(2) * norm.ppf(auc)
     share = np.array([shares[site] for site in sites])
-    logits = distance * (labels - 0.5) + generator.normal(size=n) + site_logit * (share - 0.5)
+    noise = generator.normal(size=n)
+    if people_seed is not None:
+        noise = np.random.default_rng([seed, 2]).normal(size=n)
+    logits = distance * (labels - 0.5) + noise + site_logit * (share - 0.5)
     ages = 12.5 + 2.5 * (generator.normal(size=n) + phenotype_effect * (labels - 0.5))
     subjects = [
         RunSubject(
@@ -114,7 +125,9 @@ def made_up_run(
             "batch_size": 32,
             "learning_rate": 0.0001,
             "seed": seed,
+            **({} if method == "network" else {"method": method}),
         },
+        regions=regions,
         cohort_name=cohort,
         cohort_fingerprint=f"{cohort:0<64}"[:64],
         condition=condition,
@@ -124,14 +137,16 @@ def made_up_run(
         preprocessing={"version": 1, "grid_size": 34, "tr_s": 2.0},
         split="leave_site_out" if leave_site_out else "stratified",
         fold_names=fold_names,
-        n_parameters={"A": 40_295_569, "B": 12_034_385, "C": 4_354_769, "D": 2_700_753}[network],
+        n_parameters=24_311
+        if method != "network"
+        else {"A": 40_295_569, "B": 12_034_385, "C": 4_354_769, "D": 2_700_753}[network],
         machine={"device": "cpu", "threads": 2, "precision": "float32"},
         code_version="0.1.0",
     )
     write_json(folder / RUN_FILE, record)
     write_rows(folder / SUBJECTS_FILE, subjects)
     if connectivity_auc is not None:
-        linear = np.random.default_rng([seed, 1]).normal(size=n)
+        linear = np.random.default_rng([seed if people_seed is None else people_seed, 1]).normal(size=n)
         linear += np.sqrt(2) * norm.ppf(connectivity_auc) * (labels - 0.5)
         keep(folder, record, subjects, expit(linear))
     predictions: list[Prediction] = []
@@ -139,10 +154,10 @@ def made_up_run(
     for fold in range(len(fold_names)):
         if fold in unfinished:
             continue
-        best = (best_epoch or BEST_EPOCH)[network] + fold % 3
+        best = 1 if solved else (best_epoch or BEST_EPOCH)[network] + fold % 3
         temperature, threshold = (1.0, 0.5) if protocol == "paper" else (1 + 0.1 * fold, 0.47 + 0.02 * fold)
         others = generator.permutation(np.flatnonzero(fold_of != fold))
-        parts = dict.fromkeys(others[: len(others) // 7], "stopping")
+        parts = {} if solved else dict.fromkeys(others[: len(others) // 7], "stopping")
         parts |= dict.fromkeys(others[len(others) // 7 : len(others) // 3], "calibration")
         if protocol == "paper":
             parts = {}
@@ -154,7 +169,7 @@ def made_up_run(
                 n_stopping=sum(part == "stopping" for part in parts.values()),
                 n_calibration=sum(part == "calibration" for part in parts.values()),
                 n_test=int((fold_of == fold).sum()),
-                epochs_run=best + 5,
+                epochs_run=1 if solved else best + 5,
                 best_epoch=best,
                 offset=0.0,
                 temperature=temperature,

@@ -1,0 +1,177 @@
+"""Several runs as one table: a row a run, each measured against one of them on the same drawn people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import ClassVar
+
+from training.errors import CohortError
+from training.evidence.comparison import paired_difference
+from training.evidence.estimates import Estimate
+from training.evidence.metrics import N_DRAWS
+from training.evidence.report.assembling import SEED
+from training.evidence.report.comparing import in_paper_order, named, on_one_ground
+from training.evidence.report.contents import RIDGE, RunReport
+from training.evidence.report.wording import listed
+
+# What the paper reports best, and what a reader therefore looks for first.
+_REFERENCE = "C-lstm"
+# Names beyond so many are counted instead.
+_FEW_NAMES = 4
+
+
+class ReferenceUnknownError(CohortError):
+    """A run that others were to be compared with, and that is not among them."""
+
+    code: ClassVar[str] = "report_reference_unknown"
+
+    def __init__(self, *, expected: Sequence[str], found: str) -> None:
+        self.expected = list(expected)
+        self.found = found
+        super().__init__(
+            f"expected the run to compare with to be one of {', '.join(expected)}, found {found!r}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedRun:
+    """A run's row.
+
+    Attributes
+    ----------
+    name : str
+        That tells it from the others.
+    report : RunReport
+    is_reference : bool
+    above_reference : Estimate or None
+        AUC minus that of the reference; None for that one itself, and where the two do not stand on the same
+        people in the same folds.
+    above_ridge : Estimate or None
+        AUC minus that of ridge on connectivity, where that is known on the same people and folds.
+    """
+
+    name: str
+    report: RunReport
+    is_reference: bool
+    above_reference: Estimate | None
+    above_ridge: Estimate | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The table of several runs, in the order of the paper's table: a ranking would be a choice.
+
+    Attributes
+    ----------
+    runs : tuple of ComparedRun
+    reference : str
+        Name of the run that differences are to.
+    ridge : str or None
+        What stands for ridge on connectivity: the baseline, or the run of that method; None without either.
+    sentences : tuple of str
+        How the differences are to be read.
+    """
+
+    runs: tuple[ComparedRun, ...]
+    reference: str
+    ridge: str | None
+    sentences: tuple[str, ...]
+
+    def of(self, report: RunReport) -> ComparedRun:
+        """Give the row of a run."""
+        return next(run for run in self.runs if run.report is report)
+
+
+def compare(
+    reports: Sequence[RunReport], *, reference: str | None = None, n_draws: int = N_DRAWS
+) -> Comparison:
+    """Set runs beside each other.
+
+    Parameters
+    ----------
+    reports : sequence of RunReport
+        At least one, in any order.
+    reference : str, optional
+        Folder or system of the run that the others are compared with; the first network C with a Bi-LSTM if
+        there is one, otherwise the first run of the table.
+    n_draws : int
+        Of the bootstrap; the same people are drawn for every difference.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    ReferenceUnknownError
+        If the reference is none of the runs.
+    """
+    ordered = in_paper_order(reports)
+    names = named(ordered, by=lambda report: report.title)
+    chosen = _reference(ordered, reference)
+    ridge_run = next((report for report in ordered if report.method.name == RIDGE), None)
+    baseline = any(report.connectivity is not None for report in ordered)
+
+    def above(report: RunReport, other: RunReport | None) -> Estimate | None:
+        if other is None or report is other or not on_one_ground(report, other):
+            return None
+        return paired_difference(
+            report.data.labels, report.data.scores, other.data.scores, seed=SEED, n_draws=n_draws
+        )
+
+    def above_ridge(report: RunReport) -> Estimate | None:
+        if not baseline:
+            return above(report, ridge_run)
+        return None if report.connectivity is None else report.connectivity.difference
+
+    runs = tuple(
+        ComparedRun(
+            name=name,
+            report=report,
+            is_reference=report is chosen,
+            above_reference=above(report, chosen),
+            above_ridge=above_ridge(report),
+        )
+        for name, report in names.items()
+    )
+    name_of = next(run.name for run in runs if run.is_reference)
+    ridge = None
+    if baseline:
+        ridge = "the baseline on connectivity"
+    elif ridge_run is not None:
+        ridge = next(run.name for run in runs if run.report is ridge_run)
+    return Comparison(runs=runs, reference=name_of, ridge=ridge, sentences=_sentences(runs, name_of))
+
+
+def _reference(ordered: Sequence[RunReport], asked: str | None) -> RunReport:
+    if asked is None:
+        return next((one for one in ordered if one.data.record.system == _REFERENCE), ordered[0])
+    by_folder = (one for one in ordered if one.data.name == asked)
+    by_system = (one for one in ordered if one.data.record.system == asked)
+    found = next(chain(by_folder, by_system), None)
+    if found is not None:
+        return found
+    raise ReferenceUnknownError(expected=[one.data.name for one in ordered], found=asked)
+
+
+def _sentences(runs: Sequence[ComparedRun], reference: str) -> tuple[str, ...]:
+    apart = [run.name for run in runs if run.above_reference is None and not run.is_reference]
+    n_paired = len(runs) - 1 - len(apart)
+    said = []
+    if n_paired:
+        said.append(
+            f"AUC differences are of a run minus {reference}, on the same drawn people; an interval that "
+            "holds 0 leaves open which of the two is better."
+        )
+    if apart:
+        which = listed(apart) if len(apart) <= _FEW_NAMES else f"{len(apart)} of {len(runs)} runs"
+        said.append(
+            f"No paired difference is given for {which}: not the same people in the same folds as "
+            f"{reference}."
+        )
+    if n_paired > 1:
+        said.append(
+            f"{n_paired} differences stand side by side, and each interval is right for one comparison "
+            "alone: of many systems that do not differ at all, one in twenty would leave 0 out by chance."
+        )
+    return tuple(said)
