@@ -40,6 +40,7 @@ Kind = Literal[
     "our reading",
     "reconstruction",
     "what a statistician tries first",
+    "RestNet's own",
 ]
 """How much of it is its authors': all, what they state with the rest read by us, or one sentence."""
 
@@ -126,6 +127,7 @@ _ALL = (
         reads=("maps",),
         features=("reho",),
         learns_in_epochs=False,
+        kind="what a statistician tries first",
         source="the classic of the field",
     ),
     Method(
@@ -134,6 +136,7 @@ _ALL = (
         reads=("maps",),
         features=("falff",),
         learns_in_epochs=False,
+        kind="what a statistician tries first",
         source="the classic of the field",
     ),
     Method(
@@ -142,6 +145,7 @@ _ALL = (
         reads=("maps", "regions"),
         features=("reho", "connectivity"),
         learns_in_epochs=False,
+        kind="our reading",
         source="Dai et al. 2012, without the structural modality: the cohort has no T1 maps",
     ),
     Method(
@@ -151,6 +155,7 @@ _ALL = (
         features=("connectivity",),
         n_learned_regions=200,
         learns_in_epochs=False,
+        kind="RestNet's own",
         source="RestNet's own",
     ),
 )
@@ -161,6 +166,7 @@ _OF_PUBLISHED = tuple(
         title=system.title,
         reads=(system.reads,),
         maps=("reho", "falff", "vmhc") if system.reads == "maps" else (),
+        kind=system.standing,
         source=system.citation.in_words,
     )
     for system in SYSTEMS
