@@ -35,7 +35,9 @@ def scan():
 
 def means(scan):
     series = np.asarray(scan.series, dtype=np.float64)
-    return np.stack([series[:, OF_VOXEL == region].mean(axis=1) for region in range(1, N_REGIONS + 1)], axis=1)
+    return np.stack(
+        [series[:, region == OF_VOXEL].mean(axis=1) for region in range(1, N_REGIONS + 1)], axis=1
+    )
 
 
 def linear(*features):
@@ -136,8 +138,9 @@ def test_a_linear_method_has_a_weight_for_each_feature_that_it_names(method, sca
 
 
 def test_regions_come_back_from_the_weights_as_they_were(scan):
-    model, other = linear("connectivity"), LinearModel(
-        features=("connectivity",), n_voxels=N_VOXELS, n_regions=N_REGIONS
+    model, other = (
+        linear("connectivity"),
+        LinearModel(features=("connectivity",), n_voxels=N_VOXELS, n_regions=N_REGIONS),
     )
     other.load_state_dict(model.state_dict())
     np.testing.assert_array_equal(other.regions().labels(N_VOXELS), OF_VOXEL)

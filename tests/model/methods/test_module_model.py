@@ -32,7 +32,12 @@ class Seen(nn.Module):
 
 def model_of(reads, *, maps=()):
     model = ModuleModel(
-        Seen(), reads=reads, maps=maps, n_voxels=N_VOXELS, n_regions=3 if reads == "regions" else 0, grid_size=12
+        Seen(),
+        reads=reads,
+        maps=maps,
+        n_voxels=N_VOXELS,
+        n_regions=3 if reads == "regions" else 0,
+        grid_size=12,
     )
     if reads == "regions":
         model.carry(Regions.from_labels(OF_VOXEL), n_voxels=N_VOXELS)
@@ -62,7 +67,7 @@ def test_windows_are_the_planned_ones_with_each_voxel_in_its_place(scan):
     given = torch.cat(model.module.given).numpy()
     starts = window_starts(11, spec=SPEC)
     assert (len(logits), given.shape) == (3, (3, 4, 12, 12, 12))
-    assert starts.tolist() == [0, 4, 7] or starts.tolist() == [0, 3, 7]
+    assert (starts[0], starts[-1]) == (0, 7), "from the first frame to the last"
     for window, start in zip(given, starts, strict=True):
         for frame in range(4):
             np.testing.assert_array_equal(window[frame], in_place(scan.series[start + frame]))
@@ -71,9 +76,7 @@ def test_windows_are_the_planned_ones_with_each_voxel_in_its_place(scan):
 def test_a_window_that_training_cuts_is_the_one_that_is_asked_at_that_frame(scan):
     """Training gives start and length, serving the start alone."""
     model = model_of("frames")
-    np.testing.assert_array_equal(
-        model.input_of(scan, start=5, length=4), model.input_of(scan, start=5)
-    )
+    np.testing.assert_array_equal(model.input_of(scan, start=5, length=4), model.input_of(scan, start=5))
     np.testing.assert_array_equal(model.input_of(scan, start=0, length=4), model.input_of(scan))
     assert model.input_of(scan, start=5, length=4).dtype == np.float32
 
@@ -94,7 +97,7 @@ def test_maps_come_in_the_order_of_their_names(names, scan):
 def test_regions_are_standardised_over_the_whole_scan_before_a_piece_is_cut(scan):
     model = model_of("regions")
     series = np.asarray(scan.series, dtype=np.float64)
-    expected = zscore(np.stack([series[:, OF_VOXEL == one].mean(axis=1) for one in (1, 2, 3)], axis=1))
+    expected = zscore(np.stack([series[:, one == OF_VOXEL].mean(axis=1) for one in (1, 2, 3)], axis=1))
     with torch.inference_mode():
         model.window_logits(scan)
     np.testing.assert_allclose(model.module.given[0][0].numpy(), expected, atol=1e-4)

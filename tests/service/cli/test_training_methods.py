@@ -108,7 +108,7 @@ def test_one_method_that_is_impossible_is_refused_before_anything_is_written(
 
 
 def test_a_package_that_is_missing_is_named(without_maps, restnet_json, tmp_path, monkeypatch):
-    monkeypatch.setattr(possible, "find_spec", lambda name: None)
+    monkeypatch.setattr(possible, "find_spec", lambda _name: None)
     words = ("train", without_maps, "--method", "mean-mlp", "--folds", 2, *SOLVED)
     status, answer = restnet_json(*words, "--out", tmp_path / "run")
     assert (status, answer["error"]["code"]) == (2, "methods_not_installed")

@@ -40,10 +40,10 @@ def people(n, *, seed, shared=0.6, higher=0.75):
         common = generator.standard_normal((N_FRAMES, 1))
         signals[:, :3] += shared * (1 + label) * common
         voxels = signals[:, OF_VOXEL] + generator.standard_normal((N_FRAMES, N_VOXELS))
-        maps = 1 + 0.2 * generator.standard_normal((len(DERIVED_MAPS), N_VOXELS))
+        maps = 1 + 0.2 * generator.standard_normal((len(DERIVED_MAPS), N_VOXELS), dtype=np.float32)
         maps[:, : N_VOXELS // 10] += 0.2 * higher * label
         series = voxels.astype(np.float16)
-        view = ScanView(series=series, spec=SPEC, kept_maps=lambda maps=maps.astype(np.float32): maps)
+        view = ScanView(series=series, spec=SPEC, kept_maps=lambda maps=maps: maps)
         found.append(TrainingSubject(f"{seed}-{number}", "here", label, (series,), SPEC, (view,)))
     return found
 

@@ -65,9 +65,7 @@ def test_people_who_are_added_need_maps_too(people, short, tmp_path):
 
 
 def test_a_scan_shorter_than_a_method_can_read_is_refused(short, tmp_path):
-    said = refused(
-        short, tmp_path, method="bolt", code="too_few_time_points", error=TooFewTimePointsError
-    )
+    said = refused(short, tmp_path, method="bolt", code="too_few_time_points", error=TooFewTimePointsError)
     assert said == "expected at least 20 time points for BolT, found 19"
 
 
@@ -76,13 +74,13 @@ def test_a_window_shorter_than_a_method_can_read_is_refused(people):
     settings = settings_of("mao-4d-cnn-convolution")
     require_possible(settings, people, people.subjects)
     shorter = replace(people, spec=replace(people.spec, window_frames=2))
-    with pytest.raises(TooFewTimePointsError, match="at least 3 .* found 2"):
+    with pytest.raises(TooFewTimePointsError, match=r"at least 3 .* found 2"):
         require_possible(settings, shorter, shorter.subjects)
 
 
 @pytest.mark.parametrize("method", ["mean-mlp", "bolt"])
 def test_a_package_that_is_missing_is_named(method, people, tmp_path, monkeypatch):
-    monkeypatch.setattr(possible, "find_spec", lambda name: None)
+    monkeypatch.setattr(possible, "find_spec", lambda _name: None)
     said = refused(
         people, tmp_path, method=method, code="methods_not_installed", error=MethodsNotInstalledError
     )
@@ -113,9 +111,7 @@ def test_an_atlas_that_is_none_leaves_nothing_behind(labels, error, people, tmp_
         image[0, 0, 0], image[0, 0, 1] = 1, 2
     path = tmp_path_factory.mktemp("atlas") / "atlas.nii"
     nib.save(nib.Nifti1Image(image, CUBE.affine), path)
-    refused(
-        people, tmp_path, method="ridge-connectivity", code=error.code, error=error, regions=str(path)
-    )
+    refused(people, tmp_path, method="ridge-connectivity", code=error.code, error=error, regions=str(path))
 
 
 def test_what_a_method_can_be_trained_on_is_left_alone(people):

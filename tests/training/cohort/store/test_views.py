@@ -38,7 +38,7 @@ def store(tmp_path) -> CohortStore:
 def expected(store, scan):
     """Average each region's voxels in double precision."""
     series = np.load(store.folder / scan.series_file).astype(np.float64)
-    return np.stack([series[:, LABELS == region].mean(axis=1) for region in range(1, N_REGIONS + 1)], axis=1)
+    return np.stack([series[:, region == LABELS].mean(axis=1) for region in range(1, N_REGIONS + 1)], axis=1)
 
 
 def kept_files(store):
@@ -156,9 +156,7 @@ def test_two_processes_at_once_give_the_same_and_leave_whole_files(store):
     """Each takes away what the other keeps, again and again."""
     context = multiprocessing.get_context("fork")
     barrier, answers = context.Barrier(2), context.Queue()
-    both = [
-        context.Process(target=_read_often, args=(store.folder, barrier, answers)) for _ in range(2)
-    ]
+    both = [context.Process(target=_read_often, args=(store.folder, barrier, answers)) for _ in range(2)]
     for process in both:
         process.start()
     found = [answers.get(timeout=60) for _ in both]
