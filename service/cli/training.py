@@ -1,6 +1,6 @@
 """``restnet train``: cross-validate one system, or several on the same folds, on a cohort."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from model.predictor import Device
     from service.cli.training_watch import FailedFold
     from training.cohort.store.cohort_store import CohortStore
+    from training.cohort.subjects import Subject
     from training.fitting.settings import TrainingSettings
     from training.runs import Split
     from training.validation.added import Addition
@@ -115,15 +116,13 @@ def train(
 
     The same command given again goes on where it stopped.
     """
-    from model.methods.catalogue import METHODS
     from training.cohort.selecting.selection import default_selection
     from training.cohort.selecting.selection import select as select_subjects
     from training.cohort.store.cohort_store import CohortStore
-    from training.methods.possible import require_possible
-    from training.methods.run_regions import CUBES, choose_regions
+    from training.methods.run_regions import CUBES
     from training.runs import read_outcome
     from training.validation.cross_validation import plan_run, train_run
-    from training.validation.grid import leave_out_impossible, train_grid
+    from training.validation.grid import train_grid
 
     if distributed and processes:
         raise typer.BadParameter("--processes is for folds trained here; with --distributed start workers")
@@ -136,9 +135,8 @@ def train(
     given = {"folds": folds, "protocol": protocol, "epochs": epochs, "width": width, "seed": seed}
     grid, is_grid = _systems(method, network, rnn, config=config, given=given)
     settings = next(iter(grid.values()))
-    if regions is not None and not any("regions" in METHODS[one.method].reads for one in grid.values()):
-        raise typer.BadParameter("--regions has no effect: no system that was asked for reads regions")
     store = CohortStore.open(cohort)
+    _require_regions(regions, grid.values(), grid_size=store.spec.grid_size)
     select = select or default_selection(
         store.subjects, cohort=store.name, release_unknown=store.release_unknown
     )
@@ -146,19 +144,10 @@ def train(
     split: Split = "leave_site_out" if leave_site_out else "stratified"
     selection = _in_words(select, where or (), seed=settings.seed)
     added = _added(store, add_training, split=split, quiet=as_json)
-    if regions is not None:
-        # An atlas that is none is refused before the first system of many is trained.
-        choose_regions(regions, grid_size=store.spec.grid_size)
     left_out: LeftOut = {}
     if is_grid:
-
-        def require(of_system: "TrainingSettings") -> None:
-            require_possible(of_system, store, subjects)
-            if added is not None:
-                require_possible(of_system, added.store, added.people)
-
-        grid, left_out = leave_out_impossible(grid, require=require)
-        _tell_left_out(left_out, quiet=as_json)
+        people = [(store, subjects)] + ([] if added is None else [(added.store, list(added.people))])
+        grid, left_out = _leave_out(grid, people, quiet=as_json)
 
     def each_system(train_one: "Callable[[TrainingSettings, Path], Path]") -> list[Path]:
         return train_grid(grid, out=out, train=train_one) if is_grid else [train_one(settings, out)]
@@ -307,12 +296,34 @@ def _added(store: "CohortStore", folder: Path | None, *, split: "Split", quiet: 
     return added
 
 
-def _tell_left_out(left_out: "LeftOut", *, quiet: bool) -> None:
-    """Name the systems of several that cannot be trained on these people, and say why."""
-    if quiet:
+def _require_regions(regions: str | None, systems: "Iterable[TrainingSettings]", *, grid_size: int) -> None:
+    """Refuse regions that nobody reads, and what is no atlas, before the first system of many is trained."""
+    from model.methods.catalogue import METHODS
+    from training.methods.run_regions import choose_regions
+
+    if regions is None:
         return
-    for name, why in left_out.items():
-        say(f"Left out: {name}: {why} ({why.code})", err=True)
+    if not any("regions" in METHODS[one.method].reads for one in systems):
+        raise typer.BadParameter("--regions has no effect: no system that was asked for reads regions")
+    choose_regions(regions, grid_size=grid_size)
+
+
+def _leave_out(
+    grid: "dict[str, TrainingSettings]", people: "list[tuple[CohortStore, list[Subject]]]", *, quiet: bool
+) -> "tuple[dict[str, TrainingSettings], LeftOut]":
+    """Leave out the systems of several that cannot be trained on these people, and say why."""
+    from training.methods.possible import require_possible
+    from training.validation.grid import leave_out_impossible
+
+    def require(settings: "TrainingSettings") -> None:
+        for store, subjects in people:
+            require_possible(settings, store, subjects)
+
+    possible, left_out = leave_out_impossible(grid, require=require)
+    if not quiet:
+        for name, why in left_out.items():
+            say(f"Left out: {name}: {why} ({why.code})", err=True)
+    return possible, left_out
 
 
 def _summary(run: Path) -> dict[str, Any]:

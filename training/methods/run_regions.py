@@ -80,7 +80,8 @@ def read_regions(run: Path, record: RunRecord) -> Regions | None:
     if record.regions is None:
         return None
     try:
-        labels = np.load(io.BytesIO((run / REGIONS_FILE).read_bytes()))
+        # `numpy.load` would take other kinds of file too, each with errors of its own.
+        labels = np.lib.format.read_array(io.BytesIO((run / REGIONS_FILE).read_bytes()))
     except (OSError, ValueError) as error:
         raise _damaged(run, "none that can be read") from error
     if hashlib.sha256(labels.astype("<i2").tobytes()).hexdigest() != record.regions.sha256:

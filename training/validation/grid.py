@@ -75,6 +75,11 @@ def leave_out_impossible(
     -------
     dict of str to TrainingSettings
     dict of str to CohortError or ModelError
+
+    Raises
+    ------
+    CohortError, ModelError
+        What speaks against the first system, where something does against every one.
     """
     left_out: LeftOut = {}
     for name, settings in grid.items():
@@ -82,6 +87,8 @@ def leave_out_impossible(
             require(settings)
         except (CohortError, ModelError) as error:
             left_out[name] = error
+    if left_out and len(left_out) == len(grid):
+        raise next(iter(left_out.values()))
     return {name: settings for name, settings in grid.items() if name not in left_out}, left_out
 
 

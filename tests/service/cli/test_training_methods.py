@@ -1,0 +1,162 @@
+"""``restnet train --method``: what is left out, what is refused, and what a run of another method says."""
+
+import json
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from tests.training.methods.tiny_methods import CUBE, write_atlas, write_people
+from training.methods import possible
+from training.runs import CHECKPOINT_FILE, RUN_FILE, read_run
+from training.validation import grid
+
+TOML = "folds = 2\nbatch_size = 3\ninner_stopping = 0.25\ninner_calibration = 0.25\n"
+QUICK = ("--epochs", 1, "--width", 1, "--device", "cpu", "--threads", 1)
+SOLVED = ("--device", "cpu", "--threads", 1)
+FEW = ("ridge-connectivity", "svm-reho", "bolt")
+
+
+@pytest.fixture(scope="module")
+def without_maps(tmp_path_factory):
+    return write_people(tmp_path_factory.mktemp("cohorts") / "cohort", with_maps=False, n_frames=19).folder
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("settings") / "tiny.toml"
+    path.write_text(TOML)
+    return path
+
+
+@pytest.fixture(scope="module")
+def solved_config(tmp_path_factory):
+    path = tmp_path_factory.mktemp("settings") / "solved.toml"
+    path.write_text("folds = 2\ninner_calibration = 0.25\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def atlas(tmp_path_factory):
+    return write_atlas(tmp_path_factory.mktemp("atlas") / "eighths.nii")
+
+
+@pytest.fixture
+def few(monkeypatch):
+    """Let all be three systems: two of them cannot read the cohort."""
+    systems = {name: grid.SYSTEMS[name] for name in FEW}
+    monkeypatch.setattr(grid, "SYSTEMS", systems)
+
+
+def test_one_method_is_trained_and_says_which(without_maps, solved_config, atlas, restnet_json, tmp_path):
+    words = ("train", without_maps, "--config", solved_config, "--method", "ridge-connectivity")
+    status, summary = restnet_json(*words, "--regions", atlas, *SOLVED, "--out", tmp_path / "run")
+    assert status == 0
+    assert (summary["system"], summary["n_parameters"]) == ("ridge-connectivity", 29)
+    assert read_run(tmp_path / "run").regions.name == "eighths"
+    assert (tmp_path / "run" / CHECKPOINT_FILE).exists()
+    status, refusal = restnet_json(*words, *SOLVED, "--out", tmp_path / "run")
+    assert (status, refusal["error"]["code"]) == (2, "run_differs"), "other regions are another run"
+
+
+def test_of_all_those_that_are_impossible_are_left_out_and_named(
+    few, without_maps, config, atlas, restnet_json, restnet, tmp_path
+):
+    words = ("train", without_maps, "--config", config, "--method", "all", "--regions", atlas, *QUICK)
+    status, answer = restnet_json(*words, "--out", tmp_path / "grid")
+    assert status == 0
+    assert [run["system"] for run in answer["runs"]] == ["ridge-connectivity"]
+    assert {name: why["code"] for name, why in answer["left_out"].items()} == {
+        "svm-reho": "cohort_without_maps",
+        "bolt": "too_few_time_points",
+    }
+    assert answer["left_out"]["bolt"]["found"] == 19
+    assert [path.name for path in (tmp_path / "grid").iterdir()] == ["ridge-connectivity"]
+    status, _, err = restnet(*words, "--out", tmp_path / "grid")
+    assert status == 0
+    assert "Left out: bolt: expected at least 20 time points for BolT, found 19 (too_few_time_points)" in err
+    assert "Left out: svm-reho: " in err
+
+
+def test_where_nothing_is_left_of_all_that_is_refused(
+    monkeypatch, without_maps, config, restnet_json, tmp_path
+):
+    monkeypatch.setattr(grid, "SYSTEMS", {"svm-reho": grid.SYSTEMS["svm-reho"]})
+    words = ("train", without_maps, "--config", config, "--method", "all", *QUICK)
+    status, answer = restnet_json(*words, "--out", tmp_path / "grid")
+    assert (status, answer["error"]["code"]) == (2, "cohort_without_maps")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "code"),
+    [
+        ("svm-reho", "cohort_without_maps"),
+        ("mkl", "cohort_without_maps"),
+        ("zou-3d-cnn", "cohort_without_maps"),
+        ("bolt", "too_few_time_points"),
+        ("no-such", "usage"),
+    ],
+)
+def test_one_method_that_is_impossible_is_refused_before_anything_is_written(
+    method, code, without_maps, restnet_json, tmp_path
+):
+    words = ("train", without_maps, "--method", method, "--folds", 2, *SOLVED)
+    status, answer = restnet_json(*words, "--out", tmp_path / "run")
+    assert (status, answer["error"]["code"]) == (2, code)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_package_that_is_missing_is_named(without_maps, restnet_json, tmp_path, monkeypatch):
+    monkeypatch.setattr(possible, "find_spec", lambda _name: None)
+    words = ("train", without_maps, "--method", "mean-mlp", "--folds", 2, *SOLVED)
+    status, answer = restnet_json(*words, "--out", tmp_path / "run")
+    assert (status, answer["error"]["code"]) == (2, "methods_not_installed")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "asked", [("--network", "C"), ("--method", "C-gru"), ("--method", "svm-reho"), ("--network", "all"), ()]
+)
+def test_regions_that_no_system_reads_are_refused(asked, without_maps, restnet_json, tmp_path):
+    words = ("train", without_maps, *asked, "--regions", "cubes", *SOLVED)
+    status, answer = restnet_json(*words, "--out", tmp_path / "run")
+    assert (status, answer["error"]["code"]) == (2, "usage")
+    assert "--regions has no effect" in answer["error"]["message"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        ("one region", "atlas_single_region"),
+        ("halves", "atlas_not_labels"),
+        ("text", "not_nifti"),
+        (None, "path_not_usable"),
+    ],
+)
+def test_an_atlas_that_is_none_is_refused_before_the_first_of_many(
+    content, code, few, without_maps, config, restnet_json, tmp_path_factory, tmp_path
+):
+    path = tmp_path_factory.mktemp("atlas") / "atlas.nii"
+    image = np.zeros(CUBE.mask.shape, dtype=np.float32)
+    image[CUBE.mask] = 0.5 if content == "halves" else 1
+    if content in ("one region", "halves"):
+        nib.save(nib.Nifti1Image(image, CUBE.affine), path)
+    elif content is not None:
+        path.write_text(content * 200)
+    words = ("train", without_maps, "--config", config, "--method", "all", "--regions", path, *QUICK)
+    status, answer = restnet_json(*words, "--out", tmp_path / "grid")
+    assert (status, answer["error"]["code"]) == (2, code)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_run_is_to_do_says_its_method_and_regions(without_maps, solved_config, restnet, tmp_path):
+    run = tmp_path / "run"
+    words = ("train", without_maps, "--config", solved_config, "--method", "logistic-connectivity", *SOLVED)
+    status, out, _ = restnet(*words, "--out", run)
+    assert status == 0
+    assert "logistic-connectivity" in out
+    record = json.loads((run / RUN_FILE).read_text())
+    assert record["settings"]["method"] == "logistic-connectivity"
+    assert record["regions"]["name"] == "cubes"

@@ -1,0 +1,132 @@
+"""What a method cannot be trained on is refused when the run is planned, and nothing is written."""
+
+from dataclasses import replace
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from imaging.label_file import AtlasSingleRegionError
+from imaging.regions import AtlasOutsideBrainError
+from model.errors import MethodsNotInstalledError, TooFewTimePointsError
+from model.methods.catalogue import METHODS
+from tests.training.methods.tiny_methods import CUBE, settings_of, write_people
+from training.cohort.store.cohort_store import CohortStore, MapsNotStoredError
+from training.errors import CohortError
+from training.fitting.settings import TrainingSettingsError
+from training.methods import possible
+from training.methods.possible import require_possible
+from training.validation.added import Addition
+from training.validation.cross_validation import plan_run
+from training.validation.grid import leave_out_impossible
+
+READ_MAPS = [name for name, method in METHODS.items() if "maps" in method.reads]
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory) -> CohortStore:
+    """Give scans without maps of 19 frames: one fewer than BolT can read."""
+    return write_people(tmp_path_factory.mktemp("short") / "cohort", with_maps=False, n_frames=19)
+
+
+def refused(store, out, *, method, code, error=CohortError, **options):
+    with pytest.raises(error) as caught:
+        plan_run(
+            store, store.subjects, settings=settings_of(method), out=out / "run", device="cpu", **options
+        )
+    assert caught.value.code == code
+    assert list(out.iterdir()) == []
+    return str(caught.value)
+
+
+def test_some_methods_read_maps():
+    assert set(READ_MAPS) == {"svm-reho", "svm-falff", "mkl", "zou-3d-cnn"}
+
+
+@pytest.mark.parametrize("method", READ_MAPS)
+def test_a_cohort_without_maps_is_refused_to_who_reads_them(method, short, tmp_path):
+    said = refused(
+        short, tmp_path, method=method, code="cohort_without_maps", error=MapsNotStoredError, regions="cubes"
+    )
+    assert "ingested again" in said
+
+
+def test_only_those_who_take_part_are_asked_for_maps(people, short):
+    """A scan without maps of somebody who is left out is nobody's hindrance."""
+    require_possible(settings_of("svm-reho"), people, people.subjects)
+    require_possible(settings_of("svm-reho"), short, [])
+    with pytest.raises(MapsNotStoredError):
+        require_possible(settings_of("svm-reho"), short, short.subjects[:1])
+
+
+def test_people_who_are_added_need_maps_too(people, short, tmp_path):
+    added = Addition(short, short.subjects[:2], {})
+    refused(people, tmp_path, method="svm-reho", code="cohort_without_maps", added=added)
+
+
+def test_a_scan_shorter_than_a_method_can_read_is_refused(short, tmp_path):
+    said = refused(short, tmp_path, method="bolt", code="too_few_time_points", error=TooFewTimePointsError)
+    assert said == "expected at least 20 time points for BolT, found 19"
+
+
+def test_a_window_shorter_than_a_method_can_read_is_refused(people):
+    """Of frames a window is read, however long the scan is."""
+    settings = settings_of("mao-4d-cnn-convolution")
+    require_possible(settings, people, people.subjects)
+    shorter = replace(people, spec=replace(people.spec, window_frames=2))
+    with pytest.raises(TooFewTimePointsError, match=r"at least 3 .* found 2"):
+        require_possible(settings, shorter, shorter.subjects)
+
+
+@pytest.mark.parametrize("method", ["mean-mlp", "bolt"])
+def test_a_package_that_is_missing_is_named(method, people, tmp_path, monkeypatch):
+    monkeypatch.setattr(possible, "find_spec", lambda _name: None)
+    said = refused(
+        people, tmp_path, method=method, code="methods_not_installed", error=MethodsNotInstalledError
+    )
+    assert "'ml4fmri'" in said
+
+
+def test_a_method_that_normalises_over_a_batch_needs_two_in_each(people, tmp_path):
+    with pytest.raises(TrainingSettingsError, match="batch_size to be at least 2 for Zou, 3D-CNN"):
+        plan_run(
+            people,
+            people.subjects,
+            settings=settings_of("zou-3d-cnn", batch_size=1),
+            out=tmp_path / "run",
+            device="cpu",
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("labels", "error"),
+    [("one", AtlasSingleRegionError), ("outside", AtlasOutsideBrainError)],
+)
+def test_an_atlas_that_is_none_leaves_nothing_behind(labels, error, people, tmp_path_factory, tmp_path):
+    image = np.zeros(CUBE.mask.shape, dtype=np.int16)
+    if labels == "one":
+        image[CUBE.mask] = 1
+    else:
+        image[0, 0, 0], image[0, 0, 1] = 1, 2
+    path = tmp_path_factory.mktemp("atlas") / "atlas.nii"
+    nib.save(nib.Nifti1Image(image, CUBE.affine), path)
+    refused(people, tmp_path, method="ridge-connectivity", code=error.code, error=error, regions=str(path))
+
+
+def test_what_a_method_can_be_trained_on_is_left_alone(people):
+    for method in METHODS:
+        require_possible(settings_of(method), people, people.subjects)
+
+
+def test_systems_that_are_impossible_are_named_and_the_others_stay(short):
+    grid = {method: settings_of(method) for method in METHODS}
+    left, out = leave_out_impossible(
+        grid, require=lambda settings: require_possible(settings, short, short.subjects)
+    )
+    assert {name: why.code for name, why in out.items()} == {
+        **dict.fromkeys(READ_MAPS, "cohort_without_maps"),
+        "bolt": "too_few_time_points",
+    }
+    assert list(left) == [method for method in METHODS if method not in out]
+    assert left["network"] is grid["network"]

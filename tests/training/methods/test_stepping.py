@@ -1,0 +1,44 @@
+"""Steps of a method's module: what is drawn, and how few a step can be taken on."""
+
+import pytest
+
+from model.published.training_recipes import training_of
+from tests.training.methods.tiny_methods import begun_again, settings_of, train
+from training.run_files import read_rows
+from training.runs import EPOCHS_FILE, EpochRecord, fold_folder, read_outcome
+from training.validation.cross_validation import plan_run
+
+
+def trained(people, run, *, method, **changes):
+    settings = settings_of(method, inner_stopping=0.0, epochs=1, **changes)
+    plan_run(people, people.subjects, settings=settings, out=run, device="cpu", threads=1)
+    heard = []
+    train(run, people, progress=lambda _fold, now: heard.append(now.batch))
+    return heard
+
+
+def test_who_is_left_alone_at_the_end_of_an_epoch_joins_the_batch_before(people, tmp_path):
+    """A normalisation over the batch has no figures of a single scan: torch refuses it."""
+    assert training_of("zou-3d-cnn").least_batch == 2
+    heard = trained(people, tmp_path / "run", method="zou-3d-cnn", batch_size=3)
+    assert read_outcome(tmp_path / "run", 0).n_training == 4
+    assert heard == [1], "four scans in one batch, not three and one"
+    (epoch,) = read_rows(fold_folder(tmp_path / "run", 0), EPOCHS_FILE, EpochRecord)
+    assert epoch.training_loss > 0
+
+
+@pytest.mark.parametrize("method", ["sc-cnn-attention", "mean-mlp"])
+def test_who_can_be_alone_is_alone(method, people, tmp_path):
+    assert trained(people, tmp_path / "run", method=method, batch_size=3) == [1, 2]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_others(people, tmp_path):
+    trained(people, tmp_path / "one", method="sc-cnn-attention")
+    trained(people, tmp_path / "seed", method="sc-cnn-attention", seed=3)
+    again = train(begun_again(tmp_path / "one", tmp_path / "again", store=people), people)
+    weights = [
+        (fold_folder(run, 0) / "weights.safetensors").read_bytes()
+        for run in (tmp_path / "one", again, tmp_path / "seed")
+    ]
+    assert weights[0] == weights[1]
+    assert weights[0] != weights[2]
