@@ -1,0 +1,139 @@
+"""Whether every system finds what was planted where it can see it, and nothing where nothing was.
+
+``python benchmarks/systems.py --work FOLDER [--systems NAME ...] [--subjects 64] [--effect-size 3]
+[--epochs 10] [--folds 2] [--out results.json]`` simulates one cohort with a strong effect and one with none,
+with seeds that were fixed before anything was measured, and cross-validates every system on both: the same
+people, folds and inner parts. What is planted is a less coherent default mode network and one less opposed to
+the networks of control and attention (`training.simulation.brain_networks`): an effect in how regions go
+together, and through it in regional homogeneity.
+
+A line of ``systems.jsonl`` in FOLDER is written as soon as a system is done on a cohort: called again, the
+script goes on with what is left. AUCs are of pairs of one fold, which leaves out that folds' models lean.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from imaging import PreprocessingSpec
+from training.cohort.ingest import ingest
+from training.cohort.selecting.selection import select
+from training.cohort.sources.simulated import SimulatedSource
+from training.cohort.store.cohort_store import CohortStore
+from training.evidence.report.writing import write_report
+from training.fitting.settings import TrainingSettings
+from training.runs import read_outcome, read_run
+from training.validation.cross_validation import train_run
+from training.validation.grid import SYSTEMS, grid_settings
+
+JOURNAL = "systems.jsonl"
+SEEDS = {"effect": 700, "null": 701}
+# Two of the eight stand for all, which differ in depth and in the recurrent layer.
+DEFAULT = ("C-lstm", "C-gru", *(name for name, made_by in SYSTEMS.items() if "method" in made_by))
+
+Line = dict[str, Any]
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    arguments.add_argument(
+        "--work", type=Path, required=True, help="folder for cohorts, runs and the journal"
+    )
+    arguments.add_argument("--systems", nargs="+", default=DEFAULT, choices=list(SYSTEMS), metavar="NAME")
+    arguments.add_argument("--subjects", type=int, default=64)
+    arguments.add_argument("--effect-size", type=float, default=3.0)
+    arguments.add_argument("--epochs", type=int, default=10, help="at most, of what learns in epochs")
+    arguments.add_argument("--folds", type=int, default=2)
+    arguments.add_argument("--out", type=Path)
+    options = arguments.parse_args()
+    options.work.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    grid = grid_settings(
+        options.systems, overrides={"folds": options.folds, "epochs": options.epochs, "seed": 0, "width": 4}
+    )
+    lines = []
+    for question, seed in SEEDS.items():
+        effect_size = options.effect_size if question == "effect" else 0.0
+        store = cohort(
+            options.work / f"{question}-{options.subjects}-{effect_size:g}",
+            n_subjects=options.subjects,
+            effect_size=effect_size,
+            seed=seed,
+        )
+        lines += [measured(store, settings, options.work) for settings in grid.values()]
+    show(lines)
+    if options.out:
+        options.out.write_text(json.dumps(summarised(lines), indent=2) + "\n")
+
+
+def cohort(folder: Path, *, n_subjects: int, effect_size: float, seed: int) -> CohortStore:
+    """Simulate and ingest a cohort, or take the one that is there."""
+    source = SimulatedSource(n_subjects=n_subjects, seed=seed, effect_size=effect_size)
+    return ingest(source, source.phenotypes(), folder, spec=PreprocessingSpec(), processes=0).store
+
+
+def measured(store: CohortStore, settings: TrainingSettings, work: Path) -> Line:
+    """Give a system's line of the journal: the one that is there, or a new one."""
+    plan = {
+        "cohort": store.folder.name,
+        "system": settings.system,
+        "settings": settings.model_dump(mode="json"),
+    }
+    journal = work / JOURNAL
+    known = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
+    before: Line | None = next((one for one in known if one["plan"] == plan), None)
+    if before is not None:
+        return before
+    began = perf_counter()
+    folder = work / "runs" / store.folder.name / settings.system
+    run = train_run(store, select(store.subjects), settings=settings, out=folder, device="cpu", threads=1)
+    report = write_report([run], run / "report").reports[0]
+    outcomes = [read_outcome(run, fold) for fold in range(settings.folds)]
+    line = {
+        "plan": plan,
+        "n": report.n,
+        "n_cases": report.n_cases,
+        "auc": report.overall.auc.to_json(),
+        "within_fold_auc": None if report.within_fold_auc is None else report.within_fold_auc.to_json(),
+        "n_parameters": read_run(run).n_parameters,
+        "best_epochs": [outcome.best_epoch for outcome in outcomes],
+        "training_seconds": round(sum(one.epochs_run * one.seconds_per_epoch for one in outcomes), 1),
+        "peak_memory_bytes": max(outcome.peak_memory_bytes for outcome in outcomes),
+        "seconds": round(perf_counter() - began, 1),
+    }
+    with journal.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    print(f"{store.folder.name} {settings.system}: AUC {cell(line)}, {line['seconds']:.0f} s", flush=True)
+    return line
+
+
+def summarised(lines: Sequence[Line]) -> dict[str, Any]:
+    """Put the lines together; settings once for each system."""
+    return {
+        "command": "python benchmarks/systems.py --work FOLDER",
+        "machine": {"threads": 1, "torch": torch.__version__},
+        "systems": [{**line, "plan": None, **line["plan"]} for line in lines],
+    }
+
+
+def show(lines: Sequence[Line]) -> None:
+    print(f"{'system':<26}{'cohort':<18}{'AUC, pairs of one fold':<28}{'parameters':>12}{'training, s':>13}")
+    for line in lines:
+        name, where = line["plan"]["system"], line["plan"]["cohort"]
+        print(
+            f"{name:<26}{where:<18}{cell(line):<28}{line['n_parameters']:>12,}{line['training_seconds']:>13}"
+        )
+
+
+def cell(line: Line) -> str:
+    found = line["within_fold_auc"] or line["auc"]
+    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+
+
+if __name__ == "__main__":
+    main()
