@@ -128,8 +128,7 @@ def explain(
     for name, number in (("steps", steps), ("windows", windows), ("members", members)):
         if number < 1:
             raise ValueError(f"expected {name} of at least 1, found {number}")
-    if not predictor.members:
-        raise ExplanationNotAvailableError(method=predictor.card.method)
+    require_explainable(predictor)
     if network_input.spec != predictor.spec:
         raise PreprocessingMismatchError(
             expected=predictor.spec.to_json(), found=network_input.spec.to_json()
@@ -158,6 +157,18 @@ def explain(
         members=len(asked),
         steps=steps if complete else 1,
     )
+
+
+def require_explainable(predictor: Predictor) -> None:
+    """Refuse a model that no map can be made of, before any work is done.
+
+    Raises
+    ------
+    ExplanationNotAvailableError
+        If it is no ensemble of networks.
+    """
+    if not predictor.members:
+        raise ExplanationNotAvailableError(method=predictor.card.method)
 
 
 @contextmanager

@@ -44,7 +44,7 @@ class ScanModel(nn.Module):
 
         Where a method has none of its own, how much each voxel varies: its mean over time is 0.
         """
-        return np.asarray(scan.series, dtype=np.float64).std(axis=0)
+        return np.asarray(np.std(scan.series, axis=0, dtype=np.float64))
 
     def n_parameters(self) -> int:
         """Count what was fitted."""

@@ -70,14 +70,14 @@ class FoldDisplay:
 
 
 def title(run: Path, fold: int) -> str:
-    """Name a fold as people count it, with its network and, where one is left out, its site."""
+    """Name a fold as people count it, with what it is a fold of and, where one is left out, its site."""
     from training.runs import read_run
 
     record = read_run(run)
     place = f"{fold + 1} of {len(record.fold_names)}"
     if record.split == "leave_site_out":
         place = f"{record.fold_names[fold]}, {place}"
-    return printable(f"{record.settings['network']}-{record.settings['rnn']} fold {place}")
+    return printable(f"{record.system} fold {place}")
 
 
 def standing(progress: "FitProgress") -> str:

@@ -12,7 +12,6 @@ from model.backends import Backend
 from model.checkpoint import Checkpoint
 from model.decision import Decision, bootstrap_interval, calibrated_probability, decide
 from model.errors import PreprocessingMismatchError
-from model.methods.scan_view import ScanView
 from model.predictor import Device, Predictor
 from model.shapes import MemberLogits
 from training.challenge.people import EvaluationSet
@@ -99,8 +98,7 @@ def ask(
     difference = 0.0
     for place, person in enumerate(evaluation.people):
         of_scans = []
-        for series in person.series:
-            scan = ScanView(series=series, spec=spec)
+        for scan in person.scans:
             began = time.perf_counter()
             of_scans.append(predictor.member_logits(scan))
             seconds.append(time.perf_counter() - began)
