@@ -88,10 +88,10 @@ class NetworkMembers:
         distinct, position = np.unique(windows, return_inverse=True)
         order = torch.from_numpy(position.reshape(windows.shape)).to(self.device)
         n_chunks = -(-len(distinct) // FRAMES_PER_CHUNK[self.device.type])
-        encoded = []
+        frames, encoded = frames_of(series, grid_size=self._spec.grid_size), []
         for done, chunk in enumerate(np.array_split(distinct, n_chunks), start=1):
-            frames = torch.from_numpy(frames_of(series[chunk], grid_size=self._spec.grid_size))
-            encoded.append(self._encode(frames.unsqueeze(1).to(self.device)))
+            batch = torch.from_numpy(np.ascontiguousarray(frames[chunk])).unsqueeze(1).to(self.device)
+            encoded.append(self._encode(batch))
             if progress is not None:
                 progress(CLASSIFYING, done / n_chunks)
         features = torch.cat(encoded, dim=1)
