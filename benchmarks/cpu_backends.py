@@ -24,9 +24,9 @@ from model import demonstration_checkpoint, openvino_encoder
 from model.checkpoint import load_checkpoint
 from model.encoder import FrameEncoder
 from model.joint_encoder import JointEncoder
+from model.network_members import FRAMES_PER_CHUNK
 from model.networks import GRID_SIZE, build_network
 from model.openvino_encoder import OpenVinoEncoder
-from model.predictor import FRAMES_PER_CHUNK
 
 
 def main() -> None:

@@ -84,7 +84,7 @@ def measure(predictor: Predictor, index: int, *, changed: bool) -> SeenScan:
 def what_it_costs(predictor: Predictor) -> dict[str, float]:
     """Time the embedding alone beside a whole classification, medians of ten."""
     prepared = preprocess(simulate_subject(0, seed=SEED), predictor.spec)
-    features = torch.randn(predictor.card.members, prepared.n_frames, 64)
+    features = np.random.default_rng(SEED).standard_normal(predictor.members[0].n_features)
     projection = Projection("0" * 64)
     whole, alone = [], []
     for _ in range(10):

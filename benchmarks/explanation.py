@@ -30,6 +30,7 @@ from imaging import NetworkInput, PreprocessingSpec, brain_cube, preprocess
 from model import demonstration_checkpoint
 from model.checkpoint import load_checkpoint
 from model.explanation import Explanation, explain
+from model.methods.scan_view import ScanView
 from model.networks import RestNetwork
 from model.predictor import Predictor
 from training.simulation.brain_networks import NETWORKS, NODE_MM, NODE_NETWORK
@@ -73,9 +74,8 @@ def prepared(index: int) -> NetworkInput:
 
 
 def candidates(predictor: Predictor, scan: NetworkInput) -> dict[str, Callable[[], object]]:
-    starts, _ = scan.windows()
     return {
-        "forward": lambda: predictor.member_logits(scan.frames, starts),
+        "forward": lambda: predictor.member_logits(ScanView.of(scan)),
         "integrated_gradients": lambda: explain(predictor, scan),
         "grad_cam": lambda: explain(predictor, scan, method="grad_cam"),
     }

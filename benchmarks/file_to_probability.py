@@ -39,6 +39,7 @@ from imaging import open_scan, preprocess
 from imaging.cube import brain_cube
 from model import demonstration_checkpoint
 from model.checkpoint import load_checkpoint
+from model.methods.scan_view import ScanView
 from model.networks import RestNetwork
 from model.prediction import predict_scan
 from model.predictor import Predictor
@@ -88,7 +89,7 @@ def measure(scan: Path, *, scratch: Path, rounds: int) -> dict[str, object]:
     with worker(scan, predictor, scratch) as enclosed:
         candidates: dict[str, Callable[[], object]] = {
             "decode": lambda: inflate(scan),
-            "forward": lambda: predictor.member_logits(prepared.frames, starts),
+            "forward": lambda: predictor.member_logits(ScanView.of(prepared)),
             "ours": lambda: predict_scan(scan, predictor),
             "enclosed": enclosed,
             "reference": lambda: reference(scan, networks, starts, predictor),

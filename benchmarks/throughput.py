@@ -35,9 +35,10 @@ from large_scan import large_scan  # noqa: E402
 from recording import load_now, machine, report, spread  # noqa: E402
 from uploading import upload  # noqa: E402
 
-import model.predictor  # noqa: E402
-from imaging import open_scan, preprocess, window_starts  # noqa: E402
+import model.network_members  # noqa: E402
+from imaging import PreprocessingSpec, open_scan, preprocess, window_starts  # noqa: E402
 from model import demonstration_checkpoint  # noqa: E402
+from model.checkpoint import load_checkpoint  # noqa: E402
 from model.prediction import predict_scan  # noqa: E402
 from model.predictor import Predictor  # noqa: E402
 from service import jobs  # noqa: E402
@@ -212,22 +213,27 @@ def batches(scan: Path) -> list[dict[str, float]]:
 
     Chunks of frames are as they are, and as many times larger as there are scans.
     """
-    predictor = load(EVERY_CORE)
-    prepared = preprocess(open_scan(scan), predictor.spec)
-    starts = window_starts(len(prepared.frames), spec=predictor.spec)
+    torch.set_num_threads(torch.multiprocessing.cpu_count())
+    checkpoint = load_checkpoint(demonstration_checkpoint())
+    spec = PreprocessingSpec.from_json(dict(checkpoint.card.preprocessing))
+    members = model.network_members.NetworkMembers(
+        checkpoint.networks(), spec=spec, device=torch.device("cpu"), backend="auto"
+    )
+    prepared = preprocess(open_scan(scan), spec)
+    starts = window_starts(prepared.n_frames, spec=spec)
     candidates = [(n, chunk) for n in SCANS_A_BATCH for chunk in sorted({1, n})]
     took: dict[tuple[int, int], list[float]] = {candidate: [] for candidate in candidates}
-    frames_per_chunk = model.predictor.FRAMES_PER_CHUNK["cpu"]
+    frames_per_chunk = model.network_members.FRAMES_PER_CHUNK["cpu"]
     for turn in range(BATCH_ROUNDS + 1):
         for n, times in candidates:
-            frames, all_starts = joined([prepared.frames] * n, starts)
-            model.predictor.FRAMES_PER_CHUNK["cpu"] = times * frames_per_chunk
+            series, all_starts = joined([prepared.series.T] * n, starts)
+            model.network_members.FRAMES_PER_CHUNK["cpu"] = times * frames_per_chunk
             began = time.perf_counter()
-            predictor.member_logits(frames, all_starts)
+            members.read_windows(series, all_starts)
             # The first round warms what is compiled for each shape.
             if turn:
                 took[n, times].append((time.perf_counter() - began) / n)
-    model.predictor.FRAMES_PER_CHUNK["cpu"] = frames_per_chunk
+    model.network_members.FRAMES_PER_CHUNK["cpu"] = frames_per_chunk
     alone = min(took[1, 1])
     return [
         {

@@ -19,6 +19,9 @@ from model.networks import GRID_SIZE
 from model.shapes import Frames
 
 Backend = Literal["auto", "openvino", "torch"]
+BackendName = Literal["openvino", "torch", "numpy"]
+"""What an answer was computed by; numpy computes the methods that are one weighted sum."""
+
 Encode = Callable[[Frames], Float[Tensor, "M N D"]]
 
 # Of the largest feature. In float32 another order of adding up changes the last digits only (measured: 1e-6).

@@ -11,7 +11,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from model.architecture import Architecture
-from model.errors import CheckpointCorruptError, CheckpointFormatError, CheckpointNotFoundError
+from model.errors import (
+    CheckpointCorruptError,
+    CheckpointFormatError,
+    CheckpointMethodError,
+    CheckpointNotFoundError,
+)
+from model.methods.catalogue import METHODS
 from model.population import Population
 
 FORMAT_VERSION = 1
@@ -128,8 +134,8 @@ def read_card(path: Path) -> ModelCard:
         If the file cannot be opened.
     CheckpointCorruptError
         If the header is not that of a safetensors file, or holds no valid card.
-    CheckpointFormatError
-        If the card is of a format version that this code does not know.
+    CheckpointFormatError, CheckpointMethodError
+        If the card is of a format version, or of a method, that this code does not know.
     """
     try:
         with path.open("rb") as file:
@@ -154,7 +160,7 @@ def parse_card(header: bytes, *, name: str) -> ModelCard:
 
     Raises
     ------
-    CheckpointCorruptError, CheckpointFormatError
+    CheckpointCorruptError, CheckpointFormatError, CheckpointMethodError
         As :func:`read_card`.
     """
     try:
@@ -164,6 +170,9 @@ def parse_card(header: bytes, *, name: str) -> ModelCard:
         raise CheckpointCorruptError(name=name, found="a header without a model card") from error
     if found != FORMAT_VERSION:
         raise CheckpointFormatError(expected=FORMAT_VERSION, found=found)
+    method = card.get("method", "network")
+    if not isinstance(method, str) or method not in METHODS:
+        raise CheckpointMethodError(expected=tuple(METHODS), found=method)
     try:
         return ModelCard.model_validate(card)
     except ValidationError as error:

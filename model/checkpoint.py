@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from imaging.spec import PreprocessingSpec, PreprocessingSpecError
-from model.card import CARD_KEY, ModelCard, parse_card
+from model.card import CARD_KEY, ModelCard, RegionsRecord, parse_card
 from model.errors import (
     CheckpointCorruptError,
     CheckpointDigestError,
@@ -25,7 +26,8 @@ from model.errors import (
 )
 from model.files import replace_file
 from model.methods.building import build_method
-from model.methods.scan_model import ScanModel
+from model.methods.catalogue import METHODS
+from model.methods.scan_model import REGION_OF_VOXEL, ScanModel, regions_sha256
 from model.networks import GRID_SIZE, RestNetwork
 
 WeightsDtype = Literal["float16", "float32"]
@@ -123,7 +125,8 @@ def load_checkpoint(path: Path, *, expected_sha256: str | None = None) -> Checkp
     ------
     CheckpointError
         If the file is missing, is not the registered one, is damaged, is of an unknown format, or if its
-        tensors are not exactly the finite weights of the networks that its card names.
+        tensors are not exactly the finite weights of the models that its card names, on the regions that it
+        names.
     """
     try:
         content = path.read_bytes()
@@ -147,8 +150,9 @@ def load_checkpoint(path: Path, *, expected_sha256: str | None = None) -> Checkp
 
 
 def _verify(stored: Mapping[str, Tensor], card: ModelCard) -> None:
-    """Hold the tensors against the networks that the card names."""
+    """Hold the tensors against the models that the card names."""
     _verify_preprocessing(card)
+    _verify_that_regions_are_named(card)
     shapes = _expected_shapes(card)
     expected = {f"members.{i}.{name}": shape for i in range(card.members) for name, shape in shapes.items()}
     missing, extra = sorted(expected.keys() - stored.keys()), sorted(stored.keys() - expected.keys())
@@ -171,6 +175,38 @@ def _verify(stored: Mapping[str, Tensor], card: ModelCard) -> None:
             )
         if name.endswith("running_var") and bool((tensor < 0).any()):
             raise CheckpointMismatchError(expected=f"{name!r} not negative", found="a negative variance")
+    if card.regions is not None:
+        for i in range(card.members):
+            name = f"members.{i}.{REGION_OF_VOXEL}"
+            _verify_regions(stored[name], card.regions, name=name)
+
+
+def _verify_that_regions_are_named(card: ModelCard) -> None:
+    reads_regions = "regions" in METHODS[card.method].reads
+    if reads_regions != (card.regions is not None):
+        raise CheckpointMismatchError(
+            expected=f"{'the' if reads_regions else 'no'} regions of the method {card.method!r} in the card",
+            found="none" if card.regions is None else f"{card.regions.n_regions} named {card.regions.name!r}",
+        )
+
+
+def _verify_regions(region_of_voxel: Tensor, record: RegionsRecord, *, name: str) -> None:
+    """Hold a member's regions against those that the card names: every one has a voxel, and no other is."""
+    numbers = region_of_voxel.to(torch.float32)
+    whole = bool((numbers == numbers.round()).all())
+    found = torch.unique(numbers[numbers != 0]).tolist()
+    if not whole or found != list(range(1, record.n_regions + 1)):
+        outer = f"from {found[0]:g} to {found[-1]:g}" if found else "of no region"
+        raise CheckpointMismatchError(
+            expected=f"the regions 1 to {record.n_regions} in {name!r}",
+            found=f"{len(found)} numbers {outer}",
+        )
+    sha256 = regions_sha256(numbers.numpy().astype(np.int16))
+    if sha256 != record.sha256:
+        raise CheckpointMismatchError(
+            expected=f"the regions {record.name!r} with sha256 {record.sha256} in {name!r}",
+            found=f"others, with sha256 {sha256}",
+        )
 
 
 def _verify_preprocessing(card: ModelCard) -> None:

@@ -56,7 +56,7 @@ class CheckpointFormatError(CheckpointError):
 
 
 class CheckpointMismatchError(CheckpointError):
-    """The card and the tensors do not describe the same networks."""
+    """The card and the tensors do not describe the same models."""
 
     code = "checkpoint_mismatch"
 
@@ -90,6 +90,38 @@ class PreprocessingMismatchError(ModelError):
         )
         super().__init__(
             f"expected the preprocessing that the model was trained with, found other {', '.join(differing)}"
+        )
+
+
+class CheckpointMethodError(CheckpointError):
+    """The card names a method that this code does not know."""
+
+    code = "checkpoint_method_unknown"
+
+    def __init__(self, *, expected: tuple[str, ...], found: object) -> None:
+        self.expected = expected
+        self.found = repr(found)
+        super().__init__(
+            f"expected a checkpoint of a method that this version knows, found {found!r}; known are "
+            f"{', '.join(expected)}"
+        )
+
+
+class ExplanationNotAvailableError(ModelError):
+    """The model is of a method that is not explained by a map of voxels.
+
+    Attributes
+    ----------
+    method : str
+    """
+
+    code = "explanation_not_available"
+
+    def __init__(self, *, method: str) -> None:
+        self.method = method
+        super().__init__(
+            "expected a residual network, whose answer can be shared out among voxels, found the method "
+            f"{method!r}"
         )
 
 

@@ -37,7 +37,7 @@ class ScanPrediction:
     quality : QualityReport
     warnings : tuple of ScanWarning
     computed_with : dict of str
-        ``device`` and ``backend``.
+        ``device``, and ``backend``: "openvino", "torch" or "numpy".
     timing_ms : dict of float
         ``read``, ``preprocess``, ``classify`` and ``total``, wall-clock milliseconds; ``normalise`` where the
         scan had to be brought into template space.
@@ -64,8 +64,9 @@ class ScanPrediction:
             "model": {
                 "name": card.name,
                 "version": card.version,
-                "network": card.network,
-                "rnn": card.rnn,
+                "method": card.method,
+                "network": card.network if card.method == "network" else None,
+                "rnn": card.rnn if card.method == "network" else None,
                 "members": card.members,
                 "trained_on": card.trained_on,
                 "intended_use": card.intended_use,

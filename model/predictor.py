@@ -1,37 +1,32 @@
 """A loaded ensemble that answers for one prepared scan at a time."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from imaging import NetworkInput, PreprocessingSpec, window_starts
-from model.backends import Backend, choose_backend
+from imaging import NetworkInput, PreprocessingSpec
+from model.backends import Backend, BackendName
 from model.card import ModelCard
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.decision import Decision, Interval, bootstrap_interval, calibrated_probability, decide
 from model.embedding import Projection
 from model.errors import DeviceUnavailableError, PreprocessingMismatchError
-from model.full_float32 import full_float32
+from model.members import Progress
+from model.methods.catalogue import METHODS
+from model.methods.scan_view import ScanView
+from model.network_members import NetworkMembers
 from model.networks import RestNetwork
+from model.scan_members import ScanMembers
 from model.shapes import MemberLogits
 
 Device = Literal["auto", "cpu", "cuda"]
-Progress = Callable[[str, float], None]
-
-CLASSIFYING = "classifying"
-# What fits a processor's cache is several times faster than what does not.
-FRAMES_PER_CHUNK = {"cpu": 4, "cuda": 64}
 
 
 @dataclass(frozen=True)
 class WindowProbability:
-    """What the ensemble makes of one window."""
+    """What the ensemble makes of one window; of the whole scan, from frame 0, where it reads that at once."""
 
     start_frame: int
     probability: float
@@ -70,15 +65,12 @@ class Predictor:
     Parameters
     ----------
     checkpoint : Checkpoint
+        Of any method.
     device : "auto", "cpu" or "cuda"
         "auto" takes a CUDA device where there is one.
     backend : "auto", "openvino" or "torch"
-        What computes the residual networks; "auto" takes the fastest that agrees with them.
-
-    Attributes
-    ----------
-    backend : "openvino" or "torch"
-        What was taken.
+        What computes the residual networks; "auto" takes the fastest that agrees with them. Other methods
+        have one way to be computed, whatever is asked for.
 
     Raises
     ------
@@ -92,11 +84,7 @@ class Predictor:
         self.card: ModelCard = checkpoint.card
         self.sha256 = checkpoint.sha256
         self.spec = PreprocessingSpec.from_json(dict(checkpoint.card.preprocessing))
-        self.device = choose_device(device)
-        self._members: list[RestNetwork] = [network.to(self.device) for network in checkpoint.networks()]
-        self.backend, self._encode = choose_backend(
-            [member.encoder for member in self._members], backend=backend
-        )
+        self._members = _members_of(checkpoint, spec=self.spec, device=choose_device(device), backend=backend)
         self._projection = Projection(checkpoint.sha256)
 
     @classmethod
@@ -121,9 +109,24 @@ class Predictor:
         return cls(checkpoint, device=device, backend=backend)
 
     @property
+    def device(self) -> torch.device:
+        """Where the ensemble computes."""
+        return self._members.device
+
+    @property
+    def backend(self) -> BackendName:
+        """What computes it: the backend that was taken for networks, "torch" or "numpy" for other methods."""
+        return self._members.backend
+
+    @property
+    def needs_maps(self) -> bool:
+        """Whether scans have to come with derived maps."""
+        return self._members.needs_maps
+
+    @property
     def members(self) -> tuple[RestNetwork, ...]:
-        """The ensemble's networks, in evaluation mode on :attr:`device`; not to be changed."""
-        return tuple(self._members)
+        """The ensemble's networks, in evaluation mode on :attr:`device`, not to be changed; else none."""
+        return self._members.networks if isinstance(self._members, NetworkMembers) else ()
 
     def classify(
         self, network_input: NetworkInput, *, seed: int, progress: Progress | None = None
@@ -137,31 +140,33 @@ class Predictor:
         seed : int
             Of the bootstrap; derived from the scan's bytes, so that the same scan gives the same interval.
         progress : callable, optional
-            Called as ``progress("classifying", fraction)`` after every chunk of frames; what it raises
-            stops the work and passes through.
+            Called as ``progress("classifying", fraction)`` after every chunk of frames, or every member of
+            another method; what it raises stops the work and passes through.
 
         Raises
         ------
         PreprocessingMismatchError
             If the scan was prepared in another way than the model was trained with.
         """
-        if network_input.spec != self.spec:
-            raise PreprocessingMismatchError(expected=self.spec.to_json(), found=network_input.spec.to_json())
-        return self.classify_frames(network_input.frames, seed=seed, progress=progress)
+        return self.classify_view(ScanView.of(network_input), seed=seed, progress=progress)
 
-    def classify_frames(
-        self, frames: np.ndarray, *, seed: int, progress: Progress | None = None
-    ) -> Classification:
-        """Classify frames that were prepared with this card's preprocessing, as :meth:`classify` does.
+    def classify_view(self, scan: ScanView, *, seed: int, progress: Progress | None = None) -> Classification:
+        """Classify a scan that is kept prepared, as :meth:`classify` does.
 
         Parameters
         ----------
-        frames : (T, 34, 34, 34) float32
+        scan : ScanView
         seed, progress
             As for :meth:`classify`.
+
+        Raises
+        ------
+        PreprocessingMismatchError
+            As :meth:`classify`.
         """
-        starts = window_starts(len(frames), spec=self.spec)
-        logits, embedding = self._read(frames, starts, progress=progress)
+        self._require_own(scan)
+        reading = self._members.read(scan, progress=progress)
+        logits = reading.logits
         temperature, threshold = self.card.temperature, self.card.threshold
         probability = calibrated_probability(logits.mean(keepdims=True), temperature=temperature).item()
         interval = bootstrap_interval(logits, temperature=temperature, seed=seed)
@@ -179,76 +184,44 @@ class Predictor:
             threshold=threshold,
             windows=tuple(
                 WindowProbability(start_frame=int(start), probability=float(p))
-                for start, p in zip(starts, per_window, strict=True)
+                for start, p in zip(reading.starts, per_window, strict=True)
             ),
             member_logits=logits,
-            embedding=embedding,
+            embedding=self._projection.of(reading.features),
         )
 
-    def member_logits(
-        self, frames: np.ndarray, starts: np.ndarray, *, progress: Progress | None = None
-    ) -> MemberLogits:
-        """Give each member's logit for each window; frames that windows share are encoded once.
+    def member_logits(self, scan: ScanView, *, progress: Progress | None = None) -> MemberLogits:
+        """Give each member's logit for each window that it reads.
 
         Parameters
         ----------
-        frames : (T, 34, 34, 34) float32
-        starts : (W,) int
-            First frame of each window of ``spec.window_frames`` frames.
+        scan : ScanView
         progress : callable, optional
 
         Returns
         -------
         (M, W) float64
+
+        Raises
+        ------
+        PreprocessingMismatchError
+            As :meth:`classify`.
         """
-        return self._read(frames, starts, progress=progress)[0]
+        self._require_own(scan)
+        return self._members.read(scan, progress=progress).logits
 
-    @torch.inference_mode()
-    @full_float32()
-    def _read(
-        self, frames: np.ndarray, starts: np.ndarray, *, progress: Progress | None
-    ) -> tuple[MemberLogits, tuple[float, ...]]:
-        windows = starts[:, None] + np.arange(self.spec.window_frames)
-        distinct, position = np.unique(windows, return_inverse=True)
-        order = torch.from_numpy(position.reshape(windows.shape)).to(self.device)
-        n_chunks = -(-len(distinct) // FRAMES_PER_CHUNK[self.device.type])
-        encoded = []
-        for done, chunk in enumerate(np.array_split(distinct, n_chunks), start=1):
-            batch = torch.from_numpy(np.ascontiguousarray(frames[chunk])).unsqueeze(1).to(self.device)
-            encoded.append(self._encode(batch))
-            if progress is not None:
-                progress(CLASSIFYING, done / n_chunks)
-        features = torch.cat(encoded, dim=1)
-        read = _read_beside if self.backend == "openvino" else _read_in_turn
-        logits = read(self._members, [own[order] for own in features])
-        return torch.stack(logits).cpu().to(torch.float64).numpy(), self._projection.of(features)
+    def _require_own(self, scan: ScanView) -> None:
+        if scan.spec != self.spec:
+            raise PreprocessingMismatchError(expected=self.spec.to_json(), found=scan.spec.to_json())
 
 
-def _read_in_turn(members: Sequence[RestNetwork], windows: Sequence[Tensor]) -> list[Tensor]:
-    return [member.read(own) for member, own in zip(members, windows, strict=True)]
-
-
-def _read_beside(members: Sequence[RestNetwork], windows: Sequence[Tensor]) -> list[Tensor]:
-    """Read with a member a thread, none of which waits for another.
-
-    Beside OpenVINO torch has little else to do, and its own threads would go on spinning for some
-    milliseconds, on the cores of the next scan.
-    """
-
-    def read(member: RestNetwork, own: Tensor) -> Tensor:
-        with torch.inference_mode():
-            logits: Tensor = member.read(own)
-        return logits
-
-    n_threads = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(
-            n_threads, "member", initializer=torch.set_num_threads, initargs=(1,)
-        ) as beside:
-            return list(beside.map(read, members, windows))
-    finally:
-        # What one thread sets is what later ones begin with.
-        torch.set_num_threads(n_threads)
+def _members_of(
+    checkpoint: Checkpoint, *, spec: PreprocessingSpec, device: torch.device, backend: Backend
+) -> NetworkMembers | ScanMembers:
+    method = METHODS[checkpoint.card.method]
+    if method.name == "network":
+        return NetworkMembers(checkpoint.networks(), spec=spec, device=device, backend=backend)
+    return ScanMembers(checkpoint.models(), method=method, device=device)
 
 
 def choose_device(device: Device) -> torch.device:

@@ -16,8 +16,9 @@ from training.errors import CohortError
 
 PACKAGES = ("imaging", "model", "training", "service")
 FAMILIES = (ScanError, ModelError, CohortError, ServiceError)
-# What the service refuses at once by its row of a cohort, and planning by the cohort: one refusal.
-SAID_BY_BOTH = {"selection_needs_release"}
+# What the service refuses at once by its row of a cohort or a model, and planning or explaining by the cohort
+# or the checkpoint itself: one refusal.
+SAID_BY_BOTH = {"selection_needs_release", "explanation_not_available"}
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 

@@ -4,8 +4,17 @@ A map says what this model computed from this scan. It says nothing about a brai
 region is altered, and not that it is a cause (docs/science.md, "What a map can tell").
 """
 
-from model.explanation.explaining import Explanation, ExplanationMethod, explain
+from model.explanation.explaining import Explanation, ExplanationMethod, explain, require_explainable
 from model.explanation.peaks import Peak, peaks
 from model.explanation.template_image import in_template_space, to_template
 
-__all__ = ["Explanation", "ExplanationMethod", "Peak", "explain", "in_template_space", "peaks", "to_template"]
+__all__ = [
+    "Explanation",
+    "ExplanationMethod",
+    "Peak",
+    "explain",
+    "in_template_space",
+    "peaks",
+    "require_explainable",
+    "to_template",
+]

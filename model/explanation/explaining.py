@@ -11,7 +11,7 @@ from torch import Tensor
 
 from imaging import NetworkInput, brain_cube, window_starts
 from imaging.shapes import Cube
-from model.errors import PreprocessingMismatchError
+from model.errors import ExplanationNotAvailableError, PreprocessingMismatchError
 from model.explanation.ensemble_logit import Logit, ensemble_logit
 from model.explanation.grad_cam import mean_grad_cam
 from model.explanation.integrated_gradients import integrated_gradients
@@ -118,6 +118,8 @@ def explain(
 
     Raises
     ------
+    ExplanationNotAvailableError
+        If the model is no network: there is no gradient to follow to voxels.
     PreprocessingMismatchError
         If the scan was prepared in another way than the model was trained with.
     ValueError
@@ -126,6 +128,7 @@ def explain(
     for name, number in (("steps", steps), ("windows", windows), ("members", members)):
         if number < 1:
             raise ValueError(f"expected {name} of at least 1, found {number}")
+    require_explainable(predictor)
     if network_input.spec != predictor.spec:
         raise PreprocessingMismatchError(
             expected=predictor.spec.to_json(), found=network_input.spec.to_json()
@@ -154,6 +157,18 @@ def explain(
         members=len(asked),
         steps=steps if complete else 1,
     )
+
+
+def require_explainable(predictor: Predictor) -> None:
+    """Refuse a model that no map can be made of, before any work is done.
+
+    Raises
+    ------
+    ExplanationNotAvailableError
+        If it is no ensemble of networks.
+    """
+    if not predictor.members:
+        raise ExplanationNotAvailableError(method=predictor.card.method)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from jaxtyping import Float, Float32
 from numpy import ndarray
 
+from imaging.network_input import NetworkInput
 from imaging.regions import Regions
 from imaging.spec import PreprocessingSpec
 from model.errors import ModelError
@@ -45,6 +46,16 @@ class ScanView:
     spec: PreprocessingSpec
     kept_regions: Callable[[Regions], RegionSeries] | None = None
     kept_maps: Callable[[], Maps] | None = None
+
+    @classmethod
+    def of(cls, network_input: NetworkInput) -> "ScanView":
+        """Look at a scan that was prepared just now."""
+        maps = network_input.maps
+        return cls(
+            series=network_input.series.T,
+            spec=network_input.spec,
+            kept_maps=None if maps is None else lambda: maps,
+        )
 
     def region_series(self, regions: Regions, *, keep: bool = True) -> RegionSeries:
         """Give the mean series of regions, kept where that is possible and asked for."""

@@ -143,10 +143,14 @@ class ModelVersionResponse(BaseModel):
         description="The account's name, or the program; null where it was not kept, is gone or is of "
         "another organisation"
     )
+    method: str = Field(description="`network`, or another of docs/methods.md")
     origin_run_id: str | None = Field(
         description="The run of training that made it; null where there is none that this account can see"
     )
-    card: dict[str, Any]
+    card: dict[str, Any] = Field(
+        description="As docs/model-card.md describes it; `network` and `rnn` are null where the method is "
+        "another"
+    )
 
 
 class ModelVersionPage(BaseModel):

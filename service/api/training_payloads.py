@@ -116,8 +116,11 @@ class TrainingRunBase(BaseModel):
     )
     cohort_id: str | None
     cohort: str | None = Field(description="As it was called then; null for runs of `restnet train`")
-    network: str | None
-    rnn: str | None
+    method: str | None = Field(
+        description="`network`, or another of docs/methods.md; null for runs of `restnet train`"
+    )
+    network: str | None = Field(description="Null where the method is another")
+    rnn: str | None = Field(description="Null where the method is another")
     seed: int | None
     selection: str | None
     where: list[str]

@@ -6,12 +6,13 @@ from typing import Any
 from service.api.model_payloads import ModelVersionResponse
 from service.change_plan.contents import Part, Table
 from service.change_plan.sources import Sources
+from service.methods import NETWORK, architecture_of, method_of
 from service.registry.gate import preprocessing_of
 from service.web.language import _, listed
+from service.web.methods import RNNS, title_of
 from service.web.models import card as cards
 from service.web.terms import INTENDED_USES
 
-_RNNS = {"lstm": "Bi-LSTM", "gru": "Bi-GRU"}
 _DIGITS_OF_A_HASH = 12
 
 
@@ -33,14 +34,23 @@ def _changes(sources: Sources) -> Table:
     unknown = _("known when the run has finished")
     none = _("none")
     run, before, after = sources.run, sources.card_before, sources.card
-    asked = {"network": run.network, "rnn": run.rnn, "width": run.settings.get("width")}
+    asked = {
+        "method": run.method,
+        "network": run.network,
+        "rnn": run.rnn,
+        "width": run.settings.get("width"),
+    }
     rows = [
         (_("Model"), _named(sources.before) or none, _named(sources.model) or unknown),
-        (_("Network"), _network(before) or none, _network(after) or _network(asked) or unknown),
+        (
+            _kind(before, after or asked),
+            _network(before) or none,
+            _network(after) or _network(asked) or unknown,
+        ),
         (
             _("Width"),
-            _plain(before.get("width"), none),
-            _plain(after.get("width"), _plain(asked["width"], unknown)),
+            _plain(_width(before), none),
+            _plain(_width(after or asked), unknown if _is_network(after or asked) else none),
         ),
         (
             _("Trained on"),
@@ -125,11 +135,27 @@ def _named(model: ModelVersionResponse | None) -> str:
     return "" if model is None else f"{_(model.name)} {model.version}"
 
 
+def _is_network(card: Mapping[str, Any]) -> bool:
+    return method_of(card) == NETWORK
+
+
+def _kind(*cards_: Mapping[str, Any]) -> str:
+    return _("Network") if all(_is_network(card) for card in cards_) else _("Method")
+
+
+def _width(card: Mapping[str, Any]) -> object:
+    # A card has every setting of its training; this one is of networks alone.
+    return card.get("width") if _is_network(card) else None
+
+
 def _network(card: Mapping[str, Any]) -> str:
-    network, rnn, members = card.get("network"), card.get("rnn"), card.get("members")
-    if not network or not rnn:
+    architecture, members = architecture_of(card), card.get("members")
+    if architecture["method"] != NETWORK:
+        said = title_of(card)
+    elif architecture["network"] and architecture["rnn"]:
+        said = f"{architecture['network']} + {RNNS.get(architecture['rnn'], architecture['rnn'])}"
+    else:
         return ""
-    said = f"{network} + {_RNNS.get(str(rnn), rnn)}"
     return f"{said} \N{MULTIPLICATION SIGN} {members}" if members else said
 
 

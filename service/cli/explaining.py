@@ -48,7 +48,7 @@ def explain(
     """
     from imaging.native.preparing import prepare_any
     from model.explanation import explain as explain_input
-    from model.explanation import peaks, to_template
+    from model.explanation import peaks, require_explainable, to_template
 
     if not out.name.endswith(_ENDINGS):
         raise typer.BadParameter(f"--out takes a name that ends in .nii or .nii.gz, found {out.name}")
@@ -60,6 +60,7 @@ def explain(
     out.touch()
     try:
         predictor = load_predictor(checkpoint)
+        require_explainable(predictor)
         with progress_bar(scan.name, shown=not as_json) as report:
             prepared = prepare_any(scan, predictor.spec, asked=asked, progress=report)
         found = explain_input(

@@ -159,8 +159,8 @@ def list_models(*, data_dir: DataDir = None, as_json: AsJson = False) -> None:
     if as_json:
         print_json(rows)
     else:
-        shown = ("id", "name", "version", "active", "answering_since", "intended_use", "created_at", "sha256")
-        print_table(rows, shown)
+        columns = ("id", "name", "version", "model", "active", "answering_since", "intended_use")
+        print_table([row | {"model": _in_words(row)} for row in rows], (*columns, "created_at", "sha256"))
 
 
 @models.command("history")
@@ -199,6 +199,8 @@ def _warnings(session: "Session", deployment: "ModelDeploymentRow") -> list[dict
 def _described(
     row: "ModelVersionRow", current: "ModelDeploymentRow | None", origins: Mapping[str, str]
 ) -> dict[str, Any]:
+    from service.methods import architecture_of
+
     since = current.started_at if current is not None and current.model_version_id == row.id else None
     return {
         "id": row.id,
@@ -206,12 +208,23 @@ def _described(
         "version": row.version,
         "active": since is not None,
         "answering_since": in_utc(since),
+        **architecture_of(row.card),
         "intended_use": row.card["intended_use"],
         "created_at": in_utc(row.created_at),
         "added_by": row.added_by,
         "origin_run_id": origins.get(row.id),
         "sha256": row.sha256,
     }
+
+
+def _in_words(row: Mapping[str, Any]) -> str:
+    """Name a network with its recurrent layer, or another method by its title."""
+    from service.methods import NETWORK
+    from service.web.methods import RNNS, title_of
+
+    if row["method"] != NETWORK:
+        return title_of(row)
+    return f"{row['network']} with {RNNS.get(row['rnn'], row['rnn'])}"
 
 
 def _deployment(row: "ModelDeploymentRow") -> dict[str, Any]:

@@ -273,6 +273,7 @@ def _warnings(session: "Session", run: "TrainingRunRow") -> list[dict[str, str]]
 
 def _described(row: "TrainingRunRow", folds: "Sequence[TrainingFoldRow]") -> dict[str, Any]:
     from service import jobs
+    from service.methods import architecture_of
 
     asked: dict[str, Any] = row.request or {}
     settings = asked.get("settings", {})
@@ -281,8 +282,7 @@ def _described(row: "TrainingRunRow", folds: "Sequence[TrainingFoldRow]") -> dic
         "id": row.id,
         "status": jobs.stage_of(row).value,
         "cohort": asked.get("cohort"),
-        "network": settings.get("network"),
-        "rnn": settings.get("rnn"),
+        **(architecture_of(settings) if settings else dict.fromkeys(("method", "network", "rnn"))),
         "seed": settings.get("seed"),
         "folds": [
             {

@@ -8,6 +8,7 @@ caller's session and leaves the commit to the caller; none of them knows Celery.
 """
 
 from service.jobs.explanations import (
+    ExplanationNotAvailableError,
     enqueue_explanation,
     explanation_of,
     finish_explanation,
@@ -74,6 +75,7 @@ from service.jobs.zips import ScanGivenUpError, TakenFile, give_up_zip, keep_tak
 
 __all__ = [
     "OWNER_SEPARATOR",
+    "ExplanationNotAvailableError",
     "JobFailure",
     "Lease",
     "NormalisedFile",

@@ -1,18 +1,33 @@
 """What only explanations have: one a prediction, that begins when its answer is there."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from service.audit import record
 from service.db.job import JobState
-from service.db.rows import ExplanationRow, PredictionRow, PredictionState
+from service.db.rows import ExplanationRow, ModelVersionRow, PredictionRow, PredictionState
+from service.errors import ServiceError
 from service.identity.actor import Actor
 from service.jobs.lease import succeed
 from service.jobs.predictions import PredictionNotFinishedError
 from service.jobs.requests import queue_again
+from service.methods import is_explainable, method_of
+
+
+class ExplanationNotAvailableError(ServiceError):
+    """The model that answered is of a method that is not explained by a map of voxels."""
+
+    code: ClassVar[str] = "explanation_not_available"
+
+    def __init__(self, *, method: str) -> None:
+        self.method = method
+        super().__init__(
+            "expected an answer of a residual network, which can be shared out among voxels, found one of "
+            f"the method {method!r}"
+        )
 
 
 def enqueue_explanation(session: Session, prediction: PredictionRow) -> ExplanationRow:
@@ -57,11 +72,17 @@ def request_explanation(
     ------
     PredictionNotFinishedError
         If there is no answer to explain.
+    ExplanationNotAvailableError
+        If no map can be made of it.
     sqlalchemy.exc.IntegrityError
         If somebody else asks for the same at this moment: asking again finds theirs.
     """
     if prediction.state != PredictionState.SUCCEEDED:
         raise PredictionNotFinishedError(prediction.state.value)
+    if prediction.model_version_id is not None:
+        card = session.get_one(ModelVersionRow, prediction.model_version_id).card
+        if not is_explainable(card):
+            raise ExplanationNotAvailableError(method=method_of(card))
     row = explanation_of(session, prediction.id)
     if row is None:
         row = enqueue_explanation(session, prediction)

@@ -21,6 +21,7 @@ from service.identity.actor import Actor
 from service.jobs.lease import succeed
 from service.jobs.requests import cancel, queue_again
 from service.jobs.zips import ScanGivenUpError
+from service.methods import is_explainable
 
 
 class PredictionNotFoundError(ServiceError):
@@ -105,7 +106,7 @@ def finish(
     result : mapping
         The object of ``predict --json``.
     explain : bool
-        Whether its explanation is queued with it.
+        Whether its explanation is queued with it, where one can be made.
     embedding : sequence of float, optional
         Where the scan lies in the model's features, for :mod:`service.drift`.
 
@@ -139,7 +140,7 @@ def finish(
             embedding=None if embedding is None else list(embedding),
         )
     )
-    if explain:
+    if explain and is_explainable(result.get("model") or {}):
         session.add(
             ExplanationRow(
                 organisation_id=prediction.organisation_id,

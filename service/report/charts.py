@@ -10,6 +10,7 @@ from typing import Any
 from service.report.contents import Chart
 from service.web.language import _, listed
 from service.web.language.numbers import per_cent
+from service.web.methods import reads_whole_run
 from service.web.prediction.scale import (
     CHART_BOTTOM,
     CHART_TOP,
@@ -112,6 +113,14 @@ def windows_chart(result: dict[str, Any]) -> Chart:
         )
         for one in found
     )
+    if reads_whole_run(result):
+        return Chart(
+            svg=_svg(134, parts),
+            alt=_("Probability of ADHD of the whole run. %(stretches)s", stretches=said),
+            caption=_(
+                "Probability of ADHD of the whole run, which the model reads at once; dashed: the threshold."
+            ),
+        )
     return Chart(
         svg=_svg(134, parts),
         alt=_("Probability of ADHD in each stretch of the run. %(stretches)s", stretches=said),

@@ -17,7 +17,8 @@ from service.report.charts import dvars_chart, scale_chart, windows_chart
 from service.report.contents import Fact, Measured, Report, ReportPicture, ReviewWords
 from service.report.headings import headings
 from service.web import wording
-from service.web.language import _, current, marked, ngettext, pgettext
+from service.web.language import _, current, marked, pgettext
+from service.web.methods import kind_of, members_of
 from service.web.prediction.comparing import Line, person_lines, quality_lines
 from service.web.prediction.normalised import done_to
 from service.web.prediction.scale import uncertain_band
@@ -30,7 +31,6 @@ REVIEWS = 50
 # Of the intervals in every card's metrics (docs/model-card.md).
 LEVEL = 0.95
 
-NETWORKS = {"lstm": "Bi-LSTM", "gru": "Bi-GRU"}
 RULES = {
     "conformal": marked("conformal sets: a group is ruled out at the error rate that the model promises"),
     "interval": marked("uncertain where the interval includes the threshold"),
@@ -179,20 +179,13 @@ def _scan(scan: ScanRow, read: Mapping[str, Any]) -> list[Fact]:
 
 def _model(result: dict[str, Any], *, sha256: str) -> list[Fact]:
     model = result["model"]
-    network = ngettext(
-        "%(network)s with %(rnn)s, %(num)s member",
-        "%(network)s with %(rnn)s, %(num)s members",
-        model["members"],
-        network=model["network"],
-        rnn=NETWORKS.get(model["rnn"], model["rnn"]),
-    )
     rule = wording.decision_rule(result)
     # What a card says of itself is in its maker's language; the demonstration's is ours.
     return [
         Fact(_("Name"), _("%(name)s, version %(version)s", name=_(model["name"]), version=model["version"])),
         Fact(_("Intended use"), _(str(model["intended_use"]))),
         Fact(_("Trained on"), _(str(model["trained_on"]))),
-        Fact(_("Network"), network),
+        Fact(kind_of(model), members_of(model)),
         Fact(_("Threshold"), percent(float(result["threshold"]))),
         Fact(_("Decision"), _(RULES.get(rule, rule))),
         Fact("SHA-256", sha256, digest=True),

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from service.api.access.principal import Principal
-from service.web import menu, terms, wording
+from service.web import menu, methods, terms, wording
 from service.web.access import page_address
 from service.web.language import Language, current, ngettext, pgettext
 from service.web.language.numbers import per_cent
@@ -59,6 +59,7 @@ def environment() -> Environment:
     made.filters["bytes"] = readable_bytes
     made.globals["wording"] = wording
     made.globals["terms"] = terms
+    made.globals["methods"] = methods
     made.globals["picture_wording"] = picture_wording
     made.globals["menu"] = menu
     made.globals["told"] = told

@@ -43,7 +43,7 @@ def run_explanation(runtime: Runtime, explanation_id: str) -> None:
 
 
 def _explain(runtime: Runtime, row: ExplanationRow, owner: str, heartbeat: Heartbeat) -> Write:
-    from model.explanation import explain  # noqa: PLC0415  (torch)
+    from model.explanation import explain, require_explainable  # noqa: PLC0415  (torch)
 
     with runtime.sessions() as session:
         prediction = session.scalars(
@@ -55,6 +55,7 @@ def _explain(runtime: Runtime, row: ExplanationRow, owner: str, heartbeat: Heart
     if version is None:
         raise RuntimeError("a prediction without a model was to be explained")
     predictor = runtime.model_to_explain(version)
+    require_explainable(predictor)
 
     def read(kept: NormalisedScanRow | None) -> tuple[NetworkInput, ScanPictures]:
         with fetched_to_read(runtime, scan, kept, check=heartbeat.check) as path:

@@ -5,10 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from imaging import PreprocessingSpec, brain_cube
-from imaging.shapes import CubeSeries
 from service.cohorts import CohortNotKnownError, CohortNotUsableError
 from service.db.rows import CohortRow, DriftReferenceRow, ModelVersionRow
 from service.drift.asking import finish_reference
@@ -81,13 +77,15 @@ def measure_stored(
     store: "CohortStore", stored: "Sequence[StoredScan]", predictor: "Predictor", *, heartbeat: Heartbeat
 ) -> list[Scan]:
     """Measure stored scans as a classification does; what the store does not hold is left out."""
+    from model.methods.scan_view import ScanView  # noqa: PLC0415  (scipy)
     from model.prediction import bootstrap_seed  # noqa: PLC0415  (torch)
 
     scans = []
     for number, one in enumerate(stored, start=1):
-        frames = _in_its_place(store.series(one), spec=store.spec)
-        answer = predictor.classify_frames(
-            frames, seed=bootstrap_seed(one.source_sha256), progress=lambda *_: heartbeat.check()
+        answer = predictor.classify_view(
+            ScanView(series=store.series(one), spec=store.spec),
+            seed=bootstrap_seed(one.source_sha256),
+            progress=lambda *_: heartbeat.check(),
         )
         known = {
             "n_frames": one.n_frames,
@@ -114,13 +112,6 @@ def measure_stored(
 
 def _has(store: "CohortStore", selection: str) -> bool:
     return selection == "all" or any(subject.release for subject in store.subjects)
-
-
-def _in_its_place(series: np.ndarray, *, spec: PreprocessingSpec) -> CubeSeries:
-    edge = spec.grid_size
-    frames = np.zeros((len(series), edge, edge, edge), dtype=np.float32)
-    frames[:, brain_cube(edge).mask] = series
-    return frames
 
 
 REFERENCE = Work(

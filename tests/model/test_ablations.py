@@ -10,8 +10,8 @@ from model.blocks import PreActivationBlock
 from model.card import ModelCard
 from model.checkpoint import load_checkpoint, save_checkpoint
 from model.encoder import FrameEncoder
+from model.network_members import NetworkMembers
 from model.networks import RestNetwork
-from model.predictor import Predictor
 
 # Network C with a Bi-LSTM, width 16, from 4,354,769 parameters and 8,000 features: a feature costs the
 # recurrent layer 2 * 4 * 64 weights; counted on paper.
@@ -170,12 +170,13 @@ def test_a_checkpoint_serves_the_network_that_was_trained(ablations, make_card, 
     path = tmp_path / "ablated.safetensors"
     save_checkpoint(path, members=[network.state_dict() for network in networks], card=card)
     assert load_checkpoint(path).card == card
-    predictor = Predictor.load(path, device="cpu")
+    built = load_checkpoint(path).networks()
+    members = NetworkMembers(built, spec=network_input.spec, device=torch.device("cpu"), backend="auto")
     starts = np.array([0, 3, 7])
     windows = torch.stack([torch.from_numpy(network_input.frames[s : s + 5]) for s in starts])
     with torch.inference_mode():
         eager = torch.stack([network(windows) for network in networks]).numpy()
-    served = predictor.member_logits(network_input.frames, starts)
+    served = members.read_windows(network_input.series.T, starts).logits
     assert np.ptp(eager) > 1e-3
     np.testing.assert_allclose(served, eager, atol=1e-5)
 

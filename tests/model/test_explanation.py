@@ -21,6 +21,7 @@ from model.explanation.ensemble_logit import ensemble_logit
 from model.explanation.grad_cam import grad_cam
 from model.explanation.integrated_gradients import integrated_gradients
 from model.explanation.peaks import published_points
+from model.methods.scan_view import ScanView
 from model.networks import RestNetwork
 from model.predictor import Predictor
 from training.simulation.brain_networks import NETWORKS, NODE_MM, NODE_NETWORK
@@ -126,9 +127,11 @@ def test_a_map_is_zero_outside_the_brain_and_not_inside(predictor, network_input
 def test_the_shares_add_up_to_the_logits_difference(predictor, network_input):
     loud = replace(network_input, series=4 * network_input.series)
     found = explain(predictor, loud, steps=16, windows=3, members=1)
-    logits = predictor.member_logits(loud.frames, np.array(found.start_frames))
+    read = np.isin(loud.windows()[0], found.start_frames)
+    logits = predictor.member_logits(ScanView.of(loud))[:, read]
     assert found.logit == pytest.approx(logits[0].mean(), abs=1e-4)
-    silence = predictor.member_logits(np.zeros_like(loud.frames), np.array([0]))
+    silent = replace(network_input, series=np.zeros_like(network_input.series))
+    silence = predictor.member_logits(ScanView.of(silent))
     assert found.baseline_logit == pytest.approx(silence[0, 0], abs=1e-4)
     difference = found.logit - found.baseline_logit
     assert abs(difference) > 0.05, "nothing to share out would prove nothing"

@@ -18,7 +18,7 @@ KEYS = {
     "scan": {"name", "sha256", "shape", "zooms_mm", "tr_s", "n_frames"},
     "space": None,
     "normalisation": None,
-    "model": {"name", "version", "network", "rnn", "members", "trained_on", "intended_use"},
+    "model": {"name", "version", "method", "network", "rnn", "members", "trained_on", "intended_use"},
     "adhd_probability": None,
     "interval": {"level", "low", "high"},
     "decision": None,

@@ -110,10 +110,10 @@ def test_progress_rises_to_one_and_may_stop_the_work(predictor, network_input):
 def test_no_layer_may_round_to_tensorfloat32(predictor, network_input):
     allowed = []
     note = lambda *_: allowed.append(torch.backends.cudnn.allow_tf32)  # noqa: E731
-    for member in predictor._members:
+    for member in predictor.members:
         member.rnn.register_forward_pre_hook(note)
     predictor.classify(network_input, seed=0, progress=note)  # after each chunk of convolutions
-    assert len(allowed) > len(predictor._members)
+    assert len(allowed) > len(predictor.members)
     assert not any(allowed)
 
 

@@ -11,7 +11,7 @@ from model.predictor import Predictor
 def threads_of(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Note the threads of every model that is loaded or classifies from now on."""
     noted: list[int] = []
-    made, classify = Predictor.__init__, Predictor.classify_frames
+    made, classify = Predictor.__init__, Predictor.classify_view
 
     def make(*given: Any, **more: Any) -> None:
         noted.append(torch.get_num_threads())
@@ -22,5 +22,5 @@ def threads_of(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return classify(*given, **more)
 
     monkeypatch.setattr(Predictor, "__init__", make)
-    monkeypatch.setattr(Predictor, "classify_frames", answer)
+    monkeypatch.setattr(Predictor, "classify_view", answer)
     return noted

@@ -7,9 +7,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32
 
-from imaging import brain_cube, window_starts
 from model.backends import Backend
 from model.checkpoint import Checkpoint
 from model.decision import Decision, bootstrap_interval, calibrated_probability, decide
@@ -18,7 +16,6 @@ from model.predictor import Device, Predictor
 from model.shapes import MemberLogits
 from training.challenge.people import EvaluationSet
 from training.evidence.shapes import Probabilities
-from training.fitting.prepared import Series, inside_brain
 
 # People whose logits are computed once more by the plain networks.
 N_COMPARED = 8
@@ -36,10 +33,10 @@ class Answers:
         Calibrated, of the mean logit over members, windows and scans.
     decisions : tuple of "adhd", "control" or "uncertain"
     backend : str
-        What computed the residual networks: what serves on this machine.
+        What computed them: what serves on this machine.
     backend_difference : float
         The largest difference between a logit of that backend and of the networks themselves, over the first
-        ``N_COMPARED`` people.
+        ``N_COMPARED`` people; 0 for a method that has one way to be computed.
     seconds_per_scan : float
         Median time to classify one stored scan.
     """
@@ -101,14 +98,12 @@ def ask(
     difference = 0.0
     for place, person in enumerate(evaluation.people):
         of_scans = []
-        for series in person.series:
-            frames = _dense(series, edge=spec.grid_size)
-            starts = window_starts(len(frames), spec=spec)
+        for scan in person.scans:
             began = time.perf_counter()
-            of_scans.append(predictor.member_logits(frames, starts))
+            of_scans.append(predictor.member_logits(scan))
             seconds.append(time.perf_counter() - began)
             if place < N_COMPARED and predictor.backend != plain.backend:
-                again = plain.member_logits(frames, starts)
+                again = plain.member_logits(scan)
                 difference = max(difference, float(np.abs(again - of_scans[-1]).max()))
         logits.append(np.concatenate(of_scans, axis=1))
         if progress is not None:
@@ -140,10 +135,3 @@ def _decide(
         for place, (probability, own) in enumerate(zip(probabilities, logits, strict=True))
     )
     return probabilities, decisions
-
-
-def _dense(series: Series, *, edge: int) -> Float32[np.ndarray, "T X Y Z"]:
-    """Put a stored series back in its cube."""
-    frames = np.zeros((len(series), edge**3), dtype=np.float32)
-    frames[:, inside_brain(edge)] = series
-    return frames.reshape(len(series), *brain_cube(edge).mask.shape)

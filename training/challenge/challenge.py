@@ -15,6 +15,7 @@ from model.errors import (
     CheckpointDigestError,
     CheckpointError,
     CheckpointFormatError,
+    CheckpointMethodError,
     CheckpointMismatchError,
 )
 from model.predictor import Device
@@ -140,7 +141,7 @@ def challenge(
     try:
         of_challenger = answers_of(opened, "challenger", begun=0.5)
     except (BackendParityError, BackendUnavailableError) as error:
-        # The champion has just run on it: it is the challenger's networks that it gets wrong.
+        # The champion has just answered here: it is the challenger's networks that the backend gets wrong.
         return Challenge(evaluation=said, rules=(backends_agree(str(error), passed=False),), together=None)
     together = set_side_by_side(
         (of_champion, old.card),
@@ -164,7 +165,6 @@ def _open(path: Path, evaluation: EvaluationSet, *, sha256: str | None) -> Check
     """Load the challenger, or say why it cannot even be measured."""
     try:
         checkpoint = load_checkpoint(path, expected_sha256=sha256)
-        checkpoint.networks()
     except CheckpointError as error:
         expected = "the intact file that was registered"
         return Rule("intact", passed=False, expected=expected, found=_wrong_with(error), overridable=False)
@@ -193,6 +193,8 @@ def _wrong_with(error: CheckpointError) -> str:
             return error.found
         case CheckpointFormatError():
             return f"one of format version {error.found}"
+        case CheckpointMethodError():
+            return f"one of the method {error.found}, which this version does not know"
         case _:
             return "no file that can be read"
 

@@ -10,8 +10,8 @@ from torch import Tensor
 from imaging import window_starts
 from model.full_float32 import full_float32
 from model.joint_encoder import JointEncoder
+from model.network_members import FRAMES_PER_CHUNK
 from model.networks import RestNetwork
-from model.predictor import FRAMES_PER_CHUNK
 from training.fitting.batches import FrameBuffer
 from training.fitting.prepared import Series, TrainingSubject
 

@@ -1,6 +1,5 @@
 """The regions that a run's method reads: chosen once, kept in the run's folder, the same in every fold."""
 
-import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from imaging.regions import Regions, power_264, read_atlas, tile_brain
 from model.card import RegionsRecord
 from model.files import replace_file
 from model.methods.building import count_voxels
+from model.methods.scan_model import regions_sha256
 from training.run_files import RunFolderError
 from training.runs import REGIONS_FILE, RunRecord
 
@@ -28,8 +28,8 @@ class ChosenRegions:
     def of(cls, regions: Regions, *, name: str, grid_size: int) -> "ChosenRegions":
         """Describe regions of a cube."""
         labels = regions.labels(count_voxels(grid_size))
-        digest = hashlib.sha256(labels.astype("<i2").tobytes()).hexdigest()
-        return cls(regions, RegionsRecord(name=name, n_regions=len(regions), sha256=digest))
+        record = RegionsRecord(name=name, n_regions=len(regions), sha256=regions_sha256(labels))
+        return cls(regions, record)
 
 
 def choose_regions(name: str, *, grid_size: int) -> ChosenRegions:
@@ -84,7 +84,7 @@ def read_regions(run: Path, record: RunRecord) -> Regions | None:
         labels = np.lib.format.read_array(io.BytesIO((run / REGIONS_FILE).read_bytes()))
     except (OSError, ValueError) as error:
         raise _damaged(run, "none that can be read") from error
-    if hashlib.sha256(labels.astype("<i2").tobytes()).hexdigest() != record.regions.sha256:
+    if regions_sha256(labels) != record.regions.sha256:
         raise _damaged(run, "others")
     return Regions.from_labels(labels)
 

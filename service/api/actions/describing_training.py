@@ -29,6 +29,7 @@ from service.db.rows import (
     TrainingRunRow,
 )
 from service.jobs.training_pace import remaining_s
+from service.methods import architecture_of
 from service.presence import attendance
 from service.training_request import TrainingRequest
 from service.web.training.log_wording import log_line
@@ -81,8 +82,7 @@ class Describer:
             "progress": _progress(row, folds),
             "cohort_id": row.cohort_id,
             "cohort": asked.get("cohort"),
-            "network": settings.get("network"),
-            "rnn": settings.get("rnn"),
+            **(architecture_of(settings) if settings else dict.fromkeys(("method", "network", "rnn"))),
             "seed": settings.get("seed"),
             "selection": asked.get("selection"),
             "where": asked.get("where", []),

@@ -33,6 +33,8 @@ def ask_for_explanation(
         If the account sees no such prediction.
     PredictionNotFinishedError
         If it has no answer.
+    ExplanationNotAvailableError
+        If it is the answer of a method that no map can be made of.
     """
     sessions = resources.sessions_for(principal)
     with sessions.open() as session:

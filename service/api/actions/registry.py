@@ -1,7 +1,8 @@
 """Looking at models, promoting them and rolling back, as an account may."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -33,6 +34,7 @@ from service.drift.renewing import (
     reference_of_another_model,
     warning_of,
 )
+from service.methods import NETWORK, architecture_of, method_of
 from service.registry import Kind
 from service.storage import Storage
 
@@ -179,10 +181,15 @@ def show_versions(session: Session, rows: Sequence[ModelVersionRow]) -> list[Mod
                 created_at=row.created_at,
                 added_by=names.get(row.added_by or ""),
                 origin_run_id=origins.get(row.id),
-                card=row.card,
+                method=method_of(row.card),
+                card=_shown(row.card),
             )
         )
     return shown
+
+
+def _shown(card: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(card) if method_of(card) == NETWORK else {**card, **architecture_of(card)}
 
 
 def _deployments(session: Session, rows: Sequence[ModelDeploymentRow]) -> list[DeploymentResponse]:

@@ -90,6 +90,7 @@ STATUSES: dict[type[Exception], int] = {
     explanations.ExplanationFileError: 500,
     invitations.InvitationNotFoundError: 404,
     invitations.InvitationNotValidError: 404,
+    jobs.ExplanationNotAvailableError: 409,
     jobs.PredictionFinishedError: 409,
     jobs.PredictionNotFinishedError: 409,
     jobs.PredictionNotFoundError: 404,

@@ -112,6 +112,8 @@ _OF_A_LOGIN = {
     "login_required": "Log in on the pages and look at /account.",
 }
 _OF_A_PREDICTION = {
+    "explanation_not_available": "The answer stands without a map. Maps are made where a residual network "
+    "answers.",
     "report_not_ready": "Wait until the prediction has finished. One that failed or was cancelled has no "
     "report: its page says what can be done.",
 }
@@ -130,6 +132,7 @@ _OF_THE_SERVICE = {
     "checkpoint_corrupt": _TELL_OPERATOR,
     "checkpoint_format_unknown": _TELL_OPERATOR,
     "checkpoint_mismatch": _TELL_OPERATOR,
+    "checkpoint_method_unknown": _TELL_OPERATOR,
     "checkpoint_sha256_mismatch": _TELL_OPERATOR,
     "preprocessing_mismatch": _TELL_OPERATOR,
     "device_unavailable": _TELL_OPERATOR,

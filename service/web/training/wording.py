@@ -6,8 +6,10 @@ from types import MappingProxyType
 
 from service.api.training_payloads import FoldResponse, TrainingRunBase, WaitingResponse
 from service.db.rows import RunState
+from service.methods import NETWORK
 from service.training_request import TrainingRequest
 from service.web.language import _, marked
+from service.web.methods import title_of
 
 STATES: Mapping[str, str] = MappingProxyType(
     {
@@ -114,9 +116,11 @@ _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86400
 
 
 def network_of(run: TrainingRunBase) -> str:
-    """Name a run's network; one of the command line does not say here."""
-    if run.network is None:
+    """Name a run's network, or its other method; one of the command line does not say here."""
+    if run.method is None:
         return _("begun by the command line")
+    if run.method != NETWORK:
+        return _("%(title)s, seed %(seed)s", title=title_of({"method": run.method}), seed=run.seed)
     return _(
         "%(network)s with %(rnn)s, seed %(seed)s", network=run.network, rnn=RNNS[run.rnn or ""], seed=run.seed
     )
@@ -124,7 +128,7 @@ def network_of(run: TrainingRunBase) -> str:
 
 def asked_for(run: TrainingRunBase) -> list[tuple[str, str]]:
     """Say what a run was asked for, each with its name; nothing of one that the command line began."""
-    if run.network is None or run.split is None:
+    if run.method is None or run.split is None:
         return []
     told = [(_("Who takes part"), _(SELECTIONS[run.selection or ""]))]
     if run.where:
@@ -153,7 +157,7 @@ def watched_people(run: TrainingRunBase, fold: FoldResponse) -> str:
     """Say of how many people the watched values of a fold are; empty where that is not known."""
     if fold.outcome and "n_stopping" in fold.outcome:
         return _("of %(people)s people", people=fold.outcome["n_stopping"])
-    if run.plan is None or run.network is None or run.split != "stratified":
+    if run.plan is None or run.method is None or run.split != "stratified":
         return ""
     share = run.settings.get("inner_stopping", TrainingRequest.model_fields["inner_stopping"].default)
     # Of those who are not in the reported fold; exactly how many, the fold says when it is finished.

@@ -110,6 +110,20 @@ def test_of_a_finished_run_it_sets_the_model_beside_the_one_that_answers(
     assert "nobody has set the two side by side" in html
 
 
+def test_a_model_that_is_no_network_is_called_by_its_method(
+    served: Serving, key: dict[str, str], run_id: str
+) -> None:
+    promote(served, key, served.add_model("1", OLD | {"width": 16}))
+    # As every card, it has the defaults of what only networks have.
+    finish(served, run_id, NEW | {"method": "ridge-connectivity", "width": 16})
+
+    html = plan_of(served, key, run_id)
+
+    multiplied = " \N{MULTIPLICATION SIGN} 4"
+    assert row(html, "Method") == [f"C + Bi-LSTM{multiplied}", f"Ridge on connectivity{multiplied}"]
+    assert row(html, "Width") == ["16", "none"]
+
+
 def test_with_an_evaluation_it_has_the_differences_on_the_same_people(
     served: Serving, key: dict[str, str], run_id: str
 ) -> None:

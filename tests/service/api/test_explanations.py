@@ -4,10 +4,10 @@ import pytest
 from sqlalchemy import select, update
 
 from service.audit.verification import verify
-from service.db.rows import AuditEventRow, ExplanationRow, ExplanationState, PredictionState
+from service.db.rows import AuditEventRow, ExplanationRow, ExplanationState, PredictionRow, PredictionState
 from service.explanations import pack
 from service.storage import explanation_key
-from tests.service.api.serving import SAMPLE_PNG, Serving, sample_facts, sample_result
+from tests.service.api.serving import CARD, SAMPLE_PNG, Serving, sample_facts, sample_result
 
 
 @pytest.fixture
@@ -49,6 +49,21 @@ def test_one_that_is_asked_for_waits_and_asking_again_changes_nothing(
         asked_for = select(AuditEventRow).where(AuditEventRow.action == "explanation.request")
         [event] = session.scalars(asked_for)
     assert event.subject_id == prediction_id
+
+
+def test_an_answer_of_a_method_without_maps_is_not_explained(served: Serving, key: dict[str, str]) -> None:
+    prediction_id = served.upload(key)["prediction_id"]
+    card = CARD | {"method": "ridge-connectivity"}
+    version = served.register_model(card)
+    served.finish(prediction_id, sample_result() | {"model": card}, model_version_id=version)
+    with served.sessions.begin() as session:
+        session.get_one(PredictionRow, prediction_id).model_version_id = version
+    refused = served.client.post(address(prediction_id), headers=key)
+    assert (refused.status_code, refused.json()["code"]) == (409, "explanation_not_available")
+    assert refused.json()["details"] == {"method": "ridge-connectivity"}
+    assert refused.json()["remedy"].startswith("The answer stands without a map.")
+    with served.sessions() as session:
+        assert session.scalars(select(ExplanationRow)).all() == []
 
 
 def test_a_finished_one_gives_its_facts_its_map_and_its_pictures(

@@ -46,6 +46,7 @@ def test_a_request_queues_a_run_for_each_network_layer_and_seed(served: Serving,
         (network, "gru", seed, "queued") for network in "AC" for seed in (1, 2)
     }
     assert {run["grid_id"] for run in runs} == {answer.json()["id"]}
+    assert {run["method"] for run in runs} == {"network"}
     with served.sessions() as session:
         rows = session.scalars(select(TrainingRunRow)).all()
         folder = served.resources.settings.runs_dir

@@ -21,7 +21,7 @@ from model import demonstration_checkpoint
 from service import jobs
 from service.db.job import JobState
 from service.db.organisations import DEFAULT_ORGANISATION_ID
-from service.db.rows import ExplanationRow, ScanRow
+from service.db.rows import ExplanationRow, PredictionRow, ScanRow
 from service.explanations import ATTRIBUTION, GRAD_CAM, read_member
 from service.identity.actor import program
 from service.registry.registering import register
@@ -33,6 +33,7 @@ from service.worker.explanation import run_explanation
 from service.worker.prediction import run_prediction
 from service.worker.runtime import Runtime, open_runtime
 from tests.service.answering import let_answer
+from tests.training.methods.tiny_ridge import train_tiny_ridge
 
 
 @pytest.fixture
@@ -85,6 +86,21 @@ def member(runtime: Runtime, prediction_id: str, name: str) -> bytes:
         content = read_member(path, name)
     assert content is not None
     return content
+
+
+def test_what_is_no_network_is_not_explained_whoever_queued_it(
+    runtime: Runtime, sessions: sessionmaker[Session], prediction_id: str, tmp_path: Path
+) -> None:
+    row = explained(sessions, prediction_id)
+    with sessions.begin() as session:
+        ridge = register(
+            session, runtime.storage, train_tiny_ridge(tmp_path).checkpoint, actor=program("test")
+        )
+        session.get_one(PredictionRow, prediction_id).model_version_id = ridge.id
+    run_explanation(runtime, row.id)
+    row = explained(sessions, prediction_id)
+    assert (row.state, row.error_code) == (JobState.FAILED, "explanation_not_available")
+    assert row.error_details == {"method": "ridge-connectivity"}
 
 
 def test_an_answer_queues_its_explanation_which_gives_a_map_and_pictures(

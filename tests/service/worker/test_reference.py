@@ -34,6 +34,7 @@ from service.worker.runtime import Runtime, open_runtime
 from tests.service.answering import let_answer
 from tests.service.computing import threads_of
 from tests.service.worker.tiny_model import save_tiny_model
+from tests.training.methods.tiny_ridge import train_tiny_ridge
 from tests.training.validation.tiny_cohorts import QUICK, SPEC, tiny_store
 from training.cohort.store.cohort_store import CohortStore
 from training.validation.cross_validation import plan_run
@@ -76,6 +77,20 @@ def ask(sessions: sessionmaker[Session], store: CohortStore, version_id: str, **
 def row_of(sessions: sessionmaker[Session], reference_id: str) -> DriftReferenceRow:
     with sessions() as session:
         return session.get_one(DriftReferenceRow, reference_id)
+
+
+def test_a_model_that_is_no_network_measures_a_cohort_too(runtime: Runtime, tmp_path: Path) -> None:
+    tiny = train_tiny_ridge(tmp_path)
+    with runtime.sessions.begin() as session:
+        version = let_answer(session, register(session, runtime.storage, tiny.checkpoint, actor=ACTOR))
+    reference_id = ask(runtime.sessions, tiny.store, version.id)
+    run_reference(runtime, reference_id)
+    row = row_of(runtime.sessions, reference_id)
+    assert (row.state, row.error_code) == ("succeeded", None)
+    reference = Reference.from_json(row.sample or {})
+    assert (reference.people, reference.fitted) == (24, True)
+    assert np.std(reference.numbers["adhd_probability"]) > 0
+    assert np.std(reference.numbers["embedding_distance"]) > 0
 
 
 def test_a_cohort_becomes_a_reference_in_the_place_of_the_one_before(
