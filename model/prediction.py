@@ -116,7 +116,14 @@ def predict_scan(
     ScanError
         If the scan is refused.
     """
-    prepared = prepare_any(path, predictor.spec, asked=asked, display_name=display_name, progress=progress)
+    prepared = prepare_any(
+        path,
+        predictor.spec,
+        asked=asked,
+        display_name=display_name,
+        maps=predictor.needs_maps,
+        progress=progress,
+    )
     return classify_prepared(prepared, predictor, progress=progress)
 
 

@@ -58,6 +58,7 @@ def prepare_any(
     *,
     asked: Asked = NOTHING_ASKED,
     display_name: str | None = None,
+    maps: bool = False,
     progress: Progress | None = None,
 ) -> PreparedScan:
     """Read and preprocess whatever was handed over, brought into template space first where it is not there.
@@ -71,6 +72,8 @@ def prepare_any(
     asked : Asked
     display_name : str, optional
         The name to show instead of its own.
+    maps : bool
+        Whether to compute the derived maps too, as :func:`imaging.preprocess` does.
     progress : callable, optional
         Called as ``progress(stage, fraction)`` with the stages "preprocessing", and "normalising" where the
         scan is not in template space; what it raises stops the work and passes through.
@@ -90,6 +93,7 @@ def prepare_any(
                     found.path,
                     spec,
                     display_name=display_name or path.name,
+                    maps=maps,
                     progress=lambda done: report(PREPROCESSING, done),
                 )
                 return found.remarked(prepared)
@@ -101,6 +105,7 @@ def prepare_any(
         spec,
         asked=asked,
         display_name=display_name,
+        maps=maps,
         progress=lambda done: report(NORMALISING, done),
     )
 
@@ -111,6 +116,7 @@ def prepare_native(
     *,
     asked: Asked = NOTHING_ASKED,
     display_name: str | None = None,
+    maps: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> PreparedScan:
     """Bring a run into template space, then read and preprocess what came of it.
@@ -122,6 +128,8 @@ def prepare_native(
     spec : PreprocessingSpec
     asked : Asked
     display_name : str, optional
+    maps : bool
+        As :func:`prepare_any` takes it.
     progress : callable, optional
         Called with 0 to 1; what it raises stops the work and passes through.
 
@@ -162,6 +170,7 @@ def prepare_native(
         prepared = prepare_scan(
             kept,
             spec,
+            maps=maps,
             progress=None
             if progress is None
             else lambda done: progress(_NORMALISED + (1 - _NORMALISED) * done),

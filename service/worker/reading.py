@@ -21,6 +21,7 @@ from imaging import (
     prepare_scan,
     preprocess,
 )
+from imaging.derived.maps import DERIVED_MAPS
 from imaging.digest import sha256_beside
 from imaging.reading import BrainSignal
 from imaging.template import template_brain
@@ -51,6 +52,7 @@ def prepare_enclosed(
     display_name: str,
     sha256: str,
     stored_sha256: str,
+    maps: bool = False,
     limits: Limits,
     progress: Callable[[float], None],
     check: Callable[[], None],
@@ -68,6 +70,8 @@ def prepare_enclosed(
         Of the scan as it was uploaded.
     stored_sha256 : str
         Of the file.
+    maps : bool
+        Whether the derived maps are wanted too.
     limits : Limits
     progress, check : callable
         Called with 0 to 1, and ten times a second; what they raise ends the child.
@@ -83,14 +87,19 @@ def prepare_enclosed(
         answer = enclosure.run(
             f"{__name__}:prepare",
             file,
-            arguments={"spec": spec.to_json(), "sha256": sha256, "stored_sha256": stored_sha256},
+            arguments={
+                "spec": spec.to_json(),
+                "sha256": sha256,
+                "stored_sha256": stored_sha256,
+                "maps": maps,
+            },
             limits=limits,
             progress=lambda _stage, fraction: progress(fraction),
             check=check,
         )
     if answer.values == CHANGED:
         raise StoredFileChangedError
-    return _prepared(answer, spec, {"name": display_name, "sha256": sha256})
+    return _prepared(answer, spec, {"name": display_name, "sha256": sha256}, maps=maps)
 
 
 def prepare(
@@ -99,16 +108,18 @@ def prepare(
     spec: dict[str, Any],
     sha256: str,
     stored_sha256: str,
+    maps: bool,
     progress: Callable[[str, float], None],
 ) -> tuple[dict[str, Any], memoryview | None]:
     """Prepare a scan; runs in the enclosed child. Nothing is told of a file before its digest is known."""
     prepared = prepare_unchanged(
-        path, spec=spec, sha256=sha256, stored_sha256=stored_sha256, progress=progress
+        path, spec=spec, sha256=sha256, stored_sha256=stored_sha256, maps=maps, progress=progress
     )
     if prepared is None:
         return CHANGED, None
-    series = prepared.network_input.series
-    return told_of(prepared).model_dump(), memoryview(np.ascontiguousarray(series).data)
+    found = prepared.network_input
+    parts = found.series if found.maps is None else np.hstack([found.series, found.maps.T])
+    return told_of(prepared).model_dump(), memoryview(np.ascontiguousarray(parts).data)
 
 
 def prepare_unchanged(
@@ -117,6 +128,7 @@ def prepare_unchanged(
     spec: dict[str, Any],
     sha256: str,
     stored_sha256: str,
+    maps: bool = False,
     progress: Callable[[str, float], None],
     look: Callable[[BoldScan, BrainSignal], None] | None = None,
 ) -> PreparedScan | None:
@@ -127,6 +139,7 @@ def prepare_unchanged(
                 path,
                 PreprocessingSpec.from_json(spec),
                 sha256=sha256,
+                maps=maps,
                 progress=lambda fraction: progress(STAGE, fraction),
                 look=look,
             )
@@ -185,11 +198,11 @@ def told_of(prepared: PreparedScan) -> Told:
     )
 
 
-def _prepared(answer: Answer, spec: PreprocessingSpec, known: dict[str, str]) -> PreparedScan:
+def _prepared(answer: Answer, spec: PreprocessingSpec, known: dict[str, str], *, maps: bool) -> PreparedScan:
     """Believe nothing of an answer that does not fit together."""
     try:
         told = Told.model_validate(answer.values)
-        network_input = believed_input(told, answer.array or b"", spec)
+        network_input = believed_input(told, answer.array or b"", spec, maps=maps)
     except (ValidationError, ValueError) as error:
         raise ReaderDiedError(found=NO_ANSWER) from error
     identity = {
@@ -203,17 +216,22 @@ def _prepared(answer: Answer, spec: PreprocessingSpec, known: dict[str, str]) ->
     return PreparedScan(scan=identity, network_input=network_input, timing_ms=told.timing_ms)
 
 
-def believed_input(told: Told, series: bytes | memoryview | mmap, spec: PreprocessingSpec) -> NetworkInput:
-    """Put together what the child said of a scan and its time courses.
+def believed_input(
+    told: Told, array: bytes | memoryview | mmap, spec: PreprocessingSpec, *, maps: bool = False
+) -> NetworkInput:
+    """Put together what the child said of a scan, its time courses and, where they are wanted, its maps.
 
     Raises
     ------
     ValueError
         If they do not fit together; pydantic's errors are some.
     """
-    shape = (int(brain_cube(spec.grid_size).mask.sum()), told.frames)
+    columns = told.frames + (len(DERIVED_MAPS) if maps else 0)
+    shape = (int(brain_cube(spec.grid_size).mask.sum()), columns)
+    found = np.frombuffer(array, dtype=np.float32).reshape(shape)
     return NetworkInput(
-        series=np.frombuffer(series, dtype=np.float32).reshape(shape),
+        series=found[:, : told.frames] if maps else found,
+        maps=np.ascontiguousarray(found[:, told.frames :].T) if maps else None,
         tr_s=told.tr_s,
         spec=spec,
         quality=TypeAdapter(QualityReport).validate_python(told.quality),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,7 +84,8 @@ def measure_stored(
     scans = []
     for number, one in enumerate(stored, start=1):
         answer = predictor.classify_view(
-            ScanView(series=store.series(one), spec=store.spec),
+            # Maps are looked for where the method reads them: a cohort may hold none.
+            ScanView(series=store.series(one), spec=store.spec, kept_maps=partial(store.maps, one)),
             seed=bootstrap_seed(one.source_sha256),
             progress=lambda *_: heartbeat.check(),
         )

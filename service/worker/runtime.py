@@ -204,6 +204,7 @@ class Runtime:
             display_name=scan.display_name,
             sha256=scan.sha256,
             stored_sha256=stored_sha256(scan, kept),
+            maps=predictor.needs_maps,
             limits=self.reader_limits(),
             progress=lambda fraction: progress(PREPROCESSING, fraction),
             check=check,

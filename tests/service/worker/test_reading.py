@@ -39,6 +39,15 @@ def prepared(enclosure: Enclosure, path: Path, *, limits: Limits = LIMITS, **cha
     return prepare_enclosed(enclosure, path, PreprocessingSpec(), **{**named, **changes})
 
 
+def test_derived_maps_come_along_where_they_are_wanted(enclosure: Enclosure, simulated_scan: Path) -> None:
+    there = prepared(enclosure, simulated_scan, maps=True).network_input
+    here = prepare_scan(simulated_scan, PreprocessingSpec(), maps=True).network_input
+    assert there.maps is not None
+    np.testing.assert_array_equal(there.maps, here.maps)
+    np.testing.assert_array_equal(there.series, here.series)
+    assert prepared(enclosure, simulated_scan).network_input.maps is None
+
+
 def test_it_is_the_same_scan_to_the_last_bit(enclosure: Enclosure, simulated_scan: Path) -> None:
     seen: list[float] = []
     there = prepared(enclosure, simulated_scan, progress=seen.append)
