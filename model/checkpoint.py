@@ -175,10 +175,14 @@ def _verify(stored: Mapping[str, Tensor], card: ModelCard) -> None:
             )
         if name.endswith("running_var") and bool((tensor < 0).any()):
             raise CheckpointMismatchError(expected=f"{name!r} not negative", found="a negative variance")
-    if card.regions is not None:
-        for i in range(card.members):
-            name = f"members.{i}.{REGION_OF_VOXEL}"
-            _verify_regions(stored[name], card.regions, name=name)
+    n_learned = METHODS[card.method].n_learned_regions
+    for i in range(card.members):
+        name = f"members.{i}.{REGION_OF_VOXEL}"
+        if card.regions is not None:
+            found = _verified_regions(stored[name], n_regions=card.regions.n_regions, name=name)
+            _verify_digest(found, card.regions, name=name)
+        elif n_learned:
+            _verified_regions(stored[name], n_regions=n_learned, name=name)
 
 
 def _verify_that_regions_are_named(card: ModelCard) -> None:
@@ -190,17 +194,22 @@ def _verify_that_regions_are_named(card: ModelCard) -> None:
         )
 
 
-def _verify_regions(region_of_voxel: Tensor, record: RegionsRecord, *, name: str) -> None:
-    """Hold a member's regions against those that the card names: every one has a voxel, and no other is."""
+def _verified_regions(region_of_voxel: Tensor, *, n_regions: int, name: str) -> Tensor:
+    """Give a member's regions once each of so many has a voxel, and no other is there."""
     numbers = region_of_voxel.to(torch.float32)
     whole = bool((numbers == numbers.round()).all())
     found = torch.unique(numbers[numbers != 0]).tolist()
-    if not whole or found != list(range(1, record.n_regions + 1)):
+    if not whole or found != list(range(1, n_regions + 1)):
         outer = f"from {found[0]:g} to {found[-1]:g}" if found else "of no region"
         raise CheckpointMismatchError(
-            expected=f"the regions 1 to {record.n_regions} in {name!r}",
+            expected=f"the regions 1 to {n_regions} in {name!r}",
             found=f"{len(found)} numbers {outer}",
         )
+    return numbers
+
+
+def _verify_digest(numbers: Tensor, record: RegionsRecord, *, name: str) -> None:
+    """Hold a member's regions against those that the card names."""
     sha256 = regions_sha256(numbers.numpy().astype(np.int16))
     if sha256 != record.sha256:
         raise CheckpointMismatchError(

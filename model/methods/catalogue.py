@@ -28,8 +28,8 @@ MethodName = Literal[
 ]
 """How a method is called in settings, cards and folders; "network" is one of the eight."""
 
-Reads = Literal["frames", "regions", "maps"]
-"""Windows of whole frames; the mean series of regions; maps derived from the whole scan."""
+Reads = Literal["frames", "voxels", "regions", "maps"]
+"""Windows of whole frames; every voxel's series; the mean series of regions; maps of the whole scan."""
 
 Feature = Literal["connectivity", "tangent", "alff", "falff", "falff_sd", "reho", "vmhc"]
 """What a linear method puts a weight on: of pairs of regions, or a derived map's voxels."""
@@ -55,7 +55,7 @@ class Method:
         Of `MethodName`.
     title : str
         For people, in a table.
-    reads : tuple of "frames", "regions" or "maps"
+    reads : tuple of "frames", "voxels", "regions" or "maps"
     features : tuple of str
         Of a linear method, in the order of its weights; empty for the others.
     maps : tuple of str
@@ -151,7 +151,7 @@ _ALL = (
     Method(
         name="learned-regions",
         title="Learned regions, correlation pooling",
-        reads=("frames",),
+        reads=("voxels",),
         features=("connectivity",),
         n_learned_regions=200,
         learns_in_epochs=False,

@@ -15,6 +15,19 @@ TITLES: Mapping[str, str] = MappingProxyType(
         "ridge-connectivity": marked("Ridge on connectivity"),
         "logistic-connectivity": marked("Logistic regression on connectivity"),
         "tangent-logistic": marked("Logistic regression on tangent-space connectivity"),
+        "svm-reho": marked("SVM on ReHo"),
+        "svm-falff": marked("SVM on fALFF"),
+        "mkl": marked("Dai, multiple kernels (ReHo, connectivity)"),
+        "learned-regions": marked("Learned regions, correlation pooling"),
+        "zou-3d-cnn": marked("Zou, 3D-CNN"),
+        "mao-4d-cnn-pooling": marked("Mao, 4D-CNN with feature pooling"),
+        "mao-4d-cnn-lstm": marked("Mao, 4D-CNN with LSTM"),
+        "mao-4d-cnn-convolution": marked("Mao, 4D-CNN with spatio-temporal convolution"),
+        "sc-cnn-attention": marked("Zhang, SC-CNN-Attention"),
+        "niu-3d-cnn-gru": marked("Niu, 3D-CNN + GRU"),
+        "hong-time-distributed": marked("Hong, 3D-CNN by frame + LSTM"),
+        "mean-mlp": marked("meanMLP"),
+        "bolt": marked("BolT"),
     }
 )
 """Of every method but the networks; a test holds them against `model.methods.catalogue`."""
