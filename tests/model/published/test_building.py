@@ -149,7 +149,7 @@ def test_a_missing_size_is_refused(name):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(PublishedNetworkUnknownError, match=r"among zou_3d_cnn, .* found 'dai'"):
+    with pytest.raises(PublishedNetworkUnknownError, match=r"among zou-3d-cnn, .* found 'dai'"):
         build_published("dai")
 
 
@@ -164,7 +164,7 @@ def test_the_package_is_loaded_only_when_one_of_its_networks_is_built(run_python
     loaded = run_python(
         "import sys; import model.published; print('torch' in sys.modules);"
         "import model.published.building as b; print('ml4fmri' in sys.modules);"
-        "b.build_published('mean_mlp', n_regions=3); print('ml4fmri' in sys.modules)"
+        "b.build_published('mean-mlp', n_regions=3); print('ml4fmri' in sys.modules)"
     )
     assert loaded.split() == ["False", "False", "True"]
 
