@@ -126,10 +126,13 @@ def test_features_are_counted(name, count):
 
 @pytest.mark.parametrize("method", [name for name, one in METHODS.items() if one.is_linear])
 def test_a_linear_method_has_a_weight_for_each_feature_that_it_names(method, scan):
-    n_regions = N_REGIONS if "regions" in METHODS[method].reads else 0
-    model = build_method(method, grid_size=12, n_regions=n_regions)
-    if n_regions:
+    n_learned = METHODS[method].n_learned_regions
+    reads_regions = "regions" in METHODS[method].reads
+    model = build_method(method, grid_size=12, n_regions=N_REGIONS if reads_regions else 0)
+    if reads_regions:
         model.carry(REGIONS, n_voxels=count_voxels(12))
+    if n_learned:
+        model.carry(Regions.from_labels(np.arange(N_VOXELS) % n_learned + 1), n_voxels=N_VOXELS)
     if model.whitening is not None:
         model.whitening = torch.eye(N_REGIONS)
     assert model.features == METHODS[method].features
