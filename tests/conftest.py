@@ -1,5 +1,6 @@
 """What every test shares: shapes checked at run time, and the way to the real test data."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ import model  # noqa: E402, F401  (before any test loads torch: it bounds how lo
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C mean what it does at a terminal; whoever starts the tests in the background ignores it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
