@@ -10,8 +10,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.enable_sock
 STAGES = ("claimed", "preprocessing", "classifying", "before-result", "after-result")
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgresql"])
-@pytest.mark.parametrize("broker", ["file", "redis"])
+# As on one machine, and as in production.
+@pytest.mark.parametrize(("broker", "database"), [("file", "sqlite"), ("redis", "postgresql")])
 def test_a_job_survives_its_worker_in_every_stage(
     make_workplace: MakeWorkplace, broker: str, database: str
 ) -> None:

@@ -21,7 +21,9 @@ from training.runs import CHECKPOINT_FILE, EPOCHS_FILE, EpochRecord, fold_folder
 from training.validation.cross_validation import finish_run
 from training.validation.fold import WEIGHTS_FILE, train_fold
 
-every_method = pytest.mark.parametrize("method", METHODS)
+# One of Mao's networks stands for the others, which differ in one layer; leaks are looked for in all.
+_LIKE_ANOTHER = {"mao-4d-cnn-lstm", "mao-4d-cnn-convolution"}
+every_method = pytest.mark.parametrize("method", [name for name in METHODS if name not in _LIKE_ANOTHER])
 
 
 class KilledError(Exception):
