@@ -14,7 +14,7 @@ DEV_STAMP := $(VENV)/.installed-dev
 AUDIT_STAMP := $(VENV)/.installed-audit
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint format demonstration benchmark chaos fuzz schema audit sbom clean
+.PHONY: help run test thorough check lint format demonstration benchmark chaos fuzz schema audit sbom clean
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -22,9 +22,12 @@ help: ## show this list
 run: $(RUN_STAMP) $(VENDORED) ## install, start RestNet with the demonstration model, score a sample scan
 	@$(BIN)/restnet serve --demo --sample --port $(PORT)
 
-test: $(DEV_STAMP) $(VENDORED) ## install what the tests need and run them all
+test: $(DEV_STAMP) $(VENDORED) ## install what the tests need and run them
 	@sh tests/system-packages.sh
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+thorough: ## run the tests with every case of theirs, which takes twice as long
+	@RESTNET_THOROUGH=1 $(MAKE) test
 
 check: lint test ## lint, types, import contracts and tests
 

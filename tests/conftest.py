@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from jaxtyping import install_import_hook
 
+from tests.thorough import leave_out_thorough
+
 # An annotation that lies fails the suite; the product itself never pays for the check.
 install_import_hook(["imaging", "model"], "beartype.beartype")
 
@@ -19,6 +21,11 @@ def pytest_configure() -> None:
     """Let Ctrl-C mean what it does at a terminal; whoever starts the tests in the background ignores it."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not asked for, and say how many."""
+    config.hook.pytest_deselected(items=leave_out_thorough(items))
 
 
 @pytest.fixture(scope="session")

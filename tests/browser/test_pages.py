@@ -298,6 +298,7 @@ def test_a_real_scan_of_the_scanners_space_is_answered_and_said_to_be_one(
 
 
 @pytest.mark.real_data
+@pytest.mark.thorough
 def test_a_real_scan_of_a_few_slices_is_refused_in_words(tab: Watched, shared_data: Path) -> None:
     tab.log_in()
     upload(tab, shared_data / "bold" / "nipy_functional_17x21x3x20.nii.gz")

@@ -18,6 +18,7 @@ from service.registry.registering import register
 from service.worker.cohorts import register_cohort
 from tests.integration.conftest import MakeWorkplace, Workplace
 from tests.servers import wait_until
+from tests.thorough import first
 from tests.training.cohort.store.made_up_store import write_store
 from tests.training.validation.tiny_cohorts import N_VOXELS, tiny_subjects
 
@@ -50,7 +51,7 @@ def ask(place: Workplace, folder: Path) -> str:
     return evaluation_id
 
 
-@pytest.mark.parametrize(("broker", "database"), [("file", "sqlite"), ("redis", "postgresql")])
+@pytest.mark.parametrize(("broker", "database"), first(1, [("file", "sqlite"), ("redis", "postgresql")]))
 def test_an_evaluation_survives_its_worker(
     make_workplace: MakeWorkplace, tmp_path: Path, broker: str, database: str
 ) -> None:

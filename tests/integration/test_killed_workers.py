@@ -4,6 +4,7 @@ import pytest
 
 from service.db.rows import PredictionState
 from tests.integration.conftest import MakeWorkplace
+from tests.thorough import first
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.enable_socket]
 
@@ -11,7 +12,7 @@ STAGES = ("claimed", "preprocessing", "classifying", "before-result", "after-res
 
 
 # As on one machine, and as in production.
-@pytest.mark.parametrize(("broker", "database"), [("file", "sqlite"), ("redis", "postgresql")])
+@pytest.mark.parametrize(("broker", "database"), first(1, [("redis", "postgresql"), ("file", "sqlite")]))
 def test_a_job_survives_its_worker_in_every_stage(
     make_workplace: MakeWorkplace, broker: str, database: str
 ) -> None:

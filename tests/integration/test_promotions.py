@@ -14,6 +14,7 @@ from service.registry import active_model, deployments, promote, roll_back
 from service.registry.registering import register
 from tests.integration.conftest import MakeWorkplace, Workplace
 from tests.service.leaning import leaning
+from tests.thorough import first
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.enable_socket]
 
@@ -21,7 +22,7 @@ UPLOADS = 12
 ACTOR = program("test")
 
 
-@pytest.mark.parametrize(("database", "workers"), [("sqlite", 1), ("postgresql", 2)])
+@pytest.mark.parametrize(("database", "workers"), first(1, [("postgresql", 2), ("sqlite", 1)]))
 def test_every_scan_is_answered_by_one_model_while_they_change(
     make_workplace: MakeWorkplace, checkpoint: Path, tmp_path: Path, database: str, workers: int
 ) -> None:

@@ -28,7 +28,10 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.enable_sock
 ACTOR = program("test")
 
 
-@pytest.fixture(params=[("file", "sqlite"), ("redis", "postgresql")], ids=["embedded", "production"])
+@pytest.fixture(
+    params=[("redis", "postgresql"), pytest.param(("file", "sqlite"), marks=pytest.mark.thorough)],
+    ids=["production", "embedded"],
+)
 def place(request: pytest.FixtureRequest, make_workplace: MakeWorkplace) -> Workplace:
     broker, database = request.param
     return make_workplace(broker=broker, database=database, explanations="on-request")

@@ -26,6 +26,7 @@ from service.worker.cohorts import register_cohort
 from tests.integration.conftest import MakeWorkplace, Workplace
 from tests.servers import wait_until
 from tests.service.api.serving import PASSWORD, web_process
+from tests.thorough import first
 from tests.training.validation.tiny_cohorts import tiny_store
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.enable_socket]
@@ -136,7 +137,7 @@ def require_active(session: Session) -> str:
     return answering.id
 
 
-@pytest.mark.parametrize(("broker", "database"), [("file", "sqlite"), ("redis", "postgresql")])
+@pytest.mark.parametrize(("broker", "database"), first(1, [("file", "sqlite"), ("redis", "postgresql")]))
 def test_runs_are_planned_trained_and_registered_but_do_not_answer(
     make_training: Callable[..., Training], broker: str, database: str
 ) -> None:

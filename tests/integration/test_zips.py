@@ -95,9 +95,9 @@ def series(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     "series",
     [
-        pytest.param("as it came", marks=pytest.mark.real_data),
         pytest.param("with a name", marks=pytest.mark.real_data),
-        "simulated",
+        pytest.param("as it came", marks=[pytest.mark.real_data, pytest.mark.thorough]),
+        pytest.param("simulated", marks=pytest.mark.thorough),
     ],
     indirect=True,
 )
@@ -200,6 +200,7 @@ def test_a_bids_subject_is_answered_by_the_run_that_is_named(service: Service, t
     assert "Zaphodson" not in json.dumps([result, told])
 
 
+@pytest.mark.thorough
 def test_one_of_several_series_is_answered_by_its_number(service: Service, tmp_path: Path) -> None:
     for number in (4, 9):
         multiframe.write_head(tmp_path / "exam" / str(number), short_run(), number=number)

@@ -196,6 +196,7 @@ def test_windows_are_those_of_a_prediction_evenly_chosen(predictor, network_inpu
     assert explain(predictor, network_input, steps=1, windows=99).start_frames == tuple(planned)
 
 
+@pytest.mark.thorough
 def test_random_weights_give_another_map(maps, of_random_weights):
     """Adebayo et al. 2018, "Sanity checks for saliency maps"; 0.16 to 0.19 measured, 1 is the same map."""
     mask = brain_cube(34).mask
@@ -213,6 +214,7 @@ def contrast(values: np.ndarray) -> float:
     return float(size[distances <= 10].mean() / size[distances > 10].mean())
 
 
+@pytest.mark.thorough
 def test_the_planted_regions_stand_out_beyond_what_the_scan_itself_makes_of_them(
     maps, of_random_weights, simulated
 ):

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 import structlog
+from sqlalchemy import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
 from service.db.engine import make_engine, session_factory
@@ -33,13 +34,21 @@ def migrated_sqlite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def migrated_postgresql(postgres_server: str) -> Iterator[tuple[str, str]]:
+    """Give the server, and the name of a database on it to make others like."""
+    with new_database(postgres_server) as url:
+        upgrade(url)
+        yield postgres_server, str(make_url(url).database)
+
+
 @pytest.fixture
 def database_url(request: pytest.FixtureRequest, tmp_path: Path, migrated_sqlite: Path) -> Iterator[str]:
     if getattr(request, "param", "sqlite") == "sqlite":
         yield f"sqlite:///{shutil.copy(migrated_sqlite, tmp_path / 'restnet.db')}"
         return
-    with new_database(request.getfixturevalue("postgres_server")) as url:
-        upgrade(url)
+    server, migrated = request.getfixturevalue("migrated_postgresql")
+    with new_database(server, like=migrated) as url:
         yield url
 
 
@@ -84,6 +93,9 @@ def model_version_id(sessions: sessionmaker[Session]) -> str:
 @pytest.fixture(autouse=True)
 def logs_put_back() -> Iterator[None]:
     """Undo what a test did to the log of the whole process: commands and servers configure it."""
+    # structlog's own tracebacks show every variable of every frame, and take seconds over it.
+    plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[*structlog.get_config()["processors"][:-1], plain])
     loggers = [logging.getLogger(name) for name in (None, "multiprocessing")]
     before = [(logger.handlers[:], logger.level, logger.propagate) for logger in loggers]
     yield

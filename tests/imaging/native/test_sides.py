@@ -9,6 +9,7 @@ from imaging.native.resampling import resample
 from imaging.template import template_brain
 from tests.imaging.native.heads import GRID, head
 from tests.imaging.native.storage import every_storage
+from tests.thorough import first
 
 # As `head` draws it, and its mirror image.
 MARK_MM = np.array([35.0, -20.0, 30.0])
@@ -33,7 +34,7 @@ def brightness(volume: np.ndarray, affine: np.ndarray, place_mm: np.ndarray) -> 
     return float(np.median(series[near]))
 
 
-@pytest.mark.parametrize("name", SOME)
+@pytest.mark.parametrize("name", first(6, SOME))
 def test_a_mark_on_the_right_comes_out_on_the_right(name):
     volume, affine = STORAGES[name]
 

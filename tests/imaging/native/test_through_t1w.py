@@ -16,6 +16,7 @@ from imaging.native.structural import read_structural
 from imaging.native.through_t1w import T1wNotUsedError, register_through
 from tests.imaging.native.heads import GRID, distance_mm, moved, write_run
 from tests.imaging.native.people import Person, draw_person
+from tests.thorough import first
 
 # Of the head in the run beside the head in the image.
 BESIDE = moved((6, -3, 4), (4, -7, 9))
@@ -96,15 +97,18 @@ def still_run_of(person: Person, path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [
-        ("4-D", "dim field"),
-        ("NaN", "the same value everywhere"),
-        ("crop", ""),
-        ("noise", ""),
-        ("damaged", ""),
-        ("no image", ""),
-        ("no orientation", ""),
-    ],
+    first(
+        2,
+        [
+            ("NaN", "the same value everywhere"),
+            ("crop", ""),
+            ("4-D", "dim field"),
+            ("noise", ""),
+            ("damaged", ""),
+            ("no image", ""),
+            ("no orientation", ""),
+        ],
+    ),
 )
 def test_what_cannot_serve_is_not_used_and_it_is_said_why(tmp_path, person, kind, said):
     run = still_run_of(person, tmp_path / "run.nii.gz")
