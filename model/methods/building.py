@@ -2,8 +2,11 @@
 
 from functools import lru_cache
 
+from torch import nn
+
 from imaging import brain_cube
 from model.methods.catalogue import METHODS, MethodName
+from model.methods.frame_perceptron import FramePerceptron
 from model.methods.linear import LinearModel
 from model.methods.module_model import ModuleModel
 from model.methods.scan_model import ScanModel
@@ -25,10 +28,14 @@ def build_method(name: MethodName, *, grid_size: int, n_regions: int) -> ScanMod
     n_regions = n_regions or method.n_learned_regions
     if method.is_linear:
         return LinearModel(features=method.features, n_voxels=n_voxels, n_regions=n_regions)
-    module = build_published(name, n_maps=len(method.maps), n_regions=n_regions)
+    module: nn.Module
+    if method.n_learned_regions:
+        module = FramePerceptron(n_regions=n_regions)
+    else:
+        module = build_published(name, n_maps=len(method.maps), n_regions=n_regions)
     return ModuleModel(
         module,
-        reads=method.reads[0],
+        reads="regions" if n_regions else method.reads[0],
         maps=method.maps,
         n_voxels=n_voxels,
         n_regions=n_regions,

@@ -16,6 +16,7 @@ MethodName = Literal[
     "svm-falff",
     "mkl",
     "learned-regions",
+    "learned-regions-mlp",
     "zou-3d-cnn",
     "mao-4d-cnn-pooling",
     "mao-4d-cnn-lstm",
@@ -157,6 +158,14 @@ _ALL = (
         learns_in_epochs=False,
         kind="RestNet's own",
         source="RestNet's own",
+    ),
+    Method(
+        name="learned-regions-mlp",
+        title="Learned regions, perceptron by frame",
+        reads=("voxels",),
+        n_learned_regions=200,
+        kind="RestNet's own",
+        source="RestNet's own, after Popov et al. 2024",
     ),
 )
 

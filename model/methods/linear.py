@@ -24,15 +24,10 @@ class LinearModel(ScanModel):
         Whose columns stand behind each other.
     n_voxels, n_regions : int
         Of the brain mask, and of the regions; 0 where it reads none.
-    keeps_series : bool
-        Whether the regions' series are worth keeping: regions of its own nobody else will ask for.
     """
 
-    def __init__(
-        self, *, features: Sequence[Feature], n_voxels: int, n_regions: int, keeps_series: bool = True
-    ) -> None:
+    def __init__(self, *, features: Sequence[Feature], n_voxels: int, n_regions: int) -> None:
         super().__init__(n_voxels=n_voxels, with_regions=n_regions > 0)
-        self.keeps_series = keeps_series
         self.features = tuple(features)
         self.widths = tuple(
             count_features(one, n_regions=n_regions, n_voxels=n_voxels) for one in self.features
@@ -67,7 +62,7 @@ class LinearModel(ScanModel):
 
     def _feature(self, name: Feature, scan: ScanView) -> Float64[np.ndarray, " F"]:
         if name == "connectivity":
-            return fisher_z_correlations(scan.region_series(self.regions(), keep=self.keeps_series))
+            return fisher_z_correlations(scan.region_series(self.regions()))
         if name == "tangent":
             covariance = shrunk_covariance(scan.region_series(self.regions()))
             return np.asarray(self._tangent_space().project(covariance[None])[0])

@@ -57,9 +57,9 @@ class ScanView:
             kept_maps=None if maps is None else lambda: maps,
         )
 
-    def region_series(self, regions: Regions, *, keep: bool = True) -> RegionSeries:
-        """Give the mean series of regions, kept where that is possible and asked for."""
-        if self.kept_regions is None or not keep:
+    def region_series(self, regions: Regions) -> RegionSeries:
+        """Give the mean series of regions, kept where that is possible."""
+        if self.kept_regions is None:
             return regions.means(self.series)
         return self.kept_regions(regions)
 

@@ -14,15 +14,15 @@ from model.published.systems import (
     Standing,
     describe,
 )
-from model.published.training_recipes import PublishedTraining, training_of
+from model.published.training_recipes import TrainingRecipe, training_of
 
 __all__ = [
     "SYSTEMS",
     "Citation",
     "InputKind",
     "PublishedNetwork",
-    "PublishedTraining",
     "Standing",
+    "TrainingRecipe",
     "describe",
     "training_of",
 ]

@@ -19,6 +19,7 @@ TITLES: Mapping[str, str] = MappingProxyType(
         "svm-falff": marked("SVM on fALFF"),
         "mkl": marked("Dai, multiple kernels (ReHo, connectivity)"),
         "learned-regions": marked("Learned regions, correlation pooling"),
+        "learned-regions-mlp": marked("Learned regions, perceptron by frame"),
         "zou-3d-cnn": marked("Zou, 3D-CNN"),
         "mao-4d-cnn-pooling": marked("Mao, 4D-CNN with feature pooling"),
         "mao-4d-cnn-lstm": marked("Mao, 4D-CNN with LSTM"),

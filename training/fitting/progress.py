@@ -10,19 +10,19 @@ from training.runs import EpochRecord
 
 @dataclass(frozen=True, kw_only=True)
 class FitProgress:
-    """Where a training stands after a batch, or, before the first epoch, after a scan was encoded.
+    """Where a training stands after a batch, or, before the first epoch, after a scan was read.
 
     Attributes
     ----------
     epoch, n_epochs, batch, n_batches : int
-        From 1; ``n_epochs`` is the limit, an early stop comes sooner. While the frames of a frozen residual
-        network are encoded, ``epoch`` is 0 and the batches are scans.
+        From 1; ``n_epochs`` is the limit, an early stop comes sooner. While scans are read before the first
+        epoch, to encode frames or to find regions, ``epoch`` is 0 and the batches are scans.
     training_loss : float or None
-        Mean over this epoch's windows so far; None while frames are encoded.
+        Mean over this epoch's windows so far; None while scans are read.
     stopping_loss : float or None
         Of the epoch before, where an inner part is watched.
     remaining_s : float or None
-        Until the limit of epochs, at the pace so far; None while frames are encoded.
+        Until the limit of epochs, at the pace so far; None while scans are read.
     """
 
     epoch: int
@@ -33,9 +33,22 @@ class FitProgress:
     stopping_loss: float | None
     remaining_s: float | None
 
+    @classmethod
+    def reading(cls, done: int, *, n_scans: int, n_epochs: int) -> "FitProgress":
+        """Say how many scans were read, before the first epoch."""
+        return cls(
+            epoch=0,
+            n_epochs=n_epochs,
+            batch=done,
+            n_batches=n_scans,
+            training_loss=None,
+            stopping_loss=None,
+            remaining_s=None,
+        )
+
     @property
     def share_done(self) -> float:
-        """Of the limit of epochs, 0 to 1; 0 while frames are encoded."""
+        """Of the limit of epochs, 0 to 1; 0 while scans are read."""
         return (self.epoch - 1 + self.batch / self.n_batches) / self.n_epochs if self.epoch else 0.0
 
 

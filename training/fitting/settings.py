@@ -11,7 +11,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from model.architecture import Architecture, NetworkName, RnnName
 from model.methods.catalogue import METHODS, MethodName
-from model.published.training_recipes import training_of
+from model.methods.recipes import recipe_of
 from training.errors import CohortError
 from training.obeyed import obeyed_by_other
 from training.runs import Protocol
@@ -28,6 +28,14 @@ _INNER = frozenset({"inner_stopping", "inner_calibration"})
 # A method that is solved at once watches nobody: whom it does not calibrate on, it is fitted to.
 _SOLVED_AT_ONCE: Mapping[str, Any] = MappingProxyType({"inner_stopping": 0.0, "epochs": 1})
 _INNER_AT_MOST = 0.5
+_OF_A_RECIPE = (
+    "inner_stopping",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "schedule",
+    "weight_decay",
+)
 
 
 class TrainingSettingsError(CohortError):
@@ -272,8 +280,8 @@ def method_defaults(method: str) -> dict[str, Any]:
         return {}
     if not known.learns_in_epochs:
         return dict(_SOLVED_AT_ONCE)
-    recipe = training_of(known.name)
-    stated = {"learning_rate": recipe.learning_rate, "batch_size": recipe.batch_size, "epochs": recipe.epochs}
+    recipe = recipe_of(known.name)
+    stated = {name: getattr(recipe, name) for name in _OF_A_RECIPE}
     return {name: value for name, value in stated.items() if value is not None}
 
 

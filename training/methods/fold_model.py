@@ -1,6 +1,6 @@
 """One fold's model, whatever its method: what cross-validation asks of it, and how it comes about."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,22 +12,21 @@ from torch import Tensor
 from imaging import PreprocessingSpec
 from imaging.regions import Regions
 from model.methods.building import build_method, count_voxels
-from model.methods.catalogue import METHODS
+from model.methods.catalogue import METHODS, Method
 from model.methods.module_model import ModuleModel
+from model.methods.recipes import recipe_of
 from model.methods.scan_model import ScanModel
 from model.networks import RestNetwork
-from model.published.training_recipes import training_of
 from training.evidence.calibration import Scaling
 from training.fitting.fit import fit
 from training.fitting.logits import subject_logits
 from training.fitting.prepared import TrainingSubject
-from training.fitting.progress import FitProgress, FitResult
+from training.fitting.progress import FitProgress, FitResult, Progress
 from training.fitting.settings import TrainingSettings
+from training.methods.learning_regions import hold_region_series, learn_regions
 from training.methods.logits import people_logits
 from training.methods.solving import solve
 from training.methods.stepping import fit_module
-
-Progress = Callable[[FitProgress], None]
 
 
 class FoldModel(Protocol):
@@ -93,22 +92,37 @@ def fit_model(
         )
         return _NetworkModel(network, device), result
     method = METHODS[settings.method]
+    if method.n_learned_regions:
+        regions = _learn_regions(method, training, n_epochs=settings.epochs, progress=progress)
+        training, stopping = hold_region_series(training), hold_region_series(stopping)
     if method.is_linear:
         solved, result = solve(method, training, regions=regions, folder=folder, seed=seed, progress=progress)
-        return _OtherModel(solved), result
+        return _OtherModel(solved, method), result
     model = _fresh_model(settings, regions, spec=training[0].spec, seed=first_weights_seed)
     result = fit_module(
         model,
         training,
         stopping=stopping,
-        recipe=training_of(settings.method),
+        recipe=recipe_of(settings.method),
         settings=settings,
         folder=folder,
         seed=seed,
         device=device,
         progress=progress,
     )
-    return _OtherModel(model), result
+    return _OtherModel(model, method), result
+
+
+def _learn_regions(
+    method: Method, training: Sequence[TrainingSubject], *, n_epochs: int, progress: Progress | None
+) -> Regions:
+    """Let the training people's scans show the regions of this fold."""
+
+    def tell(done: int) -> None:
+        if progress is not None:
+            progress(FitProgress.reading(done, n_scans=len(training), n_epochs=n_epochs))
+
+    return learn_regions(training, n_regions=method.n_learned_regions, progress=tell)
 
 
 class _NetworkModel:
@@ -132,11 +146,12 @@ class _NetworkModel:
 class _OtherModel:
     """A model that reads one scan after the other."""
 
-    def __init__(self, model: ScanModel) -> None:
-        self._model = model.eval()
+    def __init__(self, model: ScanModel, method: Method) -> None:
+        self._model, self._method = model.eval(), method
 
     def logits(self, subjects: Sequence[TrainingSubject]) -> Float64[np.ndarray, " S"]:
-        return people_logits(self._model, subjects)
+        own = bool(self._method.n_learned_regions)
+        return people_logits(self._model, hold_region_series(subjects) if own else subjects)
 
     @torch.no_grad()
     def build_in(self, scaling: Scaling) -> None:

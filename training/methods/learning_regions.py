@@ -7,6 +7,7 @@ parcellations.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Float32
@@ -15,6 +16,8 @@ from sklearn.feature_extraction.image import grid_to_graph
 
 from imaging import brain_cube
 from imaging.regions import Regions, tile_brain
+from model.methods.scan_model import regions_sha256
+from model.methods.scan_view import ScanView
 from training.fitting.prepared import TrainingSubject
 
 _CONSTANT = 1e-6  # beside the liveliest voxel's; what does not vary goes with nothing
@@ -55,6 +58,26 @@ def learn_regions(
     ward = AgglomerativeClustering(n_clusters=n_regions, connectivity=neighbours, linkage="ward")
     found = ward.fit_predict(described / len(subjects))
     return Regions.from_labels((found + 1).astype(np.int16))
+
+
+def hold_region_series(subjects: Sequence[TrainingSubject]) -> list[TrainingSubject]:
+    """Give the subjects with their regions' series held in memory from when they are first asked for.
+
+    Nobody else will ask about a fold's own regions, so nothing of them is worth a place in the cohort.
+    """
+    return [replace(subject, views=tuple(_holding(scan) for scan in subject.scans)) for subject in subjects]
+
+
+def _holding(scan: ScanView) -> ScanView:
+    held: dict[str, Float32[np.ndarray, "T R"]] = {}
+
+    def means(regions: Regions) -> Float32[np.ndarray, "T R"]:
+        key = regions_sha256(regions.labels(scan.series.shape[1]))
+        if key not in held:
+            held[key] = regions.means(scan.series)
+        return held[key]
+
+    return replace(scan, kept_regions=means)
 
 
 def _correlations(

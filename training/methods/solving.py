@@ -1,7 +1,6 @@
 """Methods that are solved at once: features of every training scan, then one linear fit."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -21,8 +20,7 @@ from training.classical.tangent import fit_tangent_space
 from training.fitting.machine import Machine
 from training.fitting.peak_memory import forget_peak, peak_memory_bytes
 from training.fitting.prepared import TrainingSubject
-from training.fitting.progress import FitProgress, FitResult
-from training.methods.learning_regions import learn_regions
+from training.fitting.progress import FitProgress, FitResult, Progress
 from training.run_files import write_rows
 from training.runs import EPOCHS_FILE, EpochRecord
 
@@ -38,7 +36,7 @@ def solve(
     regions: Regions | None,
     folder: Path,
     seed: int,
-    progress: Callable[[FitProgress], None] | None = None,
+    progress: Progress | None = None,
 ) -> tuple[LinearModel, FitResult]:
     """Fit a linear method to people.
 
@@ -49,40 +47,28 @@ def solve(
     training : sequence of TrainingSubject
         Of both classes; nobody else's scan is read.
     regions : Regions or None
-        Of a method that reads regions.
+        Of a method that reads regions, or has learnt them.
     folder : Path
         Gets the table of epochs, which has one.
     seed : int
         Of the inner parts that penalties are chosen on.
     progress : callable, optional
-        Called after every scan that was read.
+        Called after every subject that was read.
     """
     began, device = perf_counter(), torch.device("cpu")
     forget_peak(device)
     n_voxels = count_voxels(training[0].spec.grid_size)
-    # Whoever finds regions reads every scan once more.
-    n_passes = 2 if method.n_learned_regions else 1
-
-    def read(done: int, *, passes_before: int) -> None:
-        if progress is not None:
-            progress(_scans_read(passes_before * len(training) + done, n_passes * len(training)))
-
-    if method.n_learned_regions:
-        regions = learn_regions(
-            training, n_regions=method.n_learned_regions, progress=partial(read, passes_before=0)
-        )
     model = LinearModel(
         features=method.features,
         n_voxels=n_voxels,
         n_regions=0 if regions is None else len(regions),
-        keeps_series=not method.n_learned_regions,
     )
     if regions is not None:
         model.carry(regions, n_voxels=n_voxels)
     labels = np.array([subject.label for subject in training])
     if model.whitening is not None:
         model.whitening = _whitening(model.regions(), training)
-    features = _read(model, training, progress=partial(read, passes_before=n_passes - 1))
+    features = _read(model, training, progress=progress)
     weight, intercept = _SOLVERS[method.name](features, labels, seed, model.widths)
     model.weight = torch.from_numpy(weight.astype(np.float32))
     model.intercept = torch.tensor([intercept], dtype=torch.float32)
@@ -109,26 +95,15 @@ def solve(
 
 
 def _read(
-    model: LinearModel, subjects: Sequence[TrainingSubject], *, progress: Callable[[int], None]
+    model: LinearModel, subjects: Sequence[TrainingSubject], *, progress: Progress | None
 ) -> PeopleFeatures:
     """Give each subject's features, averaged over their scans."""
     rows = []
     for done, subject in enumerate(subjects, start=1):
         rows.append(np.mean([model.features_of(scan) for scan in subject.scans], axis=0))
-        progress(done)
+        if progress is not None:
+            progress(FitProgress.reading(done, n_scans=len(subjects), n_epochs=1))
     return np.array(rows, dtype=np.float32)
-
-
-def _scans_read(done: int, n_scans: int) -> FitProgress:
-    return FitProgress(
-        epoch=0,
-        n_epochs=1,
-        batch=done,
-        n_batches=n_scans,
-        training_loss=None,
-        stopping_loss=None,
-        remaining_s=None,
-    )
 
 
 def _whitening(regions: Regions, subjects: Sequence[TrainingSubject]) -> torch.Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from model.methods.module_model import ModuleModel
-from model.published.training_recipes import PublishedTraining
+from model.published.training_recipes import TrainingRecipe
 from training.fitting.batches import PlannedWindow, plan_epoch
 from training.fitting.peak_memory import forget_peak
 from training.fitting.precision import Used
@@ -38,7 +38,7 @@ def fit_module(
     training: Sequence[TrainingSubject],
     *,
     stopping: Sequence[TrainingSubject],
-    recipe: PublishedTraining,
+    recipe: TrainingRecipe,
     settings: TrainingSettings,
     folder: Path,
     seed: int,
@@ -52,7 +52,7 @@ def fit_module(
     model : ModuleModel
         Fresh, from the same seed each time.
     training, stopping : sequence of TrainingSubject
-    recipe : PublishedTraining
+    recipe : TrainingRecipe
         Optimiser, momentum, halving and second loss; the rest is in the settings.
     settings : TrainingSettings
     folder : Path
@@ -93,7 +93,7 @@ class _ModuleLearner:
         self,
         model: ModuleModel,
         *,
-        recipe: PublishedTraining,
+        recipe: TrainingRecipe,
         settings: TrainingSettings,
         seed: int,
         device: torch.device,
@@ -149,10 +149,11 @@ class _ModuleLearner:
         return self.module.input_of(scan, start=start, length=length)
 
     def _piece_length(self, people: Sequence[TrainingSubject]) -> int:
-        """Say how many frames an input has: a window, or of series as many as the shortest training scan."""
+        """Say how many frames an input has: a window, or of series as many as every training scan has."""
         if self.module.reads != "regions":
             return people[0].spec.window_frames
-        return min(len(series) for person in people for series in person.series)
+        shortest = min(len(series) for person in people for series in person.series)
+        return min(shortest, self._recipe.piece_frames or shortest)
 
     def _set_learning_rate(self, epoch: int, share_done: float) -> None:
         rate = self._settings.learning_rate
@@ -172,7 +173,7 @@ def _without_small_rest(plan: list[list[PlannedWindow]], *, least: int) -> list[
 
 
 def _optimiser(
-    model: ModuleModel, *, recipe: PublishedTraining, settings: TrainingSettings
+    model: ModuleModel, *, recipe: TrainingRecipe, settings: TrainingSettings
 ) -> torch.optim.Optimizer:
     rate, decay = settings.learning_rate, settings.weight_decay
     if recipe.optimiser == "sgd":

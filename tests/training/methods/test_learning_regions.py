@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import adjusted_rand_score
 
+from imaging.regions import Regions
 from tests.training.methods.tiny_methods import N_VOXELS, SPEC, octants, series_of
 from tests.training.validation.tiny_cohorts import tiny_subjects
 from training.fitting.prepared import TrainingSubject
-from training.methods.learning_regions import learn_regions
+from training.methods.learning_regions import hold_region_series, learn_regions
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +65,12 @@ def test_progress_is_told_after_each_person(people):
     told = []
     learn_regions(people, n_regions=4, progress=told.append)
     assert told == [1, 2, 3]
+
+
+def test_series_are_held_for_the_regions_that_are_asked_about_and_for_no_others(people, learned):
+    held = hold_region_series(people[:1])[0].scans[0]
+    other = Regions.from_labels(octants().astype(np.int16))
+    series = people[0].series[0]
+    for regions in (learned, other):
+        np.testing.assert_array_equal(held.region_series(regions), regions.means(series))
+        assert held.region_series(regions) is held.region_series(regions)

@@ -22,6 +22,7 @@ from imaging.regions import Regions
 from model.methods.catalogue import METHODS
 from model.methods.scan_view import ScanView
 from training.fitting.prepared import TrainingSubject
+from training.methods.learning_regions import learn_regions
 from training.methods.logits import people_logits
 from training.methods.solving import solve
 
@@ -51,8 +52,11 @@ def people(n, *, seed, shared=0.6, higher=0.75):
 
 
 def auc(method, folder, *, training, asked):
-    regions = REGIONS if "regions" in METHODS[method].reads else None
-    model, _ = solve(METHODS[method], training, regions=regions, folder=folder, seed=0)
+    asked_for = METHODS[method]
+    regions = REGIONS if "regions" in asked_for.reads else None
+    if asked_for.n_learned_regions:
+        regions = learn_regions(training, n_regions=asked_for.n_learned_regions)
+    model, _ = solve(asked_for, training, regions=regions, folder=folder, seed=0)
     labels = [one.label for one in asked]
     with torch.inference_mode():
         return roc_auc_score(labels, people_logits(model.eval(), asked))
