@@ -20,22 +20,24 @@ class FramePerceptron(nn.Module):
 
     Parameters
     ----------
-    n_regions : int
+    n_regions, n_hidden : int
         At least 1.
+    dropout : float
+        Of the hidden units, in training.
 
     Raises
     ------
     ValueError
-        If there is no region.
+        If there is no region or no unit.
     """
 
-    def __init__(self, *, n_regions: int) -> None:
+    def __init__(self, *, n_regions: int, n_hidden: int = HIDDEN, dropout: float = DROPOUT) -> None:
         super().__init__()
-        at_least(1, n_regions=n_regions)
+        at_least(1, n_regions=n_regions, n_hidden=n_hidden)
         self.hidden = nn.Sequential(
-            nn.Linear(n_regions, HIDDEN), nn.LayerNorm(HIDDEN), nn.ReLU(), nn.Dropout(DROPOUT)
+            nn.Linear(n_regions, n_hidden), nn.LayerNorm(n_hidden), nn.ReLU(), nn.Dropout(dropout)
         )
-        self.readout = nn.Linear(HIDDEN, 1)
+        self.readout = nn.Linear(n_hidden, 1)
 
     def forward(self, series: RegionSeries) -> Logits:
         """Give one logit for each scan's series, (W, T, R) -> (W,)."""

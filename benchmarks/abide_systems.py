@@ -1,0 +1,89 @@
+"""Systems on people with real labels, on the same folds, and one table of them.
+
+Usage, on the cohort that docs/benchmark.md ingests from ABIDE::
+
+    python benchmarks/abide_systems.py COHORT --work FOLDER [--systems NAME ...] [--leave-site-out]
+        [--seed 0] [--out results.json]
+
+FOLDER gets a run for each system, of which those that are there are not trained again, and their report.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import torch
+
+from training.cohort.selecting.selection import select
+from training.cohort.store.cohort_store import CohortStore
+from training.evidence.report.writing import write_report
+from training.validation.cross_validation import train_run
+from training.validation.grid import SYSTEMS, grid_settings, train_grid
+
+RIDGE = "ridge-connectivity"
+DEFAULT = (
+    RIDGE,
+    "logistic-connectivity",
+    "tangent-logistic",
+    "mean-mlp",
+    "learned-regions",
+    "learned-regions-mlp",
+)
+# Of a report's row; the rest is about its page, its folds and its sites.
+KEPT = (
+    "system",
+    "title",
+    "kind",
+    "regions",
+    "split",
+    "n",
+    "n_cases",
+    "overall",
+    "confusion",
+    "baselines",
+    "site",
+    "n_parameters",
+    "training_seconds",
+    "devices",
+    "peak_memory_bytes",
+    "comparison",
+)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    arguments.add_argument("cohort", type=Path)
+    arguments.add_argument("--work", type=Path, required=True, help="folder for runs and their report")
+    arguments.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=DEFAULT, metavar="NAME")
+    arguments.add_argument("--leave-site-out", action="store_true", help="a fold for each institution")
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--out", type=Path)
+    options = arguments.parse_args()
+    torch.set_num_threads(1)
+    store = CohortStore.open(options.cohort)
+    runs = train_grid(
+        grid_settings(options.systems, overrides={"seed": options.seed}),
+        out=options.work / "runs",
+        train=lambda settings, folder: train_run(
+            store,
+            select(store.subjects, "all"),
+            settings=settings,
+            out=folder,
+            device="cpu",
+            split="leave_site_out" if options.leave_site_out else "stratified",
+            threads=1,
+        ),
+    )
+    report = options.work / "report"
+    write_report(runs, report, cohort=options.cohort, reference=RIDGE if RIDGE in options.systems else None)
+    rows = json.loads((report / "report.json").read_text())
+    for row in rows:
+        auc = row["overall"]["auc"]
+        print(f"{row['system']:<24} AUC {auc['value']:.3f} [{auc['low']:.3f}, {auc['high']:.3f}]", flush=True)
+    if options.out:
+        kept = [{name: row[name] for name in KEPT} for row in rows]
+        options.out.write_text(json.dumps({"seed": options.seed, "runs": kept}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
