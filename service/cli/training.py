@@ -1,6 +1,7 @@
 """``restnet train``: cross-validate one system, or several on the same folds, on a cohort."""
 
 from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -220,11 +221,16 @@ def _systems(
     from training.validation.grid import NETWORKS, RNNS, SYSTEMS, grid_settings
 
     if method is not None and (network or rnn):
-        raise typer.BadParameter("--method names the network too: C-lstm is --network C --rnn lstm")
+        raise typer.BadParameter(
+            "--network and --rnn choose among the eight networks, and --method names one system or all: "
+            f"leave out one or the other, found both with {method!r}"
+        )
     if method == _ALL:
         return grid_settings(list(SYSTEMS), config=config, overrides=given), True
     if method is not None and method not in SYSTEMS:
-        raise typer.BadParameter(f"--method takes {', '.join(SYSTEMS)} or all, found {method!r}")
+        nearest = get_close_matches(method, SYSTEMS, n=1)
+        perhaps = f", perhaps {nearest[0]!r} is meant" if nearest else ""
+        raise typer.BadParameter(f"--method takes {', '.join(SYSTEMS)} or all, found {method!r}{perhaps}")
     if _ALL in (network, rnn):
         networks = NETWORKS if network == _ALL else (network,)
         rnns = RNNS if rnn == _ALL else (rnn,)

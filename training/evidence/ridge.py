@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float64, Int
-from scipy.special import expit
+from scipy.special import expit, logit
 from sklearn.linear_model import LogisticRegression
 
 from training.evidence.baselines import CONNECTIVITY, SingleFoldError
@@ -15,6 +15,7 @@ from training.evidence.shapes import Connectivity, Folds, Kernel, Labels, Scores
 _PENALTIES = np.logspace(-3, 1, 13)
 _N_INNER = 5
 _INNER_SEED = 0
+_LEAST_SLOPE = 1e-3  # logits a deviation of the scores: their order is kept, their size is not
 
 
 def ridge_probabilities(features: Connectivity, labels: Labels, folds: Folds) -> Scores:
@@ -150,10 +151,17 @@ def inner_parts(labels: Int[np.ndarray, " n"], *, seed: int = _INNER_SEED) -> In
 
 
 def calibrate(scores: Scores, labels: Labels) -> tuple[float, float]:
-    """Learn from scores out of part what they mean (Platt): slope and lean of their logits."""
+    """Learn from scores out of part what they mean (Platt): slope and lean of their logits.
+
+    The slope is above 0. Where the scores of a few people go against their labels, that is chance: a slope
+    below 0 would turn the model round for everybody else. They are then taken to mean next to nothing.
+    """
     spread = float(scores.std()) or 1.0
     model = LogisticRegression(C=1.0).fit(scores[:, None] / spread, labels)
-    return float(model.coef_[0, 0]) / spread, float(model.intercept_[0])
+    slope = float(model.coef_[0, 0])
+    if slope >= _LEAST_SLOPE:
+        return slope / spread, float(model.intercept_[0])
+    return _LEAST_SLOPE / spread, float(logit(labels.mean()) - _LEAST_SLOPE * scores.mean() / spread)
 
 
 def _inner_scores(

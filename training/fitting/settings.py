@@ -301,7 +301,7 @@ def _refuse_of_others(
     obeyed = obeyed_by(settings.method)
     for field, info in TrainingSettings.model_fields.items():
         value = getattr(settings, field)
-        if field not in obeyed and value not in (info.default, defaults.get(field)):
+        if field not in obeyed and value != defaults.get(field, info.default):
             raise TrainingSettingsError(
                 name=_NO_FILE if field in given else name,
                 expected=f"{field} to be left out, because the method {settings.method!r} does not obey it",

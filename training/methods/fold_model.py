@@ -1,7 +1,9 @@
 """One fold's model, whatever its method: what cross-validation asks of it, and how it comes about."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from time import perf_counter
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +22,7 @@ from model.networks import RestNetwork
 from training.evidence.calibration import Scaling
 from training.fitting.fit import fit
 from training.fitting.logits import subject_logits
+from training.fitting.peak_memory import forget_peak, peak_memory_bytes
 from training.fitting.prepared import TrainingSubject
 from training.fitting.progress import FitProgress, FitResult, Progress
 from training.fitting.settings import TrainingSettings
@@ -92,9 +95,55 @@ def fit_model(
         )
         return _NetworkModel(network, device), result
     method = METHODS[settings.method]
-    if method.n_learned_regions:
-        regions = _learn_regions(method, training, n_epochs=settings.epochs, progress=progress)
-        training, stopping = hold_region_series(training), hold_region_series(stopping)
+    if not method.n_learned_regions:
+        return _fit_other(
+            settings,
+            training,
+            stopping=stopping,
+            regions=regions,
+            folder=folder,
+            first_weights_seed=first_weights_seed,
+            seed=seed,
+            device=device,
+            progress=progress,
+        )
+    began = perf_counter()
+    forget_peak(device)
+    learned = _learn_regions(method, training, n_epochs=settings.epochs, progress=progress)
+    took_s, peak = perf_counter() - began, peak_memory_bytes(device)
+    model, result = _fit_other(
+        settings,
+        hold_region_series(training),
+        stopping=hold_region_series(stopping),
+        regions=learned,
+        folder=folder,
+        first_weights_seed=first_weights_seed,
+        seed=seed,
+        device=device,
+        progress=progress,
+    )
+    # What it cost to find the regions is part of what the training cost.
+    return model, replace(
+        result,
+        seconds_per_epoch=result.seconds_per_epoch + took_s / result.epochs_run,
+        peak_memory_bytes=max(result.peak_memory_bytes, peak),
+    )
+
+
+def _fit_other(
+    settings: TrainingSettings,
+    training: Sequence[TrainingSubject],
+    *,
+    stopping: Sequence[TrainingSubject],
+    regions: Regions | None,
+    folder: Path,
+    first_weights_seed: int,
+    seed: int,
+    device: torch.device,
+    progress: Progress | None,
+) -> tuple["_OtherModel", FitResult]:
+    """Fit what is none of the eight networks, on regions that are known by now."""
+    method = METHODS[settings.method]
     if method.is_linear:
         solved, result = solve(method, training, regions=regions, folder=folder, seed=seed, progress=progress)
         return _OtherModel(solved, method), result

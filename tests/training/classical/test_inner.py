@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from training.classical.inner import TooFewToSplitError, choose_inside, require_enough
-from training.evidence.ridge import inner_parts
+from training.evidence.ridge import calibrate, inner_parts
 
 LABELS = np.array([0, 0, 1] * 21)
 
@@ -62,3 +63,18 @@ def test_two_of_each_are_enough():
     require_enough(np.array([0, 1, 1, 0]), method="ridge")
     with pytest.raises(TooFewToSplitError, match=r"'ridge'.*found 2 and 1"):
         require_enough(np.array([0, 1, 1]), method="ridge")
+
+
+@pytest.mark.parametrize("against", [-2.0, -1.0])
+def test_scores_that_go_against_their_labels_by_chance_turn_nobody_round(against):
+    scores = against * LABELS + np.random.default_rng(2).normal(size=63)
+    slope, lean = calibrate(scores, LABELS)
+    assert 0 < slope * scores.std() <= 1e-3
+    # They mean nothing: everybody's probability is the share of cases.
+    np.testing.assert_allclose(expit(slope * scores + lean), 1 / 3, atol=1e-3)
+
+
+def test_of_candidates_none_wins_by_going_against_the_labels():
+    noise = np.random.default_rng(3).normal(size=(2, 63))
+    candidates = np.array([-2.0 * LABELS, 0.8 * LABELS]) + noise
+    assert choose_inside(LABELS, lambda _, here: candidates[:, here], seed=0).best == 1

@@ -210,3 +210,24 @@ def test_settings_are_an_architecture_with_the_same_defaults():
     for name, field in Architecture.model_fields.items():
         if not field.is_required():
             assert getattr(TrainingSettings(), name) == field.default
+
+
+@pytest.mark.parametrize(
+    ("method", "setting", "value"),
+    [
+        # What a network has for default is no default of theirs.
+        ("ridge-connectivity", "epochs", 100),
+        ("ridge-connectivity", "inner_stopping", 0.15),
+        ("mean-mlp", "width", 8),
+    ],
+)
+def test_what_a_method_does_not_obey_is_refused(method, setting, value):
+    with pytest.raises(TrainingSettingsError, match=f"{setting} to be left out"):
+        read_settings(overrides={"method": method, setting: value})
+
+
+def test_a_method_brings_defaults_of_its_own():
+    settings = read_settings(overrides={"method": "learned-regions-mlp"})
+    assert (settings.epochs, settings.schedule, settings.inner_stopping) == (40, "cosine", 0.0)
+    assert read_settings(overrides={"method": "mean-mlp"}).batch_size == 64
+    assert read_settings(overrides={"method": "ridge-connectivity"}).epochs == 1

@@ -133,7 +133,9 @@ class RunReport:
 
     @property
     def regions(self) -> str | None:
-        """Which regions it reads and how many, of a method that reads regions."""
+        """Which regions it reads and how many, of a method that reads regions or learns its own."""
+        if self.method.n_learned_regions:
+            return f"learned ({self.method.n_learned_regions})"
         regions = self.data.record.regions
         return None if regions is None else f"{regions.name} ({regions.n_regions})"
 
