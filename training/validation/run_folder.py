@@ -191,8 +191,10 @@ def _require_same(run: Path, record: RunRecord) -> None:
         for field in sorted(asked.keys() | found.keys())
         if asked.get(field) != found.get(field)
     ]
-    # What only follows from another difference is left out where there is one.
-    causes = [one for one in differences if one["field"] not in _FOLLOWS]
+    # What only follows from another difference is left out where there is one: all else of a method.
+    causes = [one for one in differences if one["field"] == "method"] or [
+        one for one in differences if one["field"] not in _FOLLOWS
+    ]
     if differences:
         raise RunDiffersError(name=run.name, differences=causes or differences)
 
@@ -202,7 +204,9 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     parted = {"settings", "preprocessing"}
     rest = {field: value for field, value in record.items() if field not in {*parted, *_MAY_DIFFER}}
     spec = {f"preprocessing.{field}": value for field, value in record["preprocessing"].items()}
-    return {**rest, **spec, **record["settings"]}
+    regions = {f"regions.{field}": value for field, value in (rest.pop("regions", None) or {}).items()}
+    # A record of a network does not say so.
+    return {"method": "network", **rest, **spec, **regions, **record["settings"]}
 
 
 def _shown(value: Any) -> str:

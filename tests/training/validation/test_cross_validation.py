@@ -153,7 +153,7 @@ def test_another_run_is_not_mixed_into_the_folder(changed, field, store, run):
 
 
 def test_a_difference_is_told_by_the_setting_and_not_by_what_follows_from_it(store, run):
-    for changed in ({"folds": 4}, {"width": 3}):
+    for changed in ({"folds": 4}, {"width": 3}, {"method": "ridge-connectivity"}):
         (field, value), *_ = changed.items()
         other = QUICK.model_copy(update=changed)
         with pytest.raises(RunDiffersError) as refusal:
