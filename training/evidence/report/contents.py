@@ -1,5 +1,6 @@
 """What a report says of one run: every figure with its interval, before anything is drawn or worded."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -153,6 +154,18 @@ class RunReport:
         return sum(outcome.epochs_run * outcome.seconds_per_epoch for outcome in self.data.outcomes)
 
     @property
+    def inner_people(self) -> tuple[str, str, str]:
+        """People that a fold's model was fitted to, watched by and calibrated on: the fewest to the most."""
+        outcomes = self.data.outcomes
+        counts = (
+            [one.n_training + one.n_added for one in outcomes],
+            [one.n_stopping for one in outcomes],
+            [one.n_calibration for one in outcomes],
+        )
+        fitted, watched, calibrated = (_from_to(count) for count in counts)
+        return fitted, watched, calibrated
+
+    @property
     def devices(self) -> tuple[str, ...]:
         """What the folds were trained on, each once."""
         named = (" ".join(filter(None, [one.device, one.device_name])) for one in self.data.outcomes)
@@ -208,3 +221,8 @@ class RunReport:
     def people(self) -> str:
         """What a subject is called."""
         return self.data.record.people
+
+
+def _from_to(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return str(low) if low == high else f"{low} to {high}"

@@ -191,6 +191,12 @@ def test_a_row_says_what_it_is_and_what_it_took(network, ridge):
     assert ridge.training_seconds == pytest.approx(sum(26 + 0.3 * fold for fold in range(5)))
     assert "2 min 13 s" in html
     assert ridge.devices == ("cpu",)
+    of_ridge = [
+        (outcome.n_training, outcome.n_stopping, outcome.n_calibration) for outcome in ridge.data.outcomes
+    ]
+    for said, found in zip(ridge.inner_people, zip(*of_ridge, strict=True), strict=True):
+        assert said == (str(found[0]) if len(set(found)) == 1 else f"{min(found)} to {max(found)}")
+    assert ", ".join(ridge.inner_people) in html
 
 
 def test_the_files_for_programs_hold_the_table(network, ridge):
