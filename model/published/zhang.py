@@ -55,14 +55,16 @@ class SCCNNAttention(nn.Module):
     ) -> None:
         super().__init__()
         at_least(1, n_regions=n_regions)
+        # Over time alone, with the regions as columns of one image, its channels together: one large
+        # convolution a scan takes two thirds of the time of a small one for each region.
         stages: list[nn.Module] = []
         n_in = 1
         for n_out, pooled, dropout in zip(FILTERS, POOLED, dropouts, strict=True):
-            stages += [nn.Conv1d(n_in, n_out, 3, padding=1), nn.LeakyReLU()]
-            stages += [nn.MaxPool1d(2)] if pooled else []
+            stages += [nn.Conv2d(n_in, n_out, (3, 1), padding=(1, 0)), nn.LeakyReLU()]
+            stages += [nn.MaxPool2d((2, 1))] if pooled else []
             stages += [nn.Dropout(dropout)]
             n_in = n_out
-        self.stages = nn.Sequential(*stages)
+        self.stages = nn.Sequential(*stages).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.of_region = nn.Linear(n_in, ATTENTION_UNITS)
         self.of_all = nn.Linear(n_in, ATTENTION_UNITS, bias=False)
         self.score = nn.Linear(ATTENTION_UNITS, 1)
@@ -79,9 +81,8 @@ class SCCNNAttention(nn.Module):
             If there are fewer than 4 time points.
         """
         enough_time(network="SCCNNAttention", expected=MIN_TIME_POINTS, found=series.shape[1])
-        regions = series.transpose(1, 2)
-        over_time = self.stages(regions.flatten(0, 1).unsqueeze(1))
-        return over_time.mean(dim=2).unflatten(0, regions.shape[:2])  # type: ignore[no-any-return]
+        over_time = self.stages(series.unsqueeze(1).contiguous(memory_format=torch.channels_last))
+        return over_time.mean(dim=2).transpose(1, 2)  # type: ignore[no-any-return]
 
     def weigh(self, features: RegionFeatures) -> RegionWeights:
         """Weigh each region between 0 and 1, by itself and the mean of all; weights have no fixed sum."""
