@@ -22,6 +22,7 @@ from training.cohort.store.cohort_store import CohortStore
 from training.cohort.subjects import Subject
 from training.errors import CohortError
 from training.fitting.settings import TrainingSettings
+from training.fitting.threads import on_threads
 from training.methods.possible import require_possible
 from training.methods.run_regions import CUBES, choose_regions, keep_regions
 from training.runs import RunRecord, Split
@@ -259,14 +260,10 @@ def _train_folds(
             finished=gather,
         )
         return
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
+    with on_threads(threads):
         for fold in left:
             train_fold(run, fold, cohort=cohort, device=device, progress=progress)
             gather(fold)
-    finally:
-        torch.set_num_threads(before)
 
 
 def _split(subjects: Sequence[Subject], *, settings: TrainingSettings, split: Split) -> Folds:

@@ -16,11 +16,10 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import ClassVar
 
-import torch
-
 from model.predictor import Device
 from training.errors import CohortError
 from training.fitting.progress import FitProgress
+from training.fitting.threads import on_threads
 from training.validation.fold import ReportFold, train_fold
 
 _STOP_PATIENCE_S = 10.0
@@ -156,8 +155,7 @@ def _work(pipe: Connection, *, run: Path, fold: int, cohort: Path, device: Devic
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # An orderly end: what a log's threads hold of the system is given back.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    torch.set_num_threads(threads)
-    with suppress(BrokenPipeError):
+    with suppress(BrokenPipeError), on_threads(threads):
         try:
             train_fold(run, fold, cohort=cohort, device=device, progress=lambda _, word: pipe.send(word))
         except BrokenPipeError:

@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from tests.training.validation.tiny_cohorts import QUICK, tiny_store
 from training.cohort.store.cohort_store import CohortStore
@@ -187,6 +188,19 @@ def test_what_is_gone_on_with_on_other_threads_says_so(store, run, tmp_path):
     (fold_folder(copy, 1) / OUTCOME_FILE).unlink()
     train_run(store, store.subjects, settings=QUICK, out=copy, device="cpu", threads=2)
     assert [read_outcome(copy, fold).threads for fold in range(2)] == [1, 2]
+
+
+def test_linear_algebra_takes_no_more_threads_than_are_asked_for(store, run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    (fold_folder(copy, 1) / OUTCOME_FILE).unlink()
+    seen = []
+
+    def look(_fold):
+        seen.append({pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"})
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        train_run(store, store.subjects, settings=QUICK, out=copy, device="cpu", threads=1, finished=look)
+    assert seen[-1] == {1}
 
 
 def test_another_folds_table_is_refused(store, run, tmp_path):
