@@ -3,14 +3,16 @@
 Usage, on the cohort that docs/benchmark.md ingests from ABIDE::
 
     python benchmarks/abide_systems.py COHORT --work FOLDER [--systems NAME ...] [--leave-site-out]
-        [--seed 0] [--out results.json]
+        [--regions ATLAS] [--seed 0] [--out results.json]
 
-FOLDER gets a run for each system, of which those that are there are not trained again, and their report.
+FOLDER gets a run for each system, of which those that are there are not trained again, and their report. In
+the file of results the rows of what was run are replaced, and those of everything else stay.
 """
 
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,6 +22,7 @@ from training.evidence.report.writing import write_report
 from training.validation.cross_validation import train_run
 from training.validation.grid import SYSTEMS, grid_settings, train_grid
 
+COMMAND = "python benchmarks/abide_systems.py COHORT --work FOLDER [--leave-site-out] [--regions ATLAS]"
 RIDGE = "ridge-connectivity"
 DEFAULT = (
     RIDGE,
@@ -56,6 +59,7 @@ def main() -> None:
     arguments.add_argument("--work", type=Path, required=True, help="folder for runs and their report")
     arguments.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=DEFAULT, metavar="NAME")
     arguments.add_argument("--leave-site-out", action="store_true", help="a fold for each institution")
+    arguments.add_argument("--regions", default="cubes", help="cubes, power264 or an atlas in MNI152 space")
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
@@ -71,6 +75,7 @@ def main() -> None:
             out=folder,
             device="cpu",
             split="leave_site_out" if options.leave_site_out else "stratified",
+            regions=options.regions,
             threads=1,
         ),
     )
@@ -81,8 +86,19 @@ def main() -> None:
         auc = row["overall"]["auc"]
         print(f"{row['system']:<24} AUC {auc['value']:.3f} [{auc['low']:.3f}, {auc['high']:.3f}]", flush=True)
     if options.out:
-        kept = [{name: row[name] for name in KEPT} for row in rows]
-        options.out.write_text(json.dumps({"seed": options.seed, "runs": kept}, indent=2) + "\n")
+        _keep(options.out, rows, seed=options.seed)
+
+
+def _keep(path: Path, rows: list[dict[str, Any]], *, seed: int) -> None:
+    """Put rows in the place of those of the same system, regions, folds and seed."""
+    before = json.loads(path.read_text())["runs"] if path.exists() else []
+    new = [{"seed": seed} | {name: row[name] for name in KEPT} for row in rows]
+    known = {_identity(row): row for row in before} | {_identity(row): row for row in new}
+    path.write_text(json.dumps({"command": COMMAND, "runs": list(known.values())}, indent=2) + "\n")
+
+
+def _identity(row: dict[str, Any]) -> tuple[object, ...]:
+    return row["split"], row["seed"], row["system"], (row["regions"] or {}).get("name")
 
 
 if __name__ == "__main__":
