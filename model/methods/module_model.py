@@ -44,8 +44,7 @@ class ModuleModel(ScanModel):
         grid_size: int,
     ) -> None:
         super().__init__(n_voxels=n_voxels, with_regions=n_regions > 0)
-        # On a processor, convolutions and pools take half the time where a voxel's channels lie together.
-        self.module: nn.Module = module.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.module = module
         self.reads = reads
         self._maps = tuple(DERIVED_MAPS.index(name) for name in maps)
         self._grid_size = grid_size

@@ -55,8 +55,8 @@ class SCCNNAttention(nn.Module):
     ) -> None:
         super().__init__()
         at_least(1, n_regions=n_regions)
-        # Over time alone, with the regions as columns of one image, its channels together: one large
-        # convolution a scan takes two thirds of the time of a small one for each region.
+        # Over time alone, with the regions as columns of one image: one large convolution a scan takes less
+        # time than a small one for each region.
         stages: list[nn.Module] = []
         n_in = 1
         for n_out, pooled, dropout in zip(FILTERS, POOLED, dropouts, strict=True):
@@ -64,7 +64,7 @@ class SCCNNAttention(nn.Module):
             stages += [nn.MaxPool2d((2, 1))] if pooled else []
             stages += [nn.Dropout(dropout)]
             n_in = n_out
-        self.stages = nn.Sequential(*stages).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.stages = nn.Sequential(*stages)
         self.of_region = nn.Linear(n_in, ATTENTION_UNITS)
         self.of_all = nn.Linear(n_in, ATTENTION_UNITS, bias=False)
         self.score = nn.Linear(ATTENTION_UNITS, 1)
@@ -81,7 +81,7 @@ class SCCNNAttention(nn.Module):
             If there are fewer than 4 time points.
         """
         enough_time(network="SCCNNAttention", expected=MIN_TIME_POINTS, found=series.shape[1])
-        over_time = self.stages(series.unsqueeze(1).contiguous(memory_format=torch.channels_last))
+        over_time = self.stages(series.unsqueeze(1))
         return over_time.mean(dim=2).transpose(1, 2)  # type: ignore[no-any-return]
 
     def weigh(self, features: RegionFeatures) -> RegionWeights:

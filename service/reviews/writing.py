@@ -5,11 +5,11 @@ from typing import ClassVar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from service import jobs
 from service.audit import record
 from service.db.rows import PredictionRow, PredictionState, ResultRow, ReviewRow
 from service.errors import ServiceError
 from service.identity.actor import Actor
+from service.jobs.predictions import PredictionNotFinishedError, PredictionNotFoundError
 from service.reviews.words import AGREES_WITH, Diagnosis, OwnDecision, Verdict
 
 
@@ -66,12 +66,12 @@ def review_prediction(
     """
     prediction = session.get(PredictionRow, prediction_id, populate_existing=True)
     if prediction is None:
-        raise jobs.PredictionNotFoundError(prediction_id)
+        raise PredictionNotFoundError(prediction_id)
     said = session.scalars(
         select(ResultRow.decision).where(ResultRow.prediction_id == prediction_id)
     ).one_or_none()
     if prediction.state != PredictionState.SUCCEEDED or said is None:
-        raise jobs.PredictionNotFinishedError(prediction.state.value)
+        raise PredictionNotFinishedError(prediction.state.value)
     if decision is not None and AGREES_WITH.get(said) == decision:
         raise OverrideAgreesError(decision.value)
     row = ReviewRow(
@@ -89,7 +89,7 @@ def review_prediction(
     # Asked after the first write, which orders this with a deletion: it must not leave a review behind.
     wanted = select(PredictionRow.id).where(PredictionRow.id == prediction_id, PredictionRow.still_wanted())
     if session.scalars(wanted).one_or_none() is None:
-        raise jobs.PredictionNotFoundError(prediction_id)
+        raise PredictionNotFoundError(prediction_id)
     details: dict[str, object] = {"review_id": row.id, "verdict": verdict.value}
     if training_consent is not None:
         details["training_consent"] = training_consent

@@ -58,7 +58,7 @@ def _explain(runtime: Runtime, row: ExplanationRow, owner: str, heartbeat: Heart
     require_explainable(predictor)
 
     def read(kept: NormalisedScanRow | None) -> tuple[NetworkInput, ScanPictures]:
-        with fetched_to_read(runtime, scan, kept, check=heartbeat.check) as path:
+        with fetched_to_read(runtime.storage, scan, kept, check=heartbeat.check) as path:
             runtime.storage_answered()
             return picture_enclosed(
                 runtime.enclosure,

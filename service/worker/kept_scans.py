@@ -11,10 +11,9 @@ from imaging.native.normalise import VERSION
 from imaging.native.preparing import as_native
 from service import jobs
 from service.db.rows import NormalisedScanRow, ScanRow
-from service.storage import StoredFileDamagedError, StoredFileMissingError
+from service.storage import Storage, StoredFileDamagedError, StoredFileMissingError
 from service.worker.patience import entered
 from service.worker.reading import StoredFileChangedError
-from service.worker.runtime import Runtime
 
 # What a file in template space can be made again after.
 LOST = (StoredFileMissingError, StoredFileDamagedError, StoredFileChangedError)
@@ -34,11 +33,11 @@ def lies_elsewhere(session: Session, scan: ScanRow) -> bool:
 
 
 def fetched_to_read(
-    runtime: Runtime, scan: ScanRow, kept: NormalisedScanRow | None, *, check: Callable[[], None]
+    storage: Storage, scan: ScanRow, kept: NormalisedScanRow | None, *, check: Callable[[], None]
 ) -> AbstractContextManager[Path]:
     """Fetch the file that a model reads; whoever reads it compares it with :func:`stored_sha256`."""
     key = scan.storage_key if kept is None or kept.storage_key is None else kept.storage_key
-    return entered(runtime.storage.open_local(key, compare=False), check=check)
+    return entered(storage.open_local(key, compare=False), check=check)
 
 
 def stored_sha256(scan: ScanRow, kept: NormalisedScanRow | None) -> str:

@@ -106,7 +106,7 @@ def classify_stored(
     progress, check : callable
         As :meth:`service.worker.runtime.Runtime.predict` takes them.
     """
-    with fetched_to_read(runtime, scan, kept, check=check) as path:
+    with fetched_to_read(runtime.storage, scan, kept, check=check) as path:
         runtime.storage_answered()
         return runtime.predict(path, predictor, scan=scan, kept=kept, progress=progress, check=check)
 

@@ -202,7 +202,7 @@ def _store(
 
 def _prepare(runtime: Runtime, scan: ScanRow, cohort: CohortStore, heartbeat: Heartbeat) -> PreparedScan:
     def read(kept: NormalisedScanRow | None) -> PreparedScan:
-        with fetched_to_read(runtime, scan, kept, check=heartbeat.check) as path:
+        with fetched_to_read(runtime.storage, scan, kept, check=heartbeat.check) as path:
             runtime.storage_answered()
             return prepare_enclosed(
                 runtime.enclosure,
