@@ -1,7 +1,7 @@
 """Whether every system finds what was planted where it can see it, and nothing where nothing was.
 
 ``python benchmarks/systems.py --work FOLDER [--systems NAME ...] [--subjects 64] [--effect-size 3]
-[--folds 2] [--out results.json]`` simulates one cohort with a strong effect and one with none,
+[--nulls 1] [--folds 2] [--out results.json]`` simulates one cohort with a strong effect and one with none,
 with seeds that were fixed before anything was measured, and cross-validates every system on both: the same
 people, folds and inner parts. What is planted is a less coherent default mode network and one less opposed to
 the networks of control and attention (`training.simulation.brain_networks`): an effect in how regions go
@@ -13,7 +13,7 @@ script goes on with what is left. AUCs are of pairs of one fold, which leaves ou
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -32,7 +32,8 @@ from training.validation.cross_validation import train_run
 from training.validation.grid import SYSTEMS, grid_settings
 
 JOURNAL = "systems.jsonl"
-SEEDS = {"effect": 700, "null": 701}
+# Of the cohort with an effect, and of the first without; more of these follow on it.
+EFFECT_SEED, NULL_SEED = 700, 701
 
 Settings = dict[str, Any]
 Line = dict[str, Any]
@@ -64,6 +65,7 @@ def main() -> None:
     )
     arguments.add_argument("--subjects", type=int, default=64)
     arguments.add_argument("--effect-size", type=float, default=3.0)
+    arguments.add_argument("--nulls", type=int, default=1, help="cohorts without an effect")
     arguments.add_argument("--folds", type=int, default=2)
     arguments.add_argument("--out", type=Path)
     options = arguments.parse_args()
@@ -73,18 +75,21 @@ def main() -> None:
         name: settings_of(name, overrides={"folds": options.folds, "seed": 0}) for name in options.systems
     }
     lines = []
-    for question, seed in SEEDS.items():
-        effect_size = options.effect_size if question == "effect" else 0.0
-        store = cohort(
-            options.work / f"{question}-{options.subjects}-{effect_size:g}",
-            n_subjects=options.subjects,
-            effect_size=effect_size,
-            seed=seed,
-        )
+    for folder, seed, effect_size in cohorts(
+        n_subjects=options.subjects, effect_size=options.effect_size, n_nulls=options.nulls
+    ):
+        store = cohort(options.work / folder, n_subjects=options.subjects, effect_size=effect_size, seed=seed)
         lines += [measured(store, settings, options.work) for settings in grid.values()]
     show(lines)
     if options.out:
         options.out.write_text(json.dumps(summarised(lines), indent=2) + "\n")
+
+
+def cohorts(*, n_subjects: int, effect_size: float, n_nulls: int) -> Iterator[tuple[str, int, float]]:
+    """Name the cohorts, each with its seed and the size of its effect."""
+    yield f"effect-{n_subjects}-{effect_size:g}", EFFECT_SEED, effect_size
+    for seed in range(NULL_SEED, NULL_SEED + n_nulls):
+        yield f"null-{n_subjects}-{seed}", seed, 0.0
 
 
 def settings_of(system: str, *, overrides: Settings) -> TrainingSettings:
