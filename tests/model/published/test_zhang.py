@@ -70,3 +70,16 @@ def test_dropout_acts_in_training_and_nowhere_after_the_third_convolution():
 def test_another_number_of_regions_than_built_for_is_an_error():
     with pytest.raises(RuntimeError):
         settled(4)(torch.randn(1, 20, 5))
+
+
+def test_how_regions_go_together_in_time_is_lost_on_it():
+    """A region is described by the mean over its own time: shifted against others it is described alike."""
+    network = settled(30)
+    scans = torch.randn(2, 200, 1) + torch.randn(2, 200, 30)
+    # By multiples of what the pools join, and as a ring: only the ends meet other neighbours.
+    shifted = torch.stack([torch.roll(scans[0, :, k], 4 * (7 * k % 50)) for k in range(30)], dim=1)
+    with torch.no_grad():
+        features = network.describe(torch.stack([scans[0], shifted, scans[1]]))
+    assert (features[1] - features[0]).norm() < 0.2 * (features[2] - features[0]).norm()
+    together, apart = (torch.corrcoef(series.T).abs().mean() for series in (scans[0], shifted))
+    assert together > 3 * apart
