@@ -22,7 +22,7 @@ FINER = 2
 SMOOTHING_FWHM_MM = 6.0
 """As a run is smoothed. Twelve numbers leave tissues a standard deviation of 2.5 mm from where the template
 has them, which is this Gaussian: a voxel then says how much of a tissue is thereabouts. Nothing is left that
-is finer than the maps' voxels of 2.7 mm could hold."""
+is finer than the maps' voxels of 2.65 mm could hold."""
 
 
 def tissue_maps(shares: Float32[np.ndarray, "3 X Y Z"], *, affine: Affine, grid_size: int) -> TissueMaps:

@@ -134,6 +134,7 @@ def test_a_t1_weighted_image_shows_the_way(tmp_path):
     (entry,) = RawBidsSource(tmp_path / "study").entries()
     with entry.open_source(tmp_path) as opened:
         found = list(opened.scan.blocks())
+    np.testing.assert_array_equal(opened.tissues.shares, wanted.tissues.shares)
 
     assert np.array_equal(np.concatenate(found, axis=3), np.concatenate(list(wanted.scan.blocks()), axis=3))
 
