@@ -115,6 +115,7 @@ def test_the_t1_weighted_image_of_its_session_goes_with_a_run(tmp_path):
         "sub-1_ses-1_T1w.nii.gz",
         None,
     ]
+    assert [entry.has_t1w for entry in entries] == [True, True, True, False]
     before = [entry.stamp() for entry in entries]
     (root / "sub-1/ses-2/anat/sub-1_ses-2_T1w.nii.gz").write_bytes(b"another image")
     assert [entry.stamp() == stamp for entry, stamp in zip(entries, before, strict=True)] == [
