@@ -1,7 +1,8 @@
 """The shape of every array that crosses a function boundary in this project.
 
 Legend: ``X Y Z`` voxels of the scan's own grid; ``T`` frames; ``N`` voxels inside a mask; ``W`` windows;
-``G`` the edge of the network's cube (34); ``F`` frames in a window (20); ``M`` derived maps (5).
+``K`` those inside the mask of a cube twice as fine; ``G`` the edge of the network's cube (34); ``F`` frames
+in a window (20); ``M`` derived maps (5).
 """
 
 import numpy as np
@@ -40,3 +41,6 @@ BrainMap = Float32[np.ndarray, " N"]
 
 BrainMaps = Float32[np.ndarray, "M N"]
 """Derived maps of one scan."""
+
+TissueMaps = Float32[np.ndarray, "3 K"]
+"""Grey matter, white matter and fluid of one head."""

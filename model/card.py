@@ -16,6 +16,7 @@ from model.errors import (
     CheckpointFormatError,
     CheckpointMethodError,
     CheckpointNotFoundError,
+    MethodNeedsT1wError,
 )
 from model.methods.catalogue import METHODS
 from model.population import Population
@@ -119,6 +120,17 @@ class ModelCard(Architecture):
         if self.decision_rule == "conformal" and (quantiles is None or set(quantiles) != CONFORMAL_KEYS):
             raise ValueError(f"expected conformal_quantiles with {sorted(CONFORMAL_KEYS)}")
         return self
+
+
+def require_served(card: ModelCard) -> None:
+    """See that a scan to be classified brings all that a model reads.
+
+    Raises
+    ------
+    MethodNeedsT1wError
+    """
+    if "tissues" in METHODS[card.method].reads:
+        raise MethodNeedsT1wError(method=card.method)
 
 
 def read_card(path: Path) -> ModelCard:

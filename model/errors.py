@@ -107,6 +107,25 @@ class CheckpointMethodError(CheckpointError):
         )
 
 
+class MethodNeedsT1wError(CheckpointError):
+    """A model that reads more than a scan to be classified brings.
+
+    Attributes
+    ----------
+    method : str
+    """
+
+    code = "method_needs_t1w"
+
+    def __init__(self, *, method: str) -> None:
+        self.method = method
+        super().__init__(
+            "expected a model that reads what a scan to be classified brings, found one of the method "
+            f"{method!r}, which also reads tissue maps of a T1-weighted image: only `restnet cohort ingest` "
+            "makes them"
+        )
+
+
 class ExplanationNotAvailableError(ModelError):
     """The model is of a method that is not explained by a map of voxels.
 

@@ -8,7 +8,7 @@ import torch
 
 from imaging import NetworkInput, PreprocessingSpec
 from model.backends import Backend, BackendName
-from model.card import ModelCard
+from model.card import ModelCard, require_served
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.decision import Decision, Interval, bootstrap_interval, calibrated_probability, decide
 from model.embedding import Projection
@@ -74,6 +74,8 @@ class Predictor:
 
     Raises
     ------
+    MethodNeedsT1wError
+        If its method reads what no scan to be classified brings.
     DeviceUnavailableError
         If "cuda" is asked for and there is none.
     BackendUnavailableError, BackendParityError
@@ -81,6 +83,7 @@ class Predictor:
     """
 
     def __init__(self, checkpoint: Checkpoint, *, device: Device = "auto", backend: Backend = "auto") -> None:
+        require_served(checkpoint.card)
         self.card: ModelCard = checkpoint.card
         self.sha256 = checkpoint.sha256
         self.spec = PreprocessingSpec.from_json(dict(checkpoint.card.preprocessing))

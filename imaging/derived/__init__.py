@@ -6,4 +6,5 @@
     homogeneity.py  ReHo: a voxel with its neighbours
     mirror.py       VMHC: a voxel with its mirror image
     maps.py         all of them in one order
+    tissue_maps.py  grey matter, white matter and fluid, of a T1-weighted image of the same head
 """

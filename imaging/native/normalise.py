@@ -35,7 +35,7 @@ from imaging.native.slice_timing import align_slices
 from imaging.native.steady import Start, find_start
 from imaging.native.structural import read_structural
 from imaging.native.through_t1w import T1wNotUsedError, register_through
-from imaging.native.tissues import template_tissues
+from imaging.native.tissues import Tissues, template_tissues
 from imaging.one_thread import one_blas_thread
 from imaging.scan import BoldScan
 from imaging.shapes import Affine, Bold, Volume
@@ -74,6 +74,9 @@ class Normalised:
         What a reader of a result should know: of the header, and of the quality.
     provenance : dict
         What was done, with which settings, as plain JSON values.
+    tissues : Tissues or None
+        Of the person, in the template's space; None where no T1-weighted image served, or the registration
+        was known before.
     """
 
     scan: BoldScan
@@ -83,6 +86,7 @@ class Normalised:
     pictures: NativePictures
     warnings: tuple[ScanWarning, ...]
     provenance: dict[str, Any]
+    tissues: Tissues | None = None
 
 
 @one_blas_thread()
@@ -144,9 +148,9 @@ def normalise(
         keep(Known(motion=motion))
     report("registration", 0.0)
     mean = mean_in_place(bold, affine=scan.affine, motion=motion)
-    registration = known.registration
+    registration, tissues = known.registration, None
     if registration is None:
-        registration = _register(mean, scan.affine, t1w=t1w)
+        registration, tissues = _register(mean, scan.affine, t1w=t1w)
         keep(Known(motion=motion, registration=registration))
     require_still(motion)
     report("registration", 1.0)
@@ -220,6 +224,7 @@ def normalise(
             "quality": quality.to_json(),
             "warnings": [{"code": warning.code, "message": warning.message} for warning in warnings],
         },
+        tissues=tissues,
     )
 
 
@@ -248,15 +253,15 @@ def read_run(scan: BoldScan, discarded_before: int, report: Progress) -> tuple[B
     return bold[..., start.dropped :], start
 
 
-def _register(mean: Volume, affine: Affine, *, t1w: Path | None) -> Registration:
+def _register(mean: Volume, affine: Affine, *, t1w: Path | None) -> tuple[Registration, Tissues | None]:
     """Lay the template over the mean, by way of a T1-weighted image where one is given and shows the way."""
     direct = register(mean, affine)
     if t1w is None:
-        return direct
+        return direct, None
     try:
         return register_through(mean, affine, direct=direct, structural=read_structural(t1w))
     except (T1wNotUsedError, ScanError) as found:
-        return replace(direct, t1w_not_used=str(found))
+        return replace(direct, t1w_not_used=str(found)), None
 
 
 def _of_t1w(registration: Registration) -> tuple[ScanWarning, ...]:

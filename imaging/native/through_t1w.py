@@ -85,16 +85,19 @@ class Way:
         Millimetres of the image -> of the run, rigid.
     left : float
         Of what the template's tissues leave unexplained of the run, the share that those of the image leave.
+    own : Tissues
+        Of the person, on the grid of the template's.
     """
 
     head: Affine
     beside: Affine
     left: float
+    own: Tissues
 
 
 def register_through(
     mean: Volume, affine: Affine, *, direct: Registration, structural: Structural
-) -> Registration:
+) -> tuple[Registration, Tissues]:
     """Lay the template over a scan by way of a T1-weighted image of the same head.
 
     Parameters
@@ -111,6 +114,8 @@ def register_through(
     -------
     Registration
         ``through`` "t1w".
+    Tissues
+        Of the person, in the template's space.
 
     Raises
     ------
@@ -118,7 +123,7 @@ def register_through(
         If the image shows no brain, or not that of the scan, or the template lies worse than without it.
     """
     way = find_way(mean, affine, direct=direct, structural=structural)
-    return judge_way(mean, affine, way, direct=direct)
+    return judge_way(mean, affine, way, direct=direct), way.own
 
 
 def find_way(mean: Volume, affine: Affine, *, direct: Registration, structural: Structural) -> Way:
@@ -142,7 +147,7 @@ def find_way(mean: Volume, affine: Affine, *, direct: Registration, structural: 
         raise T1wNotUsedError(f"in the image itself: {refusal}") from refusal
     except np.linalg.LinAlgError as error:
         raise T1wNotUsedError("expected a head, found nothing that a brain could be laid over") from error
-    return Way(head=head, beside=beside, left=left)
+    return Way(head=head, beside=beside, left=left, own=own)
 
 
 def judge_way(mean: Volume, affine: Affine, way: Way, *, direct: Registration) -> Registration:

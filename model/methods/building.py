@@ -5,7 +5,8 @@ from functools import lru_cache
 from torch import nn
 
 from imaging import brain_cube
-from model.methods.catalogue import METHODS, MethodName
+from imaging.derived.tissue_maps import FINER
+from model.methods.catalogue import METHODS, Method, MethodName
 from model.methods.frame_perceptron import FramePerceptron
 from model.methods.linear import LinearModel
 from model.methods.module_model import ModuleModel
@@ -27,19 +28,32 @@ def build_method(name: MethodName, *, grid_size: int, n_regions: int) -> ScanMod
     method, n_voxels = METHODS[name], count_voxels(grid_size)
     n_regions = n_regions or method.n_learned_regions
     if method.is_linear:
-        return LinearModel(features=method.features, n_voxels=n_voxels, n_regions=n_regions)
+        return build_linear(method, grid_size=grid_size, n_regions=n_regions)
     module: nn.Module
     if method.n_learned_regions:
         module = FramePerceptron(n_regions=n_regions)
     else:
-        module = build_published(name, n_maps=len(method.maps), n_regions=n_regions)
+        module = build_published(
+            name, n_maps=len(method.maps), n_structural=len(method.tissues), n_regions=n_regions
+        )
     return ModuleModel(
         module,
         reads="regions" if n_regions else method.reads[0],
         maps=method.maps,
+        tissues=method.tissues,
         n_voxels=n_voxels,
         n_regions=n_regions,
         grid_size=grid_size,
+    )
+
+
+def build_linear(method: Method, *, grid_size: int, n_regions: int) -> LinearModel:
+    """Build a model of a method that comes to one weight a feature; parameters as of :func:`build_method`."""
+    return LinearModel(
+        features=method.features,
+        n_voxels=count_voxels(grid_size),
+        n_regions=n_regions,
+        n_fine_voxels=count_voxels(FINER * grid_size) if "tissues" in method.reads else 0,
     )
 
 

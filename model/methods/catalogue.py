@@ -15,9 +15,11 @@ MethodName = Literal[
     "svm-reho",
     "svm-falff",
     "mkl",
+    "mkl-t1w",
     "learned-regions",
     "learned-regions-mlp",
     "zou-3d-cnn",
+    "zou-3d-cnn-t1w",
     "mao-4d-cnn-pooling",
     "mao-4d-cnn-lstm",
     "mao-4d-cnn-convolution",
@@ -29,11 +31,13 @@ MethodName = Literal[
 ]
 """How a method is called in settings, cards and folders; "network" is one of the eight."""
 
-Reads = Literal["frames", "voxels", "regions", "maps"]
-"""Windows of whole frames; every voxel's series; the mean series of regions; maps of the whole scan."""
+Reads = Literal["frames", "voxels", "regions", "maps", "tissues"]
+"""Windows of whole frames; every voxel's series; the mean series of regions; maps of the whole scan; maps of
+tissues, of a T1-weighted image of the same head."""
 
-Feature = Literal["connectivity", "tangent", "alff", "falff", "falff_sd", "reho", "vmhc"]
-"""What a linear method puts a weight on: of pairs of regions, or a derived map's voxels."""
+Tissue = Literal["grey_matter", "white_matter", "fluid"]
+Feature = Literal["connectivity", "tangent", "alff", "falff", "falff_sd", "reho", "vmhc", "grey_matter"]
+"""What a linear method puts a weight on: of pairs of regions, or a derived or tissue map's voxels."""
 
 Kind = Literal[
     "the network itself",
@@ -56,11 +60,14 @@ class Method:
         Of `MethodName`.
     title : str
         For people, in a table.
-    reads : tuple of "frames", "voxels", "regions" or "maps"
+    reads : tuple of "frames", "voxels", "regions", "maps" or "tissues"
+        What reads tissues cannot be served: a scan to be classified does not bring them.
     features : tuple of str
         Of a linear method, in the order of its weights; empty for the others.
     maps : tuple of str
         Derived maps that a module reads, in their order; empty for the others.
+    tissues : tuple of str
+        Tissue maps that a module reads beside them, in their order; empty for the others.
     n_learned_regions : int
         That it finds in its training scans by itself, of every fold its own; 0 for the others.
     learns_in_epochs : bool
@@ -76,6 +83,7 @@ class Method:
     reads: tuple[Reads, ...]
     features: tuple[Feature, ...] = ()
     maps: tuple[Feature, ...] = ()
+    tissues: tuple[Tissue, ...] = ()
     n_learned_regions: int = 0
     learns_in_epochs: bool = True
     kind: Kind
@@ -147,7 +155,16 @@ _ALL = (
         features=("reho", "connectivity"),
         learns_in_epochs=False,
         kind="our reading",
-        source="Dai et al. 2012, without the structural modality: the cohort has no T1 maps",
+        source="Dai et al. 2012, without the structural modality",
+    ),
+    Method(
+        name="mkl-t1w",
+        title="Dai, multiple kernels (ReHo, connectivity, grey matter)",
+        reads=("maps", "regions", "tissues"),
+        features=("reho", "connectivity", "grey_matter"),
+        learns_in_epochs=False,
+        kind="our reading",
+        source="Dai et al. 2012, with grey matter for the structural modality",
     ),
     Method(
         name="learned-regions",
@@ -173,8 +190,9 @@ _OF_PUBLISHED = tuple(
     Method(
         name=cast("MethodName", system.name),
         title=system.title,
-        reads=(system.reads,),
+        reads=(system.reads, "tissues") if system.with_tissues else (system.reads,),
         maps=("reho", "falff", "vmhc") if system.reads == "maps" else (),
+        tissues=("grey_matter", "white_matter", "fluid") if system.with_tissues else (),
         kind=system.standing,
         source=system.citation.in_words,
     )

@@ -8,6 +8,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from imaging.derived.maps import DERIVED_MAPS, standardise_map
+from imaging.derived.tissue_maps import TISSUE_MAPS, standardise_tissue
 from model.methods.catalogue import Feature
 from model.methods.features import fisher_z_correlations
 from model.methods.scan_model import ScanModel, WindowLogits
@@ -24,13 +25,18 @@ class LinearModel(ScanModel):
         Whose columns stand behind each other.
     n_voxels, n_regions : int
         Of the brain mask, and of the regions; 0 where it reads none.
+    n_fine_voxels : int
+        Of the brain mask on the grid of tissue maps; 0 where it reads none.
     """
 
-    def __init__(self, *, features: Sequence[Feature], n_voxels: int, n_regions: int) -> None:
+    def __init__(
+        self, *, features: Sequence[Feature], n_voxels: int, n_regions: int, n_fine_voxels: int = 0
+    ) -> None:
         super().__init__(n_voxels=n_voxels, with_regions=n_regions > 0)
         self.features = tuple(features)
         self.widths = tuple(
-            count_features(one, n_regions=n_regions, n_voxels=n_voxels) for one in self.features
+            count_features(one, n_regions=n_regions, n_voxels=n_voxels, n_fine_voxels=n_fine_voxels)
+            for one in self.features
         )
         self.weight: Tensor
         self.intercept: Tensor
@@ -66,6 +72,10 @@ class LinearModel(ScanModel):
         if name == "tangent":
             covariance = shrunk_covariance(scan.region_series(self.regions()))
             return np.asarray(self._tangent_space().project(covariance[None])[0])
+        if name in TISSUE_MAPS:
+            return standardise_tissue(np.asarray(scan.tissue_maps()[TISSUE_MAPS.index(name)])).astype(
+                np.float64
+            )
         values = np.asarray(scan.derived_maps()[DERIVED_MAPS.index(name)])
         return np.asarray(standardise_map(values), dtype=np.float64)
 
@@ -75,10 +85,10 @@ class LinearModel(ScanModel):
         return TangentSpace(self.whitening.cpu().double().numpy())
 
 
-def count_features(name: Feature, *, n_regions: int, n_voxels: int) -> int:
+def count_features(name: Feature, *, n_regions: int, n_voxels: int, n_fine_voxels: int) -> int:
     """Count the columns of a feature."""
     if name == "connectivity":
         return n_regions * (n_regions - 1) // 2
     if name == "tangent":
         return n_regions * (n_regions + 1) // 2
-    return n_voxels
+    return n_fine_voxels if name in TISSUE_MAPS else n_voxels

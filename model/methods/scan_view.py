@@ -18,6 +18,10 @@ Maps = Float32[ndarray, "M N"]
 """Maps derived from a scan, as `imaging.derived` orders them, over the brain's voxels."""
 
 
+TissueMaps = Float32[ndarray, "3 K"]
+"""Maps of tissues, as `imaging.derived.tissue_maps` orders them, over the brain's voxels on a finer grid."""
+
+
 class MapsMissingError(ModelError):
     """A method that reads derived maps, and a scan that was prepared without."""
 
@@ -25,6 +29,17 @@ class MapsMissingError(ModelError):
 
     def __init__(self) -> None:
         super().__init__("expected a scan that was prepared with its derived maps, found one without")
+
+
+class TissuesMissingError(ModelError):
+    """A method that reads tissue maps, and a scan that comes without."""
+
+    code = "tissues_missing"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "expected a scan with tissue maps of a T1-weighted image of the same head, found one without"
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -40,12 +55,15 @@ class ScanView:
         Gives the mean series of regions where they are kept already.
     kept_maps : callable, optional
         Gives the derived maps; none where the scan was prepared without.
+    kept_tissues : callable, optional
+        Gives the tissue maps; only scans of a cohort's store have any.
     """
 
     series: Float[ndarray, "T N"]
     spec: PreprocessingSpec
     kept_regions: Callable[[Regions], RegionSeries] | None = None
     kept_maps: Callable[[], Maps] | None = None
+    kept_tissues: Callable[[], TissueMaps] | None = None
 
     @classmethod
     def of(cls, network_input: NetworkInput) -> "ScanView":
@@ -74,3 +92,15 @@ class ScanView:
         if self.kept_maps is None:
             raise MapsMissingError
         return self.kept_maps()
+
+    def tissue_maps(self) -> TissueMaps:
+        """Give the tissue maps.
+
+        Raises
+        ------
+        TissuesMissingError
+            If it comes without them.
+        """
+        if self.kept_tissues is None:
+            raise TissuesMissingError
+        return self.kept_tissues()

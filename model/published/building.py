@@ -10,6 +10,7 @@ from model.published.hong import HongTimeDistributed
 from model.published.mao import Mao4DCNN
 from model.published.niu import Niu3DCNNGRU
 from model.published.packaged import PackagedBolT, PackagedMeanMLP
+from model.published.sizes import at_least
 from model.published.systems import describe
 from model.published.zhang import SCCNNAttention
 from model.published.zou import Zou3DCNN
@@ -32,8 +33,14 @@ class InputSizes:
     n_regions: int = 0
 
 
+def _with_structural(sizes: InputSizes) -> Zou3DCNN:
+    at_least(1, n_maps=sizes.n_maps, n_structural=sizes.n_structural)
+    return Zou3DCNN(n_maps=sizes.n_maps, n_structural=sizes.n_structural)
+
+
 _BUILDERS: dict[str, Callable[[InputSizes], nn.Module]] = {
     "zou-3d-cnn": lambda sizes: Zou3DCNN(n_maps=sizes.n_maps, n_structural=sizes.n_structural),
+    "zou-3d-cnn-t1w": _with_structural,
     "mao-4d-cnn-pooling": lambda _: Mao4DCNN(fusion="pooling"),
     "mao-4d-cnn-lstm": lambda _: Mao4DCNN(fusion="lstm"),
     "mao-4d-cnn-convolution": lambda _: Mao4DCNN(fusion="convolution"),
@@ -53,7 +60,8 @@ def build_published(name: str, *, n_maps: int = 0, n_structural: int = 0, n_regi
     name : str
         One of `model.published.SYSTEMS`.
     n_maps, n_structural : int
-        Maps of a scan; at least one derived map for a network that reads maps.
+        Maps of a scan; at least one derived map for a network that reads maps, and at least one structural
+        map for one that reads tissues beside.
     n_regions : int
         Regions of a scan; at least one for a network that reads regions.
 

@@ -48,6 +48,8 @@ class PublishedNetwork:
         Windows (W, F, 34, 34, 34), derived maps (W, K, 34, 34, 34) or regions' series (W, T, R).
     standing : "as published", "our reading" or "reconstruction"
         The package's own; layers stated in part, the rest read by us; or built from a sentence about it.
+    with_tissues : bool
+        Whether it reads tissue maps (W, S, 68, 68, 68) beside.
     min_time_points : int
         Fewest frames or time points; 1 for maps, which have none.
     packaged : bool
@@ -59,6 +61,7 @@ class PublishedNetwork:
     title: str
     reads: InputKind
     standing: Standing
+    with_tissues: bool = False
     min_time_points: int = 1
     packaged: bool = False
     citation: Citation
@@ -72,22 +75,32 @@ _MAO = Citation(
     doi="10.1016/j.ins.2019.05.043",
 )
 
+_ZOU = Citation(
+    authors="Zou, Zheng, Miao, McKeown, Wang",
+    year=2017,
+    title=(
+        "3D CNN Based Automatic Diagnosis of Attention Deficit Hyperactivity Disorder Using "
+        "Functional and Structural MRI"
+    ),
+    venue="IEEE Access",
+    doi="10.1109/ACCESS.2017.2762703",
+)
+
 SYSTEMS: tuple[PublishedNetwork, ...] = (
     PublishedNetwork(
         name="zou-3d-cnn",
         title="Zou, 3D-CNN",
         reads="maps",
         standing="our reading",
-        citation=Citation(
-            authors="Zou, Zheng, Miao, McKeown, Wang",
-            year=2017,
-            title=(
-                "3D CNN Based Automatic Diagnosis of Attention Deficit Hyperactivity Disorder Using "
-                "Functional and Structural MRI"
-            ),
-            venue="IEEE Access",
-            doi="10.1109/ACCESS.2017.2762703",
-        ),
+        citation=_ZOU,
+    ),
+    PublishedNetwork(
+        name="zou-3d-cnn-t1w",
+        title="Zou, 3D-CNN with tissue maps",
+        reads="maps",
+        with_tissues=True,
+        standing="our reading",
+        citation=_ZOU,
     ),
     PublishedNetwork(
         name="mao-4d-cnn-pooling",

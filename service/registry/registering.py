@@ -6,7 +6,7 @@ from pathlib import Path
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from model.card import read_card
+from model.card import read_card, require_served
 from model.errors import CheckpointCorruptError, CheckpointMismatchError
 from service.audit import record
 from service.db.rows import ModelVersionRow
@@ -40,11 +40,13 @@ def register(
     Raises
     ------
     CheckpointError
-        If the file is no checkpoint, or a weight of it is not finite. Whether its tensors are those of the
+        If the file is no checkpoint, is of a method that cannot be served, or a weight of it is not finite.
+        Whether its tensors are those of the
         networks that its card names takes torch: who can load it asks `model.checkpoint.load_checkpoint`
         before.
     """
     card = read_card(path)
+    require_served(card)
     _require_whole(path)
     _require_finite(path)
     with storage.receive(max_bytes=MAX_CHECKPOINT_BYTES) as upload:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model.backends import Backend
-from model.card import ModelCard
+from model.card import ModelCard, require_served
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.errors import (
     BackendParityError,
@@ -123,7 +123,7 @@ def challenge(
     Raises
     ------
     ModelError
-        If the champion itself does not answer.
+        If the champion itself does not answer, or the challenger is of a method that cannot be served.
     CohortError
         If the origin's folders do not read.
     """
@@ -168,6 +168,7 @@ def _open(path: Path, evaluation: EvaluationSet, *, sha256: str | None) -> Check
     except CheckpointError as error:
         expected = "the intact file that was registered"
         return Rule("intact", passed=False, expected=expected, found=_wrong_with(error), overridable=False)
+    require_served(checkpoint.card)
     # Both in full: a checkpoint whose card leaves something out does not load.
     wanted, there = checkpoint.card.preprocessing, evaluation.store.spec.to_json()
     other = sorted(name for name in wanted.keys() | there.keys() if wanted.get(name) != there.get(name))

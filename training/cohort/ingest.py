@@ -1,10 +1,10 @@
 """Making a cohort: every scan of a source through the one preprocessing path, in parallel.
 
-A scan's series and maps are written by the process that made them, each whole or not at all, and then noted
-in a journal; the index comes last, with everything that was left out. So a run that is stopped at any moment
-leaves whole files, and the next one takes over what the journal notes, as long as source and settings are the
-same. The result does not depend on how often it was stopped, nor on the number of processes: each has one
-thread.
+A scan's series, maps and tissues are written by the process that made them, each whole or not at all, and
+then noted in a journal; the index comes last, with everything that was left out. So a run that is stopped at
+any moment leaves whole files, and the next one takes over what the journal notes, as long as source and
+settings are the same. The result does not depend on how often it was stopped, nor on the number of processes:
+each has one thread.
 """
 
 from collections import Counter
@@ -183,7 +183,7 @@ def ingest(
             if not kept and not new:
                 raise NoUsableScanError(name=source.name, reasons=count_codes(findings))
             scans = [*kept, *new]
-            findings += _simulated_among(scans)
+            findings += [*_simulated_among(scans), *_images_not_used(scans)]
             nobody_real = source.simulated or all(scan.is_marked for scan in scans)
             if table.release_unknown and not nobody_real:
                 findings.append(_release_unknown(table))
@@ -253,6 +253,19 @@ def _simulated_among(scans: Sequence[StoredScan]) -> Iterator[SourceFinding]:
             "the whole cohort counts as simulated",
             subject_id=scan.subject_id,
         )
+
+
+def _images_not_used(scans: Sequence[StoredScan]) -> Iterator[SourceFinding]:
+    """Name the scans whose T1-weighted image shows neither the way nor tissues."""
+    for scan in scans:
+        if scan.without_tissues == "t1w_not_used":
+            yield SourceFinding(
+                code="t1w_not_used",
+                name=scan.source_name,
+                message="the T1-weighted image that comes with it does not serve: the run was laid over the "
+                "template without it, and there are no tissue maps",
+                subject_id=scan.subject_id,
+            )
 
 
 def _reported(

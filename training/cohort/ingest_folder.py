@@ -4,7 +4,7 @@
 
     OUT/ingest.jsonl    settings and whether the source is called simulated, then a line for each stored scan,
                         until cohort.json is written
-    OUT/series/, maps/  as in the finished cohort
+    OUT/series/, maps/, tissues/  as in the finished cohort
     OUT/incoming/       what is unpacked for a scan while it is read
 """
 
@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, ClassVar
 
@@ -30,12 +31,16 @@ from training.cohort.store.index import (
     SCAN_JSON,
     SCANS_FILE,
     SERIES_FOLDER,
+    TISSUES_FOLDER,
     StoredScan,
 )
 from training.errors import CohortError
 from training.new_folder import require_empty
 
 WORKSPACE = "incoming"
+
+# Where the files of scans lie, each named by its scan.
+_OF_SCANS = (SERIES_FOLDER, MAPS_FOLDER, TISSUES_FOLDER)
 
 _Key = tuple[str, str, str, str]
 
@@ -128,10 +133,13 @@ class IngestFolder:
     def stored_before(self, entry: ScanEntry) -> StoredScan | None:
         """Return the scan as it was stored, if its source and what was made of it are still the same.
 
-        One that an earlier version stored without maps, though its source has voxels, is made again.
+        One that an earlier version stored without maps, though its source has voxels, is made again, and so
+        is one whose T1-weighted image nobody asked for tissues yet.
         """
         before = self._before.get((entry.subject_id, entry.session, entry.run, entry.variant))
         if before is None or (entry.has_maps and before.maps_sha256 is None):
+            return None
+        if entry.has_t1w and before.tissues_sha256 is None and before.without_tissues is None:
             return None
         files = stored_files(before, grid_size=self.spec.grid_size)
         try:
@@ -139,7 +147,9 @@ class IngestFolder:
             whole = all((self.path / name).stat().st_size == size for name, size in files.items())
         except OSError:
             return None
-        return before if same and whole else None
+        if not (same and whole):
+            return None
+        return before if entry.has_t1w is not False else replace(before, without_tissues="no_t1w")
 
     def no_longer_in(self, entries: Sequence[ScanEntry]) -> list[SourceFinding]:
         """Tell which stored scans the source no longer has, before they are removed.
@@ -184,7 +194,7 @@ class IngestFolder:
         self._journal = (self.path / JOURNAL_FILE).open("ab")
 
     def note(self, scan: StoredScan) -> None:
-        """Remember a scan whose series and maps have been written."""
+        """Remember a scan whose series, maps and tissues have been written."""
         if self._journal is None:
             raise RuntimeError("a scan is noted after the folder was reopened")
         # First: whatever interrupts the next lines, the series is there and may not be taken for nothing.
@@ -198,11 +208,13 @@ class IngestFolder:
         self._remove_temporary()
         belonging = {self.path / scan.series_file for scan in scans}
         belonging |= {self.path / scan.maps_file for scan in scans if scan.maps_sha256 is not None}
-        for folder in (SERIES_FOLDER, MAPS_FOLDER):
+        belonging |= {self.path / scan.tissues_file for scan in scans if scan.tissues_sha256 is not None}
+        for folder in _OF_SCANS:
             for file in set((self.path / folder).glob("*")) - belonging:
                 file.unlink()
-        with suppress(OSError):
-            (self.path / MAPS_FOLDER).rmdir()  # where no scan has any
+            if folder != SERIES_FOLDER:
+                with suppress(OSError):
+                    (self.path / folder).rmdir()  # where no scan has any
 
     def close(self) -> None:
         """Let go of the folder.
@@ -216,7 +228,7 @@ class IngestFolder:
                 (self.path / JOURNAL_FILE).unlink(missing_ok=True)
         if not self._holds_scans and not (self.path / COHORT_FILE).exists():
             (self.path / JOURNAL_FILE).unlink(missing_ok=True)
-            for made in (SERIES_FOLDER, MAPS_FOLDER):
+            for made in _OF_SCANS:
                 shutil.rmtree(self.path / made, ignore_errors=True)
             if self._is_new and not any(self.path.iterdir()):
                 self.path.rmdir()
@@ -258,7 +270,7 @@ class IngestFolder:
     def _remove_temporary(self) -> None:
         """Remove what a killed process left half written."""
         shutil.rmtree(self.path / WORKSPACE, ignore_errors=True)
-        for folder in (self.path, self.path / SERIES_FOLDER, self.path / MAPS_FOLDER):
+        for folder in (self.path, *(self.path / name for name in _OF_SCANS)):
             for file in folder.glob(".*.*"):
                 file.unlink()
 

@@ -19,8 +19,8 @@ from imaging import PreprocessingSpec, ScanError
 from imaging.words import encodable
 from training.cohort.ingest_folder import WORKSPACE
 from training.cohort.sources.source import ScanEntry, SourceFinding
-from training.cohort.store.index import StoredScan
-from training.cohort.store.writing import series_name, write_maps, write_series
+from training.cohort.store.index import StoredScan, WithoutTissues
+from training.cohort.store.writing import series_name, write_maps, write_series, write_tissues
 from training.errors import CohortError
 
 DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -101,7 +101,7 @@ def run_jobs(jobs: Sequence[Job], *, processes: int) -> Generator[Done | Refused
 
 
 def do_job(job: Job) -> Done | Refused:
-    """Prepare one scan and write its series, and its maps where it has any.
+    """Prepare one scan and write its series, and its maps and tissues where it has any.
 
     Raises
     ------
@@ -128,6 +128,7 @@ def do_job(job: Job) -> Done | Refused:
     )
     digest = write_series(job.folder, name, prepared.series)
     maps_digest = None if prepared.maps is None else write_maps(job.folder, name, prepared.maps)
+    tissues_digest = None if prepared.tissues is None else write_tissues(job.folder, name, prepared.tissues)
     return Done(
         StoredScan(
             subject_id=entry.subject_id,
@@ -149,8 +150,17 @@ def do_job(job: Job) -> Done | Refused:
             shape=prepared.shape,
             zooms_mm=prepared.zooms_mm,
             maps_sha256=maps_digest,
+            tissues_sha256=tissues_digest,
+            without_tissues=None if tissues_digest else why_without_tissues(entry),
         )
     )
+
+
+def why_without_tissues(entry: ScanEntry) -> WithoutTissues | None:
+    """Say why no tissue maps were made of what comes with a scan; None where its source gives no images."""
+    if entry.has_t1w is None:
+        return None
+    return "t1w_not_used" if entry.has_t1w else "no_t1w"
 
 
 def _refused(entry: ScanEntry, *, code: str, message: str) -> Refused:

@@ -31,6 +31,8 @@ def require_possible(settings: TrainingSettings, store: CohortStore, subjects: S
         If the method is of a package that is not installed.
     MapsNotStoredError
         If it reads derived maps, and a scan was stored without.
+    TissuesNotStoredError
+        If it reads tissue maps, and a scan was stored without.
     TooFewTimePointsError
         If a scan, or a window, is shorter than it can read.
     TrainingSettingsError
@@ -41,6 +43,9 @@ def require_possible(settings: TrainingSettings, store: CohortStore, subjects: S
     if "maps" in METHODS[settings.method].reads:
         for scan in scans:
             store.require_maps(scan)
+    if "tissues" in METHODS[settings.method].reads:
+        for scan in scans:
+            store.require_tissues(scan)
     _require_published(settings, scans, window_frames=store.spec.window_frames)
 
 

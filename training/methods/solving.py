@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float32, Float64
 
 from imaging.regions import Regions
-from model.methods.building import count_voxels
+from model.methods.building import build_linear, count_voxels
 from model.methods.catalogue import Method
 from model.methods.linear import LinearModel
 from model.methods.tangent import shrunk_covariance
@@ -57,14 +57,10 @@ def solve(
     """
     began, device = perf_counter(), torch.device("cpu")
     forget_peak(device)
-    n_voxels = count_voxels(training[0].spec.grid_size)
-    model = LinearModel(
-        features=method.features,
-        n_voxels=n_voxels,
-        n_regions=0 if regions is None else len(regions),
-    )
+    grid_size = training[0].spec.grid_size
+    model = build_linear(method, grid_size=grid_size, n_regions=0 if regions is None else len(regions))
     if regions is not None:
-        model.carry(regions, n_voxels=n_voxels)
+        model.carry(regions, n_voxels=count_voxels(grid_size))
     labels = np.array([subject.label for subject in training])
     if model.whitening is not None:
         model.whitening = _whitening(model.regions(), training)
@@ -150,5 +146,6 @@ _SOLVERS: dict[str, Callable[[PeopleFeatures, Labels, int, Sequence[int]], Weigh
     "svm-reho": _svm,
     "svm-falff": _svm,
     "mkl": _multiple_kernels,
+    "mkl-t1w": _multiple_kernels,
     "learned-regions": _ridge,
 }

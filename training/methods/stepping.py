@@ -27,9 +27,9 @@ from training.methods.logits import people_logits
 
 @dataclass(frozen=True)
 class InputBatch:
-    """Inputs of one kind, with the labels of those whose they are."""
+    """What the module is called with, with the labels of those whose it is."""
 
-    inputs: Float[Tensor, "W ..."]
+    inputs: tuple[Float[Tensor, "W ..."], ...]
     labels: Float[Tensor, " W"]
 
 
@@ -113,18 +113,21 @@ class _ModuleLearner:
             generator = np.random.default_rng([self._seed, epoch, *(window.subject for window in windows)])
             inputs = [self._cut(people, window, length, generator) for window in windows]
             labels = torch.tensor([float(people[window.subject].label) for window in windows])
-            yield InputBatch(torch.from_numpy(np.stack(inputs)), labels)
+            # Of each kind of input one array, of all windows.
+            stacked = tuple(torch.from_numpy(np.stack(kind)) for kind in zip(*inputs, strict=True))
+            yield InputBatch(stacked, labels)
 
     def step(self, batch: InputBatch, *, epoch: int, share_done: float) -> float:
         self._set_learning_rate(epoch, share_done)
         self.optimiser.zero_grad(set_to_none=True)
-        inputs, labels = batch.inputs.to(self._device), batch.labels.to(self._device)
+        inputs = [one.to(self._device) for one in batch.inputs]
+        labels = batch.labels.to(self._device)
         module = self.module.module
         disagreement: Tensor | float = 0.0
         if self._recipe.disagreement:
-            logits, disagreement = module.logits_and_disagreement(inputs)  # type: ignore[operator]
+            logits, disagreement = module.logits_and_disagreement(*inputs)  # type: ignore[operator]
         else:
-            logits = module(inputs)
+            logits = module(*inputs)
         loss = functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
         total = float(loss.detach())
         require_finite(total, loss="training", epoch=epoch)
@@ -141,12 +144,12 @@ class _ModuleLearner:
         window: PlannedWindow,
         length: int,
         generator: np.random.Generator,
-    ) -> np.ndarray:
+    ) -> tuple[np.ndarray, ...]:
         scan = people[window.subject].scans[window.scan]
         start = window.start
         if self.module.reads == "regions":
             start = int(generator.integers(len(scan.series) - length + 1))
-        return self.module.input_of(scan, start=start, length=length)
+        return self.module.inputs_of(scan, start=start, length=length)
 
     def _piece_length(self, people: Sequence[TrainingSubject]) -> int:
         """Say how many frames an input has: a window, or of series as many as every training scan has."""

@@ -136,6 +136,8 @@ _OF_THE_SERVICE = {
     "checkpoint_sha256_mismatch": _TELL_OPERATOR,
     "preprocessing_mismatch": _TELL_OPERATOR,
     "maps_missing": _TELL_OPERATOR,
+    "method_needs_t1w": _TELL_OPERATOR,
+    "tissues_missing": _TELL_OPERATOR,
     "methods_not_installed": _TELL_OPERATOR,
     "published_network_unknown": _TELL_OPERATOR,
     "too_few_time_points": _TELL_OPERATOR,

@@ -425,7 +425,7 @@ def test_a_measured_head_is_found_in_a_run_that_was_drawn_of_it(shared_data):
     way = find_way(mean, GRID, direct=direct, structural=structural)
 
     assert distance_mm(way.beside @ way.head, beside @ way.head) < 0.5
-    assert register_through(mean, GRID, direct=direct, structural=structural).through == "t1w"
+    assert register_through(mean, GRID, direct=direct, structural=structural)[0].through == "t1w"
 
 
 @pytest.mark.parametrize(("name", "said"), [(T1, "as of another head"), (T1_CROP, "found"), (CT, "found")])

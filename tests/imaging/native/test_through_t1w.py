@@ -37,7 +37,7 @@ def test_wherever_a_head_lies_in_its_run_the_template_lies_over_the_same_places(
     found = []
     for beside, image in ((BESIDE, mean), (elsewhere, person.run_mean(beside=elsewhere, seed=6))):
         direct = register(image, GRID)
-        through = register_through(image, GRID, direct=direct, structural=person.structural())
+        through, _ = register_through(image, GRID, direct=direct, structural=person.structural())
         assert through.through == "t1w"
         assert through.overlap > direct.overlap - 0.02
         away_mm = [person.distance_mm(one.affine, beside=beside) for one in (through, direct)]
@@ -83,10 +83,19 @@ def test_a_run_is_normalised_by_way_of_it_and_resumed(tmp_path, person):
     assert found.provenance["registration"]["registered_through"] == "t1w"
     assert summary_of(found)["registered_through"] == "t1w"
     assert "t1w_not_used" not in [warning.code for warning in found.warnings]
+    assert found.tissues is not None
+    inside = person.shares.sum(axis=0) > 0.5
+    alike = [
+        np.corrcoef(of_image[inside], drawn[inside])[0, 1]
+        for of_image, drawn in zip(found.tissues.shares, person.shares, strict=True)
+    ]
+    assert min(alike) > 0.75
     again = Known.from_json(json.loads(json.dumps(kept[-1].to_json())))
     t1w.unlink()
     resumed = normalise(open_scan(run), t1w=t1w, known=again)
     assert resumed.provenance == found.provenance
+    # Tissues are not kept with what is known.
+    assert resumed.tissues is None
 
 
 def still_run_of(person: Person, path: Path) -> Path:
@@ -140,6 +149,7 @@ def test_what_cannot_serve_is_not_used_and_it_is_said_why(tmp_path, person, kind
     (warning,) = [warning for warning in found.warnings if warning.code == "t1w_not_used"]
     assert said in warning.message
     assert summary_of(found)["registered_through"] == "template"
+    assert found.tissues is None
     assert np.array_equal(found.registration.affine, alone.registration.affine)
 
 

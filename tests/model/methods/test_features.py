@@ -9,15 +9,17 @@ from sklearn.covariance import LedoitWolf
 
 from imaging import PreprocessingSpec, brain_cube
 from imaging.derived.maps import DERIVED_MAPS
+from imaging.derived.tissue_maps import TISSUE_MAPS
 from imaging.regions import Regions
 from model.methods.building import build_method, count_voxels
 from model.methods.catalogue import METHODS
 from model.methods.features import fisher_z_correlations
 from model.methods.linear import LinearModel, count_features
-from model.methods.scan_view import MapsMissingError, ScanView
+from model.methods.scan_view import MapsMissingError, ScanView, TissuesMissingError
 
 SPEC = PreprocessingSpec(grid_size=12, window_frames=3, n_windows=2)
 N_VOXELS = int(brain_cube(12).mask.sum())
+N_FINE_VOXELS = int(brain_cube(24).mask.sum())
 N_REGIONS = 6
 OF_VOXEL = np.arange(N_VOXELS) % (N_REGIONS + 1)  # 0 is no region
 REGIONS = Regions.from_labels(OF_VOXEL)
@@ -30,7 +32,9 @@ def scan():
     series = (signals[:, OF_VOXEL] + generator.standard_normal((40, N_VOXELS))).astype(np.float16)
     maps = generator.uniform(0.1, 1, (len(DERIVED_MAPS), N_VOXELS)).astype(np.float32)
     maps[:, ::7] = 0
-    return ScanView(series=series, spec=SPEC, kept_maps=lambda: maps)
+    tissues = generator.uniform(0, 1, (len(TISSUE_MAPS), N_FINE_VOXELS)).astype(np.float32)
+    tissues[:, ::5] = 0
+    return ScanView(series=series, spec=SPEC, kept_maps=lambda: maps, kept_tissues=lambda: tissues)
 
 
 def means(scan):
@@ -41,7 +45,9 @@ def means(scan):
 
 
 def linear(*features):
-    model = LinearModel(features=features, n_voxels=N_VOXELS, n_regions=N_REGIONS)
+    model = LinearModel(
+        features=features, n_voxels=N_VOXELS, n_regions=N_REGIONS, n_fine_voxels=N_FINE_VOXELS
+    )
     model.carry(REGIONS, n_voxels=N_VOXELS)
     return model
 
@@ -87,6 +93,11 @@ def test_a_maps_feature_is_its_row_by_name_standardised_where_it_was_measured(na
     np.testing.assert_allclose(linear(name).features_of(scan), expected, atol=1e-5)
 
 
+def test_the_grey_matter_feature_is_its_row_standardised_over_the_whole_brain(scan):
+    expected = zscore(scan.tissue_maps()[TISSUE_MAPS.index("grey_matter")].astype(np.float64))
+    np.testing.assert_allclose(linear("grey_matter").features_of(scan), expected, atol=1e-5)
+
+
 def test_features_stand_behind_each_other_in_their_order(scan):
     both = linear("reho", "connectivity")
     assert both.widths == (N_VOXELS, 15)
@@ -115,13 +126,17 @@ def test_a_scan_without_maps_is_refused_to_who_reads_them(scan):
     with pytest.raises(MapsMissingError) as caught:
         linear("reho").features_of(bare)
     assert caught.value.code == "maps_missing"
+    with pytest.raises(TissuesMissingError) as without:
+        linear("grey_matter").features_of(bare)
+    assert without.value.code == "tissues_missing"
 
 
 @pytest.mark.parametrize(
-    ("name", "count"), [("connectivity", 15), ("tangent", 21), ("reho", 99), ("falff", 99)]
+    ("name", "count"),
+    [("connectivity", 15), ("tangent", 21), ("reho", 99), ("falff", 99), ("grey_matter", 700)],
 )
 def test_features_are_counted(name, count):
-    assert count_features(name, n_regions=6, n_voxels=99) == count
+    assert count_features(name, n_regions=6, n_voxels=99, n_fine_voxels=700) == count
 
 
 @pytest.mark.parametrize("method", [name for name, one in METHODS.items() if one.is_linear])

@@ -1,5 +1,7 @@
 """What turns a scan into a module's input, and its logits into calibrated ones."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -92,6 +94,38 @@ def test_maps_come_in_the_order_of_their_names(names, scan):
         expected = zscore(scan.derived_maps()[DERIVED_MAPS.index(name)].astype(np.float64))
         np.testing.assert_allclose(found[MASK], expected, atol=1e-5)
         assert (found[~MASK] == 0).all()
+
+
+class Both(nn.Module):
+    """Remembers what it is given of both kinds."""
+
+    def forward(self, maps, tissues):
+        self.given = maps, tissues
+        return tissues.flatten(1).sum(dim=1)
+
+
+def test_tissues_come_beside_the_maps_on_a_cube_twice_as_fine(scan):
+    fine = brain_cube(24).mask
+    tissues = np.random.default_rng(3).uniform(0, 1, (3, fine.sum())).astype(np.float32)
+    scan = replace(scan, kept_tissues=lambda: tissues)
+    model = ModuleModel(
+        Both(),
+        reads="maps",
+        maps=("reho",),
+        tissues=("fluid", "grey_matter"),
+        n_voxels=N_VOXELS,
+        n_regions=0,
+        grid_size=12,
+    ).eval()
+    with torch.inference_mode():
+        assert len(model.window_logits(scan)) == 1
+    maps, given = model.module.given
+    assert (maps.shape, given.shape) == ((1, 1, 12, 12, 12), (1, 2, 24, 24, 24))
+    for found, row in zip(given[0].numpy(), (2, 0), strict=True):
+        np.testing.assert_allclose(found[fine], zscore(tissues[row].astype(np.float64)), atol=1e-5)
+        assert (found[~fine] == 0).all()
+    for asked, cut in zip((maps, given), model.inputs_of(scan), strict=True):
+        np.testing.assert_array_equal(asked[0].numpy(), cut)
 
 
 def test_regions_are_standardised_over_the_whole_scan_before_a_piece_is_cut(scan):

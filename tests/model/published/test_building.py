@@ -26,7 +26,20 @@ LEARNT = 0.53
 STEP = {"hong-time-distributed": 1e-5}
 
 
+class BesideItself(nn.Module):
+    """A network that reads tissues, called with the first of the maps made finer in their place."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return self.network(maps, functional.interpolate(maps[:, :1], scale_factor=2))
+
+
 def build(name: str) -> nn.Module:
+    if describe(name).with_tissues:
+        return BesideItself(build_published(name, n_maps=N_MAPS, n_structural=1))
     return build_published(name, n_maps=N_MAPS, n_regions=N_REGIONS)
 
 
@@ -147,6 +160,11 @@ def test_a_missing_size_is_refused(name):
         return
     with pytest.raises(ValueError, match=f"expected {missing} of at least 1, found 0"):
         build_published(name)
+
+
+def test_tissues_that_are_missing_are_refused():
+    with pytest.raises(ValueError, match="expected n_structural of at least 1, found 0"):
+        build_published("zou-3d-cnn-t1w", n_maps=3)
 
 
 def test_an_unknown_name_is_refused():

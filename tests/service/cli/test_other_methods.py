@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.model.tissue_model import write_tissue_model
 from tests.training.methods.tiny_ridge import train_tiny_ridge
 
 
@@ -28,6 +29,19 @@ def test_it_is_not_explained_and_nothing_is_left_behind(restnet_json, simulated_
     assert (status, told["error"]["code"]) == (2, "explanation_not_available")
     assert "'ridge-connectivity'" in told["error"]["message"]
     assert [path.name for path in tmp_path.iterdir()] == ["damaged.nii.gz"]
+
+
+def test_what_reads_tissues_is_neither_asked_nor_imported(restnet_json, simulated_scan, tmp_path):
+    checkpoint = write_tissue_model(tmp_path / "tissues.safetensors")
+    at = ("--data-dir", tmp_path / "data")
+    for words in (
+        ("predict", simulated_scan, "--checkpoint", checkpoint),
+        ("models", "import", checkpoint, *at),
+    ):
+        status, told = restnet_json(*words)
+        assert (status, told["error"]["code"], told["error"]["method"]) == (2, "method_needs_t1w", "mkl-t1w")
+        assert "T1-weighted image" in told["error"]["message"]
+    assert restnet_json("models", "list", *at) == (0, [])
 
 
 def test_the_list_of_models_says_its_title_beside_a_network(restnet, restnet_json, ridge, tmp_path):

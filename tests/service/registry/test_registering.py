@@ -7,10 +7,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from model.errors import CheckpointCorruptError, CheckpointError, CheckpointMismatchError
+from model.errors import (
+    CheckpointCorruptError,
+    CheckpointError,
+    CheckpointMismatchError,
+    MethodNeedsT1wError,
+)
 from service.db.rows import AuditEventRow, ModelVersionRow
 from service.registry import active_model
 from service.registry.registering import register
+from tests.model.tissue_model import write_tissue_model
 from tests.service.registry.conftest import ACTOR, CARD, Registry
 
 
@@ -46,6 +52,13 @@ def test_a_file_that_is_no_checkpoint_is_refused_and_not_kept(registry: Registry
     wrong.write_bytes(b"no checkpoint")
     with pytest.raises(CheckpointError), registry.sessions.begin() as session:
         register(session, registry.storage, wrong, actor=ACTOR)
+    assert not (registry.folder / "storage").exists()
+
+
+def test_a_model_that_reads_more_than_scans_bring_is_refused_and_not_kept(registry: Registry) -> None:
+    file = write_tissue_model(registry.folder / "tissues.safetensors")
+    with pytest.raises(MethodNeedsT1wError, match="'mkl-t1w'"), registry.sessions.begin() as session:
+        register(session, registry.storage, file, actor=ACTOR)
     assert not (registry.folder / "storage").exists()
 
 

@@ -10,7 +10,8 @@ from scipy.special import expit
 from imaging import PreprocessingSpec
 from model import backends
 from model.checkpoint import load_checkpoint, save_checkpoint
-from model.errors import BackendParityError, CheckpointError
+from model.errors import BackendParityError, CheckpointError, MethodNeedsT1wError
+from tests.model.tissue_model import write_tissue_model
 from tests.training.challenge.tiny_trainings import SETTINGS, cohort, series_of, trained
 from tests.training.cohort.store.made_up_store import write_store
 from tests.training.validation.tiny_cohorts import SPEC, tiny_subjects
@@ -199,6 +200,12 @@ def test_what_is_wrong_with_a_file_is_one_sentence(damage, said, champion, evalu
     assert (rule.name, rule.expected) == ("intact", "the intact file that was registered")
     assert rule.found.startswith(said)
     assert "expected" not in rule.found
+
+
+def test_a_challenger_that_reads_more_than_scans_bring_cannot_be_measured(champion, evaluation, tmp_path):
+    path = write_tissue_model(tmp_path / "checkpoint.safetensors")
+    with pytest.raises(MethodNeedsT1wError):
+        challenge(champion.run / CHECKPOINT_FILE, path, evaluation, origin=None)
 
 
 def test_another_preprocessing_is_stopped_by_the_names_of_what_differs(champion, evaluation, tmp_path):

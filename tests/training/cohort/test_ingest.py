@@ -30,7 +30,7 @@ from training.cohort.scan_work import IngestProcessLostError, Job, run_jobs
 from training.cohort.sources.simulated import SimulatedSource
 from training.cohort.sources.source import DuplicateScanError, PreparedSeries, ScanEntry, SourceFinding
 from training.cohort.store import writing as store_writing
-from training.cohort.store.cohort_store import CohortStore, MapsNotStoredError
+from training.cohort.store.cohort_store import CohortStore, MapsNotStoredError, TissuesNotStoredError
 from training.cohort.store.index import CohortUnfinishedError
 from training.cohort.subjects import Subject
 from training.new_folder import OutputFolderNotEmptyError
@@ -49,10 +49,15 @@ class MadeEntry(ScanEntry):
     version: int = 1
     warnings: tuple[str, ...] = ("template_fit_poor",)
     with_maps: bool = False
+    t1w: str | None = None
 
     @property
     def has_maps(self):
         return self.with_maps
+
+    @property
+    def has_t1w(self):
+        return None if self.t1w is None else self.t1w != "none"
 
     def stamp(self):
         return f"version {self.version}"
@@ -74,11 +79,17 @@ class MadeEntry(ScanEntry):
             warnings=self.warnings,
             source_sha256=hashlib.sha256(repr(seed).encode()).hexdigest(),
             maps=made_maps(seed) if self.with_maps else None,
+            tissues=made_tissues(seed) if self.t1w == "serves" else None,
         )
 
 
 def made_maps(seed):
     return np.random.default_rng([*seed, 1]).standard_normal((5, N_VOXELS)).astype(np.float32)
+
+
+def made_tissues(seed):
+    n_voxels = int(brain_cube(16).mask.sum())
+    return np.random.default_rng([*seed, 2]).uniform(size=(3, n_voxels)).astype(np.float32)
 
 
 class MadeSource:
@@ -267,6 +278,69 @@ def test_a_cohort_of_before_maps_were_kept_gets_them_from_the_same_call(tmp_path
     read.clear()
     assert run(entries, out).n_kept == 3
     assert read == []
+
+
+def with_images():
+    """Somebody whose image serves, somebody whose image does not, and somebody without."""
+    entries, read = made(1, 2, 3)
+    images = ("serves", "does not", "none")
+    return [replace(entry, t1w=image) for entry, image in zip(entries, images, strict=True)], read
+
+
+def test_tissues_are_stored_beside_the_series_and_why_there_are_none(tmp_path):
+    entries, _ = with_images()
+    report = run(entries, tmp_path / "cohort")
+    store, scans = report.store, report.store.scans
+    np.testing.assert_array_equal(store.tissues(scans[0]), made_tissues([1, 1, 1]))
+    for scan, why in zip(scans[1:], ("did not serve", "without a T1-weighted image"), strict=True):
+        with pytest.raises(TissuesNotStoredError, match=why):
+            store.tissues(scan)
+    assert [path.name for path in (store.folder / "tissues").iterdir()] == ["1_1_1_filtered.npy"]
+    (told,) = [finding for finding in report.findings if finding.code == "t1w_not_used"]
+    assert (told.subject_id, told.name) == ("2", "scan 2")
+    store.verify()
+
+
+def test_an_image_that_did_not_serve_is_not_tried_again(tmp_path):
+    entries, read = with_images()
+    before = run(entries, tmp_path / "cohort")
+    read.clear()
+    report = run(entries, tmp_path / "cohort")
+    assert (read, report.n_kept) == ([], 3)
+    assert report.findings == before.findings
+
+
+def test_lost_tissues_are_made_again(tmp_path):
+    entries, read = with_images()
+    out = tmp_path / "cohort"
+    run(entries, out)
+    before = digests(out)
+    read.clear()
+    (out / "tissues" / "1_1_1_filtered.npy").write_bytes(b"cut")
+    run(entries, out)
+    assert read == ["scan 1"]
+    assert digests(out) == before
+
+
+def test_a_cohort_of_before_tissues_were_kept_gets_them_where_there_is_an_image(tmp_path):
+    entries, read = with_images()
+    out = tmp_path / "cohort"
+    run(entries, tmp_path / "new" / "cohort")
+    run([replace(entry, t1w=None) for entry in entries], out)
+    assert not (out / "tissues").exists()
+    read.clear()
+    run(entries, out)
+    assert read == ["scan 1", "scan 2"], "whoever has no image is not read again, and still it is noted"
+    assert digests(out) == digests(tmp_path / "new" / "cohort")
+
+
+def test_tissues_that_belong_to_no_scan_go_and_their_folder_with_the_last(tmp_path):
+    entries, _ = with_images()
+    out = tmp_path / "cohort"
+    run(entries, out)
+    (out / "tissues" / ".1_1_1_filtered.npy.abc").write_bytes(b"half written")
+    run(entries[1:], out, people=(1, 2, 3))
+    assert not (out / "tissues").exists()
 
 
 def test_maps_that_belong_to_no_scan_go_and_their_folder_with_the_last(tmp_path):
@@ -712,5 +786,5 @@ def test_every_reason_to_leave_something_out_is_documented():
         for line in (REPOSITORY / "docs" / "cohorts.md").read_text().splitlines()
         if line.startswith("| `")
     ]
-    documented = {code for row in rows for code in re.findall(r"`([a-z_]+)`", row.split("|")[1])}
+    documented = {code for row in rows for code in re.findall(r"`([a-z0-9_]+)`", row.split("|")[1])}
     assert documented == in_code

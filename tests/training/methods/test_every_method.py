@@ -123,6 +123,7 @@ N_VOXELS = 12_658  # of the cube of 34
         ("tangent-logistic", 8 * 9 // 2 + 1),  # of pairs, and of each region itself
         ("svm-reho", N_VOXELS + 1),
         ("mkl", N_VOXELS + 28 + 1),
+        ("mkl-t1w", N_VOXELS + 28 + 101_036 + 1),  # in the brain on the cube of 68
         ("mean-mlp", 8 * 160 + 160 + 2 * 160 + 160 * 2 + 2),
     ],
 )

@@ -32,6 +32,9 @@ from training.runs import (
 from training.validation.fold import split_fold
 
 every_method = pytest.mark.parametrize("method", METHODS)
+reads_tissues = pytest.mark.parametrize(
+    "method", [name for name, one in METHODS.items() if "tissues" in one.reads]
+)
 
 
 def subjects_of(run):
@@ -67,6 +70,28 @@ def test_other_scans_maps_and_labels_of_the_reported_people_change_only_what_is_
     assert blind_results(again) == blind_results(run)
     assert fitted(again) == fitted(run)
     assert reported(again) != reported(run), "the change did reach the model"
+
+
+@reads_tissues
+def test_other_tissues_of_the_reported_people_change_only_what_is_said_of_them(
+    method, honest, people, tmp_path
+):
+    run = honest(method)
+    unseen = {one.subject_id for one in subjects_of(run) if one.fold == REPORTED}
+    other = with_other_scans(people, tmp_path / "cohort", of=unseen, tissues_alone=True)
+    again = train(begun_again(run, tmp_path / "run", store=other), other)
+    assert blind_results(again) == blind_results(run)
+    assert fitted(again) == fitted(run)
+    assert reported(again) != reported(run), "the change did reach the model"
+
+
+@reads_tissues
+def test_other_tissues_of_one_person_trained_on_do_change_the_weights(method, honest, people, tmp_path):
+    run = honest(method)
+    of_training = {inner_parts(run).training[0].subject_id}
+    other = with_other_scans(people, tmp_path / "cohort", of=of_training, tissues_alone=True)
+    again = train(begun_again(run, tmp_path / "run", store=other), other)
+    assert fitted(again) != fitted(run)
 
 
 @every_method

@@ -28,25 +28,33 @@ from training.methods.solving import solve
 
 SPEC = PreprocessingSpec(grid_size=12, window_frames=20, n_windows=1)
 N_VOXELS = int(brain_cube(12).mask.sum())
+N_FINE_VOXELS = int(brain_cube(24).mask.sum())
 N_REGIONS, N_FRAMES = 10, 120
 OF_VOXEL = np.arange(N_VOXELS) % N_REGIONS
 REGIONS = Regions.from_labels(OF_VOXEL + 1)
 
 
-def people(n, *, seed, shared=0.6, higher=0.75):
-    """Cases: three regions share more of their signal, and ReHo is higher in a tenth of the voxels."""
-    generator = np.random.default_rng(seed)
+def people(n, *, seed, shared=0.6, more=1.0, higher=0.75, denser=0.75):
+    """Cases share more signal in three regions; in a tenth of the voxels ReHo, or grey matter, is more."""
+    generator, of_tissues = np.random.default_rng(seed), np.random.default_rng([seed, 1])
     found = []
     for number in range(n):
         label = number % 2
         signals = generator.standard_normal((N_FRAMES, N_REGIONS))
         common = generator.standard_normal((N_FRAMES, 1))
-        signals[:, :3] += shared * (1 + label) * common
+        signals[:, :3] += shared * (1 + more * label) * common
         voxels = signals[:, OF_VOXEL] + generator.standard_normal((N_FRAMES, N_VOXELS))
         maps = 1 + 0.2 * generator.standard_normal((len(DERIVED_MAPS), N_VOXELS), dtype=np.float32)
         maps[:, : N_VOXELS // 10] += 0.2 * higher * label
         series = voxels.astype(np.float16)
-        view = ScanView(series=series, spec=SPEC, kept_maps=lambda maps=maps: maps)
+        tissues = 0.4 + 0.1 * of_tissues.standard_normal((3, N_FINE_VOXELS), dtype=np.float32)
+        tissues[0, : N_FINE_VOXELS // 10] += 0.1 * denser * label
+        view = ScanView(
+            series=series,
+            spec=SPEC,
+            kept_maps=lambda maps=maps: maps,
+            kept_tissues=lambda tissues=tissues: tissues,
+        )
         found.append(TrainingSubject(f"{seed}-{number}", "here", label, (series,), SPEC, (view,)))
     return found
 
@@ -74,6 +82,13 @@ def planted():
 def test_what_is_planted_is_found_in_people_never_seen(method, planted, tmp_path):
     training, asked = planted
     assert auc(method, tmp_path, training=training, asked=asked) >= 0.9
+
+
+def test_what_is_planted_in_grey_matter_alone_is_found_by_who_reads_it(tmp_path):
+    training, asked = (people(60, seed=seed, more=0.0, higher=0.0) for seed in (3, 4))
+    found = {method: auc(method, tmp_path, training=training, asked=asked) for method in ("mkl", "mkl-t1w")}
+    assert found["mkl-t1w"] >= 0.9
+    assert found["mkl"] < 0.75
 
 
 def shuffled(subjects, generator):

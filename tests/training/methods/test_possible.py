@@ -11,7 +11,7 @@ from imaging.regions import AtlasOutsideBrainError
 from model.errors import MethodsNotInstalledError, TooFewTimePointsError
 from model.methods.catalogue import METHODS
 from tests.training.methods.tiny_methods import CUBE, settings_of, write_people
-from training.cohort.store.cohort_store import CohortStore, MapsNotStoredError
+from training.cohort.store.cohort_store import CohortStore, MapsNotStoredError, TissuesNotStoredError
 from training.errors import CohortError
 from training.fitting.settings import TrainingSettingsError
 from training.methods import possible
@@ -21,12 +21,18 @@ from training.validation.cross_validation import plan_run
 from training.validation.grid import leave_out_impossible
 
 READ_MAPS = [name for name, method in METHODS.items() if "maps" in method.reads]
+READ_TISSUES = [name for name, method in METHODS.items() if "tissues" in method.reads]
 
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory) -> CohortStore:
     """Give scans without maps of 19 frames: one fewer than BolT can read."""
     return write_people(tmp_path_factory.mktemp("short") / "cohort", with_maps=False, n_frames=19)
+
+
+@pytest.fixture(scope="module")
+def without_tissues(tmp_path_factory) -> CohortStore:
+    return write_people(tmp_path_factory.mktemp("without") / "cohort", with_tissues=False)
 
 
 def refused(store, out, *, method, code, error=CohortError, **options):
@@ -40,7 +46,38 @@ def refused(store, out, *, method, code, error=CohortError, **options):
 
 
 def test_some_methods_read_maps():
-    assert set(READ_MAPS) == {"svm-reho", "svm-falff", "mkl", "zou-3d-cnn"}
+    assert set(READ_MAPS) == {"svm-reho", "svm-falff", "mkl", "mkl-t1w", "zou-3d-cnn", "zou-3d-cnn-t1w"}
+    assert set(READ_TISSUES) == {"mkl-t1w", "zou-3d-cnn-t1w"}
+
+
+@pytest.mark.parametrize("method", READ_TISSUES)
+def test_a_cohort_without_tissues_is_refused_to_who_reads_them(method, without_tissues, tmp_path):
+    said = refused(
+        without_tissues,
+        tmp_path,
+        method=method,
+        code="cohort_without_tissues",
+        error=TissuesNotStoredError,
+        regions="cubes",
+    )
+    assert "series/" in said
+    require_possible(settings_of(method), without_tissues, [])
+
+
+def test_people_who_are_added_need_tissues_too(people, without_tissues, tmp_path):
+    added = Addition(without_tissues, without_tissues.subjects[:2], {})
+    refused(people, tmp_path, method="mkl-t1w", code="cohort_without_tissues", added=added)
+
+
+def test_without_tissues_only_those_who_read_them_are_left_out(without_tissues):
+    left, out = leave_out_impossible(
+        {method: settings_of(method) for method in METHODS},
+        require=lambda settings: require_possible(settings, without_tissues, without_tissues.subjects),
+    )
+    assert {name: why.code for name, why in out.items()} == dict.fromkeys(
+        READ_TISSUES, "cohort_without_tissues"
+    )
+    assert len(left) == len(METHODS) - 2
 
 
 @pytest.mark.parametrize("method", READ_MAPS)

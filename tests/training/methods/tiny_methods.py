@@ -12,11 +12,12 @@ from safetensors.torch import save
 
 from imaging import PreprocessingSpec, brain_cube
 from imaging.derived.maps import DERIVED_MAPS
+from imaging.derived.tissue_maps import TISSUE_MAPS
 from model.methods.catalogue import METHODS
 from tests.training.cohort.store.made_up_store import write_store
 from tests.training.validation.tiny_cohorts import tiny_subjects
 from training.cohort.store.cohort_store import CohortStore
-from training.cohort.store.writing import write_index, write_maps, write_series
+from training.cohort.store.writing import write_index, write_maps, write_series, write_tissues
 from training.cohort.subjects import Subject
 from training.fitting.progress import FitProgress
 from training.fitting.settings import TrainingSettings, obeyed_by, read_settings
@@ -28,6 +29,7 @@ from training.validation.fold import train_fold
 SPEC = PreprocessingSpec(window_frames=3, n_windows=1)
 CUBE = brain_cube(SPEC.grid_size)
 N_VOXELS = int(CUBE.mask.sum())
+N_FINE_VOXELS = int(brain_cube(2 * SPEC.grid_size).mask.sum())
 N_FRAMES = 21  # the least that any method reads is 20
 N_PEOPLE = 12
 REPORTED = 0
@@ -80,8 +82,18 @@ def maps_of(subject: Subject, *, seed: int = 0) -> np.ndarray:
     return maps
 
 
-def write_people(folder: Path, *, with_maps: bool = True, n_frames: int = N_FRAMES) -> CohortStore:
-    """Write the cohort; the first person has two runs."""
+def tissues_of(subject: Subject) -> np.ndarray:
+    """Give shares of tissues, with more grey matter in a case's left half."""
+    generator = np.random.default_rng([int(subject.subject_id), 2])
+    tissues = generator.uniform(0, 0.3, (len(TISSUE_MAPS), N_FINE_VOXELS)).astype(np.float32)
+    tissues[0, : N_FINE_VOXELS // 2] += 0.1 * (subject.label or 0)
+    return tissues
+
+
+def write_people(
+    folder: Path, *, with_maps: bool = True, with_tissues: bool = True, n_frames: int = N_FRAMES
+) -> CohortStore:
+    """Write the cohort; the first person has two runs, beside one image."""
     people = tiny_subjects(N_PEOPLE)
     seeds = {one.subject_id: (0, 1) if one is people[0] else (0,) for one in people}
     series = {
@@ -89,18 +101,32 @@ def write_people(folder: Path, *, with_maps: bool = True, n_frames: int = N_FRAM
         for one in people
     }
     maps = {one.subject_id: [maps_of(one, seed=seed) for seed in seeds[one.subject_id]] for one in people}
+    tissues = {one.subject_id: [tissues_of(one)] * len(seeds[one.subject_id]) for one in people}
     return write_store(
-        folder, subjects=people, series=series, spec=SPEC, maps=maps if with_maps else None, name="tiny"
+        folder,
+        subjects=people,
+        series=series,
+        spec=SPEC,
+        maps=maps if with_maps else None,
+        tissues=tissues if with_tissues else None,
+        name="tiny",
     )
 
 
-def with_other_scans(store: CohortStore, folder: Path, *, of: Collection[str]) -> CohortStore:
-    """Copy a cohort with all that is kept in it, and give some people other series and other maps."""
+def with_other_scans(
+    store: CohortStore, folder: Path, *, of: Collection[str], tissues_alone: bool = False
+) -> CohortStore:
+    """Copy a cohort with all that is kept in it, and give some people other series, maps and tissues."""
     shutil.copytree(store.folder, folder)
     scans = []
     for number, scan in enumerate(store.scans):
         if scan.subject_id in of:
             generator = np.random.default_rng([9, number])
+            tissues = generator.uniform(0, 1, (len(TISSUE_MAPS), N_FINE_VOXELS)).astype(np.float32)
+            scan = replace(  # noqa: PLW2901
+                scan, tissues_sha256=write_tissues(folder, scan.series_file, tissues)
+            )
+        if scan.subject_id in of and not tissues_alone:
             series = 3 * generator.standard_normal((scan.n_stored_frames, N_VOXELS))
             maps = generator.uniform(0.1, 1, (len(DERIVED_MAPS), N_VOXELS)).astype(np.float32)
             digest = write_series(folder, scan.series_file, series)

@@ -4,7 +4,7 @@
 
     <root>/sub-<label>/[ses-<label>/]func/sub-<label>[_ses-<label>]_task-rest..._bold.nii.gz
     <root>/.../[...]bold.json     repetition time and slice times, inherited from the root to the run
-    <root>/sub-<label>/[ses-<label>/]anat/sub-<label>..._T1w.nii.gz     shows the run the way to the template
+    <root>/sub-<label>/[ses-<label>/]anat/sub-<label>..._T1w.nii.gz     shows the run the way, and its tissues
 """
 
 from collections.abc import Iterator, Sequence
@@ -36,6 +36,7 @@ from training.cohort.sources.source import (
     file_stamp,
     require_different,
 )
+from training.cohort.store.index import RAW_BIDS
 from training.cohort.subjects import plain_id
 
 
@@ -56,6 +57,11 @@ class RawEntry(BoldEntry):
     sidecars: tuple[Path, ...]
     t1w: Path | None
 
+    @property
+    def has_t1w(self) -> bool:
+        """Whether there is an image of the same head."""
+        return self.t1w is not None
+
     def stamp(self) -> str:
         """Tell the run from a changed one; a corrected sidecar or another image changes it too."""
         with_t1w = () if self.t1w is None else (self.t1w,)
@@ -73,7 +79,7 @@ class RawEntry(BoldEntry):
                 discarded_before=run.facts.discarded_volumes,
                 t1w=self.t1w,
             )
-        yield OpenedScan(found.scan, file_sha256(self.path))
+        yield OpenedScan(found.scan, file_sha256(self.path), found.tissues)
 
     def _facts(self) -> Sidecar:
         facts = NO_SIDECAR
@@ -93,7 +99,7 @@ class RawBidsSource:
         Files and folders that are known to be something else, for example participants.tsv.
     """
 
-    kind = "raw-bids"
+    kind = RAW_BIDS
     simulated = False
 
     def __init__(self, root: Path, *, ignored: Sequence[Path] = ()) -> None:

@@ -13,6 +13,8 @@ from jaxtyping import Float, Float32
 from pydantic import JsonValue
 
 from imaging import BoldScan, PreprocessingSpec, preprocess, scan_identity
+from imaging.derived.tissue_maps import tissue_maps
+from imaging.native.tissues import Tissues
 from training.cohort.store.index import Variant
 from training.errors import CohortError
 
@@ -48,6 +50,8 @@ class PreparedSeries:
         The scan's own grid; None for series without one.
     maps : (M, N) float32 or None
         `imaging.derived.maps.DERIVED_MAPS`; None for series without voxels of their own.
+    tissues : (3, K) float32 or None
+        `imaging.derived.tissue_maps.TISSUE_MAPS`; None where no T1-weighted image served.
     """
 
     series: Float[np.ndarray, "T N"]
@@ -61,6 +65,7 @@ class PreparedSeries:
     shape: tuple[int, int, int] | None = None
     zooms_mm: tuple[float, float, float] | None = None
     maps: Float32[np.ndarray, "M N"] | None = None
+    tissues: Float32[np.ndarray, "3 K"] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,6 +93,11 @@ class ScanEntry(ABC):
     variant: Variant
     source_name: str
     place: str = ""
+
+    @property
+    def has_t1w(self) -> bool | None:
+        """Whether a T1-weighted image comes with it; None where its source is not asked for any."""
+        return None
 
     @abstractmethod
     def stamp(self) -> str:
@@ -151,10 +161,19 @@ class ScanSource(Protocol):
 
 @dataclass(frozen=True)
 class OpenedScan:
-    """A scan whose samples can be read, and the digest of what it is read from."""
+    """A scan whose samples can be read, and the digest of what it is read from.
+
+    Attributes
+    ----------
+    scan : BoldScan
+    sha256 : str
+    tissues : Tissues or None
+        Of the same person, in the template's space.
+    """
 
     scan: BoldScan
     sha256: str
+    tissues: Tissues | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,9 +187,13 @@ class BoldEntry(ScanEntry):
         """Open the scan; what was unpacked for it is removed at the end of the context."""
 
     def prepare(self, spec: PreprocessingSpec, *, workspace: Path) -> PreparedSeries:
-        """Preprocess the scan as prediction does, and compute its derived maps."""
+        """Preprocess the scan as prediction does, and compute its derived maps and those of its tissues."""
         with self.open_source(workspace) as opened:
             network_input = preprocess(opened.scan, spec, maps=True)
+        own = opened.tissues
+        tissues = (
+            None if own is None else tissue_maps(own.shares, affine=own.affine, grid_size=spec.grid_size)
+        )
         quality = network_input.quality
         known = scan_identity(opened.scan, name=self.source_name, sha256=opened.sha256)
         return PreparedSeries(
@@ -185,6 +208,7 @@ class BoldEntry(ScanEntry):
             shape=tuple(known["shape"][:3]),
             zooms_mm=tuple(known["zooms_mm"]),
             maps=network_input.maps,
+            tissues=tissues,
         )
 
 

@@ -8,12 +8,14 @@
       scans.jsonl      every scan: its quality, its source, its digest        (StoredScan)
       series/<subject>_<session>_<run>_<variant>.npy
       maps/<the same>.npy          derived maps, where the source has voxels
+      tissues/<the same>.npy       tissue maps, where a T1-weighted image of the person served
 
 A series holds the voxels of ``brain_cube(spec.grid_size).mask`` in C order and nothing else: outside that
 mask the network's input is zero by construction, so the series and the cube are the same information, at a
 third of the size. Half precision keeps 3 digits of a signal of unit variance. Scans are kept at full length;
 windows are cut when they are needed. Maps are kept in single precision: five numbers a voxel, some 250 KB a
-scan, in the order of `imaging.derived.maps.DERIVED_MAPS`.
+scan, in the order of `imaging.derived.maps.DERIVED_MAPS`. Tissue maps are three numbers a voxel of a cube
+twice as fine, some 1.2 MB a scan, in the order of `imaging.derived.tissue_maps.TISSUE_MAPS`.
 
 ``cohort.json`` is written last and holds the digests of the two tables: where they match, all is whole.
 """
@@ -33,8 +35,9 @@ from jaxtyping import Float16, Float32
 
 from imaging import PreprocessingSpec, brain_cube
 from imaging.derived.maps import DERIVED_MAPS
+from imaging.derived.tissue_maps import FINER, TISSUE_MAPS
 from training.cohort.paths import real_path
-from training.cohort.store.index import CohortRecord, StoredScan, read_index
+from training.cohort.store.index import RAW_BIDS, CohortRecord, StoredScan, WithoutTissues, read_index
 from training.cohort.subjects import Subject
 from training.errors import CohortError
 
@@ -45,6 +48,15 @@ _WITHOUT_MAPS: Mapping[str, str] = MappingProxyType(
         "uploaded": "a reviewed scan, which is prepared without maps",
     }
 )
+
+_WHY_WITHOUT_TISSUES: Mapping[WithoutTissues, str] = MappingProxyType(
+    {
+        "no_t1w": "a person without a T1-weighted image",
+        "t1w_not_used": "a T1-weighted image that did not serve: of no head, or not of this one",
+    }
+)
+_INGESTED_WITHOUT_TISSUES = "one that was ingested without: the cohort must be ingested again"
+_NO_IMAGE_ASKED_FOR = "one of a source without T1-weighted images: they are read in raw BIDS data sets alone"
 
 
 class SeriesDamagedError(CohortError):
@@ -74,6 +86,20 @@ class MapsNotStoredError(CohortError):
         self.found = found
         super().__init__(
             f"cohort {name!r}, {series_file}: expected derived maps beside the series, found {found}"
+        )
+
+
+class TissuesNotStoredError(CohortError):
+    """A scan without tissue maps; ``found`` says why there are none."""
+
+    code: ClassVar[str] = "cohort_without_tissues"
+
+    def __init__(self, *, name: str, series_file: str, found: str) -> None:
+        self.name = name
+        self.series_file = series_file
+        self.found = found
+        super().__init__(
+            f"cohort {name!r}, {series_file}: expected tissue maps beside the series, found {found}"
         )
 
 
@@ -158,11 +184,7 @@ class CohortStore:
             If the file is gone or is not of the promised size.
         """
         self.require_size(scan)
-        try:
-            series: Float16[np.ndarray, "T N"] = np.load(self.folder / scan.series_file, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise self._damaged(scan.series_file, "a readable .npy file", "another") from error
-        return series
+        return self._mapped(scan.series_file)
 
     def maps(self, scan: StoredScan) -> Float32[np.ndarray, "M N"]:
         """Map a scan's derived maps; nothing is read before it is used.
@@ -182,11 +204,27 @@ class CohortStore:
         """
         self.require_maps(scan)
         self.require_size(scan)
-        try:
-            maps: Float32[np.ndarray, "M N"] = np.load(self.folder / scan.maps_file, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise self._damaged(scan.maps_file, "a readable .npy file", "another") from error
-        return maps
+        return self._mapped(scan.maps_file)
+
+    def tissues(self, scan: StoredScan) -> Float32[np.ndarray, "3 K"]:
+        """Map the tissue maps that go with a scan; nothing is read before it is used.
+
+        Returns
+        -------
+        (3, K) float32
+            Read-only; a row for each of `imaging.derived.tissue_maps.TISSUE_MAPS`, not standardised; the
+            voxels of ``brain_cube(FINER * spec.grid_size).mask`` in C order.
+
+        Raises
+        ------
+        TissuesNotStoredError
+            If it was stored without.
+        SeriesDamagedError
+            If the file is gone or is not of the promised size.
+        """
+        self.require_tissues(scan)
+        self.require_size(scan)
+        return self._mapped(scan.tissues_file)
 
     def fingerprint(self, subjects: Iterable[Subject]) -> str:
         """Tell this selection from any other.
@@ -230,6 +268,8 @@ class CohortStore:
             self._require_digest(scan.series_file, scan.series_sha256)
             if scan.maps_sha256 is not None:
                 self._require_digest(scan.maps_file, scan.maps_sha256)
+            if scan.tissues_sha256 is not None:
+                self._require_digest(scan.tissues_file, scan.tissues_sha256)
             if progress is not None:
                 progress("verifying", number / len(self.scans))
 
@@ -244,8 +284,19 @@ class CohortStore:
             found = _WITHOUT_MAPS.get(scan.variant, _INGESTED_WITHOUT_MAPS)
             raise MapsNotStoredError(name=self.folder.name, series_file=scan.series_file, found=found)
 
+    def require_tissues(self, scan: StoredScan) -> None:
+        """See that a scan was stored with tissue maps.
+
+        Raises
+        ------
+        TissuesNotStoredError
+        """
+        if scan.tissues_sha256 is None:
+            found = self._why_without_tissues(scan)
+            raise TissuesNotStoredError(name=self.folder.name, series_file=scan.series_file, found=found)
+
     def require_size(self, scan: StoredScan) -> None:
-        """See that a scan's series, and its maps if it has them, are there in full length.
+        """See that a scan's series, and its maps and tissues if it has them, are there in full length.
 
         Raises
         ------
@@ -258,6 +309,21 @@ class CohortStore:
                 raise self._damaged(name, f"a file of {expected:,} bytes", "none that can be read") from error
             if found != expected:
                 raise self._damaged(name, f"{expected:,} bytes", f"{found:,}")
+
+    def _why_without_tissues(self, scan: StoredScan) -> str:
+        if scan.without_tissues is not None:
+            return _WHY_WITHOUT_TISSUES[scan.without_tissues]
+        # People who were added to a run's folder stand there beside the source of those who were reviewed.
+        if scan.variant == "uploaded" or self.record.source.get("kind") != RAW_BIDS:
+            return _NO_IMAGE_ASKED_FOR
+        return _INGESTED_WITHOUT_TISSUES
+
+    def _mapped(self, file: str) -> np.ndarray:
+        try:
+            mapped: np.ndarray = np.load(self.folder / file, mmap_mode="r")
+        except (OSError, ValueError) as error:
+            raise self._damaged(file, "a readable .npy file", "another") from error
+        return mapped
 
     def _require_digest(self, name: str, expected: str) -> None:
         with (self.folder / name).open("rb") as file:
@@ -274,6 +340,8 @@ def stored_files(scan: StoredScan, *, grid_size: int) -> dict[str, int]:
     files = {scan.series_file: series_bytes(scan.n_stored_frames, grid_size=grid_size)}
     if scan.maps_sha256 is not None:
         files[scan.maps_file] = maps_bytes(grid_size=grid_size)
+    if scan.tissues_sha256 is not None:
+        files[scan.tissues_file] = tissues_bytes(grid_size=grid_size)
     return files
 
 
@@ -285,6 +353,11 @@ def series_bytes(n_frames: int, *, grid_size: int) -> int:
 def maps_bytes(*, grid_size: int) -> int:
     """Say how long the ``.npy`` file of a scan's maps is."""
     return _npy_bytes("<f4", len(DERIVED_MAPS), _count_voxels(grid_size))
+
+
+def tissues_bytes(*, grid_size: int) -> int:
+    """Say how long the ``.npy`` file of a scan's tissue maps is."""
+    return _npy_bytes("<f4", len(TISSUE_MAPS), _count_voxels(FINER * grid_size))
 
 
 @lru_cache(maxsize=1024)

@@ -20,9 +20,16 @@ COHORT_SUBJECTS_FILE = "subjects.tsv"
 SCANS_FILE = "scans.jsonl"
 SERIES_FOLDER = "series"
 MAPS_FOLDER = "maps"
+TISSUES_FOLDER = "tissues"
+
+# The kind of a source whose people may have T1-weighted images.
+RAW_BIDS = "raw-bids"
 
 # What ingestion leaves beside the series until the cohort is whole.
 JOURNAL_FILE = "ingest.jsonl"
+
+WithoutTissues = Literal["no_t1w", "t1w_not_used"]
+"""Why a scan has no tissue maps: no T1-weighted image came with it, or the image did not serve."""
 
 Variant = Literal["filtered", "unfiltered", "bids", "parcels", "simulated", "uploaded"]
 
@@ -80,6 +87,11 @@ def maps_name(series_file: str) -> str:
     return f"{MAPS_FOLDER}/{series_file.removeprefix(f'{SERIES_FOLDER}/')}"
 
 
+def tissues_name(series_file: str) -> str:
+    """Name the tissue maps that go with a series, inside the cohort's folder."""
+    return f"{TISSUES_FOLDER}/{series_file.removeprefix(f'{SERIES_FOLDER}/')}"
+
+
 @dataclass(frozen=True, kw_only=True)
 class StoredScan:
     """One scan of the store.
@@ -119,6 +131,10 @@ class StoredScan:
     maps_sha256 : str or None
         Of the ``.npy`` file of its derived maps; None where there is none: parcels have no voxels, and
         earlier versions stored no maps.
+    tissues_sha256 : str or None
+        Of the ``.npy`` file of its tissue maps; None where there is none.
+    without_tissues : "no_t1w", "t1w_not_used" or None
+        Why there is none; None where nobody looked: a source of scans in template space, an earlier version.
     """
 
     subject_id: str
@@ -140,11 +156,18 @@ class StoredScan:
     shape: tuple[int, int, int] | None = None
     zooms_mm: tuple[float, float, float] | None = None
     maps_sha256: str | None = None
+    tissues_sha256: str | None = None
+    without_tissues: WithoutTissues | None = None
 
     @property
     def maps_file(self) -> str:
         """Where its derived maps are, or would be, inside the cohort's folder: named as the series."""
         return maps_name(self.series_file)
+
+    @property
+    def tissues_file(self) -> str:
+        """Where its tissue maps are, or would be, inside the cohort's folder: named as the series."""
+        return tissues_name(self.series_file)
 
     @property
     def is_marked(self) -> bool:

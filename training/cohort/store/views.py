@@ -44,6 +44,7 @@ def view_scan(store: CohortStore, scan: StoredScan) -> ScanView:
         spec=store.spec,
         kept_regions=partial(region_series, store, scan),
         kept_maps=partial(store.maps, scan),
+        kept_tissues=partial(store.tissues, scan),
     )
 
 

@@ -22,6 +22,7 @@ from training.cohort.store.index import (
     CohortRecord,
     StoredScan,
     maps_name,
+    tissues_name,
 )
 from training.cohort.store.subject_table import format_subjects
 from training.cohort.subjects import Subject
@@ -69,6 +70,25 @@ def write_maps(folder: Path, series_file: str, maps: Float32[np.ndarray, "M N"])
         sha256 of the file.
     """
     return _write_array(folder / maps_name(series_file), np.ascontiguousarray(maps, dtype="<f4"))
+
+
+def write_tissues(folder: Path, series_file: str, tissues: Float32[np.ndarray, "3 K"]) -> str:
+    """Write the tissue maps that go with one scan, whole or not at all.
+
+    Parameters
+    ----------
+    folder : Path
+        The cohort's; its folder for tissue maps is made.
+    series_file : str
+        Of the scan, from :func:`series_name`: the maps bear its name.
+    tissues : (3, K) float32
+
+    Returns
+    -------
+    str
+        sha256 of the file.
+    """
+    return _write_array(folder / tissues_name(series_file), np.ascontiguousarray(tissues, dtype="<f4"))
 
 
 def _write_array(path: Path, array: np.ndarray) -> str:

@@ -115,6 +115,7 @@ def test_the_t1_weighted_image_of_its_session_goes_with_a_run(tmp_path):
         "sub-1_ses-1_T1w.nii.gz",
         None,
     ]
+    assert [entry.has_t1w for entry in entries] == [True, True, True, False]
     before = [entry.stamp() for entry in entries]
     (root / "sub-1/ses-2/anat/sub-1_ses-2_T1w.nii.gz").write_bytes(b"another image")
     assert [entry.stamp() == stamp for entry, stamp in zip(entries, before, strict=True)] == [
@@ -134,6 +135,7 @@ def test_a_t1_weighted_image_shows_the_way(tmp_path):
     (entry,) = RawBidsSource(tmp_path / "study").entries()
     with entry.open_source(tmp_path) as opened:
         found = list(opened.scan.blocks())
+    np.testing.assert_array_equal(opened.tissues.shares, wanted.tissues.shares)
 
     assert np.array_equal(np.concatenate(found, axis=3), np.concatenate(list(wanted.scan.blocks()), axis=3))
 

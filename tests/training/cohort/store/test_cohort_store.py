@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from imaging import PreprocessingSpec, brain_cube
 from tests.training.cohort.store.made_up_store import write_store
-from training.cohort.store.cohort_store import CohortStore, MapsNotStoredError, SeriesDamagedError
+from training.cohort.store.cohort_store import (
+    CohortStore,
+    MapsNotStoredError,
+    SeriesDamagedError,
+    TissuesNotStoredError,
+)
 from training.cohort.store.index import (
     CohortDamagedError,
     CohortFormatError,
@@ -306,6 +311,65 @@ def test_maps_that_are_no_array_are_refused(with_maps):
     store = CohortStore.open(with_maps)
     with pytest.raises(SeriesDamagedError, match=r"readable \.npy"):
         store.maps(store.scans[0])
+
+
+def some_tissues(*, seed=0):
+    n_voxels = int(brain_cube(16).mask.sum())
+    return np.random.default_rng(seed).uniform(size=(3, n_voxels)).astype(np.float32)
+
+
+@pytest.fixture
+def with_tissues(tmp_path):
+    """Two people; the image of one of them served."""
+    store = write_store(
+        tmp_path / "cohort",
+        subjects=[subject(20), subject(21)],
+        series={"20": [noise(6)], "21": [noise(6, seed=1)]},
+        tissues={"20": [some_tissues()]},
+        spec=SPEC,
+    )
+    return store.folder
+
+
+def test_tissues_come_back_on_a_cube_twice_as_fine(with_tissues):
+    store = CohortStore.open(with_tissues)
+    found = store.tissues(store.scans[0])
+    assert isinstance(found, np.memmap)
+    np.testing.assert_array_equal(found, some_tissues())
+    path = with_tissues / "tissues" / "20_1_1_simulated.npy"
+    assert store.scans[0].tissues_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    store.verify()
+
+
+@pytest.mark.parametrize(
+    ("kind", "known", "found"),
+    [
+        ("raw-bids", {"without_tissues": "no_t1w"}, "a person without a T1-weighted image"),
+        ("raw-bids", {"without_tissues": "t1w_not_used"}, "did not serve"),
+        ("raw-bids", {}, "must be ingested again"),
+        ("athena", {}, "a source without T1-weighted images"),
+        ("raw-bids", {"variant": "uploaded"}, "a source without T1-weighted images"),
+    ],
+)
+def test_a_scan_without_tissues_says_why_when_it_is_asked(with_tissues, kind, known, found):
+    store = CohortStore.open(with_tissues)
+    store = replace(store, record=store.record.model_copy(update={"source": {"kind": kind}}))
+    with pytest.raises(TissuesNotStoredError, match=f"21_1_1_simulated.*{found}") as caught:
+        store.tissues(replace(store.scans[1], **known))
+    assert caught.value.code == "cohort_without_tissues"
+    assert caught.value.series_file == store.scans[1].series_file
+
+
+def test_tissues_that_are_cut_or_changed_are_refused(with_tissues):
+    path = with_tissues / "tissues" / "20_1_1_simulated.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(SeriesDamagedError, match=r"tissues/20_1_1_simulated\.npy: expected sha256"):
+        CohortStore.open(with_tissues).verify()
+    path.write_bytes(content[:-4])
+    with pytest.raises(SeriesDamagedError, match=r"tissues/20_1_1_simulated\.npy"):
+        CohortStore.open(with_tissues)
 
 
 numbers = st.none() | st.floats(allow_nan=False, allow_infinity=False)
