@@ -44,7 +44,7 @@ _FRAMES: Settings = {"epochs": 8, "batch_size": 8, "windows_per_subject": 2, "le
 SETTINGS: dict[str, Settings] = {
     "zou-3d-cnn": {"epochs": 40, "batch_size": 8, "learning_rate": 1e-2},
     "mao-4d-cnn-pooling": {**_FRAMES, "epochs": 12},
-    "mao-4d-cnn-lstm": _FRAMES,
+    "mao-4d-cnn-lstm": {**_FRAMES, "epochs": 16},
     "mao-4d-cnn-convolution": _FRAMES,
     "niu-3d-cnn-gru": _FRAMES,
     "hong-time-distributed": {**_FRAMES, "epochs": 6, "learning_rate": 1e-4},

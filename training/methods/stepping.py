@@ -14,6 +14,7 @@ from torch.nn import functional
 from model.methods.module_model import ModuleModel
 from model.published.training_recipes import TrainingRecipe
 from training.fitting.batches import PlannedWindow, plan_epoch
+from training.fitting.kept_memory import kept_memory
 from training.fitting.peak_memory import forget_peak
 from training.fitting.precision import Used
 from training.fitting.prepared import TrainingSubject
@@ -33,6 +34,7 @@ class InputBatch:
     labels: Float[Tensor, " W"]
 
 
+@kept_memory()
 def fit_module(
     model: ModuleModel,
     training: Sequence[TrainingSubject],
