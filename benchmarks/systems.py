@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 from imaging import PreprocessingSpec
+from model.methods.catalogue import METHODS
 from training.cohort.ingest import ingest
 from training.cohort.selecting.selection import select
 from training.cohort.sources.simulated import SimulatedSource
@@ -34,6 +35,10 @@ from training.validation.grid import SYSTEMS, grid_settings
 JOURNAL = "systems.jsonl"
 # Of the cohort with an effect, and of the first without; more of these follow on it.
 EFFECT_SEED, NULL_SEED = 700, 701
+# Simulated people have no T1-weighted images.
+DEFAULT = tuple(
+    name for name in SYSTEMS if "tissues" not in METHODS[SYSTEMS[name].get("method", "network")].reads
+)
 
 Settings = dict[str, Any]
 Line = dict[str, Any]
@@ -62,15 +67,12 @@ SETTINGS: dict[str, Settings] = {
 OF_A_NETWORK: Settings = {**_FRAMES, "epochs": 8, "inner_stopping": 0.15, "width": 4}
 
 
-
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     arguments.add_argument(
         "--work", type=Path, required=True, help="folder for cohorts, runs and the journal"
     )
-    arguments.add_argument(
-        "--systems", nargs="+", default=tuple(SYSTEMS), choices=list(SYSTEMS), metavar="NAME"
-    )
+    arguments.add_argument("--systems", nargs="+", default=DEFAULT, choices=list(SYSTEMS), metavar="NAME")
     arguments.add_argument("--subjects", type=int, default=64)
     arguments.add_argument("--effect-size", type=float, default=3.0)
     arguments.add_argument("--nulls", type=int, default=1, help="cohorts without an effect")
