@@ -9,9 +9,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from types import FrameType
 
 _AGAIN_S = 0.05
+# A terminal, a batch system or an impatient finger send Ctrl-C more than once: within this time it is one.
+_ONE_S = 1.0
 # A batch system's or a supervisor's word, and that of a terminal that is closed.
 _ENDING = (signal.SIGTERM, signal.SIGHUP)
 
@@ -60,22 +63,37 @@ def _heard(told: list[int]) -> Iterator[None]:
 
 @contextmanager
 def _ctrl_c_is_heard() -> Iterator[None]:
-    """Send Ctrl-C again where Python drops it: in a destructor or a callback of a weak reference."""
+    """Hear Ctrl-C once, and again where Python drops it: in a destructor or a callback of a weak reference.
+
+    A second one in the midst of what the first began would leave that undone.
+    """
     told = sys.unraisablehook
+    heard_at = [-_ONE_S]
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if monotonic() - heard_at[0] >= _ONE_S:
+            heard_at[0] = monotonic()
+            signal.default_int_handler(number, frame)
 
     def hook(lost: "sys.UnraisableHookArgs") -> None:
         if lost.exc_type is not KeyboardInterrupt:
             told(lost)
             return
+        heard_at[0] = -_ONE_S
         again = threading.Timer(_AGAIN_S, _thread.interrupt_main)
         again.daemon = True
         again.start()
 
+    before = signal.getsignal(signal.SIGINT)
+    if before == signal.default_int_handler:
+        signal.signal(signal.SIGINT, stop)
     sys.unraisablehook = hook
     try:
         yield
     finally:
         sys.unraisablehook = told
+        if signal.getsignal(signal.SIGINT) == stop:
+            signal.signal(signal.SIGINT, before)
 
 
 __all__ = ["main"]

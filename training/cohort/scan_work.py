@@ -16,6 +16,7 @@ from typing import ClassVar
 from threadpoolctl import threadpool_limits
 
 from imaging import PreprocessingSpec, ScanError
+from imaging.waiting_signals import signals_wait
 from imaging.words import encodable
 from training.cohort.ingest_folder import WORKSPACE
 from training.cohort.sources.source import ScanEntry, SourceFinding
@@ -82,21 +83,23 @@ def run_jobs(jobs: Sequence[Job], *, processes: int) -> Generator[Done | Refused
         yield from map(do_job, jobs)
         return
     waiting = iter(jobs)
-    with ProcessPoolExecutor(
+    pool = ProcessPoolExecutor(
         min(processes, len(jobs)), mp_context=get_context("spawn"), initializer=_begin_worker
-    ) as pool:
-        try:
-            # A few ahead, not all: a stop then waits for the scans in hand alone.
-            running = {pool.submit(do_job, job) for job in islice(waiting, 2 * processes)}
-            while running:
-                done: set[Future[Done | Refused]]
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(do_job, job) for job in islice(waiting, len(done))}
-                for future in done:
-                    yield future.result()
-        except BrokenProcessPool as error:
-            raise IngestProcessLostError(processes=processes) from error
-        finally:
+    )
+    try:
+        # A few ahead, not all: a stop then waits for the scans in hand alone.
+        running = {pool.submit(do_job, job) for job in islice(waiting, 2 * processes)}
+        while running:
+            done: set[Future[Done | Refused]]
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            running |= {pool.submit(do_job, job) for job in islice(waiting, len(done))}
+            for future in done:
+                yield future.result()
+    except BrokenProcessPool as error:
+        raise IngestProcessLostError(processes=processes) from error
+    finally:
+        # A pool whose end is interrupted waits for ever.
+        with signals_wait():
             pool.shutdown(wait=True, cancel_futures=True)
 
 

@@ -414,7 +414,9 @@ def test_ctrl_c_stops_and_the_same_command_completes(restnet_json, tmp_path):
     while not (journal.is_file() and len(journal.read_bytes().splitlines()) > 1):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    # As a terminal does: the whole group hears it.
+    # As a terminal does: the whole group hears it. And as `timeout` and people do: again at once.
+    os.killpg(process.pid, signal.SIGINT)
+    time.sleep(0.0005)
     os.killpg(process.pid, signal.SIGINT)
     told = process.communicate(timeout=60)[1].decode()
     assert process.returncode == 130
