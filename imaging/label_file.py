@@ -16,6 +16,10 @@ from imaging.stream import open_scan_bytes
 
 # The finest atlases in use have some 1,000 regions; a cube of 34 has 12,658 voxels in the brain.
 MAXIMUM_REGIONS = 1000
+# Of voxels beside each other that both have a number. The finest regions, of some 18 voxels, share it in
+# three of five pairs, those of the Harvard-Oxford atlas at 4 mm in .84; grey values of a T1-weighted head in
+# .02 to .05, and of a CT in .16.
+LEAST_SHARED = 0.35
 
 
 class AtlasNotThreeDimensionalError(ScanError):
@@ -117,8 +121,9 @@ def read_label_image(path: Path) -> LabelImage:
     if len(numbers) < 2:
         raise AtlasSingleRegionError(found=len(numbers))
     # Looked up among the few that there are: asking `unique` for it sorts millions of voxels.
-    region = np.searchsorted(np.r_[0, numbers], stored)
-    return LabelImage(numbers=numbers, region=region.reshape(z, y, x).T, affine=header.affine)
+    region = np.searchsorted(np.r_[0, numbers], stored).reshape(z, y, x).T
+    _require_pieces(region)
+    return LabelImage(numbers=numbers, region=region, affine=header.affine)
 
 
 def _require_labels(values: np.ndarray) -> None:
@@ -129,3 +134,18 @@ def _require_labels(values: np.ndarray) -> None:
         raise AtlasNotLabelsError(found=f"the value {broken[0]:g}")
     if values[-1] >= 2**53:
         raise AtlasNotLabelsError(found=f"the value {values[-1]:g}")
+
+
+def _require_pieces(region: Int64[np.ndarray, "X Y Z"]) -> None:
+    """Refuse grey values, of which hardly any is that of the voxel beside."""
+    n_shared = n_pairs = 0
+    for axis in range(3):
+        along = np.moveaxis(region, axis, 0)
+        one, other = along[:-1], along[1:]
+        both = (one > 0) & (other > 0)
+        n_pairs += int(both.sum())
+        n_shared += int((both & (one == other)).sum())
+    if n_shared < LEAST_SHARED * n_pairs:
+        raise AtlasNotLabelsError(
+            found=f"grey values: {n_shared / n_pairs:.0%} of the voxels beside each other share one"
+        )

@@ -143,6 +143,9 @@ class RunRecord(BaseModel):
         ``TrainingSettings`` as JSON; ``network``, ``rnn``, ``protocol`` and the rest.
     cohort_name, cohort_fingerprint : str
         The fingerprint is the sha256 over the subjects, labels and stored series that were selected.
+    maps_fingerprint : str or None
+        sha256 over the digests of their derived and tissue maps, as far as the method reads them; written for
+        what reads some.
     condition : str
         What label 1 means, for example "ADHD" or "autism".
     simulated : bool
@@ -173,6 +176,7 @@ class RunRecord(BaseModel):
     settings: Annotated[dict[str, JsonValue], AfterValidator(_of_their_kinds)]
     cohort_name: str
     cohort_fingerprint: str
+    maps_fingerprint: str | None = Field(default=None, exclude_if=lambda digest: digest is None)
     condition: str
     simulated: bool
     mixed: bool = Field(default=False, exclude_if=lambda mixed: not mixed)

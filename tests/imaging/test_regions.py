@@ -189,6 +189,11 @@ def with_voxel(value):
         (np.ones(SHAPE, dtype=np.uint8), AtlasSingleRegionError, "found 1$"),
         (np.zeros(SHAPE, dtype=np.uint8), AtlasSingleRegionError, "found 0$"),
         (np.arange(np.prod(SHAPE), dtype=np.int32).reshape(SHAPE) % 1002, AtlasTooManyRegionsError, "1,001"),
+        (
+            np.arange(np.prod(SHAPE), dtype=np.int32).reshape(SHAPE) % 200,
+            AtlasNotLabelsError,
+            "grey values: 0%",
+        ),
     ],
 )
 def test_what_is_no_atlas_is_refused_by_what_it_is(values, refusal, found, tmp_path):
@@ -197,7 +202,9 @@ def test_what_is_no_atlas_is_refused_by_what_it_is(values, refusal, found, tmp_p
 
 
 def test_a_thousand_regions_are_not_too_many(tmp_path):
-    values = np.arange(np.prod(SHAPE), dtype=np.int32).reshape(SHAPE) % 1001
+    along = np.ogrid[:49, :58, :47]
+    block = (along[0] // 3 * 20 + along[1] // 3) * 16 + along[2] // 3
+    values = (block % 1001).astype(np.int32)
     atlas = read_atlas(write(tmp_path / "atlas.nii", values), grid_size=GRID)
     assert len(atlas) + len(atlas.dropped) == 1000
 

@@ -262,8 +262,8 @@ def _images_not_used(scans: Sequence[StoredScan]) -> Iterator[SourceFinding]:
             yield SourceFinding(
                 code="t1w_not_used",
                 name=scan.source_name,
-                message="the T1-weighted image that comes with it does not serve: the run was laid over the "
-                "template without it, and there are no tissue maps",
+                message="the T1-weighted image that comes with it does not serve (unreadable, of no head, "
+                "or of another): the run was laid over the template without it, and has no tissue maps",
                 subject_id=scan.subject_id,
             )
 

@@ -3,11 +3,14 @@
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+import numpy as np
+
 from model.errors import MethodsNotInstalledError, TooFewTimePointsError
 from model.methods.catalogue import METHODS
 from model.published.packaged import PACKAGE
 from model.published.systems import SYSTEMS
 from model.published.training_recipes import training_of
+from training.classical.inner import require_enough
 from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.index import StoredScan
 from training.cohort.subjects import Subject
@@ -47,6 +50,18 @@ def require_possible(settings: TrainingSettings, store: CohortStore, subjects: S
         for scan in scans:
             store.require_tissues(scan)
     _require_published(settings, scans, window_frames=store.spec.window_frames)
+
+
+def require_solvable(settings: TrainingSettings, labels: Sequence[int | None]) -> None:
+    """See that a fold's training people can be parted once more, by which penalties are chosen.
+
+    Raises
+    ------
+    TooFewToSplitError
+        If a method that is solved at once has fewer than two of a class.
+    """
+    if METHODS[settings.method].is_linear:
+        require_enough(np.array(labels), method=settings.method)
 
 
 def _require_published(

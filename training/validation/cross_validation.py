@@ -23,7 +23,7 @@ from training.cohort.subjects import Subject
 from training.errors import CohortError
 from training.fitting.settings import TrainingSettings
 from training.fitting.threads import on_threads
-from training.methods.possible import require_possible
+from training.methods.possible import require_possible, require_solvable
 from training.methods.run_regions import CUBES, choose_regions, keep_regions
 from training.runs import RunRecord, Split
 from training.validation.added import Addition, keep_added
@@ -175,8 +175,10 @@ def plan_run(
     rows = run_subjects(store, subjects, folds)
     # Both refuse now what would be refused hours later.
     choose_device(device)
+    others_labels = [person.label for person in added.people] if added else []
     for fold in range(len(folds.names)):
-        split_fold(rows, fold, settings=settings)
+        training = split_fold(rows, fold, settings=settings).training
+        require_solvable(settings, [*(person.label for person in training), *others_labels])
     chosen = None
     if "regions" in METHODS[settings.method].reads:
         chosen = choose_regions(regions, grid_size=store.spec.grid_size)
@@ -288,6 +290,9 @@ def _record(
         settings=settings.model_dump(mode="json"),
         cohort_name=store.name,
         cohort_fingerprint=store.fingerprint(subjects),
+        maps_fingerprint=store.maps_fingerprint(
+            (subject.subject_id for subject in subjects), reads=METHODS[settings.method].reads
+        ),
         condition=store.condition,
         simulated=store.simulated,
         mixed=store.mixed,

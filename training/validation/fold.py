@@ -18,6 +18,7 @@ from scipy.special import expit
 
 from imaging.regions import Regions
 from model.files import replace_file
+from model.methods.catalogue import METHODS
 from model.predictor import Device, choose_device
 from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.views import view_scan
@@ -246,10 +247,18 @@ def _with_scans(subjects: Sequence[RunSubject], store: CohortStore) -> list[Trai
 
 def _open_store(cohort: Path, *, run: Path, record: RunRecord, subjects: Sequence[RunSubject]) -> CohortStore:
     store = CohortStore.open(cohort)
-    found = store.fingerprint_of(subject.subject_id for subject in subjects)
-    if found != record.cohort_fingerprint:
-        difference = {"field": "cohort_fingerprint", "expected": found, "found": record.cohort_fingerprint}
-        raise RunDiffersError(name=run.name, differences=[difference])
+    ids = [subject.subject_id for subject in subjects]
+    stored = {
+        "cohort_fingerprint": store.fingerprint_of(ids),
+        "maps_fingerprint": store.maps_fingerprint(ids, reads=METHODS[record.method].reads),
+    }
+    differences = [
+        {"field": field, "expected": found, "found": getattr(record, field)}
+        for field, found in stored.items()
+        if found != getattr(record, field)
+    ]
+    if differences:
+        raise RunDiffersError(name=run.name, differences=differences)
     return store
 
 

@@ -10,7 +10,8 @@ from imaging.label_file import AtlasSingleRegionError
 from imaging.regions import AtlasOutsideBrainError
 from model.errors import MethodsNotInstalledError, TooFewTimePointsError
 from model.methods.catalogue import METHODS
-from tests.training.methods.tiny_methods import CUBE, settings_of, write_people
+from tests.training.methods.tiny_methods import CUBE, settings_of, with_other_scans, write_people
+from training.classical.inner import TooFewToSplitError
 from training.cohort.store.cohort_store import CohortStore, MapsNotStoredError, TissuesNotStoredError
 from training.errors import CohortError
 from training.fitting.settings import TrainingSettingsError
@@ -18,7 +19,9 @@ from training.methods import possible
 from training.methods.possible import require_possible
 from training.validation.added import Addition
 from training.validation.cross_validation import plan_run
+from training.validation.fold import train_fold
 from training.validation.grid import leave_out_impossible
+from training.validation.run_folder import RunDiffersError
 
 READ_MAPS = [name for name, method in METHODS.items() if "maps" in method.reads]
 READ_TISSUES = [name for name, method in METHODS.items() if "tissues" in method.reads]
@@ -145,7 +148,7 @@ def test_an_atlas_that_is_none_leaves_nothing_behind(labels, error, people, tmp_
     if labels == "one":
         image[CUBE.mask] = 1
     else:
-        image[0, 0, 0], image[0, 0, 1] = 1, 2
+        image[0, 0, 0], image[0, 0, 2] = 1, 2
     path = tmp_path_factory.mktemp("atlas") / "atlas.nii"
     nib.save(nib.Nifti1Image(image, CUBE.affine), path)
     refused(people, tmp_path, method="ridge-connectivity", code=error.code, error=error, regions=str(path))
@@ -167,3 +170,30 @@ def test_systems_that_are_impossible_are_named_and_the_others_stay(short):
     }
     assert list(left) == [method for method in METHODS if method not in out]
     assert left["network"] is grid["network"]
+
+
+def test_a_fold_with_one_case_to_train_on_is_refused_by_the_methods_own_name(tmp_path):
+    store = write_people(tmp_path / "cohort")
+    cases = [subject for subject in store.subjects if subject.label == 1]
+    few = [subject for subject in store.subjects if subject not in cases[3:]]
+    settings = settings_of("mkl", folds=3)
+    with pytest.raises(TooFewToSplitError, match=r"method 'mkl': expected at least 2 cases .* found 1 and "):
+        plan_run(store, few, settings=settings, out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(("method", "reads_what_changed"), [("mkl-t1w", True), ("mkl", False)])
+def test_a_run_does_not_go_on_over_other_maps(method, reads_what_changed, tmp_path):
+    store = write_people(tmp_path / "cohort")
+    arguments = {"settings": settings_of(method), "out": tmp_path / "run", "device": "cpu", "threads": 1}
+    plan_run(store, store.subjects, **arguments)
+    changed = with_other_scans(
+        store, tmp_path / "changed", of={store.subjects[0].subject_id}, tissues_alone=True
+    )
+    if not reads_what_changed:
+        plan_run(changed, changed.subjects, **arguments)
+        return
+    with pytest.raises(RunDiffersError, match="maps_fingerprint"):
+        plan_run(changed, changed.subjects, **arguments)
+    with pytest.raises(RunDiffersError, match="maps_fingerprint"):
+        train_fold(tmp_path / "run", 0, cohort=changed.folder, device="cpu")

@@ -128,6 +128,8 @@ def with_other_scans(
             )
         if scan.subject_id in of and not tissues_alone:
             series = 3 * generator.standard_normal((scan.n_stored_frames, N_VOXELS))
+            # Noise alone would be shrunk to no covariance at all, and be alike whatever it is.
+            series[:, : N_VOXELS // 2] += generator.standard_normal((scan.n_stored_frames, 1))
             maps = generator.uniform(0.1, 1, (len(DERIVED_MAPS), N_VOXELS)).astype(np.float32)
             digest = write_series(folder, scan.series_file, series)
             scan = replace(  # noqa: PLW2901
@@ -158,8 +160,13 @@ def begun_again(run: Path, to: Path, *, store: CohortStore) -> Path:
     for name in (RUN_FILE, SUBJECTS_FILE, REGIONS_FILE):
         if (run / name).exists():
             shutil.copy(run / name, to / name)
-    fingerprint = store.fingerprint(store.subjects)
-    write_json(to / RUN_FILE, read_run(run).model_copy(update={"cohort_fingerprint": fingerprint}))
+    record = read_run(run)
+    ids = (subject.subject_id for subject in store.subjects)
+    of_store = {
+        "cohort_fingerprint": store.fingerprint(store.subjects),
+        "maps_fingerprint": store.maps_fingerprint(ids, reads=METHODS[record.method].reads),
+    }
+    write_json(to / RUN_FILE, record.model_copy(update=of_store))
     return to
 
 

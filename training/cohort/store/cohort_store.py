@@ -23,7 +23,7 @@ twice as fine, some 1.2 MB a scan, in the order of `imaging.derived.tissue_maps.
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,9 +33,10 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Float16, Float32
 
-from imaging import PreprocessingSpec, brain_cube
+from imaging import PreprocessingSpec
 from imaging.derived.maps import DERIVED_MAPS
 from imaging.derived.tissue_maps import FINER, TISSUE_MAPS
+from model.methods.building import count_voxels
 from training.cohort.paths import real_path
 from training.cohort.store.index import RAW_BIDS, CohortRecord, StoredScan, WithoutTissues, read_index
 from training.cohort.subjects import Subject
@@ -52,7 +53,7 @@ _WITHOUT_MAPS: Mapping[str, str] = MappingProxyType(
 _WHY_WITHOUT_TISSUES: Mapping[WithoutTissues, str] = MappingProxyType(
     {
         "no_t1w": "a person without a T1-weighted image",
-        "t1w_not_used": "a T1-weighted image that did not serve: of no head, or not of this one",
+        "t1w_not_used": "a T1-weighted image that did not serve: unreadable, of no head, or of another",
     }
 )
 _INGESTED_WITHOUT_TISSUES = "one that was ingested without: the cohort must be ingested again"
@@ -60,9 +61,9 @@ _NO_IMAGE_ASKED_FOR = "one of a source without T1-weighted images: they are read
 
 
 class SeriesDamagedError(CohortError):
-    """A stored series, or a file of maps, that is gone or is not the one that was stored.
+    """A stored series, or a file of maps or tissues, that is gone or is not the one that was stored.
 
-    ``series_file`` names either.
+    ``series_file`` names it.
     """
 
     code: ClassVar[str] = "cohort_series_damaged"
@@ -127,7 +128,7 @@ class CohortStore:
 
     @classmethod
     def open(cls, folder: Path) -> "CohortStore":
-        """Read the index, and see that every series and every file of maps is there in full length.
+        """Read the index, and see that all series, maps and tissues are there in full length.
 
         Raises
         ------
@@ -255,8 +256,37 @@ class CohortStore:
         chosen = set(subject_ids)
         return self.fingerprint(subject for subject in self.subjects if subject.subject_id in chosen)
 
+    def maps_fingerprint(self, subject_ids: Iterable[str], *, reads: Collection[str]) -> str | None:
+        """Tell the maps that a method reads of these subjects from any others.
+
+        Parameters
+        ----------
+        subject_ids : iterable of str
+        reads : collection of str
+            As of `model.methods.catalogue.Method`.
+
+        Returns
+        -------
+        str or None
+            sha256 in hexadecimal over the digests of the files, whatever the order; None where it reads
+            neither derived nor tissue maps.
+        """
+        if not {"maps", "tissues"} & set(reads):
+            return None
+        chosen = set(subject_ids)
+        parts = sorted(
+            [
+                scan.series_file,
+                scan.maps_sha256 if "maps" in reads else None,
+                scan.tissues_sha256 if "tissues" in reads else None,
+            ]
+            for scan in self.scans
+            if scan.subject_id in chosen
+        )
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
     def verify(self, *, progress: Callable[[str, float], None] | None = None) -> None:
-        """Read every series and all maps again and compare their digests.
+        """Read every series, all maps and all tissues again and compare their digests.
 
         Raises
         ------
@@ -347,17 +377,17 @@ def stored_files(scan: StoredScan, *, grid_size: int) -> dict[str, int]:
 
 def series_bytes(n_frames: int, *, grid_size: int) -> int:
     """Say how long the ``.npy`` file of a series is."""
-    return _npy_bytes("<f2", n_frames, _count_voxels(grid_size))
+    return _npy_bytes("<f2", n_frames, count_voxels(grid_size))
 
 
 def maps_bytes(*, grid_size: int) -> int:
     """Say how long the ``.npy`` file of a scan's maps is."""
-    return _npy_bytes("<f4", len(DERIVED_MAPS), _count_voxels(grid_size))
+    return _npy_bytes("<f4", len(DERIVED_MAPS), count_voxels(grid_size))
 
 
 def tissues_bytes(*, grid_size: int) -> int:
     """Say how long the ``.npy`` file of a scan's tissue maps is."""
-    return _npy_bytes("<f4", len(TISSUE_MAPS), _count_voxels(FINER * grid_size))
+    return _npy_bytes("<f4", len(TISSUE_MAPS), count_voxels(FINER * grid_size))
 
 
 @lru_cache(maxsize=1024)
@@ -366,8 +396,3 @@ def _npy_bytes(dtype: str, n_rows: int, n_columns: int) -> int:
     fields = {"descr": dtype, "fortran_order": False, "shape": (n_rows, n_columns)}
     np.lib.format.write_array_header_1_0(header, fields)
     return header.tell() + np.dtype(dtype).itemsize * n_rows * n_columns
-
-
-@lru_cache(maxsize=8)
-def _count_voxels(grid_size: int) -> int:
-    return int(brain_cube(grid_size).mask.sum())

@@ -22,6 +22,7 @@ from jaxtyping import Float32
 from imaging.regions import Regions
 from model.files import replace_file
 from model.methods.building import count_voxels
+from model.methods.scan_model import regions_sha256
 from model.methods.scan_view import ScanView
 from training.cohort.store.cohort_store import CohortStore
 from training.cohort.store.index import StoredScan
@@ -78,7 +79,7 @@ def region_series(store: CohortStore, scan: StoredScan, regions: Regions) -> Flo
 
 def _path(store: CohortStore, scan: StoredScan, regions: Regions) -> Path:
     labels = regions.labels(count_voxels(store.spec.grid_size))
-    digest = hashlib.sha256(labels.astype("<i2").tobytes()).hexdigest()[:_DIGEST]
+    digest = regions_sha256(labels)[:_DIGEST]
     name = f"{Path(scan.series_file).stem}.{scan.series_sha256[:_DIGEST]}.npy"
     return store.folder / REGIONS_FOLDER / digest / name
 
