@@ -8,7 +8,8 @@ the networks of control and attention (`training.simulation.brain_networks`): an
 together, and through it in regional homogeneity.
 
 A line of ``systems.jsonl`` in FOLDER is written as soon as a system is done on a cohort: called again, the
-script goes on with what is left. AUCs are of pairs of one fold, which leaves out that folds' models lean.
+script goes on with what is left; the file of results holds all its lines. AUCs are of pairs of one fold,
+which leaves out that folds' models lean.
 """
 
 import argparse
@@ -96,7 +97,7 @@ def main() -> None:
         lines += [measured(store, settings, options.work) for settings in grid.values()]
     show(lines)
     if options.out:
-        options.out.write_text(json.dumps(summarised(lines), indent=2) + "\n")
+        options.out.write_text(json.dumps(summarised(read_journal(options.work)), indent=2) + "\n")
 
 
 def cohorts(*, n_subjects: int, effect_size: float, n_nulls: int) -> Iterator[tuple[str, int, float]]:
@@ -125,9 +126,7 @@ def measured(store: CohortStore, settings: TrainingSettings, work: Path) -> Line
         "system": settings.system,
         "settings": settings.model_dump(mode="json"),
     }
-    journal = work / JOURNAL
-    known = [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
-    before: Line | None = next((one for one in known if one["plan"] == plan), None)
+    before = next((one for one in read_journal(work) if one["plan"] == plan), None)
     if before is not None:
         return before
     began = perf_counter()
@@ -147,10 +146,16 @@ def measured(store: CohortStore, settings: TrainingSettings, work: Path) -> Line
         "peak_memory_bytes": max(outcome.peak_memory_bytes for outcome in outcomes),
         "seconds": round(perf_counter() - began, 1),
     }
-    with journal.open("a") as file:
+    with (work / JOURNAL).open("a") as file:
         file.write(json.dumps(line) + "\n")
     print(f"{store.folder.name} {settings.system}: AUC {cell(line)}, {line['seconds']:.0f} s", flush=True)
     return line
+
+
+def read_journal(work: Path) -> list[Line]:
+    """Give the lines that are there."""
+    journal = work / JOURNAL
+    return [json.loads(line) for line in journal.read_text().splitlines()] if journal.exists() else []
 
 
 def summarised(lines: Sequence[Line]) -> dict[str, Any]:
