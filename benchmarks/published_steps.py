@@ -4,9 +4,11 @@
 of the optimiser, in turn within one run, as CPU-seconds:
 
 - ours: channels that lie together and memory that is kept from step to step, as a run trains;
-- plain: the layers as torch lays them out, and memory given back after each;
+- plain: the layers as torch lays them out, BolT as its package computes it, and memory given back after each;
 - floor: the step's multiplications and additions by torch's own count, at the rate of one large product
   of matrices on the same core. Only who multiplies nothing but large matrices comes near.
+
+In the file of results the rows of the networks that were run are replaced, and the others stay.
 """
 
 import argparse
@@ -26,9 +28,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from model.published import SYSTEMS
 from model.published.building import build_published
+from model.published.packaged import PackagedBolT
 from model.published.systems import PublishedNetwork
+from model.published.two_units import difference_of_two
 from training.fitting.kept_memory import kept_memory
 
+COMMAND = "python benchmarks/published_steps.py"
 EDGE, FRAMES, WINDOWS = 34, 20, 8
 # Of the tiles of 20 mm, and of the pieces that ABIDE's shortest scan allows.
 REGIONS, PIECE_FRAMES, SCANS = 223, 146, 32
@@ -47,7 +52,9 @@ def main() -> None:
         measured(system, n_rounds=options.rounds) for system in SYSTEMS if system.name in options.networks
     ]
     if options.out:
-        found = {"command": "python benchmarks/published_steps.py", "machine": machine(), "networks": rows}
+        before = json.loads(options.out.read_text())["networks"] if options.out.exists() else []
+        known = {row["network"]: row for row in before} | {row["network"]: row for row in rows}
+        found = {"command": COMMAND, "machine": machine(), "networks": list(known.values())}
         options.out.write_text(json.dumps(found, indent=2) + "\n")
 
 
@@ -60,6 +67,8 @@ def measured(system: PublishedNetwork, *, n_rounds: int) -> dict[str, Any]:
     for module in plain.modules():
         if isinstance(module, nn.Conv2d | nn.Conv3d):
             module.weight.data = module.weight.data.contiguous()
+    if isinstance(plain, PackagedBolT):
+        plain.forward = lambda series: difference_of_two(plain.network(series)[0])
     with FlopCounterMode(display=False) as counter:
         step_of(ours, inputs)()
     took: dict[str, list[float]] = {"ours": [], "plain": []}

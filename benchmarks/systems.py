@@ -64,7 +64,7 @@ SETTINGS: dict[str, Settings] = {
     "hong-time-distributed": {**_FRAMES, "epochs": 6, "learning_rate": 1e-6},
     "sc-cnn-attention": {"epochs": 40, "batch_size": 8, "learning_rate": 1e-3},
     "mean-mlp": {"epochs": 10},
-    "bolt": {"epochs": 20, "batch_size": 8, "inner_stopping": 0.0},
+    "bolt": {"batch_size": 8},
 }
 OF_A_NETWORK: Settings = {**_FRAMES, "epochs": 8, "inner_stopping": 0.15, "width": 4}
 # One stage leaves eight times the features that two do, on which longer steps saturate the recurrent layer.

@@ -15,6 +15,7 @@ IN_EPOCHS = frozenset(
         "epochs",
         "patience",
         "batch_size",
+        "micro_batch",
         "windows_per_subject",
         "learning_rate",
         "schedule",

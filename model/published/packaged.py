@@ -6,9 +6,11 @@ through one small perceptron alone; its answers are averaged.
 
 BolT: Bedel, Sivgin, Dalmaz, Dar, Cukur: BolT: Fused window transformers for fMRI time series analysis.
 Medical Image Analysis 88, 102841 (2023), doi:10.1016/j.media.2023.102841. Four layers of attention inside
-windows of 20 time points, 8 apart, with wider surroundings at each layer.
+windows of 20 time points, 8 apart, with wider surroundings at each layer. What follows the last window is
+read as zeros by those near it, where what precedes the first is masked: so it is in the package.
 
-Layers, sizes and starts are the package's own. Ours: the logit is the difference of its two units; what it
+Layers, sizes and starts are the package's own. Ours: BolT is computed without its copies of every window's
+surroundings; the logit is the difference of its two units; what it
 keeps beside weights (positions and masks, which follow from the sizes) is left out of the weights. The
 package is imported here alone, and only when one of these is built.
 """
@@ -19,6 +21,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from model.errors import MethodsNotInstalledError
+from model.published.bolt_windows import fuse_windows
 from model.published.sizes import at_least, enough_time
 from model.published.two_units import difference_of_two
 from model.shapes import Logits, RegionSeries
@@ -102,8 +105,7 @@ class PackagedBolT(nn.Module):
             If there are fewer than 20 time points.
         """
         enough_time(network="BolT", expected=BOLT_WINDOW, found=series.shape[1])
-        units, more = self.network(series)
-        tokens = more["cls"]
+        units, tokens = fuse_windows(self.network, series)
         return difference_of_two(units), (tokens - tokens.mean(dim=1, keepdim=True)).square().mean()
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import cos, pi
+from math import ceil, cos, pi
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from model.methods.module_model import ModuleModel
 from model.published.training_recipes import TrainingRecipe
+from model.shapes import Logits
 from training.fitting.batches import PlannedWindow, plan_epoch
 from training.fitting.kept_memory import kept_memory
 from training.fitting.peak_memory import forget_peak
@@ -102,6 +103,7 @@ class _ModuleLearner:
     ) -> None:
         self.module = model
         self._recipe, self._settings, self._seed, self._device = recipe, settings, seed, device
+        self._at_once = min(settings.micro_batch or settings.batch_size, settings.batch_size)
         self.optimiser = _optimiser(model, recipe=recipe, settings=settings)
 
     @property
@@ -122,20 +124,24 @@ class _ModuleLearner:
     def step(self, batch: InputBatch, *, epoch: int, share_done: float) -> float:
         self._set_learning_rate(epoch, share_done)
         self.optimiser.zero_grad(set_to_none=True)
-        inputs = [one.to(self._device) for one in batch.inputs]
-        labels = batch.labels.to(self._device)
-        module = self.module.module
-        disagreement: Tensor | float = 0.0
-        if self._recipe.disagreement:
-            logits, disagreement = module.logits_and_disagreement(*inputs)  # type: ignore[operator]
-        else:
-            logits = module(*inputs)
-        loss = functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
-        total = float(loss.detach())
+        n_windows, total = len(batch.labels), 0.0
+        n_parts = min(ceil(n_windows / self._at_once), n_windows // self._recipe.least_batch)
+        for part in np.array_split(np.arange(n_windows), max(n_parts, 1)):
+            of_part = slice(part[0], part[-1] + 1)
+            labels = batch.labels[of_part].to(self._device)
+            logits, disagreement = self._answers([one[of_part].to(self._device) for one in batch.inputs])
+            loss = functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
+            total += float(loss.detach())
+            share = self._recipe.disagreement * len(labels)
+            ((loss + share * disagreement) / n_windows).backward()  # type: ignore[no-untyped-call]
         require_finite(total, loss="training", epoch=epoch)
-        (loss / len(labels) + self._recipe.disagreement * disagreement).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return total
+
+    def _answers(self, inputs: list[Tensor]) -> tuple[Logits, Tensor | float]:
+        if self._recipe.disagreement:
+            return self.module.module.logits_and_disagreement(*inputs)  # type: ignore[operator,no-any-return]
+        return self.module.module(*inputs), 0.0
 
     def logits(self, people: Sequence[TrainingSubject]) -> Float64[np.ndarray, " S"]:
         return people_logits(self.module.eval(), people)
@@ -166,6 +172,11 @@ class _ModuleLearner:
             rate *= (1 + cos(pi * share_done)) / 2
         if self._recipe.halve_every:
             rate /= 2 ** ((epoch - 1) // self._recipe.halve_every)
+        if self._recipe.cycle is not None:
+            multiple, momentum = self._recipe.cycle.at(share_done)
+            rate *= multiple
+            for group in self.optimiser.param_groups:
+                group["betas"] = (momentum, group["betas"][1])
         for group in self.optimiser.param_groups:
             group["lr"] = rate
 

@@ -11,6 +11,7 @@ from torch.nn import functional
 from model.errors import MethodsNotInstalledError, PublishedNetworkUnknownError, TooFewTimePointsError
 from model.published import SYSTEMS, describe, training_of
 from model.published.building import build_published
+from model.published.training_recipes import LearningCycle
 
 NAMES = [system.name for system in SYSTEMS]
 OF_FRAMES = [system.name for system in SYSTEMS if system.reads == "frames"]
@@ -203,3 +204,21 @@ def test_names_are_told_apart_and_each_has_a_training():
 def test_only_a_reconstruction_lacks_its_publication():
     for system in SYSTEMS:
         assert (system.citation.doi is None) == (system.standing == "reconstruction"), system.name
+
+
+def test_a_cycle_is_that_of_torch():
+    cycle = LearningCycle(peak=2.0, end=0.1)
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimiser = torch.optim.AdamW([weight], lr=1.0)
+    n_steps = 4001
+    # Torch gives the start as a part of the peak, and the end as a part of the start.
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, max_lr=2.0, total_steps=n_steps, div_factor=2.0, final_div_factor=10.0
+    )
+    for step in range(n_steps):
+        (group,) = optimiser.param_groups
+        found = (group["lr"], group["betas"][0])
+        assert cycle.at(step / (n_steps - 1)) == pytest.approx(found, abs=2e-3), step
+        optimiser.step()
+        if step < n_steps - 1:
+            schedule.step()

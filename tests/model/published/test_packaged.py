@@ -1,3 +1,4 @@
+import pytest
 import torch
 from torch.nn import functional
 
@@ -53,6 +54,31 @@ def test_bolt_reads_whole_windows_and_leaves_out_what_follows():
     series = torch.randn(2, 35, 6)
     torch.testing.assert_close(network(series), network(series[:, :28]))
     assert not torch.allclose(network(series), network(series[:, :27]))
+
+
+@pytest.mark.parametrize("frames", [20, 35, 60, 190])
+def test_bolt_gives_the_packages_own_numbers_and_gradients(frames):
+    torch.manual_seed(4)
+    ours, package = PackagedBolT(n_regions=6).eval().double(), PackagedBolT(n_regions=6).eval().double()
+    package.load_state_dict(ours.state_dict())
+    series = torch.randn(2, frames, 6, dtype=torch.float64)
+    # By default positions are hardly told apart.
+    for (name, weight), other in zip(ours.named_parameters(), package.parameters(), strict=True):
+        if "bias" in name:
+            torch.nn.init.normal_(weight)
+            other.data.copy_(weight.data)
+
+    logits, disagreement = ours.logits_and_disagreement(series)
+    (logits.sum() + disagreement).backward()
+    units, more = package.network(series)
+    expected = units[:, 1] - units[:, 0]
+    _, log = package.network.compute_loss(more, torch.tensor([0, 1]))
+    (expected.sum() + (more["cls"] - more["cls"].mean(dim=1, keepdim=True)).square().mean()).backward()
+
+    torch.testing.assert_close(logits, expected)
+    assert disagreement.item() == pytest.approx(log["cls_loss"], rel=1e-5)
+    for (name, weight), other in zip(ours.named_parameters(), package.parameters(), strict=True):
+        torch.testing.assert_close(weight.grad, other.grad, msg=lambda text, name=name: f"{name}: {text}")
 
 
 def test_the_disagreement_is_that_of_the_packages_own_loss():

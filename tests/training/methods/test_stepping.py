@@ -1,9 +1,15 @@
 """Steps of a method's module: what is drawn, and how few a step can be taken on."""
 
-import pytest
+from dataclasses import replace
 
+import pytest
+import torch
+
+from model.methods.module_model import ModuleModel
+from model.published.packaged import PackagedBolT
 from model.published.training_recipes import training_of
 from tests.training.methods.tiny_methods import begun_again, settings_of, train
+from training.methods.stepping import InputBatch, _ModuleLearner
 from training.run_files import read_rows
 from training.runs import EPOCHS_FILE, EpochRecord, fold_folder, read_outcome
 from training.validation.cross_validation import plan_run
@@ -30,6 +36,39 @@ def test_who_is_left_alone_at_the_end_of_an_epoch_joins_the_batch_before(people,
 @pytest.mark.parametrize("method", ["sc-cnn-attention", "mean-mlp"])
 def test_who_can_be_alone_is_alone(method, people, tmp_path):
     assert trained(people, tmp_path / "run", method=method, batch_size=3) == [1, 2]
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 4])
+def test_a_batch_in_parts_is_the_same_step_in_either_term_of_the_loss(at_once):
+    def weights_after_a_step(micro_batch):
+        torch.manual_seed(0)
+        bolt = PackagedBolT(n_regions=4)
+        for module in bolt.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        learner = _ModuleLearner(
+            ModuleModel(bolt, reads="regions", maps=(), n_voxels=8, n_regions=4, grid_size=2),
+            # Plain steps: Adam would make every first step as long.
+            recipe=replace(training_of("bolt"), optimiser="sgd", cycle=None),
+            settings=settings_of("bolt", batch_size=5, micro_batch=micro_batch, learning_rate=0.1),
+            seed=0,
+            device=torch.device("cpu"),
+        )
+        series = torch.randn(5, 44, 4, generator=torch.Generator().manual_seed(1))
+        batch = InputBatch((series,), torch.tensor([0.0, 1.0, 1.0, 0.0, 1.0]))
+        loss = learner.step(batch, epoch=1, share_done=0.0)
+        return loss, {name: weight.detach().clone() for name, weight in bolt.named_parameters()}
+
+    whole, expected = weights_after_a_step(None)
+    parts, found = weights_after_a_step(at_once)
+    assert parts == pytest.approx(whole, rel=1e-5)
+    torch.testing.assert_close(found, expected)
+
+
+def test_no_part_has_fewer_scans_than_the_network_can_learn_from(people, tmp_path):
+    trained(people, tmp_path / "run", method="zou-3d-cnn", batch_size=3, micro_batch=1)
+    (epoch,) = read_rows(fold_folder(tmp_path / "run", 0), EPOCHS_FILE, EpochRecord)
+    assert epoch.training_loss > 0
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_others(people, tmp_path):
