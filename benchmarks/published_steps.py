@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
-from model.published import SYSTEMS
+from model.published import SYSTEMS, training_of
 from model.published.building import build_published
 from model.published.packaged import PackagedBolT
 from model.published.systems import PublishedNetwork
@@ -100,7 +100,8 @@ def inputs_of(system: PublishedNetwork) -> tuple[Tensor, ...]:
     if system.reads == "frames":
         return (torch.randn(WINDOWS, FRAMES, EDGE, EDGE, EDGE),)
     if system.reads == "regions":
-        return (torch.randn(SCANS, PIECE_FRAMES, REGIONS),)
+        n_frames = min(training_of(system.name).piece_frames or PIECE_FRAMES, PIECE_FRAMES)
+        return (torch.randn(SCANS, n_frames, REGIONS),)
     maps = torch.randn(WINDOWS, 3, EDGE, EDGE, EDGE)
     return (maps, torch.randn(WINDOWS, 3, 2 * EDGE, 2 * EDGE, 2 * EDGE)) if system.with_tissues else (maps,)
 

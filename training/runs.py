@@ -141,6 +141,9 @@ class RunRecord(BaseModel):
     ----------
     settings : dict
         ``TrainingSettings`` as JSON; ``network``, ``rnn``, ``protocol`` and the rest.
+    recipe : dict or None
+        What of the training no setting says (`model.methods.recipes.recipe_beside_settings`); written for
+        methods that learn in epochs. A run of an earlier version lacks it.
     cohort_name, cohort_fingerprint : str
         The fingerprint is the sha256 over the subjects, labels and stored series that were selected.
     maps_fingerprint : str or None
@@ -174,6 +177,7 @@ class RunRecord(BaseModel):
 
     format_version: Literal[1] = 1
     settings: Annotated[dict[str, JsonValue], AfterValidator(_of_their_kinds)]
+    recipe: dict[str, JsonValue] | None = Field(default=None, exclude_if=lambda recipe: recipe is None)
     cohort_name: str
     cohort_fingerprint: str
     maps_fingerprint: str | None = Field(default=None, exclude_if=lambda digest: digest is None)

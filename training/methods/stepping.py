@@ -103,7 +103,6 @@ class _ModuleLearner:
     ) -> None:
         self.module = model
         self._recipe, self._settings, self._seed, self._device = recipe, settings, seed, device
-        self._at_once = min(settings.micro_batch or settings.batch_size, settings.batch_size)
         self.optimiser = _optimiser(model, recipe=recipe, settings=settings)
 
     @property
@@ -124,19 +123,26 @@ class _ModuleLearner:
     def step(self, batch: InputBatch, *, epoch: int, share_done: float) -> float:
         self._set_learning_rate(epoch, share_done)
         self.optimiser.zero_grad(set_to_none=True)
-        n_windows, total = len(batch.labels), 0.0
-        n_parts = min(ceil(n_windows / self._at_once), n_windows // self._recipe.least_batch)
-        for part in np.array_split(np.arange(n_windows), max(n_parts, 1)):
+        n_windows, total, minimised = len(batch.labels), 0.0, 0.0
+        for part in np.array_split(np.arange(n_windows), self._n_parts(n_windows)):
             of_part = slice(part[0], part[-1] + 1)
             labels = batch.labels[of_part].to(self._device)
             logits, disagreement = self._answers([one[of_part].to(self._device) for one in batch.inputs])
             loss = functional.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
             total += float(loss.detach())
-            share = self._recipe.disagreement * len(labels)
-            ((loss + share * disagreement) / n_windows).backward()  # type: ignore[no-untyped-call]
-        require_finite(total, loss="training", epoch=epoch)
+            loss = loss + self._recipe.disagreement * len(labels) * disagreement
+            minimised += float(loss.detach())
+            (loss / n_windows).backward()  # type: ignore[no-untyped-call]
+        require_finite(minimised, loss="training", epoch=epoch)
         self.optimiser.step()
         return total
+
+    def _n_parts(self, n_windows: int) -> int:
+        if self._settings.micro_batch is None:
+            return 1
+        # A part has as few as a step can be taken on, even where fewer are asked for.
+        most = max(n_windows // self._recipe.least_batch, 1)
+        return min(ceil(n_windows / self._settings.micro_batch), most)
 
     def _answers(self, inputs: list[Tensor]) -> tuple[Logits, Tensor | float]:
         if self._recipe.disagreement:

@@ -15,6 +15,7 @@ import torch
 from model.card import ModelCard, RegionsRecord
 from model.methods.building import build_method
 from model.methods.catalogue import METHODS
+from model.methods.recipes import recipe_beside_settings
 from model.networks import RestNetwork
 from model.predictor import Device, choose_device
 from training.cohort.population import describe_population
@@ -288,6 +289,7 @@ def _record(
 ) -> RunRecord:
     return RunRecord(
         settings=settings.model_dump(mode="json"),
+        recipe=recipe_beside_settings(settings.method),
         cohort_name=store.name,
         cohort_fingerprint=store.fingerprint(subjects),
         maps_fingerprint=store.maps_fingerprint(

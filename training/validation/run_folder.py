@@ -204,9 +204,13 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
     parted = {"settings", "preprocessing"}
     rest = {field: value for field, value in record.items() if field not in {*parted, *_MAY_DIFFER}}
     spec = {f"preprocessing.{field}": value for field, value in record["preprocessing"].items()}
-    regions = {f"regions.{field}": value for field, value in (rest.pop("regions", None) or {}).items()}
+    described = {
+        f"{part}.{field}": value
+        for part in ("regions", "recipe")
+        for field, value in (rest.pop(part, None) or {}).items()
+    }
     # A record of a network does not say so.
-    return {"method": "network", **rest, **spec, **regions, **record["settings"]}
+    return {"method": "network", **rest, **spec, **described, **record["settings"]}
 
 
 def _shown(value: Any) -> str:
