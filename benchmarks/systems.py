@@ -23,6 +23,7 @@ import torch
 
 from imaging import PreprocessingSpec
 from model.methods.catalogue import METHODS
+from model.methods.recipes import recipe_beside_settings
 from training.cohort.ingest import ingest
 from training.cohort.selecting.selection import select
 from training.cohort.sources.simulated import SimulatedSource
@@ -125,6 +126,7 @@ def measured(store: CohortStore, settings: TrainingSettings, work: Path) -> Line
         "cohort": store.folder.name,
         "system": settings.system,
         "settings": settings.model_dump(mode="json"),
+        "recipe": recipe_beside_settings(settings.method),
     }
     before = next((one for one in read_journal(work) if one["plan"] == plan), None)
     if before is not None:
