@@ -32,6 +32,8 @@ pytestmark = pytest.mark.enable_socket
 
 MIB = 1 << 20
 RSS_LIMIT_BYTES = 150 * 10**6
+# What the web process stands on: to import them alone is the floor of its start.
+LIBRARIES = "fastapi, uvicorn, sqlalchemy.orm, pydantic_settings, structlog, jinja2, alembic"
 
 
 @pytest.fixture
@@ -101,12 +103,16 @@ def test_the_web_process_opens_no_scan_itself(settings: Settings, key: str) -> N
 
 @pytest.mark.timed
 def test_it_answers_within_three_seconds(settings: Settings) -> None:
-    took = []
+    """Or, on a machine where its libraries alone take more than one, within three times what they take."""
+    took, libraries = [], []
     # The quickest of three: whatever else a machine does can only add to it.
     for _ in range(3):
+        began = time.monotonic()
+        subprocess.run([sys.executable, "-c", f"import {LIBRARIES}"], check=True, cwd=REPOSITORY)
+        libraries.append(time.monotonic() - began)
         with web_process(settings) as (_address, _process, seconds):
             took.append(seconds)
-    assert min(took) < 3, took
+    assert min(took) < 3 * max(1, min(libraries)), (took, libraries)
 
 
 def test_it_stays_small(settings: Settings, key: str) -> None:
