@@ -1,4 +1,4 @@
-"""The documentation may not fall behind the code: every code of an error or a warning has its line."""
+"""The documentation may not fall behind the code: its codes of errors and warnings, the files it names."""
 
 import ast
 import importlib
@@ -76,3 +76,15 @@ def test_every_warning_is_documented_and_no_other():
         and all(word.arg is not None for word in node.keywords)
     ]
     assert documented("Warnings") == {code_of(call) for call in calls}
+
+
+def test_every_file_that_is_named_is_there():
+    documents = [*REPOSITORY.glob("*.md"), *(REPOSITORY / "docs").glob("*.md")]
+    folders = "|".join((*PACKAGES, "benchmarks", "deploy", "docs", "migrations", "tests"))
+    named = {
+        (document.name, path)
+        for document in documents
+        for path in re.findall(rf"`((?:{folders})/[\w./-]+)`", document.read_text())
+    }
+    assert len(named) > 50
+    assert {(document, path) for document, path in named if not (REPOSITORY / path).exists()} == set()
