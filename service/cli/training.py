@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from model.predictor import Device
     from service.cli.training_watch import FailedFold
     from training.cohort.store.cohort_store import CohortStore
-    from training.cohort.subjects import Subject
     from training.fitting.settings import TrainingSettings
     from training.runs import Split
     from training.validation.added import Addition
@@ -122,7 +121,7 @@ def train(
     from training.cohort.store.cohort_store import CohortStore
     from training.methods.run_regions import CUBES
     from training.runs import read_outcome
-    from training.validation.cross_validation import plan_run, train_run
+    from training.validation.cross_validation import plan_run, require_trainable, train_run
     from training.validation.grid import train_grid
 
     if distributed and processes:
@@ -147,8 +146,13 @@ def train(
     added = _added(store, add_training, split=split, quiet=as_json)
     left_out: LeftOut = {}
     if is_grid:
-        people = [(store, subjects)] + ([] if added is None else [(added.store, list(added.people))])
-        grid, left_out = _leave_out(grid, people, quiet=as_json)
+        grid, left_out = _leave_out(
+            grid,
+            lambda of_system: require_trainable(
+                store, subjects, settings=of_system, device=device, split=split, added=added
+            ),
+            quiet=as_json,
+        )
 
     def each_system(train_one: "Callable[[TrainingSettings, Path], Path]") -> list[Path]:
         return train_grid(grid, out=out, train=train_one) if is_grid else [train_one(settings, out)]
@@ -315,15 +319,10 @@ def _require_regions(regions: str | None, systems: "Iterable[TrainingSettings]",
 
 
 def _leave_out(
-    grid: "dict[str, TrainingSettings]", people: "list[tuple[CohortStore, list[Subject]]]", *, quiet: bool
+    grid: "dict[str, TrainingSettings]", require: "Callable[[TrainingSettings], None]", *, quiet: bool
 ) -> "tuple[dict[str, TrainingSettings], LeftOut]":
     """Leave out the systems of several that cannot be trained on these people, and say why."""
-    from training.methods.possible import require_possible
     from training.validation.grid import leave_out_impossible
-
-    def require(settings: "TrainingSettings") -> None:
-        for store, subjects in people:
-            require_possible(settings, store, subjects)
 
     possible, left_out = leave_out_impossible(grid, require=require)
     if not quiet:

@@ -68,8 +68,8 @@ def leave_out_impossible(
     ----------
     grid : mapping of str to TrainingSettings
     require : callable
-        Raises what speaks against a system; `training.methods.possible.require_possible` with everything
-        else given.
+        Raises what speaks against a system; `training.validation.cross_validation.require_trainable` with
+        everything else given.
 
     Returns
     -------

@@ -78,6 +78,42 @@ def test_of_all_those_that_are_impossible_are_left_out_and_named(
     assert "Left out: svm-reho: " in err
 
 
+@pytest.mark.parametrize(
+    ("words", "left_out"),
+    [
+        (("--where", "age<12", "--protocol", "paper"), {"ridge-connectivity": "too_few_to_split"}),
+        (
+            ("--where", "age<16"),
+            {"mean-mlp": "inner_part_without_class", "ridge-connectivity": "too_few_to_split"},
+        ),
+    ],
+    ids=["one to solve on", "two of a class"],
+)
+def test_who_has_too_few_people_is_left_out_before_the_first_is_trained(
+    words, left_out, monkeypatch, without_maps, solved_config, restnet_json, tmp_path
+):
+    names = ("mean-mlp", "learned-regions-mlp", "ridge-connectivity")
+    monkeypatch.setattr(grid, "SYSTEMS", {name: grid.SYSTEMS[name] for name in names})
+    asked = ("train", without_maps, "--config", solved_config, "--method", "all", *words, *QUICK)
+    status, answer = restnet_json(*asked, "--out", tmp_path / "grid")
+    assert status == 0
+    assert {name: why["code"] for name, why in answer["left_out"].items()} == left_out
+    trained = [name for name in names if name not in left_out]
+    assert [run["system"] for run in answer["runs"]] == trained
+    assert sorted(path.name for path in (tmp_path / "grid").iterdir()) == sorted(trained)
+
+
+def test_too_few_people_for_every_system_are_refused_as_for_the_first(
+    monkeypatch, without_maps, solved_config, restnet_json, tmp_path
+):
+    names = ("mean-mlp", "ridge-connectivity")
+    monkeypatch.setattr(grid, "SYSTEMS", {name: grid.SYSTEMS[name] for name in names})
+    words = ("train", without_maps, "--config", solved_config, "--method", "all", "--where", "age<16", *QUICK)
+    status, answer = restnet_json(*words, "--out", tmp_path / "grid")
+    assert (status, answer["error"]["code"]) == (2, "inner_part_without_class")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_where_nothing_is_left_of_all_that_is_refused(
     monkeypatch, without_maps, config, restnet_json, tmp_path
 ):
