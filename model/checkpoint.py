@@ -27,6 +27,7 @@ from model.errors import (
 from model.files import replace_file
 from model.methods.building import build_method
 from model.methods.catalogue import METHODS
+from model.methods.module_model import TEMPERATURE
 from model.methods.scan_model import REGION_OF_VOXEL, ScanModel, regions_sha256
 from model.networks import GRID_SIZE, RestNetwork
 
@@ -97,7 +98,8 @@ def save_checkpoint(
     Raises
     ------
     CheckpointMismatchError
-        If the members are not what the card says, or a weight is not finite once stored.
+        If the members are not what the card says, or a weight is not finite, or a temperature not above 0,
+        once stored.
     """
     stored: dict[str, Tensor] = {}
     for i, weights in enumerate(members):
@@ -126,7 +128,7 @@ def load_checkpoint(path: Path, *, expected_sha256: str | None = None) -> Checkp
     CheckpointError
         If the file is missing, is not the registered one, is damaged, is of an unknown format, or if its
         tensors are not exactly the finite weights of the models that its card names, on the regions that it
-        names.
+        names, with temperatures above 0.
     """
     try:
         content = path.read_bytes()
@@ -183,6 +185,10 @@ def _verify(stored: Mapping[str, Tensor], card: ModelCard) -> None:
             _verify_digest(found, card.regions, name=name)
         elif n_learned:
             _verified_regions(stored[name], n_regions=n_learned, name=name)
+        name = f"members.{i}.{TEMPERATURE}"
+        if name in stored and not bool((stored[name] > 0).all()):
+            # By 0 a member is certain of everybody, by less it says the opposite.
+            raise CheckpointMismatchError(expected=f"{name!r} above 0", found="0 or less")
 
 
 def _verify_that_regions_are_named(card: ModelCard) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 
 from imaging import NetworkInput, PreprocessingSpec
@@ -12,8 +13,8 @@ from model.card import ModelCard, require_served
 from model.checkpoint import Checkpoint, load_checkpoint
 from model.decision import Decision, Interval, bootstrap_interval, calibrated_probability, decide
 from model.embedding import Projection
-from model.errors import DeviceUnavailableError, PreprocessingMismatchError
-from model.members import Progress
+from model.errors import CheckpointMismatchError, DeviceUnavailableError, PreprocessingMismatchError
+from model.members import Progress, Reading
 from model.methods.catalogue import METHODS
 from model.methods.scan_view import ScanView
 from model.network_members import NetworkMembers
@@ -150,6 +151,8 @@ class Predictor:
         ------
         PreprocessingMismatchError
             If the scan was prepared in another way than the model was trained with.
+        CheckpointMismatchError
+            If its weights are so large that a logit is not finite.
         """
         return self.classify_view(ScanView.of(network_input), seed=seed, progress=progress)
 
@@ -164,11 +167,10 @@ class Predictor:
 
         Raises
         ------
-        PreprocessingMismatchError
+        PreprocessingMismatchError, CheckpointMismatchError
             As :meth:`classify`.
         """
-        self._require_own(scan)
-        reading = self._members.read(scan, progress=progress)
+        reading = self._read(scan, progress=progress)
         logits = reading.logits
         temperature, threshold = self.card.temperature, self.card.threshold
         probability = calibrated_probability(logits.mean(keepdims=True), temperature=temperature).item()
@@ -207,15 +209,24 @@ class Predictor:
 
         Raises
         ------
-        PreprocessingMismatchError
+        PreprocessingMismatchError, CheckpointMismatchError
             As :meth:`classify`.
         """
-        self._require_own(scan)
-        return self._members.read(scan, progress=progress).logits
+        return self._read(scan, progress=progress).logits
 
-    def _require_own(self, scan: ScanView) -> None:
+    def _read(self, scan: ScanView, *, progress: Progress | None) -> Reading:
+        """Let every member read a scan that was prepared as they were trained."""
         if scan.spec != self.spec:
             raise PreprocessingMismatchError(expected=self.spec.to_json(), found=scan.spec.to_json())
+        reading = self._members.read(scan, progress=progress)
+        # Weights that are finite one by one may still add up to what is not, and its mean would be no answer.
+        with np.errstate(over="ignore"):
+            calibrated = reading.logits / self.card.temperature
+        if not np.isfinite(calibrated).all():
+            raise CheckpointMismatchError(
+                expected="weights that give finite logits", found="NaN or infinite logits"
+            )
+        return reading
 
 
 def _members_of(

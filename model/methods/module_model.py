@@ -14,6 +14,9 @@ from model.methods.catalogue import Feature, Reads, Tissue
 from model.methods.scan_model import ScanModel, WindowLogits
 from model.methods.scan_view import ScanView
 
+TEMPERATURE = "temperature"
+"""How a checkpoint calls the tensor that the logits are divided by."""
+
 _WINDOWS_AT_ONCE = 2
 _CONSTANT = 1e-6  # beside the liveliest region's deviation
 
@@ -57,7 +60,7 @@ class ModuleModel(ScanModel):
         self.offset: Tensor
         self.temperature: Tensor
         self.register_buffer("offset", torch.zeros(1))
-        self.register_buffer("temperature", torch.ones(1))
+        self.register_buffer(TEMPERATURE, torch.ones(1))
 
     def window_logits(self, scan: ScanView) -> WindowLogits:
         """Give a logit for each planned window of frames, or the one of the whole scan."""

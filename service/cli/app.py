@@ -33,6 +33,7 @@ from service.cli import (
     training,
     training_runs,
 )
+from service.cli.failures import fault_of_ours
 from service.cli.output import (
     CLOSED_OUTPUT,
     OUR_FAULT,
@@ -152,12 +153,5 @@ def _tell(error: Exception, *, as_json: bool) -> int:
         return REFUSED
     if "--debug" in sys.argv:
         raise error
-    show_refusal(
-        {
-            "code": "internal_error",
-            "message": f"RestNet failed ({type(error).__name__}). This is our fault, not your file's. "
-            "Run the same command as `restnet --debug ...` to see where.",
-        },
-        as_json=as_json,
-    )
+    show_refusal(fault_of_ours(error), as_json=as_json)
     return OUR_FAULT

@@ -10,7 +10,8 @@ import typer
 
 from imaging.words import counted
 from service.cli.database import DataDir, load_settings
-from service.cli.output import STOPPED, print_json, refusal_of, say, show_refusal
+from service.cli.failures import end_with_failures, tell_failure
+from service.cli.output import STOPPED, print_json, refusal_of, say
 from service.cli.training_display import FoldDisplay
 from service.cli.usage import AsJson, named_path
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from model.predictor import Device
     from service.cli.training_watch import FailedFold
     from training.cohort.store.cohort_store import CohortStore
-    from training.cohort.subjects import Subject
     from training.fitting.settings import TrainingSettings
     from training.runs import Split
     from training.validation.added import Addition
@@ -122,7 +122,7 @@ def train(
     from training.cohort.store.cohort_store import CohortStore
     from training.methods.run_regions import CUBES
     from training.runs import read_outcome
-    from training.validation.cross_validation import plan_run, train_run
+    from training.validation.cross_validation import plan_run, require_trainable, train_run
     from training.validation.grid import train_grid
 
     if distributed and processes:
@@ -147,11 +147,25 @@ def train(
     added = _added(store, add_training, split=split, quiet=as_json)
     left_out: LeftOut = {}
     if is_grid:
-        people = [(store, subjects)] + ([] if added is None else [(added.store, list(added.people))])
-        grid, left_out = _leave_out(grid, people, quiet=as_json)
+        grid, left_out = _leave_out(
+            grid,
+            lambda of_system: require_trainable(
+                store, subjects, settings=of_system, device=device, split=split, added=added
+            ),
+            quiet=as_json,
+        )
+
+    failed: list[dict[str, object]] = []
 
     def each_system(train_one: "Callable[[TrainingSettings, Path], Path]") -> list[Path]:
-        return train_grid(grid, out=out, train=train_one) if is_grid else [train_one(settings, out)]
+        if not is_grid:
+            return [train_one(settings, out)]
+        return train_grid(
+            grid,
+            out=out,
+            train=train_one,
+            failed=lambda name, error: failed.append(tell_failure(out / name, error, quiet=as_json)),
+        )
 
     def train_here(of_system: "TrainingSettings", folder: Path) -> Path:
         with FoldDisplay(shown=not as_json).live() as display:
@@ -192,20 +206,17 @@ def train(
 
     try:
         if distributed:
-            runs = _train_by_workers(
+            runs, failed_folds = _train_by_workers(
                 lambda: each_system(plan), cohort=cohort, device=device, data_dir=data_dir, as_json=as_json
             )
         else:
-            runs = each_system(train_here)
+            runs, failed_folds = each_system(train_here), []
     except KeyboardInterrupt:
         say("Stopped. The same command goes on where it stopped.", err=True)
         raise typer.Exit(STOPPED) from None
-    if as_json:
-        summaries = [_summary(run) for run in runs]
-        whole = {"runs": summaries, "left_out": {name: refusal_of(why) for name, why in left_out.items()}}
-        print_json(whole if is_grid else summaries[0])
-    else:
-        say(f"Beside its baselines: restnet report {' '.join(map(str, runs))}")
+    if failed or failed_folds:
+        end_with_failures(failed, failed_folds, as_json=as_json)
+    _tell(runs, left_out if is_grid else None, as_json=as_json)
 
 
 def _systems(
@@ -249,12 +260,14 @@ def _train_by_workers(
     device: "Device",
     data_dir: Path | None,
     as_json: bool,
-) -> list[Path]:
-    """Plan the runs, have workers train them, and tell what became of them."""
+) -> "tuple[list[Path], list[FailedFold]]":
+    """Plan the runs, have workers train them, and tell what became of them; some of their folds may fail."""
     from service.cli.distributed_training import workers_of
 
     with workers_of(load_settings(data_dir)) as workers:
         runs = plan()
+        if not runs:
+            return [], []
         finished: list[Path] = []
         with FoldDisplay(shown=not as_json).live() as display:
             try:
@@ -269,18 +282,7 @@ def _train_by_workers(
     if not as_json:
         for run in finished:
             _show(_summary(run))
-    if failed:
-        _refuse(failed, as_json=as_json)
-    return runs
-
-
-def _refuse(failed: "Sequence[FailedFold]", *, as_json: bool) -> None:
-    """End with the folds that failed, each with its own code; exit 1 where the fault is ours."""
-    from service.cli.distributed_training import FoldsFailedError
-    from service.jobs import JobFailure
-
-    show_refusal(refusal_of(FoldsFailedError(failed)) or {}, as_json=as_json)
-    raise typer.Exit(1 if any(one.code == JobFailure.INTERNAL_ERROR for one in failed) else 2)
+    return runs, failed
 
 
 def _in_words(select: str, where: Sequence[str], *, seed: int) -> str:
@@ -315,21 +317,29 @@ def _require_regions(regions: str | None, systems: "Iterable[TrainingSettings]",
 
 
 def _leave_out(
-    grid: "dict[str, TrainingSettings]", people: "list[tuple[CohortStore, list[Subject]]]", *, quiet: bool
+    grid: "dict[str, TrainingSettings]", require: "Callable[[TrainingSettings], None]", *, quiet: bool
 ) -> "tuple[dict[str, TrainingSettings], LeftOut]":
     """Leave out the systems of several that cannot be trained on these people, and say why."""
-    from training.methods.possible import require_possible
     from training.validation.grid import leave_out_impossible
-
-    def require(settings: "TrainingSettings") -> None:
-        for store, subjects in people:
-            require_possible(settings, store, subjects)
 
     possible, left_out = leave_out_impossible(grid, require=require)
     if not quiet:
         for name, why in left_out.items():
             say(f"Left out: {name}: {why} ({why.code})", err=True)
     return possible, left_out
+
+
+def _tell(runs: Sequence[Path], left_out: "LeftOut | None", *, as_json: bool) -> None:
+    """Tell a machine what the runs came to, and a person what comes next; of one nothing is left out."""
+    if not as_json:
+        say(f"Beside its baselines: restnet report {' '.join(map(str, runs))}")
+        return
+    summaries = [_summary(run) for run in runs]
+    if left_out is None:
+        print_json(summaries[0])
+    else:
+        why = {name: refusal_of(error) for name, error in left_out.items()}
+        print_json({"runs": summaries, "left_out": why})
 
 
 def _summary(run: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch
 from imaging import NetworkInput, PreprocessingSpec, QualityReport, brain_cube
 from model.card import ModelCard
 from model.checkpoint import save_checkpoint
+from model.methods.building import build_method, count_voxels
 from model.networks import RestNetwork
 
 SPEC = PreprocessingSpec(window_frames=5, n_windows=3)
@@ -75,6 +76,18 @@ def members(card, make_members) -> list[dict[str, torch.Tensor]]:
 def checkpoint_file(tmp_path: Path, card, members) -> Path:
     path = tmp_path / "tiny.safetensors"
     save_checkpoint(path, members=members, card=card)
+    return path
+
+
+@pytest.fixture
+def perceptron_file(tmp_path: Path, make_card) -> Path:
+    """Give a checkpoint of a method that keeps a temperature beside its weights."""
+    card = make_card(method="learned-regions-mlp")
+    models = [build_method(card.method, grid_size=34, n_regions=0) for _ in range(card.members)]
+    for model in models:
+        model.region_of_voxel = torch.arange(count_voxels(34)).remainder(200).add(1).float()
+    path = tmp_path / "perceptron.safetensors"
+    save_checkpoint(path, members=[model.state_dict() for model in models], card=card)
     return path
 
 

@@ -177,6 +177,14 @@ def test_tensors_that_are_not_the_cards_networks_are_refused(checkpoint_file, ch
     assert caught.value.code == "checkpoint_mismatch"
 
 
+@pytest.mark.parametrize("temperature", [0.0, -0.0, -1.5])
+def test_a_temperature_that_is_none_is_refused(perceptron_file, temperature):
+    load_checkpoint(perceptron_file)
+    rewrite(perceptron_file, **{"members.1.temperature": torch.tensor([temperature])})
+    with pytest.raises(CheckpointMismatchError, match=r"'members.1.temperature' above 0, found 0 or less"):
+        load_checkpoint(perceptron_file)
+
+
 @pytest.mark.parametrize(
     "change", [{"width": 2}, {"network": "C"}, {"rnn": "lstm"}, {"members": 3}, {"members": 1}]
 )

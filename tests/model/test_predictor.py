@@ -7,7 +7,13 @@ import torch
 
 from imaging import PreprocessingSpec
 from model.checkpoint import load_checkpoint
-from model.errors import CheckpointError, DeviceUnavailableError, PreprocessingMismatchError
+from model.errors import (
+    CheckpointError,
+    CheckpointMismatchError,
+    DeviceUnavailableError,
+    PreprocessingMismatchError,
+)
+from model.methods.scan_view import ScanView
 from model.predictor import Predictor
 
 
@@ -121,6 +127,23 @@ def test_a_damaged_checkpoint_never_becomes_a_predictor(checkpoint_file):
     checkpoint_file.write_bytes(checkpoint_file.read_bytes()[:-1])
     with pytest.raises(CheckpointError):
         Predictor.load(checkpoint_file)
+
+
+@pytest.mark.parametrize("temperatures", [(1e-45, 1.0), (1.0, 5e-324)], ids=["of a member", "of the card"])
+def test_logits_that_are_not_finite_are_refused_and_no_answer(perceptron_file, network_input, temperatures):
+    checkpoint = load_checkpoint(perceptron_file)
+    predictor = Predictor(checkpoint, device="cpu")
+    assert 0 < predictor.classify(network_input, seed=1).adhd_probability < 1
+    of_members, of_card = temperatures
+    members = tuple(m | {"temperature": torch.tensor([of_members])} for m in checkpoint.members)
+    card = checkpoint.card.model_copy(update={"temperature": of_card})
+    predictor = Predictor(dataclasses.replace(checkpoint, members=members, card=card), device="cpu")
+    for ask in (
+        lambda: predictor.classify(network_input, seed=1),
+        lambda: predictor.member_logits(ScanView.of(network_input)),
+    ):
+        with pytest.raises(CheckpointMismatchError, match="NaN or infinite logits"):
+            ask()
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")

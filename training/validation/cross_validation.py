@@ -26,7 +26,7 @@ from training.fitting.settings import TrainingSettings
 from training.fitting.threads import on_threads
 from training.methods.possible import require_possible, require_solvable
 from training.methods.run_regions import CUBES, choose_regions, keep_regions
-from training.runs import RunRecord, Split
+from training.runs import RunRecord, RunSubject, Split
 from training.validation.added import Addition, keep_added
 from training.validation.ensemble import write_ensemble
 from training.validation.fold import ReportFold, forget_state, split_fold, train_fold
@@ -138,6 +138,30 @@ def train_run(
     return out
 
 
+def require_trainable(
+    store: CohortStore,
+    subjects: Sequence[Subject],
+    *,
+    settings: TrainingSettings,
+    device: Device = "auto",
+    split: Split = "stratified",
+    added: Addition | None = None,
+) -> None:
+    """See that a run of one system can be planned: of several, all are asked before the first is trained.
+
+    Parameters
+    ----------
+    store, subjects, settings, device, split, added
+        As for :func:`train_run`.
+
+    Raises
+    ------
+    CohortError, ModelError
+        As :func:`plan_run`, but for what lies in the run's folder and for the regions.
+    """
+    _split_trainable(store, subjects, settings=settings, device=device, split=split, added=added)
+
+
 def plan_run(
     store: CohortStore,
     subjects: Sequence[Subject],
@@ -168,18 +192,9 @@ def plan_run(
     CohortError, ModelError, ScanError
         As :func:`train_run`; nothing is left behind then.
     """
-    _keep_test_release([*subjects, *(added.people if added else ())])
-    require_possible(settings, store, subjects)
-    if added is not None:
-        require_possible(settings, added.store, added.people)
-    folds = _split(subjects, settings=settings, split=split)
-    rows = run_subjects(store, subjects, folds)
-    # Both refuse now what would be refused hours later.
-    choose_device(device)
-    others_labels = [person.label for person in added.people] if added else []
-    for fold in range(len(folds.names)):
-        training = split_fold(rows, fold, settings=settings).training
-        require_solvable(settings, [*(person.label for person in training), *others_labels])
+    folds, rows = _split_trainable(
+        store, subjects, settings=settings, device=device, split=split, added=added
+    )
     chosen = None
     if "regions" in METHODS[settings.method].reads:
         chosen = choose_regions(regions, grid_size=store.spec.grid_size)
@@ -203,6 +218,31 @@ def plan_run(
         with saving(out):
             keep_regions(out, chosen, grid_size=store.spec.grid_size)
     return record
+
+
+def _split_trainable(
+    store: CohortStore,
+    subjects: Sequence[Subject],
+    *,
+    settings: TrainingSettings,
+    device: Device,
+    split: Split,
+    added: Addition | None,
+) -> tuple[Folds, list[RunSubject]]:
+    """Split the subjects, and see that the system can be trained in every fold."""
+    _keep_test_release([*subjects, *(added.people if added else ())])
+    require_possible(settings, store, subjects)
+    if added is not None:
+        require_possible(settings, added.store, added.people)
+    folds = _split(subjects, settings=settings, split=split)
+    rows = run_subjects(store, subjects, folds)
+    # Both refuse now what would be refused hours later.
+    choose_device(device)
+    others_labels = [person.label for person in added.people] if added else []
+    for fold in range(len(folds.names)):
+        training = split_fold(rows, fold, settings=settings).training
+        require_solvable(settings, [*(person.label for person in training), *others_labels])
+    return folds, rows
 
 
 def _keep_test_release(subjects: Sequence[Subject]) -> None:

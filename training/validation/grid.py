@@ -23,6 +23,7 @@ SYSTEMS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 """What makes the settings of each system: the eight networks, and every other method."""
 
 TrainOne = Callable[[TrainingSettings, Path], Path]
+ReportFailed = Callable[[str, Exception], None]
 LeftOut = dict[str, CohortError | ModelError]
 """Systems by their names, each with why it cannot be trained."""
 
@@ -68,8 +69,8 @@ def leave_out_impossible(
     ----------
     grid : mapping of str to TrainingSettings
     require : callable
-        Raises what speaks against a system; `training.methods.possible.require_possible` with everything
-        else given.
+        Raises what speaks against a system; `training.validation.cross_validation.require_trainable` with
+        everything else given.
 
     Returns
     -------
@@ -92,8 +93,16 @@ def leave_out_impossible(
     return {name: settings for name, settings in grid.items() if name not in left_out}, left_out
 
 
-def train_grid(grid: Mapping[str, TrainingSettings], *, out: Path, train: TrainOne) -> list[Path]:
-    """Train every system of a grid, one after the other, or go on with them.
+def train_grid(
+    grid: Mapping[str, TrainingSettings],
+    *,
+    out: Path,
+    train: TrainOne,
+    failed: ReportFailed | None = None,
+) -> list[Path]:
+    """Train every system of a grid, one after the other, or go on with them; one that fails stops no other.
+
+    Nothing is kept of an error: what its traceback holds of a system's memory is free for the next one.
 
     Parameters
     ----------
@@ -103,11 +112,14 @@ def train_grid(grid: Mapping[str, TrainingSettings], *, out: Path, train: TrainO
         Gets a run's folder for each system.
     train : callable
         Called as ``train(settings, folder)``; `train_run` with everything else given.
+    failed : callable, optional
+        Called as ``failed(name, error)`` for each system that was not; what it raises stops the work. Without
+        it the first error does.
 
     Returns
     -------
     list of Path
-        The runs' folders.
+        The folders of the runs that did not fail.
 
     Raises
     ------
@@ -116,7 +128,15 @@ def train_grid(grid: Mapping[str, TrainingSettings], *, out: Path, train: TrainO
     """
     if (out / RUN_FILE).exists():
         raise RunFolderTakenError(name=out.name, found="a single run in it")
-    return [train(settings, out / name) for name, settings in grid.items()]
+    runs = []
+    for name, settings in grid.items():
+        try:
+            runs.append(train(settings, out / name))
+        except Exception as error:
+            if failed is None:
+                raise
+            failed(name, error)
+    return runs
 
 
 def _method_of(system: str) -> str:

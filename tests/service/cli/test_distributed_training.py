@@ -25,7 +25,7 @@ from service.worker.fold import run_fold
 from service.worker.runtime import open_runtime
 from tests.training.validation.tiny_cohorts import tiny_store
 from training.fitting.steps import TrainingDivergedError
-from training.runs import fold_folder
+from training.runs import CHECKPOINT_FILE, fold_folder
 from training.validation import fold as training_fold
 
 TOML = """
@@ -197,6 +197,44 @@ def test_a_fold_that_fails_is_named_and_the_others_go_on(
     monkeypatch.setattr(training_fold, "train_fold", real)
     found, _, told = restnet(*command)
     assert (found, "1 fold for the training workers" in told) == (0, True)
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["all other folds succeed", "a fold fails too"])
+def test_a_system_that_cannot_be_begun_is_named_and_the_others_are_trained(
+    command: list[object],
+    restnet: Any,
+    worker: Worker,
+    monkeypatch: pytest.MonkeyPatch,
+    fails: bool,
+    tmp_path: Path,
+) -> None:
+    real = training_fold.train_fold
+
+    def train(run: Path, fold: int, **options: Any) -> Any:
+        if fails and fold == 1:
+            raise KeyError("ours")
+        return real(run, fold, **options)
+
+    monkeypatch.setattr(training_fold, "train_fold", train)
+    taken = tmp_path / "run" / "D-lstm"
+    taken.mkdir(parents=True)
+    (taken / "notes.txt").write_text("of somebody else")
+    status, printed, _ = restnet(*command, "--network", "D", "--rnn", "all", "--json")
+    error = json.loads(printed)["error"]
+    assert (status, error["code"]) == (1 if fails else 2, "systems_failed")
+    assert [(one["run"], one["code"]) for one in error["failed"]] == [(str(taken), "run_folder_taken")]
+    assert [(one["fold"], one["code"]) for one in error["folds"]] == [(1, "internal_error")] * fails
+    assert (tmp_path / "run" / "D-gru" / CHECKPOINT_FILE).exists() is not fails
+
+
+def test_without_a_system_that_can_be_begun_no_worker_is_waited_for(
+    command: list[object], restnet: Any, tmp_path: Path
+) -> None:
+    for name in ("D-lstm", "D-gru"):
+        (tmp_path / "run" / name).mkdir(parents=True)
+        (tmp_path / "run" / name / "notes.txt").write_text("of somebody else")
+    status, _, told = restnet(*command, "--network", "D", "--rnn", "all")
+    assert (status, told.count("[run_folder_taken]"), told.count("[systems_failed]")) == (2, 2, 1)
 
 
 def test_ctrl_c_cancels_what_waits_and_what_is_trained_and_the_same_command_goes_on(

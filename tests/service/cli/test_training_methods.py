@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from tests.training.methods.tiny_methods import CUBE, write_atlas, write_people
+from training.fitting.steps import TrainingDivergedError
 from training.methods import possible
 from training.runs import CHECKPOINT_FILE, RUN_FILE, read_run
-from training.validation import grid
+from training.validation import fold, grid
 
 TOML = "folds = 2\nbatch_size = 3\ninner_stopping = 0.25\ninner_calibration = 0.25\n"
 QUICK = ("--epochs", 1, "--width", 1, "--device", "cpu", "--threads", 1)
@@ -78,6 +79,42 @@ def test_of_all_those_that_are_impossible_are_left_out_and_named(
     assert "Left out: svm-reho: " in err
 
 
+@pytest.mark.parametrize(
+    ("words", "left_out"),
+    [
+        (("--where", "age<12", "--protocol", "paper"), {"ridge-connectivity": "too_few_to_split"}),
+        (
+            ("--where", "age<16"),
+            {"mean-mlp": "inner_part_without_class", "ridge-connectivity": "too_few_to_split"},
+        ),
+    ],
+    ids=["one to solve on", "two of a class"],
+)
+def test_who_has_too_few_people_is_left_out_before_the_first_is_trained(
+    words, left_out, monkeypatch, without_maps, solved_config, restnet_json, tmp_path
+):
+    names = ("mean-mlp", "learned-regions-mlp", "ridge-connectivity")
+    monkeypatch.setattr(grid, "SYSTEMS", {name: grid.SYSTEMS[name] for name in names})
+    asked = ("train", without_maps, "--config", solved_config, "--method", "all", *words, *QUICK)
+    status, answer = restnet_json(*asked, "--out", tmp_path / "grid")
+    assert status == 0
+    assert {name: why["code"] for name, why in answer["left_out"].items()} == left_out
+    trained = [name for name in names if name not in left_out]
+    assert [run["system"] for run in answer["runs"]] == trained
+    assert sorted(path.name for path in (tmp_path / "grid").iterdir()) == sorted(trained)
+
+
+def test_too_few_people_for_every_system_are_refused_as_for_the_first(
+    monkeypatch, without_maps, solved_config, restnet_json, tmp_path
+):
+    names = ("mean-mlp", "ridge-connectivity")
+    monkeypatch.setattr(grid, "SYSTEMS", {name: grid.SYSTEMS[name] for name in names})
+    words = ("train", without_maps, "--config", solved_config, "--method", "all", "--where", "age<16", *QUICK)
+    status, answer = restnet_json(*words, "--out", tmp_path / "grid")
+    assert (status, answer["error"]["code"]) == (2, "inner_part_without_class")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_where_nothing_is_left_of_all_that_is_refused(
     monkeypatch, without_maps, config, restnet_json, tmp_path
 ):
@@ -86,6 +123,86 @@ def test_where_nothing_is_left_of_all_that_is_refused(
     status, answer = restnet_json(*words, "--out", tmp_path / "grid")
     assert (status, answer["error"]["code"]) == (2, "cohort_without_maps")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Let all be two systems, and what is fitted of the first fail as is asked."""
+    names = ("logistic-connectivity", "ridge-connectivity")
+    monkeypatch.setattr(grid, "SYSTEMS", {name: grid.SYSTEMS[name] for name in names})
+    fit_model = fold.fit_model
+
+    def let_fail(fault):
+        def fit(settings, *arguments, **options):
+            if settings.method == names[0] and fault is not None:
+                raise fault
+            return fit_model(settings, *arguments, **options)
+
+        monkeypatch.setattr(fold, "fit_model", fit)
+
+    return let_fail
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected", "code"),
+    [
+        (TrainingDivergedError(epoch=1, loss="training", found=1.0), 2, "training_diverged"),
+        (MemoryError(), 1, "internal_error"),
+    ],
+)
+def test_of_all_one_that_fails_is_named_and_the_others_are_trained(
+    fault, expected, code, failing, without_maps, solved_config, atlas, restnet, restnet_json, tmp_path
+):
+    words = ("train", without_maps, "--config", solved_config, "--method", "all", "--regions", atlas, *SOLVED)
+    out = tmp_path / "grid"
+    failing(fault)
+    status, answer = restnet_json(*words, "--out", out)
+    assert (status, answer["error"]["code"]) == (expected, "systems_failed")
+    [failed] = answer["error"]["failed"]
+    assert (failed["run"], failed["code"]) == (str(out / "logistic-connectivity"), code)
+    assert answer["error"]["folds"] == []
+    assert [(out / name / CHECKPOINT_FILE).exists() for name in grid.SYSTEMS] == [False, True]
+
+    status, printed, told = restnet(*words, "--out", out)
+    assert status == expected
+    assert "ridge-connectivity: ridge-connectivity, " in printed
+    first, *_, last = told.splitlines()
+    assert first.startswith("logistic-connectivity failed: ")
+    assert first.endswith(f"[{code}]")
+    assert f"logistic-connectivity ({code}); the same command tries them again  [systems_failed]" in last
+    assert "Traceback" not in told
+
+    failing(None)
+    status, answer = restnet_json(*words, "--out", out)
+    assert (status, [run["system"] for run in answer["runs"]]) == (0, list(grid.SYSTEMS))
+
+
+def test_of_all_ctrl_c_stops_the_others_too(failing, without_maps, solved_config, atlas, restnet, tmp_path):
+    failing(KeyboardInterrupt())
+    words = ("train", without_maps, "--config", solved_config, "--method", "all", "--regions", atlas, *SOLVED)
+    status, printed, told = restnet(*words, "--out", tmp_path / "grid")
+    assert (status, printed) == (130, "")
+    assert told == "Stopped. The same command goes on where it stopped.\n"
+    assert [path.name for path in (tmp_path / "grid").iterdir()] == ["logistic-connectivity"]
+
+
+def test_of_all_nothing_more_is_trained_where_nobody_reads(
+    failing, without_maps, solved_config, atlas, restnet, tmp_path
+):
+    failing(BrokenPipeError())
+    words = ("train", without_maps, "--config", solved_config, "--method", "all", "--regions", atlas, *SOLVED)
+    assert restnet(*words, "--out", tmp_path / "grid")[0] == 1
+    assert [path.name for path in (tmp_path / "grid").iterdir()] == ["logistic-connectivity"]
+
+
+def test_where_a_fault_of_ours_lies_is_shown_where_that_is_asked_for(
+    failing, without_maps, solved_config, atlas, restnet, tmp_path
+):
+    failing(MemoryError())
+    words = ("train", without_maps, "--config", solved_config, "--method", "all", "--regions", atlas, *SOLVED)
+    status, printed, told = restnet("--debug", *words, "--out", tmp_path / "grid")
+    assert (status, "ridge-connectivity: ridge-connectivity, " in printed) == (1, True)
+    assert "Traceback" in told
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@ import pytest
 
 from tests.training.validation.tiny_cohorts import QUICK, tiny_store
 from training.fitting.settings import TrainingSettingsError
+from training.fitting.steps import TrainingDivergedError
 from training.runs import CHECKPOINT_FILE, SUBJECTS_FILE, read_run
 from training.validation.cross_validation import train_run
 from training.validation.grid import SYSTEMS, grid_settings, train_grid
@@ -56,3 +57,38 @@ def test_every_network_gets_a_folder_with_the_same_folds_and_what_is_done_is_not
     assert heard == []
     with pytest.raises(RunFolderTakenError, match="a single run"):
         train_grid(grid, **{**arguments, "out": runs[0]})
+
+
+def train_or_fail(faults, *, out, **options):
+    """Train three systems in name only, of which some fail: (what was trained, what was told of failures)."""
+    told = []
+
+    def train(settings, folder):
+        if settings.system in faults:
+            raise faults[settings.system]
+        return folder
+
+    def failed(name, error):
+        told.append((name, error))
+
+    systems = grid_settings(["C-lstm", "ridge-connectivity", "mkl"])
+    return train_grid(systems, out=out, train=train, **({"failed": failed} | options)), told
+
+
+def test_a_system_that_fails_is_told_and_stops_no_other(tmp_path):
+    diverged, ours = TrainingDivergedError(epoch=1, loss="training", found=1.0), MemoryError()
+    runs, told = train_or_fail({"C-lstm": diverged, "mkl": ours}, out=tmp_path)
+    assert runs == [tmp_path / "ridge-connectivity"]
+    assert told == [("C-lstm", diverged), ("mkl", ours)]
+
+
+def test_ctrl_c_stops_every_system_at_once(tmp_path):
+    told = []
+    with pytest.raises(KeyboardInterrupt):
+        train_or_fail({"C-lstm": KeyboardInterrupt()}, out=tmp_path, failed=lambda *what: told.append(what))
+    assert told == []
+
+
+def test_where_nobody_hears_of_a_failure_it_stops_the_others(tmp_path):
+    with pytest.raises(MemoryError):
+        train_or_fail({"C-lstm": MemoryError()}, out=tmp_path, failed=None)
