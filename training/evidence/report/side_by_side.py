@@ -12,12 +12,10 @@ from training.evidence.metrics import N_DRAWS
 from training.evidence.report.assembling import SEED
 from training.evidence.report.comparing import in_paper_order, named, on_one_ground
 from training.evidence.report.contents import RIDGE, RunReport
-from training.evidence.report.wording import listed
+from training.evidence.report.wording import named_or_counted
 
 # What the paper reports best, and what a reader therefore looks for first.
 _REFERENCE = "C-lstm"
-# Names beyond so many are counted instead.
-_FEW_NAMES = 4
 
 
 class ReferenceUnknownError(CohortError):
@@ -164,7 +162,7 @@ def _sentences(runs: Sequence[ComparedRun], reference: str) -> tuple[str, ...]:
             "holds 0 leaves open which of the two is better."
         )
     if apart:
-        which = listed(apart) if len(apart) <= _FEW_NAMES else f"{len(apart)} of {len(runs)} runs"
+        which = named_or_counted(apart, n_runs=len(runs))
         said.append(
             f"No paired difference is given for {which}: not the same people in the same folds as "
             f"{reference}."
