@@ -200,7 +200,16 @@ def _of_the_result(report: RunReport) -> Iterable[Banner]:
             f"(AUC {linear.evaluation.auc.value:.2f}), from the same scans on the same folds.",
             brief="Not shown to be better than ridge regression on connectivity.",
         )
-    if report.site.site_explains:
+    if report.site.finding == "inseparable":
+        yield Banner(
+            weight="warning",
+            code="site_inseparable",
+            title="May be about sites alone",
+            text=report.site.sentence,
+            brief="Too few can be compared within sites: the AUC may be about sites alone, and these data "
+            "cannot tell.",
+        )
+    if report.site.finding == "site_explains":
         yield Banner(
             weight="warning",
             code="site_explains",

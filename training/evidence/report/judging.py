@@ -46,8 +46,8 @@ def answer(report: RunReport) -> list[str]:
         f"{name} was right on {right} of {report.n} {report.people}, {unseen}: accuracy "
         f"{percent(overall.accuracy)}, AUC {area(overall.auc)}; brackets hold 95 % intervals."
     )
-    # Chance has its sentence already, and a site that explains everything has a banner of its own.
-    said = report.site.finding == "chance" or report.site.site_explains
+    # Chance has its sentence already, and a site that explains or may explain everything has a banner.
+    said = report.site.finding == "chance" or report.site.may_explain
     site = "" if said else report.site.sentence
     sentences = [
         result,

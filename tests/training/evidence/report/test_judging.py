@@ -78,6 +78,16 @@ def test_site_alone_is_said_to_explain_the_result(reported):
     assert "Site explains the result" in banner.text
 
 
+def test_sites_that_cannot_be_compared_are_not_said_to_explain_the_result(reported):
+    report = reported(n=240, auc=0.8, site_cases={"NYU": 1.0, "Peking": 0.0, "NeuroIMAGE": 0.0})
+    assert report.site.finding == "inseparable"
+    (banner,) = (banner for banner in banners(report) if banner.code.startswith("site"))
+    assert (banner.code, banner.title) == ("site_inseparable", "May be about sites alone")
+    assert banner.text == report.site.sentence
+    assert banner.brief.endswith("these data cannot tell.")
+    assert report.site.sentence not in answer(report), "it is said once at the head of the page"
+
+
 def test_above_75_percent_on_people_is_a_bug_until_proven_otherwise(reported):
     people = reported(n=80, auc=0.97)
     assert people.overall.accuracy.value > 0.75
