@@ -1,4 +1,4 @@
-"""Several runs as one table: a row a run, each measured against one of them on the same drawn people."""
+"""Several runs as one table: a row a run, each measured against one of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from typing import ClassVar
 
 from training.errors import CohortError
 from training.evidence.comparison import paired_difference
-from training.evidence.estimates import Estimate
+from training.evidence.estimates import Difference
 from training.evidence.metrics import N_DRAWS
 from training.evidence.report.assembling import SEED
 from training.evidence.report.comparing import in_paper_order, named, on_one_ground
 from training.evidence.report.contents import RIDGE, RunReport
-from training.evidence.report.wording import named_or_counted
+from training.evidence.report.wording import NOT_DRAWN_WORDS, named_or_counted
 
 # What the paper reports best, and what a reader therefore looks for first.
 _REFERENCE = "C-lstm"
@@ -41,18 +41,18 @@ class ComparedRun:
         That tells it from the others.
     report : RunReport
     is_reference : bool
-    above_reference : Estimate or None
+    above_reference : Difference or None
         AUC minus that of the reference; None for that one itself, and where the two do not stand on the same
         people in the same folds.
-    above_ridge : Estimate or None
+    above_ridge : Difference or None
         AUC minus that of ridge on connectivity, where that is known on the same people and folds.
     """
 
     name: str
     report: RunReport
     is_reference: bool
-    above_reference: Estimate | None
-    above_ridge: Estimate | None
+    above_reference: Difference | None
+    above_ridge: Difference | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +93,7 @@ def compare(
         Folder or system of the run that the others are compared with; the first network C with a Bi-LSTM if
         there is one, otherwise the first run of the table.
     n_draws : int
-        Of the bootstrap; the same people are drawn for every difference.
+        Of the bootstrap; the same people are drawn for every difference that draws can show.
 
     Returns
     -------
@@ -110,14 +110,14 @@ def compare(
     ridge_run = next((report for report in ordered if report.method.name == RIDGE), None)
     baseline = any(report.connectivity is not None for report in ordered)
 
-    def above(report: RunReport, other: RunReport | None) -> Estimate | None:
+    def above(report: RunReport, other: RunReport | None) -> Difference | None:
         if other is None or report is other or not on_one_ground(report, other):
             return None
         return paired_difference(
             report.data.labels, report.data.scores, other.data.scores, seed=SEED, n_draws=n_draws
         )
 
-    def above_ridge(report: RunReport) -> Estimate | None:
+    def above_ridge(report: RunReport) -> Difference | None:
         if not baseline:
             return above(report, ridge_run)
         return None if report.connectivity is None else report.connectivity.difference
@@ -154,13 +154,18 @@ def _reference(ordered: Sequence[RunReport], asked: str | None) -> RunReport:
 
 def _sentences(runs: Sequence[ComparedRun], reference: str) -> tuple[str, ...]:
     apart = [run.name for run in runs if run.above_reference is None and not run.is_reference]
+    not_drawn = [run.name for run in runs if _is_not_drawn(run.above_reference, run.above_ridge)]
     n_paired = len(runs) - 1 - len(apart)
     said = []
     if n_paired:
+        but = " except where an AUC is exactly 1 or 0" if not_drawn else ""
         said.append(
-            f"AUC differences are of a run minus {reference}, on the same drawn people; an interval that "
-            "holds 0 leaves open which of the two is better."
+            f"AUC differences are of a run minus {reference}, on the same drawn people{but}; an interval "
+            "that holds 0 leaves open which of the two is better."
         )
+    if not_drawn:
+        which = named_or_counted(not_drawn, n_runs=len(runs))
+        said.append(f"An AUC of exactly 1 or 0 has part in a difference of {which}: {NOT_DRAWN_WORDS}.")
     if apart:
         which = named_or_counted(apart, n_runs=len(runs))
         said.append(
@@ -173,3 +178,7 @@ def _sentences(runs: Sequence[ComparedRun], reference: str) -> tuple[str, ...]:
             "alone: of many systems that do not differ at all, one in twenty would leave 0 out by chance."
         )
     return tuple(said)
+
+
+def _is_not_drawn(*differences: Difference | None) -> bool:
+    return any(difference is not None and not difference.is_drawn for difference in differences)

@@ -10,6 +10,11 @@ _A_MINUTE = 60
 _FEW_NAMES = 4
 
 FEW_WORDS = f"fewer than {FEW} people of a class: the AUC means little, and its interval less"
+# Said of a difference in which an AUC of exactly 1 or 0 has part.
+NOT_DRAWN_WORDS = (
+    "draws of people show too little there, and the interval of a difference is put together from those of "
+    "the two AUCs, as if they were of different people: as a rule it is wider"
+)
 
 
 def percent(estimate: Estimate) -> str:

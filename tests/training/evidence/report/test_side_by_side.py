@@ -130,6 +130,22 @@ def test_other_people_or_folds_give_no_paired_difference_and_are_named(network, 
     assert comparing.shared_baselines([network, dealt]) == ()
 
 
+def test_a_difference_that_draws_cannot_show_is_not_said_to_be_drawn(network, gru, reported):
+    perfect = reported(**PEOPLE, seed=4, network="B", auc=0.999999)
+    assert perfect.overall.auc.value == 1
+    first, second, *_ = compare([network, gru, perfect]).sentences
+    assert "on the same drawn people except where an AUC is exactly 1 or 0;" in first
+    assert second.startswith(
+        "An AUC of exactly 1 or 0 has part in a difference of B + Bi-LSTM: draws of people"
+    )
+    drawn = " ".join(compare([network, gru]).sentences)
+    assert "on the same drawn people;" in drawn
+    assert "exactly 1 or 0" not in drawn
+    note = "* An AUC of exactly 1 or 0 has part in it: draws of people show too little there"
+    assert note in render([perfect])
+    assert note not in render([network])
+
+
 def test_several_intervals_come_with_a_caution(network, gru, ridge):
     assert not any(MULTIPLE in sentence for sentence in compare([network, ridge]).sentences)
     (said,) = (one for one in compare([network, ridge, gru]).sentences if MULTIPLE in one)
