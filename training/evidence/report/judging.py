@@ -132,10 +132,11 @@ def _of_yardstick(beyond: Sequence[str], *, n_compared: int, n_runs: int, among:
         counted = f"Of the {among}: " if among != "runs" else ""
         said = _how_many(beyond, n_compared)
         return f"{counted}{said.lower() if counted else said} shown to be better than {ridge}."
-    compared = (
-        f"Only {n_compared} of {n_runs} {among} {'is' if n_compared == 1 else 'are'} compared with {ridge}"
+    # Of the others a run of that method may stand in the table: it is no baseline of theirs.
+    measured = (
+        f"Only {n_compared} of {n_runs} {among} {'has' if n_compared == 1 else 'have'} {ridge} for a baseline"
     )
-    return f"{compared}: {_how_many(beyond, n_compared).lower()} shown to be better."
+    return f"{measured}: {_how_many(beyond, n_compared).lower()} shown to be better."
 
 
 def _of_choice(choice: InnerChoice) -> str:

@@ -16,6 +16,7 @@ from training.evidence.report.wording import NOT_DRAWN_WORDS, named_or_counted
 
 # What the paper reports best, and what a reader therefore looks for first.
 _REFERENCE = "C-lstm"
+_BASELINE = "the baseline on connectivity"
 
 
 class ReferenceUnknownError(CohortError):
@@ -46,6 +47,9 @@ class ComparedRun:
         people in the same folds.
     above_ridge : Difference or None
         AUC minus that of ridge on connectivity, where that is known on the same people and folds.
+    ridge : str or None
+        What stands for ridge on connectivity there: the baseline that the run keeps, or else the run of that
+        method; None without a difference.
     """
 
     name: str
@@ -53,6 +57,7 @@ class ComparedRun:
     is_reference: bool
     above_reference: Difference | None
     above_ridge: Difference | None
+    ridge: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +70,7 @@ class Comparison:
     reference : str
         Name of the run that differences are to.
     ridge : str or None
-        What stands for ridge on connectivity: the baseline, or the run of that method; None without either.
+        What stands for ridge on connectivity, of all runs together; None where it is beside none of them.
     sentences : tuple of str
         How the differences are to be read.
     """
@@ -108,7 +113,7 @@ def compare(
     names = named(ordered, by=lambda report: report.title)
     chosen = _reference(ordered, reference)
     ridge_run = next((report for report in ordered if report.method.name == RIDGE), None)
-    baseline = any(report.connectivity is not None for report in ordered)
+    name_of_ridge = next((name for name, report in names.items() if report is ridge_run), None)
 
     def above(report: RunReport, other: RunReport | None) -> Difference | None:
         if other is None or report is other or not on_one_ground(report, other):
@@ -117,28 +122,31 @@ def compare(
             report.data.labels, report.data.scores, other.data.scores, seed=SEED, n_draws=n_draws
         )
 
-    def above_ridge(report: RunReport) -> Difference | None:
-        if not baseline:
-            return above(report, ridge_run)
-        return None if report.connectivity is None else report.connectivity.difference
-
-    runs = tuple(
-        ComparedRun(
+    def compared(name: str, report: RunReport) -> ComparedRun:
+        of_baseline = None if report.connectivity is None else report.connectivity.difference
+        above_ridge = of_baseline or above(report, ridge_run)
+        stands_for_it = _BASELINE if of_baseline else name_of_ridge
+        return ComparedRun(
             name=name,
             report=report,
             is_reference=report is chosen,
             above_reference=above(report, chosen),
-            above_ridge=above_ridge(report),
+            above_ridge=above_ridge,
+            ridge=stands_for_it if above_ridge else None,
         )
-        for name, report in names.items()
-    )
+
+    runs = tuple(compared(name, report) for name, report in names.items())
     name_of = next(run.name for run in runs if run.is_reference)
-    ridge = None
-    if baseline:
-        ridge = "the baseline on connectivity"
-    elif ridge_run is not None:
-        ridge = next(run.name for run in runs if run.report is ridge_run)
-    return Comparison(runs=runs, reference=name_of, ridge=ridge, sentences=_sentences(runs, name_of))
+    return Comparison(runs=runs, reference=name_of, ridge=_ridge(runs), sentences=_sentences(runs, name_of))
+
+
+def _ridge(runs: Sequence[ComparedRun]) -> str | None:
+    """Say what stands for ridge on connectivity in the column of all runs."""
+    kept = [run for run in runs if run.ridge == _BASELINE]
+    of_a_run = next((run.ridge for run in runs if run.ridge not in {None, _BASELINE}), None)
+    if kept and of_a_run:
+        return f"{_BASELINE} of the runs that keep it, for the others the run {of_a_run}"
+    return _BASELINE if kept else of_a_run
 
 
 def _reference(ordered: Sequence[RunReport], asked: str | None) -> RunReport:

@@ -212,7 +212,7 @@ def test_several_runs_share_a_banner_and_a_choice_among_them_is_called_one(repor
     )
     assert "expect less" in chosen
     without = {"one": reported(n=200, connectivity_auc=None), "other": runs["weak"]}
-    compared = "of 2 runs is compared with ridge regression on the connectivity of the same scans"
+    compared = "of 2 runs has ridge regression on the connectivity of the same scans for a baseline"
     assert answer_to_several(without)[2] == f"Only 1 {compared}: none is shown to be better."
     beaten = {"one": without["one"], "other": reported(n=400, auc=0.9, connectivity_auc=0.6)}
     assert answer_to_several(beaten)[2] == f"Only 1 {compared}: it is shown to be better."
