@@ -189,7 +189,11 @@ def with_path_as_typed(refusal: Mapping[str, object], arguments: Sequence[str]) 
     # Two files of one name: nothing tells which was meant.
     if len(typed) != 1:
         return message
-    places = list(re.finditer(rf"(?<![\w/]){re.escape(str(name))}(?![\w/])", message))
+    # What is quoted is the file: a system may have the folder's name, or one that begins with it.
+    quoted = repr(name)
+    if quoted in message:
+        return message.replace(quoted, repr(typed[0]), 1)
+    places = list(re.finditer(rf"(?<![\w/-]){re.escape(str(name))}(?![\w/-]|\.\w)", message))
     if not places:
         return message
     return message[: places[-1].start()] + typed[0] + message[places[-1].end() :]

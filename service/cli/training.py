@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from training.validation.grid import LeftOut
 
 _ALL = "all"
+_MEANT_AT_MOST = 3
 _FIGURES = ("accuracy", "balanced_accuracy", "sensitivity", "specificity", "auc")
 
 
@@ -239,8 +240,8 @@ def _systems(
     if method == _ALL:
         return grid_settings(list(SYSTEMS), config=config, overrides=given), True
     if method is not None and method not in SYSTEMS:
-        nearest = get_close_matches(method, SYSTEMS, n=1)
-        perhaps = f", perhaps {nearest[0]!r} is meant" if nearest else ""
+        meant = " or ".join(map(repr, _meant_by(method, [*SYSTEMS, _ALL])))
+        perhaps = f", perhaps {meant} is meant" if meant else ""
         raise typer.BadParameter(f"--method takes {', '.join(SYSTEMS)} or all, found {method!r}{perhaps}")
     if _ALL in (network, rnn):
         networks = NETWORKS if network == _ALL else (network,)
@@ -251,6 +252,16 @@ def _systems(
     single = SYSTEMS[method] if method else {"network": network, "rnn": rnn}
     settings = read_settings(config, overrides=given | dict(single))
     return {settings.system: settings}, False
+
+
+def _meant_by(asked: str, names: Sequence[str]) -> list[str]:
+    """Give the names that begin with what was typed, whatever its case, or else hold it, or the nearest."""
+    folded = {name.casefold(): name for name in names}
+    typed = asked.casefold()
+    begun = [one for one in folded if typed and one.startswith(typed)]
+    holding = [one for one in folded if typed and typed in one]
+    found = begun or holding or get_close_matches(typed, folded, n=1)
+    return [folded[one] for one in found[:_MEANT_AT_MOST]]
 
 
 def _train_by_workers(

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from training.evidence import bootstrap
 from training.evidence.baselines import fit_baseline, have_no_site_in_common
-from training.evidence.estimates import Estimate, area_estimate, difference_of_areas
+from training.evidence.estimates import Difference, Estimate, area_estimate, difference_of_areas
 from training.evidence.metrics import N_DRAWS, ClassMissingError, require_both_classes
 from training.evidence.shapes import Counts, Figures, Labels, Scores
 from training.runs import InnerPrediction, Prediction, RunSubject, Split
@@ -26,7 +26,7 @@ _IMAGING_PENALTY = 10.0
 
 def paired_difference(
     labels: Labels, first: Scores, second: Scores, *, seed: int, n_draws: int = N_DRAWS
-) -> Estimate:
+) -> Difference:
     """Give the AUC of the first classifier minus that of the second, both judged on the same draws of people.
 
     Parameters
@@ -42,7 +42,7 @@ def paired_difference(
 
     Returns
     -------
-    Estimate
+    Difference
         Above 0 the first is better; an interval that holds 0 leaves it open.
 
     Raises
@@ -56,7 +56,7 @@ def paired_difference(
         return difference_of_areas(one, other)
     drawn = bootstrap.draw_counts(labels, n_draws=n_draws, seed=seed)
     sample = bootstrap.once_each(len(labels))
-    return Estimate.of(
+    return Difference.of(
         float(_auc_difference(sample, labels, first, second)[0]),
         _auc_difference(drawn, labels, first, second),
     )
@@ -87,7 +87,7 @@ class PhenotypeGain:
 
     Attributes
     ----------
-    gain : Estimate or None
+    gain : Difference or None
         AUC of both together minus AUC of the phenotype alone; None where it cannot be known.
     together, phenotype : Estimate or None
         The two AUCs.
@@ -97,7 +97,7 @@ class PhenotypeGain:
         Why there is no gain to tell, as a sentence.
     """
 
-    gain: Estimate | None
+    gain: Difference | None
     together: Estimate | None
     phenotype: Estimate | None
     n_subjects: int

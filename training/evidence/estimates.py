@@ -7,6 +7,7 @@ and their interval would have no width. The counted intervals are for that.
 
 from dataclasses import dataclass
 from math import hypot, log1p
+from typing import Self
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class Estimate:
     high: float
 
     @classmethod
-    def of(cls, value: float, drawn: Figures) -> "Estimate":
+    def of(cls, value: float, drawn: Figures) -> Self:
         """Set a figure beside what it came to in the draws."""
         low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         return cls(value=float(value), low=float(low), high=float(high))
@@ -31,6 +32,19 @@ class Estimate:
     def to_json(self) -> dict[str, float]:
         """Give the three numbers, rounded to four places."""
         return {"value": round(self.value, 4), "low": round(self.low, 4), "high": round(self.high, 4)}
+
+
+@dataclass(frozen=True)
+class Difference(Estimate):
+    """What two AUCs differ by.
+
+    Attributes
+    ----------
+    is_drawn : bool
+        Whether the interval is of the same draws of people for both; else it is put together from theirs.
+    """
+
+    is_drawn: bool = True
 
 
 def counted_share(hits: int, n: int) -> Estimate:
@@ -92,7 +106,7 @@ def precision_estimate(value: float, drawn: Figures, *, n_cases: int, n_controls
     return Estimate(value=1.0, low=1 - above * log1p(1 / above), high=1.0)
 
 
-def difference_of_areas(first: Estimate, second: Estimate) -> Estimate:
+def difference_of_areas(first: Estimate, second: Estimate) -> Difference:
     """Subtract two AUCs, with the interval that theirs leave open (Newcombe 1998, method 10).
 
     That both are about the same people is left out, which as a rule makes the interval wider than it need be.
@@ -100,4 +114,4 @@ def difference_of_areas(first: Estimate, second: Estimate) -> Estimate:
     value = first.value - second.value
     below = hypot(first.value - first.low, second.high - second.value)
     above = hypot(first.high - first.value, second.value - second.low)
-    return Estimate(value=value, low=value - below, high=value + above)
+    return Difference(value=value, low=value - below, high=value + above, is_drawn=False)

@@ -49,8 +49,8 @@ class SiteVerdict:
     site_alone: Estimate
 
     @property
-    def site_explains(self) -> bool:
-        """Whether a reader should take the result for one about sites."""
+    def may_explain(self) -> bool:
+        """Whether the result may be about sites alone: it is, or these people cannot tell."""
         return self.finding in {"inseparable", "site_explains"}
 
 

@@ -21,6 +21,23 @@ Sensitivity = Annotated[float, Field(gt=0.0, lt=1.0)]
 _NO_FILE = "the options"
 _KINDS = MappingProxyType({int: "a whole number", float: "a number"})
 _BOUNDS = MappingProxyType({"ge": "at least", "gt": "above", "le": "at most", "lt": "below"})
+# Options of `restnet train` that are no settings: no file of these says them.
+OPTIONS_ALONE = frozenset(
+    {
+        "out",
+        "select",
+        "where",
+        "leave_site_out",
+        "add_training",
+        "regions",
+        "device",
+        "config",
+        "processes",
+        "threads",
+        "distributed",
+        "data_dir",
+    }
+)
 _AUGMENTATION = ("noise_sd", "frame_dropout", "amplitude_jitter")
 
 
@@ -409,6 +426,12 @@ def _refuse_unknown(table: Mapping[str, Any], *, name: str) -> None:
                 name=name,
                 expected="settings at the top level, without sections",
                 found=f"the section [{key}]",
+            )
+        if key in OPTIONS_ALONE:
+            raise TrainingSettingsError(
+                name=name,
+                expected=f"settings (the option --{key.replace('_', '-')} of `restnet train` says this)",
+                found=repr(key),
             )
         if key not in known:
             nearest = get_close_matches(key, known, n=1, cutoff=0.0)[0]

@@ -88,6 +88,28 @@ def test_people_see_the_path_that_they_typed(message, arguments, shown):
     assert with_path_as_typed({"message": message, "name": "x.nii"}, arguments) == shown
 
 
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        (
+            "run 'ridge': method expected mkl, found ridge-connectivity",
+            "run 'runs/ridge': method expected mkl, found ridge-connectivity",
+        ),
+        (
+            "run 'ridge': method expected mkl, found ridge",
+            "run 'runs/ridge': method expected mkl, found ridge",
+        ),
+        ("found none: ridge, beside old-ridge", "found none: runs/ridge, beside old-ridge"),
+        ("found none: ridge, beside ridge.json", "found none: runs/ridge, beside ridge.json"),
+        ("found none: ridge.", "found none: runs/ridge."),
+        ("found ridge-connectivity", "found ridge-connectivity"),
+    ],
+)
+def test_a_value_that_begins_with_the_folders_name_is_not_taken_for_it(told, shown):
+    arguments = ["train", "coh", "--method", "mkl", "--out", "runs/ridge"]
+    assert with_path_as_typed({"message": told, "name": "ridge"}, arguments) == shown
+
+
 def test_the_sentence_stands_without_a_path():
     assert str(PathNotUsableError(path=None, found="no space left on device")).endswith(
         "found no space left on device"

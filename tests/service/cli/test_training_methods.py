@@ -1,12 +1,15 @@
 """``restnet train --method``: what is left out, what is refused, and what a run of another method says."""
 
+import inspect
 import json
 
 import nibabel as nib
 import numpy as np
 import pytest
 
+from service.cli.training import train
 from tests.training.methods.tiny_methods import CUBE, write_atlas, write_people
+from training.fitting.settings import OPTIONS_ALONE, TrainingSettings
 from training.fitting.steps import TrainingDivergedError
 from training.methods import possible
 from training.runs import CHECKPOINT_FILE, RUN_FILE, read_run
@@ -222,6 +225,37 @@ def test_one_method_that_is_impossible_is_refused_before_anything_is_written(
     status, answer = restnet_json(*words, "--out", tmp_path / "run")
     assert (status, answer["error"]["code"]) == (2, code)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("c-lstm", "'C-lstm'"),
+        ("ALL", "'all'"),
+        ("ridge", "'ridge-connectivity'"),
+        ("ReHo", "'svm-reho'"),
+        ("svm", "'svm-reho' or 'svm-falff'"),
+        ("lstm", "'A-lstm' or 'B-lstm' or 'C-lstm'"),
+        ("D-lstn", "'D-lstm'"),
+        ("no-such", None),
+        ("", None),
+    ],
+)
+def test_a_method_that_is_not_known_is_refused_with_those_that_may_be_meant(
+    typed, meant, without_maps, restnet_json, tmp_path
+):
+    status, answer = restnet_json("train", without_maps, "--method", typed, "--out", tmp_path / "run")
+    assert (status, answer["error"]["code"]) == (2, "usage")
+    said = answer["error"]["message"]
+    if meant is None:
+        assert said.endswith(f"found {typed!r}")
+    else:
+        assert said.endswith(f"found {typed!r}, perhaps {meant} is meant")
+
+
+def test_options_that_no_file_holds_are_those_of_the_command_which_are_no_settings():
+    options = set(inspect.signature(train).parameters) - TrainingSettings.model_fields.keys()
+    assert options - {"cohort", "as_json"} == OPTIONS_ALONE
 
 
 def test_a_package_that_is_missing_is_named(without_maps, restnet_json, tmp_path, monkeypatch):

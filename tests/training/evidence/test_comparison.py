@@ -8,6 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from training.evidence.baselines import fit_baseline
 from training.evidence.comparison import adds_to_phenotype, auc_estimate, paired_difference
+from training.evidence.estimates import Difference
 from training.evidence.metrics import ClassMissingError
 from training.runs import InnerPrediction, Prediction, RunSubject
 
@@ -161,7 +162,7 @@ def test_the_difference_is_that_of_two_areas_and_its_interval_knows_that_the_peo
     assert (-swapped.value, -swapped.high, -swapped.low) == pytest.approx(
         (found.value, found.low, found.high)
     )
-    assert dataclasses.astuple(paired_difference(labels, first, first, seed=0)) == (0, 0, 0)
+    assert paired_difference(labels, first, first, seed=0) == Difference(0, 0, 0, is_drawn=True)
 
 
 def test_the_interval_of_the_difference_is_that_of_a_plain_bootstrap():

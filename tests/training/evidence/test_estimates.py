@@ -92,4 +92,7 @@ def test_a_perfect_classifier_is_not_certainly_ahead_of_another():
     as_good = paired_difference(LABELS, PERFECT, LABELS.astype(float), seed=0, n_draws=200)
     assert as_good.low < -0.1
     assert as_good.high > 0.1
+    assert not ahead.is_drawn
+    assert not as_good.is_drawn
+    assert paired_difference(LABELS, np.arange(40) % 3, chance, seed=0, n_draws=200).is_drawn
     assert numbers(paired_difference(LABELS, PERFECT, PERFECT**2, seed=0, n_draws=200)) == (0, 0, 0)

@@ -60,7 +60,7 @@ def test_a_result_that_is_about_sites_is_said_to_be():
     labels, sites, share, generator = cohort(2)
     found = verdict(labels, share + generator.normal(0, 0.1, len(labels)), sites, share)
     assert found.finding == "site_explains"
-    assert found.site_explains
+    assert found.may_explain
     assert found.sentence.startswith("Site explains the result")
     assert "at chance" in found.sentence
     assert f"{found.within_site.value:.2f} [" in found.sentence
@@ -72,7 +72,7 @@ def test_a_result_about_people_is_said_to_go_beyond_site():
     labels, sites, share, generator = cohort(3)
     scores = labels + generator.normal(0, 1.0, len(labels))
     found = verdict(labels, scores, sites, np.full(len(labels), 0.5))
-    assert (found.finding, found.site_explains) == ("beyond_site", False)
+    assert (found.finding, found.may_explain) == ("beyond_site", False)
     assert "does not explain" in found.sentence
     assert "does as well" not in found.sentence
     weak = verdict(labels, 0.5 * labels + generator.normal(0, 1, len(labels)), sites, share)
@@ -87,7 +87,7 @@ def test_chance_one_site_and_sites_of_one_class_are_each_said_to_be_what_they_ar
     assert verdict(labels, labels + noise, ["NYU"] * len(labels), share).finding == "one_site"
     apart = ["cases" if label else "controls" for label in labels]
     found = verdict(labels, labels + noise, apart, labels.astype(float))
-    assert (found.finding, found.within_site, found.site_explains) == ("inseparable", None, True)
+    assert (found.finding, found.within_site, found.may_explain) == ("inseparable", None, True)
     assert "cannot tell" in found.sentence
 
 
@@ -100,7 +100,7 @@ def test_without_a_difference_between_sites_site_is_not_blamed():
     scores[:40] = generator.normal(size=40)
     found = verdict(labels, scores, sites, np.full(160, 0.5))
     assert found.finding == "not_shown_within_sites"
-    assert not found.site_explains
+    assert not found.may_explain
     assert "predicts nothing either" in found.sentence
 
 

@@ -58,6 +58,14 @@ def test_options_win_over_the_file_and_the_file_over_the_defaults(tmp_path):
             "learning_rte = 0.1",
             "'run.toml': expected known names (the nearest is 'learning_rate'), found",
         ),
+        (
+            'regions = "power264"',
+            "expected settings (the option --regions of `restnet train` says this), found 'regions'",
+        ),
+        (
+            "leave_site_out = true",
+            "expected settings (the option --leave-site-out of `restnet train` says this), found",
+        ),
         ("width = 0", "expected width to be a whole number, at least 1, at most 256, found 0"),
         ("width = 2.5", "expected width to be a whole number, at least 1"),
         ("epochs = true", "expected epochs to be a whole number, at least 1, at most 100000, found true"),

@@ -154,7 +154,7 @@ def _compared(report: RunReport, comparison: Comparison) -> Json:
         "reference": comparison.reference,
         "is_reference": row.is_reference,
         "auc_difference": _or_none(row.above_reference),
-        "ridge": comparison.ridge,
+        "ridge": row.ridge,
         "ridge_auc_difference": _or_none(row.above_ridge),
         "cautions": list(comparison.sentences),
     }

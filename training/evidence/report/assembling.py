@@ -17,8 +17,8 @@ from training.evidence.shapes import Probabilities, Scores, Thresholds
 from training.evidence.sites import site_verdict, within_site_auc
 from training.runs import RunSubject
 
-# One seed for every bootstrap: all classifiers are judged on the same drawn people, and a report is
-# the same when it is made again.
+# One seed for every bootstrap: all classifiers that are judged on draws are judged on the same, and a report
+# is the same when it is made again.
 SEED = 0
 _BASELINE_THRESHOLD = 0.5
 

@@ -7,14 +7,12 @@ from typing import Literal
 from imaging.words import counted
 from training.evidence.report.contents import RIDGE, RunReport
 from training.evidence.report.judging import CHANCE, unbeaten
-from training.evidence.report.wording import area, listed
+from training.evidence.report.wording import area, listed, named_or_counted
 
 # Leakage-free imaging reaches 60 to 68 % on people; more than this is a bug until proven otherwise.
 TOO_GOOD = 0.75
 # Below so many people of a class, a sensitivity or specificity is known to about 14 points at best.
 SMALL_CLASS = 50
-# Names beyond so many are counted instead; each run's section has its own banners.
-_FEW_NAMES = 4
 
 Weight = Literal["danger", "warning", "note"]
 
@@ -62,11 +60,10 @@ def banners_of_several(reports: dict[str, RunReport]) -> list[Banner]:
     for of_runs in found.values():
         first = next(iter(of_runs.values()))
         alike = len({banner.text for banner in of_runs.values()}) == 1
-        which = f"{len(of_runs)} of {len(reports)} runs"
+        # Each run's section has its own banners: of many the number is enough.
+        which = named_or_counted(list(of_runs), n_runs=len(reports))
         if len(of_runs) == len(reports):
             which = "All runs"
-        elif len(of_runs) <= _FEW_NAMES:
-            which = listed(list(of_runs))
         merged.append(replace(first, text=f"{which}: {first.text if alike else first.brief}"))
     return _gravest_first(merged)
 
@@ -203,7 +200,16 @@ def _of_the_result(report: RunReport) -> Iterable[Banner]:
             f"(AUC {linear.evaluation.auc.value:.2f}), from the same scans on the same folds.",
             brief="Not shown to be better than ridge regression on connectivity.",
         )
-    if report.site.site_explains:
+    if report.site.finding == "inseparable":
+        yield Banner(
+            weight="warning",
+            code="site_inseparable",
+            title="May be about sites alone",
+            text=report.site.sentence,
+            brief="Too few can be compared within sites: the AUC may be about sites alone, and these data "
+            "cannot tell.",
+        )
+    if report.site.finding == "site_explains":
         yield Banner(
             weight="warning",
             code="site_explains",

@@ -10,7 +10,7 @@ from model.methods.catalogue import METHODS, Method
 from training.evidence.baselines import CONNECTIVITY
 from training.evidence.comparison import PhenotypeGain
 from training.evidence.conformal import Coverage
-from training.evidence.estimates import Estimate
+from training.evidence.estimates import Difference, Estimate
 from training.evidence.groups import GroupEvaluation
 from training.evidence.metrics import Evaluation
 from training.evidence.report.reading import RunData
@@ -46,13 +46,13 @@ class BaselineReport:
         Of `BASELINE_WORDS`.
     evaluation : Evaluation
         At a threshold of 0.5.
-    difference : Estimate
-        AUC of the run minus that of the baseline, on the same drawn subjects.
+    difference : Difference
+        AUC of the run minus that of the baseline.
     """
 
     name: str
     evaluation: Evaluation
-    difference: Estimate
+    difference: Difference
 
     @property
     def sees_brains(self) -> bool:
@@ -216,6 +216,12 @@ class RunReport:
     def yardstick(self) -> BaselineReport | None:
         """The baseline that sees the same scans, unless that is what was trained."""
         return None if self.method.name == RIDGE else self.connectivity
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        """What its AUC is more than those of the baselines, and what imaging adds, where that is known."""
+        gain = () if self.gain.gain is None else (self.gain.gain,)
+        return (*(baseline.difference for baseline in self.baselines), *gain)
 
     @property
     def people(self) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from training.evidence.comparison import paired_difference
-from training.evidence.estimates import Estimate
+from training.evidence.estimates import Difference
 from training.evidence.metrics import N_DRAWS, Evaluation, evaluate
 from training.evidence.report.assembling import SEED
 from training.evidence.report.comparing import differences_between
@@ -30,14 +30,14 @@ class InnerChoice:
         The chosen run's name, by fold.
     evaluation : Evaluation
         Each fold's subjects by the run that was chosen there, at that run's threshold.
-    above_connectivity : Estimate or None
+    above_connectivity : Difference or None
         AUC minus that of ridge on connectivity; None where it is not known.
     """
 
     part: InnerPart
     of_fold: dict[str, str]
     evaluation: Evaluation
-    above_connectivity: Estimate | None
+    above_connectivity: Difference | None
 
     @property
     def sentence(self) -> str:

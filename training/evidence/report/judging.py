@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from training.evidence.report.contents import RIDGE, BaselineReport, RunReport
 from training.evidence.report.inner_choice import InnerChoice
-from training.evidence.report.wording import area, change, percent
+from training.evidence.report.wording import area, change, named_or_counted, percent
 
 CHANCE = 0.5
 
@@ -46,8 +46,8 @@ def answer(report: RunReport) -> list[str]:
         f"{name} was right on {right} of {report.n} {report.people}, {unseen}: accuracy "
         f"{percent(overall.accuracy)}, AUC {area(overall.auc)}; brackets hold 95 % intervals."
     )
-    # Chance has its sentence already, and a site that explains everything has a banner of its own.
-    said = report.site.finding == "chance" or report.site.site_explains
+    # Chance has its sentence already, and a site that explains or may explain everything has a banner.
+    said = report.site.finding == "chance" or report.site.may_explain
     site = "" if said else report.site.sentence
     sentences = [
         result,
@@ -72,14 +72,8 @@ def answer_to_several(reports: dict[str, RunReport], choice: InnerChoice | None 
         What choosing among them on inner parts came to.
     """
     ranked = sorted(reports, key=lambda name: -reports[name].overall.auc.value)
-    best, worst = ranked[0], ranked[-1]
     above = [name for name in ranked if reports[name].overall.auc.low > CHANCE]
     ahead = [name for name in ranked if not unbeaten(reports[name])]
-    ranking = (
-        f"Of {len(reports)} runs {best} ranks best, AUC {area(reports[best].overall.auc)}, accuracy "
-        f"{percent(reports[best].overall.accuracy)}, and {worst} worst, AUC "
-        f"{area(reports[worst].overall.auc)}; brackets hold 95 % intervals."
-    )
     shown = (
         f"{_how_many(above, len(reports))} shown to be better than chance, "
         f"{_how_many(ahead, len(reports)).lower()} shown to be better than every baseline that never saw "
@@ -94,11 +88,42 @@ def answer_to_several(reports: dict[str, RunReport], choice: InnerChoice | None 
         among="runs" if len(others) == len(reports) else "other runs",
     )
     chosen = (
-        f"{best} was found to be the best on the very subjects that its figures are about: expect less of it "
-        "on new ones."
+        "To take a run for its AUC here is to choose on the very subjects that its figures are about: expect "
+        "less of it on new ones."
     )
     inner = [] if choice is None else [_of_choice(choice)]
-    return [ranking, shown, *([yardstick] if linear else []), chosen, *inner]
+    return [_highest_and_lowest(reports), shown, *([yardstick] if linear else []), chosen, *inner]
+
+
+def _highest_and_lowest(reports: dict[str, RunReport]) -> str:
+    """Say who has the highest AUC and who the lowest; what the page writes alike, nobody has alone."""
+    written = {name: _to_two_decimals(report) for name, report in reports.items()}
+    highest, lowest = max(written.values(), key=float), min(written.values(), key=float)
+    n_runs, explained = len(reports), "brackets hold 95 % intervals"
+    if highest == lowest:
+        return f"Every run has the same AUC to two decimals, {highest}; {explained}."
+    at_the_top, at_the_bottom = (
+        [name for name in reports if written[name] == figure] for figure in (highest, lowest)
+    )
+    top, bottom = (
+        f"{named_or_counted(names, n_runs=n_runs)} {'has' if len(names) == 1 else 'have'}"
+        for names in (at_the_top, at_the_bottom)
+    )
+    return (
+        f"{top} the highest AUC, {_figure(at_the_top, reports)}, and {bottom} the lowest, "
+        f"{_figure(at_the_bottom, reports)}; {explained}."
+    )
+
+
+def _figure(names: Sequence[str], reports: dict[str, RunReport]) -> str:
+    first = reports[names[0]]
+    if len(names) == 1:
+        return area(first.overall.auc)
+    return f"the same to two decimals, {_to_two_decimals(first)}"
+
+
+def _to_two_decimals(report: RunReport) -> str:
+    return f"{report.overall.auc.value:.2f}"
 
 
 def _of_yardstick(beyond: Sequence[str], *, n_compared: int, n_runs: int, among: str) -> str:
@@ -107,10 +132,11 @@ def _of_yardstick(beyond: Sequence[str], *, n_compared: int, n_runs: int, among:
         counted = f"Of the {among}: " if among != "runs" else ""
         said = _how_many(beyond, n_compared)
         return f"{counted}{said.lower() if counted else said} shown to be better than {ridge}."
-    compared = (
-        f"Only {n_compared} of {n_runs} {among} {'is' if n_compared == 1 else 'are'} compared with {ridge}"
+    # Of the others a run of that method may stand in the table: it is no baseline of theirs.
+    measured = (
+        f"Only {n_compared} of {n_runs} {among} {'has' if n_compared == 1 else 'have'} {ridge} for a baseline"
     )
-    return f"{compared}: {_how_many(beyond, n_compared).lower()} shown to be better."
+    return f"{measured}: {_how_many(beyond, n_compared).lower()} shown to be better."
 
 
 def _of_choice(choice: InnerChoice) -> str:

@@ -17,7 +17,15 @@ from training.evidence.report.banners import Banner, banners, banners_of_several
 from training.evidence.report.contents import BASELINE_WORDS, CLASS_NAMES, RunReport
 from training.evidence.report.inner_choice import choose_on_inner_parts
 from training.evidence.report.judging import answer, answer_to_several, best_baseline
-from training.evidence.report.wording import FEW_WORDS, area, change, duration, listed, signed
+from training.evidence.report.wording import (
+    FEW_WORDS,
+    NOT_DRAWN_WORDS,
+    area,
+    change,
+    duration,
+    listed,
+    signed,
+)
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _NONE = Markup("\N{EN DASH}")
@@ -97,6 +105,7 @@ def render(reports: Sequence[RunReport], *, comparison: side_by_side.Comparison 
         source=SOURCE,
         baseline_words=BASELINE_WORDS,
         few_words=FEW_WORDS,
+        not_drawn_words=NOT_DRAWN_WORDS,
         class_names=CLASS_NAMES,
         best_baseline=best_baseline,
         choice=choice,

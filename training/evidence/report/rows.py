@@ -138,7 +138,7 @@ def _rows_of(report: RunReport) -> Iterator[FigureRow]:
 
 
 def _compared(run: ComparedRun, comparison: Comparison) -> Iterator[FigureRow]:
-    found = ((comparison.reference, run.above_reference), (comparison.ridge, run.above_ridge))
+    found = ((comparison.reference, run.above_reference), (run.ridge, run.above_ridge))
     for name, difference in found:
         if name is not None and difference is not None:
             yield _row(

@@ -6,8 +6,15 @@ from training.evidence.estimates import Estimate
 from training.evidence.groups import FEW
 
 _A_MINUTE = 60
+# Names beyond so many are counted instead.
+_FEW_NAMES = 4
 
 FEW_WORDS = f"fewer than {FEW} people of a class: the AUC means little, and its interval less"
+# Said of a difference in which an AUC of exactly 1 or 0 has part.
+NOT_DRAWN_WORDS = (
+    "draws of people show too little there, and the interval of a difference is put together from those of "
+    "the two AUCs, as if they were of different people: as a rule it is wider"
+)
 
 
 def percent(estimate: Estimate) -> str:
@@ -34,6 +41,11 @@ def signed(number: float) -> str:
 def listed(names: Sequence[str], *, last: str = "and") -> str:
     """Write names as a sentence does."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def named_or_counted(names: Sequence[str], *, n_runs: int) -> str:
+    """Write which of several runs are meant: by name where they are few, else how many they are."""
+    return listed(names) if len(names) <= _FEW_NAMES else f"{len(names)} of {n_runs} runs"
 
 
 def duration(seconds: float) -> str:

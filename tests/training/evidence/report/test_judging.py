@@ -78,6 +78,16 @@ def test_site_alone_is_said_to_explain_the_result(reported):
     assert "Site explains the result" in banner.text
 
 
+def test_sites_that_cannot_be_compared_are_not_said_to_explain_the_result(reported):
+    report = reported(n=240, auc=0.8, site_cases={"NYU": 1.0, "Peking": 0.0, "NeuroIMAGE": 0.0})
+    assert report.site.finding == "inseparable"
+    (banner,) = (banner for banner in banners(report) if banner.code.startswith("site"))
+    assert (banner.code, banner.title) == ("site_inseparable", "May be about sites alone")
+    assert banner.text == report.site.sentence
+    assert banner.brief.endswith("these data cannot tell.")
+    assert report.site.sentence not in answer(report), "it is said once at the head of the page"
+
+
 def test_above_75_percent_on_people_is_a_bug_until_proven_otherwise(reported):
     people = reported(n=80, auc=0.97)
     assert people.overall.accuracy.value > 0.75
@@ -163,19 +173,46 @@ def test_the_gravest_banner_stands_first(reported):
     assert len(set(weights)) > 1
 
 
-def test_several_runs_share_a_banner_and_the_best_is_called_a_choice(reported):
+def with_auc(report, value):
+    return replace(report, overall=replace(report.overall, auc=Estimate(value, 0.5, 1.0)))
+
+
+def test_who_has_the_highest_and_the_lowest_area_is_said_and_nobody_ranked(reported):
+    report = reported(n=200)
+
+    def said(*areas):
+        runs = {f"run {number}": with_auc(report, value) for number, value in enumerate(areas, 1)}
+        return answer_to_several(runs)[0]
+
+    assert said(0.6, 0.8, 0.7) == (
+        "run 2 has the highest AUC, 0.80 [0.50, 1.00], and run 1 has the lowest, "
+        "0.60 [0.50, 1.00]; brackets hold 95 % intervals."
+    )
+    assert said(0.996, 0.7, 1.0, 0.7) == (
+        "run 1 and run 3 have the highest AUC, the same to two decimals, 1.00, and run 2 and run 4 "
+        "have the lowest, the same to two decimals, 0.70; brackets hold 95 % intervals."
+    )
+    assert said(1.0, 1.0, 1.0, 1.0, 1.0, 0.6).startswith(
+        "5 of 6 runs have the highest AUC, the same to two decimals, 1.00, and run 6 has the lowest, 0.60 ["
+    )
+    assert said(0.701, 0.699) == (
+        "Every run has the same AUC to two decimals, 0.70; brackets hold 95 % intervals."
+    )
+
+
+def test_several_runs_share_a_banner_and_a_choice_among_them_is_called_one(reported):
     runs = {"good": reported(n=200), "weak": reported(n=200, auc=0.55, phenotype_effect=1.2)}
     merged = {banner.code: banner.text for banner in banners_of_several(runs)}
     assert merged["baseline_as_good"].startswith("weak: ")
     ranking, shown, yardstick, chosen = answer_to_several(runs)
-    assert ranking.startswith("Of 2 runs good ranks best, AUC 0.7")
+    assert ranking.startswith("good has the highest AUC, 0.7")
     assert "1 of 2 is shown to be better than every baseline" in shown
     assert yardstick.endswith(
         "shown to be better than ridge regression on the connectivity of the same scans."
     )
     assert "expect less" in chosen
     without = {"one": reported(n=200, connectivity_auc=None), "other": runs["weak"]}
-    compared = "of 2 runs is compared with ridge regression on the connectivity of the same scans"
+    compared = "of 2 runs has ridge regression on the connectivity of the same scans for a baseline"
     assert answer_to_several(without)[2] == f"Only 1 {compared}: none is shown to be better."
     beaten = {"one": without["one"], "other": reported(n=400, auc=0.9, connectivity_auc=0.6)}
     assert answer_to_several(beaten)[2] == f"Only 1 {compared}: it is shown to be better."

@@ -130,6 +130,22 @@ def test_other_people_or_folds_give_no_paired_difference_and_are_named(network, 
     assert comparing.shared_baselines([network, dealt]) == ()
 
 
+def test_a_difference_that_draws_cannot_show_is_not_said_to_be_drawn(network, gru, reported):
+    perfect = reported(**PEOPLE, seed=4, network="B", auc=0.999999)
+    assert perfect.overall.auc.value == 1
+    first, second, *_ = compare([network, gru, perfect]).sentences
+    assert "on the same drawn people except where an AUC is exactly 1 or 0;" in first
+    assert second.startswith(
+        "An AUC of exactly 1 or 0 has part in a difference of B + Bi-LSTM: draws of people"
+    )
+    drawn = " ".join(compare([network, gru]).sentences)
+    assert "on the same drawn people;" in drawn
+    assert "exactly 1 or 0" not in drawn
+    note = "* An AUC of exactly 1 or 0 has part in it: draws of people show too little there"
+    assert note in render([perfect])
+    assert note not in render([network])
+
+
 def test_several_intervals_come_with_a_caution(network, gru, ridge):
     assert not any(MULTIPLE in sentence for sentence in compare([network, ridge]).sentences)
     (said,) = (one for one in compare([network, ridge, gru]).sentences if MULTIPLE in one)
@@ -151,6 +167,26 @@ def test_ridge_is_the_baseline_where_it_was_measured_and_otherwise_the_run_of_it
     areas = [roc_auc_score(one.data.labels, one.data.probabilities) for one in without]
     assert table.of(without[0]).above_ridge.value == pytest.approx(areas[0] - areas[1])
     assert compare(without[:1] * 2).ridge is None
+
+
+def test_a_run_without_the_baseline_of_others_is_measured_by_the_run_of_ridge(network, reported):
+    bare = reported(**PEOPLE, seed=2, network="A", connectivity_auc=None)
+    ridge = reported(**PEOPLE, seed=4, connectivity_auc=None, method="ridge-connectivity", regions=CUBES)
+    table = compare([network, bare, ridge], n_draws=300)
+    assert table.of(network).above_ridge == network.connectivity.difference
+    areas = [roc_auc_score(one.data.labels, one.data.probabilities) for one in (bare, ridge)]
+    assert table.of(bare).above_ridge.value == pytest.approx(areas[0] - areas[1])
+    assert table.of(ridge).above_ridge is None, "against itself"
+    baseline, run = "the baseline on connectivity", "Ridge on connectivity"
+    assert [table.of(one).ridge for one in (network, bare, ridge)] == [baseline, run, None]
+    assert table.ridge == f"{baseline} of the runs that keep it, for the others the run {run}"
+    found = run_json(bare, comparison=table)["comparison"]
+    assert (found["ridge"], found["ridge_auc_difference"]) == (run, table.of(bare).above_ridge.to_json())
+    rows = [row for row in figure_rows([network, bare, ridge], comparison=table) if row.part == "comparison"]
+    assert {(row.run, row.name) for row in rows if row.name in {baseline, run}} >= {
+        (network.data.name, baseline),
+        (bare.data.name, run),
+    }
 
 
 def test_what_published_rows_say_is_what_was_really_done():
