@@ -3,7 +3,8 @@
 Usage, on the cohort that docs/benchmark.md ingests from ABIDE::
 
     python benchmarks/abide_systems.py COHORT --work FOLDER [--systems NAME ...] [--leave-site-out]
-        [--regions ATLAS] [--seed 0] [--micro-batch N] [--processes N] [--out results.json]
+        [--regions ATLAS] [--config SETTINGS] [--seed 0] [--micro-batch N] [--processes N]
+        [--out results.json]
 
 FOLDER gets a run for each system, of which those that are there are not trained again, and their report. In
 the file of results the rows of what was run are replaced, and those of everything else stay.
@@ -60,6 +61,7 @@ def main() -> None:
     arguments.add_argument("--systems", nargs="+", choices=list(SYSTEMS), default=DEFAULT, metavar="NAME")
     arguments.add_argument("--leave-site-out", action="store_true", help="a fold for each institution")
     arguments.add_argument("--regions", default="cubes", help="cubes, power264 or an atlas in MNI152 space")
+    arguments.add_argument("--config", type=Path, help="TOML file of settings, of which each takes its own")
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--micro-batch", type=int, help="scans at once, for less memory")
     arguments.add_argument("--processes", type=int, default=1, help="folds side by side")
@@ -68,7 +70,11 @@ def main() -> None:
     torch.set_num_threads(1)
     store = CohortStore.open(options.cohort)
     runs = train_grid(
-        grid_settings(options.systems, overrides={"seed": options.seed, "micro_batch": options.micro_batch}),
+        grid_settings(
+            options.systems,
+            config=options.config,
+            overrides={"seed": options.seed, "micro_batch": options.micro_batch},
+        ),
         out=options.work / "runs",
         train=lambda settings, folder: train_run(
             store,
