@@ -41,9 +41,8 @@ def main() -> None:
         print(json.dumps(row, indent=2))
     if options.out:
         before = json.loads(options.out.read_text())["pairs"] if options.out.exists() else []
-        known = {
-            (row["split"], row["only_fold"], row["first"], row["second"]): row for row in [*before, *found]
-        }
+        named = ("split", "seed", "only_fold", "first", "second")
+        known = {tuple(row[name] for name in named): row for row in [*before, *found]}
         options.out.write_text(
             json.dumps({"command": COMMAND, "pairs": list(known.values())}, indent=2) + "\n"
         )
@@ -66,6 +65,7 @@ def compared(first: Path, second: Path, *, only_fold: int | None) -> dict[str, A
     groups = {"all": np.zeros_like(institutions), "of_one_institution": institutions}
     return {
         "split": one.record.split,
+        "seed": one.record.settings["seed"],
         "only_fold": only_fold,
         "first": first.name,
         "second": second.name,
